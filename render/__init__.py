@@ -1,0 +1,1 @@
+"""Zoom films through the landscape of neural-network training."""

@@ -1,0 +1,203 @@
+"""The path of the camera: keyframes become a continuous path, and a frame number becomes a view on it.
+
+Geometry and timing are kept apart. The geometry is a chain of segments, each parameterised by *path length* s:
+the zoom in octaves, plus the travel measured in widths of the view (van Wijk and Nuij, "Smooth and efficient
+zooming and panning", 2003). Timing maps seconds to s by a monotone cubic. What must be trained follows from the
+geometry alone, so retiming a film or changing its frame rate trains nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from render.viewport import Viewport
+
+# van Wijk and Nuij's trade-off between zooming and panning; their user study found sqrt(2) most pleasant.
+_RHO = math.sqrt(2.0)
+
+EASINGS = ("linear", "smooth")
+Easing = Literal["linear", "smooth"]
+
+# Share of a leg spent getting up to speed (and again slowing down) with "smooth" easing.
+_RAMP = 0.12
+
+
+@dataclass(frozen=True)
+class View:
+    """A resting place of the camera: exact centre in unit coordinates, width in units of the unit square."""
+
+    x: Fraction
+    y: Fraction
+    width: float
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A view, the second at which the camera arrives there, and how long it then rests (seconds >= 0)."""
+
+    view: View
+    time_s: float
+    hold_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """From one view to another over `length` octaves of path; `at` gives the view at a share p of it."""
+
+    start: View
+    end: View
+    aspect: float  # height / width of the frame
+    length: float
+    nested: bool
+
+    def at(self, p: float) -> View:
+        if p <= 0.0:
+            return self.start
+        if p >= 1.0:
+            return self.end
+        return self._zoom(p) if self.nested else self._travel(p)
+
+    def _zoom(self, p: float) -> View:
+        # c(p) = c* + (c1 - c*) r**p about the fixed point c* = (c2 - r c1) / (1 - r): exactly one point of the
+        # plane keeps its place on the screen. Written with the exact end centre, so that the distance to it, a
+        # multiple of the current width, is the only rounded number: c = c2 + (c* - c2)(1 - r**p / r).
+        r = self.end.width / self.start.width
+        width = self.start.width * r**p
+        ratio = Fraction(r)
+        share = Fraction(math.expm1((p - 1.0) * math.log(r))) * ratio / (1 - ratio)
+        dx, dy = self.start.x - self.end.x, self.start.y - self.end.y
+        return View(self.end.x + dx * share, self.end.y + dy * share, width)
+
+    def _travel(self, p: float) -> View:
+        # van Wijk and Nuij (2003), equations 9 to 11, walked from the nearer end: near a deep view the distance to
+        # that view, not to the other one, must be exact. Their u(s) = w0 / rho^2 (cosh r0 tanh(rho s + r0) - sinh r0)
+        # cancels badly for deep views; cosh a sinh(a + x) - sinh a cosh(a + x) = sinh x gives the form below.
+        near, far, p = (self.start, self.end, p) if p <= 0.5 else (self.end, self.start, 1.0 - p)
+        dx, dy = far.x - near.x, far.y - near.y
+        distance = math.hypot(float(dx), float(dy))
+        r0, total = _wijk(near.width, far.width, distance)
+        arc = _RHO * p * total
+        width = near.width * math.cosh(r0) / math.cosh(r0 + arc)
+        share = Fraction(near.width / _RHO**2 * math.sinh(arc) / math.cosh(r0 + arc) / distance)
+        return View(near.x + dx * share, near.y + dy * share, width)
+
+
+def _wijk(w0: float, w1: float, u1: float) -> tuple[float, float]:
+    """Return (r0, arc length S) of the optimal path between widths w0 and w1 at distance u1 > 0."""
+    rho2 = _RHO**2
+    b0 = (w1**2 - w0**2 + rho2**2 * u1**2) / (2 * w0 * rho2 * u1)
+    b1 = (w1**2 - w0**2 - rho2**2 * u1**2) / (2 * w1 * rho2 * u1)
+    r0, r1 = -math.asinh(b0), -math.asinh(b1)
+    return r0, (r1 - r0) / _RHO
+
+
+def _segment(start: View, end: View, aspect: float) -> _Segment:
+    dx, dy = abs(float(end.x - start.x)), abs(float(end.y - start.y))
+    slack = abs(start.width - end.width) / 2
+    octaves = abs(math.log2(end.width / start.width))
+    if dx <= slack and dy <= slack * aspect and octaves > 0:
+        return _Segment(start, end, aspect, octaves, nested=True)
+    distance = math.hypot(dx, dy)
+    if distance == 0.0:
+        return _Segment(start, end, aspect, 0.0, nested=True)
+    # Their arc length is measured in units in which a pure zoom by e costs 1 / rho: bring it to octaves.
+    _, arc = _wijk(start.width, end.width, distance)
+    return _Segment(start, end, aspect, arc * _RHO / math.log(2), nested=False)
+
+
+class Path:
+    """The continuous path through the views of a list of keyframes, for frames of one shape.
+
+    length: total path length in octaves. rests: path lengths at which the camera rests (holds, both ends).
+    """
+
+    def __init__(self, keyframes: tuple[Keyframe, ...], size_px: tuple[int, int], easing: Easing = "smooth") -> None:
+        """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame."""
+        if not keyframes:
+            raise ValueError("a path needs at least one keyframe")
+        self._keyframes = keyframes
+        self._size_px = size_px
+        aspect = size_px[1] / size_px[0]
+        self._segments = [
+            _segment(a.view, b.view, aspect) for a, b in zip(keyframes, keyframes[1:], strict=False)
+        ]
+        self.marks = np.concatenate([[0.0], np.cumsum([s.length for s in self._segments])])
+        self.length = float(self.marks[-1])
+        last = len(keyframes) - 1
+        self.rests = tuple(
+            float(s) for i, (s, k) in enumerate(zip(self.marks, keyframes, strict=True)) if k.hold_s > 0 or i in (0, last)
+        )
+        self.duration_s = keyframes[-1].time_s + keyframes[-1].hold_s
+        self._timing = _timing(keyframes, self.marks, easing)
+
+    def view(self, s: float) -> View:
+        """Return the view at path length s (clamped to the path)."""
+        if not self._segments:
+            return self._keyframes[0].view
+        i = int(np.clip(np.searchsorted(self.marks, s, side="right") - 1, 0, len(self._segments) - 1))
+        length = self._segments[i].length
+        return self._segments[i].at((s - self.marks[i]) / length if length else 1.0)
+
+    def viewport(self, s: float) -> Viewport:
+        """Return the viewport at path length s."""
+        view = self.view(s)
+        return Viewport(view.x, view.y, view.width, *self._size_px)
+
+    def s_at(self, time_s: float) -> float:
+        """Return the path length reached after time_s seconds."""
+        return float(np.clip(self._timing(time_s), 0.0, self.length)) if self.length else 0.0
+
+    def frame_count(self, fps: float) -> int:
+        """Return the number of frames: the film's duration in frames, rounded once, at least one."""
+        return max(1, round(self.duration_s * fps))
+
+    def s_of_frame(self, frame: int, fps: float) -> float:
+        """Return the path length of a frame; the last frame stands exactly at the end."""
+        count = self.frame_count(fps)
+        return self.s_at(self.duration_s * frame / (count - 1)) if count > 1 else self.length
+
+
+def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> PchipInterpolator:
+    """Return a monotone cubic seconds -> path length. PCHIP cannot overshoot, so no zoom runs backwards."""
+    times, lengths = [], []
+    for i, (key, s) in enumerate(zip(keyframes, marks, strict=True)):
+        times.append(key.time_s)
+        lengths.append(s)
+        if key.hold_s > 0:
+            times.append(key.time_s + key.hold_s)
+            lengths.append(s)
+        if easing == "smooth" and i + 1 < len(keyframes):
+            # Two points near the ends of the leg, on the line that a trapezoid of speed would follow: constant
+            # speed in between, a soft start and stop at both ends.
+            begin, end = times[-1], keyframes[i + 1].time_s
+            rise = (marks[i + 1] - s) * (_RAMP / 2) / (1 - _RAMP)
+            times += [begin + _RAMP * (end - begin), end - _RAMP * (end - begin)]
+            lengths += [s + rise, marks[i + 1] - rise]
+    if len(times) == 1:
+        times.append(times[0] + 1.0)
+        lengths.append(lengths[0])
+    # Without easing a leg is a straight line: enough points on it keep the cubic straight next to a hold.
+    if easing == "linear":
+        dense_t, dense_s = [times[0]], [lengths[0]]
+        for a, b, sa, sb in zip(times, times[1:], lengths, lengths[1:], strict=False):
+            dense_t += list(np.linspace(a, b, 33)[1:])
+            dense_s += list(np.linspace(sa, sb, 33)[1:])
+        times, lengths = dense_t, dense_s
+    return PchipInterpolator(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
+
+
+def times_from_speed(views: list[View], size_px: tuple[int, int], holds_s: list[float], octaves_per_s: float) -> list[float]:
+    """Return the second at which each view is reached at a mean speed in octaves of path per second."""
+    aspect = size_px[1] / size_px[0]
+    times, now = [], 0.0
+    for i, view in enumerate(views):
+        if i:
+            now += holds_s[i - 1] + max(_segment(views[i - 1], view, aspect).length / octaves_per_s, 1e-3)
+        times.append(now)
+    return times

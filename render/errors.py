@@ -1,0 +1,33 @@
+"""The few kinds of trouble a person can meet.
+
+Every message says what must hold, what was given, where, and what to do. A command ends with exit code 2 and
+the message alone; a traceback means a bug.
+"""
+
+
+class RenderError(Exception):
+    """Something that the person at the keyboard can mend."""
+
+
+class SceneError(RenderError):
+    """A scene file, or an option laid over it, that cannot be used. Holds every fault found, one a line."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class DepthError(RenderError):
+    """A view narrower than float64 hyperparameters can resolve."""
+
+
+class StoreError(RenderError):
+    """A tile store that cannot be read from or written to."""
+
+
+class DamagedTile(StoreError):
+    """A stored tile whose bytes are not what was written. It can always be trained again."""
+
+
+class EncodeError(RenderError):
+    """ffmpeg is missing, refused its arguments or died; or an output path cannot be written."""
