@@ -109,3 +109,8 @@ def new_samples(*, with_parent: bool) -> np.ndarray:
     if with_parent:
         mask[::2, ::2] = False
     return mask
+
+
+def new_sample_count(*, with_parent: bool) -> int:
+    """Return how many samples of a tile are trained."""
+    return SAMPLES * SAMPLES * 3 // 4 if with_parent else SAMPLES * SAMPLES

@@ -11,8 +11,23 @@ from render import tiles
 from render.tiles import SAMPLES, TileRange
 
 
+class Window(NamedTuple):
+    """A rectangle of samples of one level: lattice indices x0 <= i < x1, y0 <= j < y1; may leave the plane."""
+
+    level: int
+    x0: int
+    x1: int
+    y0: int
+    y1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) in samples."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+
 class Box(NamedTuple):
-    """A rectangle in lattice spacings, counted from the first sample of a TileRange; y upwards."""
+    """A rectangle in lattice spacings, counted from the first sample of a window; y upwards."""
 
     x0: float
     x1: float
@@ -58,17 +73,20 @@ class Viewport:
         spacing = Fraction(1, SAMPLES << level)
         return tiles.cover(x0 - spacing, x1 + spacing, y0 - spacing, y1 + spacing, level)
 
-    def box(self, area: TileRange) -> Box:
-        """Return this view's edges in lattice spacings from the area's first sample.
+    def window(self, level: int) -> Window:
+        """Return the samples of a level from the last at or before each low edge to the first at or after each high one.
+
+        Every sample of it that lies in the plane is in a tile of `cover(level)`.
+        """
+        scale = SAMPLES << level
+        x0, x1, y0, y1 = (edge * scale for edge in self.edges())
+        return Window(level, math.floor(x0), math.ceil(x1) + 1, math.floor(y0), math.ceil(y1) + 1)
+
+    def box(self, level: int, first_x: int, first_y: int) -> Box:
+        """Return this view's edges in lattice spacings of a level, counted from the sample (first_x, first_y).
 
         The subtraction is exact and only the small difference becomes a float, so it holds at any depth.
         """
-        x0, x1, y0, y1 = self.edges()
-        scale = SAMPLES << area.level
-        first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
-        return Box(
-            float(x0 * scale - first_x),
-            float(x1 * scale - first_x),
-            float(y0 * scale - first_y),
-            float(y1 * scale - first_y),
-        )
+        scale = SAMPLES << level
+        x0, x1, y0, y1 = (edge * scale for edge in self.edges())
+        return Box(float(x0 - first_x), float(x1 - first_x), float(y0 - first_y), float(y1 - first_y))

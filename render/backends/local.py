@@ -1,0 +1,59 @@
+"""The devices of this machine, one thread each: all cores, or all accelerators."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+from render.backends import Batch
+from render.fields import Field
+from render.problem import Problem
+from render.train import engine
+
+
+class LocalBackend:
+    """Trains in this process. Making one compiles nothing; the first batch on each device does."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.engine = engine.Engine(problem)
+        self.devices = engine.devices()
+
+    @property
+    def capacity(self) -> int:
+        """The most points of one batch."""
+        return self.engine.capacity()
+
+    @property
+    def workers(self) -> int:
+        """How many batches run at the same time: one on each device."""
+        return len(self.devices)
+
+    @property
+    def numerics(self) -> dict[str, str | int]:
+        """Everything besides the problem that results depend on."""
+        return engine.numerics()
+
+    def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
+        """Train what next_batch hands out on all devices and yield results as they come; raises what a thread raised."""
+        results: queue.SimpleQueue[tuple[Batch, Field] | BaseException | None] = queue.SimpleQueue()
+
+        def work(device: object) -> None:
+            try:
+                while (batch := next_batch()) is not None:
+                    results.put((batch, self.engine.run(batch.x, batch.y, device)))  # type: ignore[arg-type]
+                results.put(None)
+            except BaseException as error:  # noqa: BLE001 -- carried to the caller's thread, which raises it
+                results.put(error)
+
+        for device in self.devices:
+            threading.Thread(target=work, args=(device,), daemon=True).start()
+        running = len(self.devices)
+        while running:
+            result = results.get()
+            if isinstance(result, BaseException):
+                raise result
+            if result is None:
+                running -= 1
+            else:
+                yield result

@@ -1,0 +1,106 @@
+"""What a plan will take on this machine: a short run of the real kernel on samples of the real plan."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from render.backends import Backend, Batch
+from render.plan import Plan
+from render.problem import Problem
+from render.scene import QUALITY, Scene, with_quality
+from render.tiles import SAMPLES, Tile
+
+# Seconds of training that `auto` allows itself: long enough for a whole film on two cores, short enough to wait for.
+BUDGET_S = 900.0
+
+# Bytes of a stored tile on disk: 21,504 of samples, about a thousand of names and sums, in blocks of 4,096.
+TILE_BYTES = 24_576
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A measured rate. samples_per_s: finished training runs per second on all devices of the backend."""
+
+    samples_per_s: float
+
+    def time_s(self, samples: int) -> float:
+        """Return the seconds that training this many samples takes."""
+        return samples / self.samples_per_s
+
+
+def measure(plan: Plan, backend: Backend) -> Rate:
+    """Train a random sample of a plan's points for a second or two and return the rate; results are not kept.
+
+    The points are drawn over all tiles, so the share of runs that escape early counts as it will in the film.
+    """
+    # Every worker compiles and warms up on a first batch; the second round is timed.
+    for points in (8, max(8, backend.capacity // 4)):
+        batches = iter([_random_batch(plan, points, seed) for seed in range(backend.workers)])
+        started = time.perf_counter()
+        trained = sum(field.value.size for _, field in backend.run(_one_at_a_time(batches)))
+        elapsed_s = time.perf_counter() - started
+    return Rate(trained / elapsed_s)
+
+
+class _one_at_a_time:  # noqa: N801 -- used as a function
+    """An iterator as a thread-safe callable that gives None at the end."""
+
+    def __init__(self, batches: Iterator[Batch]) -> None:
+        self._batches = list(batches)
+
+    def __call__(self) -> Batch | None:
+        try:
+            return self._batches.pop()
+        except IndexError:
+            return None
+
+
+def _random_batch(plan: Plan, points: int, seed: int) -> Batch:
+    chosen = random.Random(seed)
+    x, y = np.empty(points), np.empty(points)
+    for i in range(points):
+        x[i], y[i] = _point(plan.scene.problem, chosen.choice(plan.order), chosen)
+    return Batch((), x, y)
+
+
+def _point(problem: Problem, tile: Tile, chosen: random.Random) -> tuple[float, float]:
+    first_x, first_y = tile.first_sample
+    return (
+        problem.x.values(tile.level, first_x)[chosen.randrange(SAMPLES)],
+        problem.y.values(tile.level, first_y)[chosen.randrange(SAMPLES)],
+    )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A quality by name ("scene" is the scene's own output), and the plan of the scene at that quality."""
+
+    name: str
+    plan: Plan
+
+
+# What `auto` falls back to where even this does not fit the budget.
+SMALLEST = min(QUALITY, key=lambda name: QUALITY[name].height_px * QUALITY[name].detail)
+
+
+def named(scene: Scene, name: str) -> Choice:
+    """Return a quality by name: "scene", or a preset."""
+    return Choice(name, Plan(scene if name == "scene" else with_quality(scene, name)))
+
+
+def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
+    """Return the scene's own output if it can be trained within the budget, else the best preset that can.
+
+    Presets that need more samples than the scene's own output are not considered; the smallest is taken if none
+    fits.
+    """
+    own = named(scene, "scene")
+    presets = [named(scene, name) for name in QUALITY]
+    smaller = sorted((c for c in presets if c.plan.samples < own.plan.samples), key=lambda c: -c.plan.samples)
+    candidates = [own, *smaller]
+    return next((c for c in candidates if rate.time_s(c.plan.samples) <= budget_s), candidates[-1])

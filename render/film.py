@@ -1,0 +1,200 @@
+"""The whole line, scene to film: training in the background, frames made and encoded as soon as their tiles are there.
+
+This is the Python API; the command line is a thin skin over it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import render
+from render import backends, encode, estimate, overlay
+from render.backends import Backend
+from render.compose import Compositor
+from render.estimate import Choice
+from render.plan import Plan
+from render.problem import HYPERPARAMETERS
+from render.scene import Scene
+from render.schedule import Training
+from render.store import DirectoryStore, TileStore
+
+# How often a waiting render looks up to report progress.
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a render is. Samples count this render's own training only; what was stored costs nothing."""
+
+    frames_done: int
+    frames_total: int
+    samples_done: int
+    samples_total: int
+    repaired: tuple[str, ...] = ()
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned render: what to train, with what, and where it is kept. Made by `prepare`."""
+
+    quality: str
+    plan: Plan
+    backend: Backend
+    store: TileStore
+
+    @property
+    def scene(self) -> Scene:
+        """The scene at the job's quality."""
+        return self.plan.scene
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames of the whole film."""
+        return self.plan.path.frame_count(self.scene.output.fps)
+
+    def missing_samples(self) -> int:
+        """Return the training runs that the store does not hold yet."""
+        return Training(self.scene.problem, self.plan.order, self.store, self.backend).samples_total
+
+    def provenance(self) -> dict[str, str]:
+        """Return what a person needs to make the output again, as short texts."""
+        output = dataclasses.asdict(self.scene.output)
+        return {
+            "scene": self.scene.text,
+            "name": self.scene.name,
+            "quality": self.quality,
+            "output": json.dumps(output, sort_keys=True),
+            "problem": self.scene.problem.key,
+            "numerics": json.dumps(self.backend.numerics, sort_keys=True),
+            "render": render.__version__,
+        }
+
+
+def prepare(
+    scene: Scene,
+    choice: Choice,
+    store_root: Path,
+    *,
+    backend: Backend | None = None,
+) -> Job:
+    """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root."""
+    backend = backend or backends.make("local", scene.problem)
+    return Job(choice.name, choice.plan, backend, DirectoryStore(store_root, scene.problem, backend.numerics))
+
+
+def choose(scene: Scene, quality: str, backend: Backend, budget_s: float) -> tuple[Choice, estimate.Rate]:
+    """Resolve a quality ("auto", "scene" or a preset) by a short measured run; return it and the rate measured."""
+    if quality != "auto":
+        choice = estimate.named(scene, quality)
+        return choice, estimate.measure(choice.plan, backend)
+    # The rate hardly depends on the quality: measure on the smallest plan, then compare.
+    rate = estimate.measure(estimate.named(scene, estimate.SMALLEST).plan, backend)
+    return estimate.choose(scene, rate, budget_s), rate
+
+
+def video(job: Job, path: Path, report: Report = lambda _: None) -> Path:
+    """Train what is missing and write the film to path. Stops cleanly: see `frames`."""
+    output = job.scene.output
+    writer = encode.VideoWriter(
+        path,
+        (output.width_px, output.height_px),
+        output.fps,
+        codec=output.codec,
+        crf=output.crf,
+        metadata=job.provenance(),
+    )
+    with writer:
+        for _, picture in frames(job, range(job.frame_count), report):
+            writer.write(picture)
+    return path
+
+
+def stills(
+    job: Job, numbers: Sequence[int], path_of: Callable[[int], Path], report: Report = lambda _: None
+) -> list[Path]:
+    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film."""
+    written = []
+    for number, picture in frames(job, numbers, report):
+        encode.write_png(path_of(number), picture, job.provenance() | {"frame": str(number)})
+        written.append(path_of(number))
+    return written
+
+
+def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (frame number, picture uint8 [height, width, 3]), each as soon as its tiles are trained.
+
+    Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
+    stored, so the same call goes on where it stopped.
+    """
+    plan, output = job.plan, job.scene.output
+    places = [plan.path.s_of_frame(n, output.fps) for n in numbers]
+    needed = {s: plan.tiles_at(s) for s in dict.fromkeys(places)}
+    order = _in_order(plan, needed.values(), whole=len(numbers) == job.frame_count)
+    training = Training(job.scene.problem, order, job.store, job.backend)
+    compositor = Compositor(plan, training.fetch)
+
+    def progress(done: int) -> Progress:
+        return Progress(
+            done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired)
+        )
+
+    training.start()
+    try:
+        last_s, picture = None, None
+        for done, (number, s) in enumerate(zip(numbers, places, strict=True)):
+            if s != last_s or picture is None:
+                count = training.count_for(needed[s])
+                while not training.wait_for(count, _TICK_S):
+                    report(progress(done))
+                last_s, picture = s, _picture(plan, compositor, s)
+            yield number, picture
+            report(progress(done + 1))
+    finally:
+        training.stop()
+
+
+def _in_order(plan: Plan, needed: Iterable[list], *, whole: bool) -> list:
+    """Return the tiles to train, in the plan's order: all for the whole film, else only those that are needed."""
+    if whole:
+        return plan.order
+    wanted = {tile for tiles in needed for tile in tiles}
+    return [tile for tile in plan.order if tile in wanted]
+
+
+def _picture(plan: Plan, compositor: Compositor, s: float) -> np.ndarray:
+    picture = compositor.frame(s)
+    if not plan.scene.output.overlay:
+        return picture
+    x, y = plan.scene.problem.x, plan.scene.problem.y
+    labels = HYPERPARAMETERS[x.name], HYPERPARAMETERS[y.name]
+    return overlay.draw(picture, plan.path.viewport(s), x, y, labels=labels)
+
+
+def probe(scene: Scene, backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, object]]:
+    """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
+
+    x, y: float64 [points], in hyperparameter units of the scene's two axes. Nothing is stored.
+    """
+    starts = iter(range(0, x.size, backend.capacity))
+    pieces: dict[int, slice] = {}
+
+    def next_batch() -> backends.Batch | None:
+        start = next(starts, None)
+        if start is None:
+            return None
+        piece = slice(start, start + backend.capacity)
+        batch = backends.Batch((), x[piece], y[piece])
+        pieces[id(batch)] = piece
+        return batch
+
+    for batch, field in backend.run(next_batch):
+        yield pieces[id(batch)], field

@@ -1,0 +1,167 @@
+"""Axis names and hyperparameter values written over a finished frame.
+
+Drawn last, on a copy: no sample, store or colour depends on it. The x axis is written along the bottom edge and
+the y axis, turned, up the left edge. Each names the value at both edges of the view and, where there is room, the
+hyperparameter and how much of it the view spans.
+"""
+
+from __future__ import annotations
+
+import decimal
+import functools
+import re
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from render.axes import Axis
+from render.viewport import Viewport
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
+
+# Wide enough to round any 60-digit value to any place.
+_CONTEXT = decimal.Context(prec=1000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+
+# Text is 1/50 of the shorter side (22 px at 1080p), but never below 11 px, where the digits 6 and 8 become alike.
+_TEXT_SHARE = 50
+_SMALLEST_PX = 11
+
+_INK = 245.0
+_BACKING = 0.66  # share of the picture that the dark backing hides; white text then reads on white and on noise
+
+# A value that does not fit loses digits in the middle: these many digits at its end tell the edges apart.
+_TAIL = 5
+
+
+def end_labels(lo: Decimal, hi: Decimal) -> tuple[str, str]:
+    """Return both values with just enough digits: to three places after the first one in which they differ.
+
+    Each also has at least three significant digits. Plain decimals from 0.0001 to 999999, else with an exponent.
+    """
+    ends = (lo, hi)
+    apart = _CONTEXT.subtract(hi, lo)
+    places = [end.adjusted() - 2 if end else 0 for end in ends]
+    if apart:
+        places = [min(place, apart.adjusted() - 3) for place in places]
+    plain = all(not end or -4 <= end.adjusted() <= 5 for end in ends)
+    texts = []
+    for end, place in zip(ends, places, strict=True):
+        last = min(place, 0) if plain else place
+        rounded = end.quantize(Decimal((0, (1,), last)), context=_CONTEXT)
+        texts.append(("0" if not end else f"{rounded:f}" if plain else f"{rounded:e}").replace("e+", "e"))
+    return texts[0], texts[1]
+
+
+def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, labels: tuple[str, str]) -> np.ndarray:
+    """Return a copy of a frame with both axes written on it.
+
+    frame: uint8 [height, width, 3], row 0 at the top; of any size, text follows it.
+    view: what the frame looks at. Beyond the plane's edge the axes are continued.
+    labels: names of the x and y hyperparameters in words. Left out where there is no room.
+    """
+    if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        raise ValueError(f"frame must be uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}")
+    out = frame.copy()
+    height, width = frame.shape[:2]
+    font = _font(max(_SMALLEST_PX, round(min(height, width) / _TEXT_SHARE)))
+    x0, x1, y0, y1 = view.edges()
+    gap = round(font.size * 0.5)
+    thick = _pill_height(font)
+    for start, pill in _line(font, width - 2 * gap, x_axis, x0, x1, labels[0], "width"):
+        _stamp(out, pill, gap + start, height - gap - thick)
+    room = height - 3 * gap - thick  # above the line of the x axis
+    for start, pill in _line(font, room, y_axis, y0, y1, labels[1], "height"):
+        _stamp(out, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
+    return out
+
+
+def _line(
+    font: ImageFont.FreeTypeFont, room: int, axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str
+) -> list[tuple[int, np.ndarray]]:
+    """Return the pills along one axis as (start in pixels from the low end, pill); what finds no room is left out."""
+    gap = round(font.size * 0.8)
+    ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
+    pills = [_pill(font, text) for end in ends if (text := _fitting(font, end, (room - gap) // 2))]
+    if len(pills) < 2:
+        return []
+    placed = [(0, pills[0]), (room - pills[1].shape[2], pills[1])]
+    extent = f"{side} {_short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
+    for text in (f"{name}  ·  {extent}" if name else extent, name):
+        pill = _pill(font, text)
+        # Centred between the two values, which need not be equally long.
+        first, last = pills[0].shape[2] + gap, room - pills[1].shape[2] - gap
+        centre = min(max((room - pill.shape[2]) // 2, first), last - pill.shape[2])
+        if text and centre >= first:
+            placed.append((centre, pill))
+            break
+    return placed
+
+
+def _short(number: float) -> str:
+    """Write a size to two digits: 2.0, 0.031, 3.1e-7."""
+    if 0.01 <= number < 99.5:
+        return f"{number:#.2g}".rstrip(".")
+    digits, exponent = f"{number:.1e}".split("e")
+    return f"{digits}e{int(exponent)}"
+
+
+def _fitting(font: ImageFont.FreeTypeFont, value: str, room: int) -> str:
+    """Return a value, its middle digits elided until its pill is at most room pixels long; "" if none are left."""
+    digits, mark, exponent = value.partition("e")
+    tail = digits[-_TAIL:] + mark + exponent
+    choices = [value, *(digits[:keep] + "…" + tail for keep in range(len(digits) - _TAIL - 2, 2, -1))]
+    return next((text for text in choices if _pill_width(font, text) <= room), "")
+
+
+# Pills. A pill is two masks, float32 [2, height, width] in [0, 1]: the dark backing, and the ink of the text.
+
+
+def _pill_height(font: ImageFont.FreeTypeFont) -> int:
+    return round(font.size * 1.5)
+
+
+def _pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
+    return round(font.getlength(_typeset(text)) + font.size * 0.9)
+
+
+def _typeset(text: str) -> str:
+    """Return the text with true minus signs before numbers and exponents; hyphens stay."""
+    return re.sub(r"(?<![\w.])-(?=\d)|(?<=\de)-(?=\d)", "\N{MINUS SIGN}", text)
+
+
+@functools.lru_cache(maxsize=64)
+def _pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
+    from PIL import Image, ImageDraw
+
+    width, height = _pill_width(font, text), _pill_height(font)
+    fine = 4  # Pillow's shapes have hard edges: drawn four times as large, then averaged
+    backing = Image.new("L", (fine * width, fine * height))
+    corners = (0, 0, fine * width - 1, fine * height - 1)
+    ImageDraw.Draw(backing).rounded_rectangle(corners, radius=fine * height * 0.28, fill=255)
+    ink = Image.new("L", (width, height))
+    ImageDraw.Draw(ink).text((width / 2, height * 0.5), _typeset(text), fill=255, font=font, anchor="mm")
+    masks = np.stack([np.asarray(backing.reduce(fine)), np.asarray(ink)]).astype(np.float32) / 255
+    masks.flags.writeable = False
+    return masks
+
+
+@functools.lru_cache(maxsize=8)
+def _font(size_px: int) -> ImageFont.FreeTypeFont:
+    from PIL import ImageFont
+
+    # The basic layout is the same with and without libraqm, which not every Pillow has.
+    path = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
+    return ImageFont.truetype(path, size_px, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _stamp(frame: np.ndarray, pill: np.ndarray, left: int, top: int) -> None:
+    """Blend a pill into the frame, in place; the part outside the frame is cut off."""
+    height, width = pill.shape[1:]
+    patch = frame[max(top, 0) : top + height, max(left, 0) : left + width]
+    backing, ink = pill[:, : patch.shape[0], : patch.shape[1], None]
+    dark = patch * (1 - _BACKING * backing)
+    patch[:] = np.rint(dark + (_INK - dark) * ink)

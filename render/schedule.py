@@ -1,0 +1,219 @@
+"""What a plan needs minus what the store holds, trained in order of first use: resume, progress, a clean stop."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from render import fields, tiles
+from render.backends import Backend, Batch
+from render.errors import DamagedTile, StoreError
+from render.fields import Field
+from render.problem import Problem
+from render.store import TileStore
+from render.tiles import SAMPLES, Tile
+
+
+class Stopped(Exception):
+    """Training was asked to stop before it was done. Everything finished is in the store."""
+
+
+def points_of(problem: Problem, tile: Tile, *, with_parent: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return float64 hyperparameters x, y [points] of the samples of a tile that are to be trained, row by row."""
+    mask = tiles.new_samples(with_parent=with_parent)
+    first_x, first_y = tile.first_sample
+    rows, columns = np.nonzero(mask)
+    return problem.x.values(tile.level, first_x)[columns], problem.y.values(tile.level, first_y)[rows]
+
+
+def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
+    """Return the whole tile of its trained samples and, where it has one, its parent's quadrant."""
+    mask = tiles.new_samples(with_parent=parent is not None)
+    whole = fields.empty((SAMPLES, SAMPLES))
+    for name, values in zip(fields.CHANNELS, trained, strict=True):
+        channel = getattr(whole, name)
+        channel[mask] = values
+        if parent is not None:
+            channel[::2, ::2] = getattr(parent, name)[tile.parent_quadrant]
+    return whole
+
+
+class Training:
+    """Trains the missing tiles of a plan in the background, in order, while other threads use those that are there.
+
+    samples_total, samples_done: training runs that this render needs and has finished; stored ones count nothing.
+    repaired: messages about tiles that were lost or damaged and are trained again.
+    """
+
+    def __init__(self, problem: Problem, order: Sequence[Tile], store: TileStore, backend: Backend) -> None:
+        """Look up which of the tiles, in order of first use, the store lacks. Nothing is trained before start()."""
+        self._problem, self._store, self._backend = problem, store, backend
+        self._position = {tile: i for i, tile in enumerate(order)}
+        missing = store.missing(order)
+        self._pending = deque(missing)
+        absent = set(missing)
+        self._done = [tile not in absent for tile in order]
+        self._parents = {tile: self._usable_parent(tile) for tile in missing}
+        self._prefix = 0
+        self._changed = threading.Condition()
+        self._stop = False
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self.repaired: list[str] = []
+        self.samples_total = sum(self._new_samples(tile) for tile in missing)
+        self.samples_done = 0
+        self._advance_prefix()
+
+    # ---- for other threads -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin training what is missing; return at once."""
+        with self._changed:
+            if self._thread is None and self._pending and not self._stop:
+                self._thread = threading.Thread(target=self._train, name="training", daemon=True)
+                self._thread.start()
+
+    def count_for(self, tiles: Iterable[Tile]) -> int:
+        """Return how many tiles, in order, must be there before all the given ones are."""
+        return 1 + max(self._position[tile] for tile in tiles)
+
+    def wait_for(self, count: int, timeout_s: float | None = None) -> bool:
+        """Wait until the first `count` tiles are in the store; False after timeout_s seconds.
+
+        Raises what training raised, or Stopped if it was stopped before it got that far.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._prefix >= count or self._error is not None, timeout_s)
+            if self._prefix < count and self._error is not None:
+                raise self._error
+            return self._prefix >= count
+
+    def fetch(self, tile: Tile) -> Field:
+        """Return a finished tile from the store; one that was lost or damaged there is trained again first."""
+        for _ in range(3):
+            try:
+                return self._store.get(tile)
+            except (DamagedTile, KeyError) as fault:
+                lost = f"{tile} is gone from the store. It will be trained again."
+                self._again(tile, str(fault) if isinstance(fault, DamagedTile) else lost)
+                self.start()
+                self.wait_for(self._position[tile] + 1)
+        raise StoreError(f"{tile} was damaged again each time it was written: check the disk.")
+
+    def stop(self) -> None:
+        """Finish and store the batches that are running, start no more, and wait for that."""
+        with self._changed:
+            self._stop = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    # ---- the training thread -----------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        try:
+            while self._pending and not self._stop:
+                for batch, field in self._backend.run(self._next_batch):
+                    self._keep(batch, field)
+            error = Stopped() if self._pending else None
+        except BaseException as caught:  # noqa: BLE001 -- handed to the thread that waits
+            error = caught  # type: ignore[assignment]
+        with self._changed:
+            self._error = error
+            self._stop = self._stop or error is not None
+            self._thread = None
+            self._changed.notify_all()
+
+    def _next_batch(self) -> Batch | None:
+        """Hand out the next tiles whose parents are stored; wait while only others are left."""
+        with self._changed:
+            while not self._stop and self._pending:
+                chosen = self._take_ready()
+                if chosen:
+                    return self._batch(chosen)
+                self._changed.wait()
+            return None
+
+    def _take_ready(self) -> list[Tile]:
+        chosen: list[Tile] = []
+        skipped: list[Tile] = []
+        points = 0
+        # Looking far past tiles that wait for a parent would train what is needed much later: a few are enough.
+        while self._pending and len(skipped) < 256:
+            tile = self._pending[0]
+            points += self._new_samples(tile)
+            if points > self._backend.capacity:
+                break
+            self._pending.popleft()
+            if self._is_done(self._parents[tile]):
+                chosen.append(tile)
+            else:
+                skipped.append(tile)
+                points -= self._new_samples(tile)
+        self._pending.extendleft(reversed(skipped))
+        return chosen
+
+    def _batch(self, chosen: list[Tile]) -> Batch:
+        points = [points_of(self._problem, t, with_parent=self._parents[t] is not None) for t in chosen]
+        x, y = (np.concatenate(axis) for axis in zip(*points, strict=True))
+        return Batch(tuple(chosen), x, y)
+
+    def _keep(self, batch: Batch, field: Field) -> None:
+        start = 0
+        for tile in batch.tiles:
+            count = self._new_samples(tile)
+            trained = field.at(slice(start, start + count))
+            start += count
+            parent = self._parents[tile]
+            try:
+                inherited = self._store.get(parent) if parent else None
+            except (DamagedTile, KeyError) as fault:
+                assert parent is not None
+                with self._changed:
+                    self._pending.appendleft(tile)
+                self._again(parent, str(fault))
+                continue
+            self._store.put(tile, assemble(tile, trained, inherited))
+            with self._changed:
+                self._done[self._position[tile]] = True
+                self.samples_done += count
+                self._advance_prefix()
+                self._changed.notify_all()
+
+    def _again(self, tile: Tile, why: str) -> None:
+        """Put a tile that the store lost at the head of what is to be trained."""
+        with self._changed:
+            if not self._is_done(tile):
+                return
+            self.repaired.append(why)
+            if tile not in self._position:  # a parent that only the store knew
+                self._position[tile] = len(self._done)
+                self._done.append(False)
+            position = self._position[tile]
+            self._done[position] = False
+            self._prefix = min(self._prefix, position)
+            self._parents[tile] = None  # trained whole: its own parent may be lost too
+            self._pending.appendleft(tile)
+            self.samples_total += self._new_samples(tile)
+            self._changed.notify_all()
+
+    def _usable_parent(self, tile: Tile) -> Tile | None:
+        """Return the parent whose samples a missing tile can take over: one of this job, or one already stored."""
+        if tile.level == 0:
+            return None
+        parent = tile.parent
+        return parent if parent in self._position or self._store.has(parent) else None
+
+    def _new_samples(self, tile: Tile) -> int:
+        return tiles.new_sample_count(with_parent=self._parents[tile] is not None)
+
+    def _is_done(self, tile: Tile | None) -> bool:
+        return tile is None or tile not in self._position or self._done[self._position[tile]]
+
+    def _advance_prefix(self) -> None:
+        while self._prefix < len(self._done) and self._done[self._prefix]:
+            self._prefix += 1

@@ -1,0 +1,65 @@
+"""Random draws that a problem's samples share: initial weights, examples, the order of minibatches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from render.problem import Problem
+
+
+class Draws(NamedTuple):
+    """What all samples of a problem share, as NumPy arrays.
+
+    weights: per layer [inputs, outputs] float64. inputs: [examples, inputs]. targets: [examples].
+    batches: [steps, batch] int32 example indices, or None for full-batch training.
+    """
+
+    weights: tuple[np.ndarray, ...]
+    inputs: np.ndarray
+    targets: np.ndarray
+    batches: np.ndarray | None
+
+
+def example_count(problem: Problem) -> int:
+    """Return the number of examples: the published rules are one per parameter, or one per input."""
+    n = problem.width
+    if problem.examples == "parameters":
+        return n * n * (problem.depth - 1) + n
+    return n if problem.examples == "inputs" else int(problem.examples)
+
+
+# Key of the minibatch order in the published code, the same for every seed of weights and data.
+_BATCH_SEED = 42
+
+
+def gaussian(problem: Problem) -> Draws:
+    """Draw weights, inputs and targets i.i.d. N(0, 1) in the published order (Sohl-Dickstein/fractal).
+
+    The published pictures need the legacy threefry generator: JAX's present default gives other weights for the
+    same seed, and then the published windows show no border at all.
+    """
+    n, count = problem.width, example_count(problem)
+    with jax.threefry_partitionable(False):
+        carry, use = jax.random.split(jax.random.key(problem.seed))
+        layer_keys = jax.random.split(use, problem.depth)
+        shapes = [(n, n)] * (problem.depth - 1) + [(n, 1)]
+        weights = [
+            np.asarray(jax.random.normal(k, shape, np.float64)) for k, shape in zip(layer_keys, shapes, strict=True)
+        ]
+        carry, use = jax.random.split(carry)
+        inputs = np.asarray(jax.random.normal(use, (count, n), np.float64))
+        carry, use = jax.random.split(carry)
+        targets = np.asarray(jax.random.normal(use, (count, 1), np.float64))[:, 0]
+        batches = None
+        if problem.batch is not None:
+            # split(key, steps) of the legacy generator depends on steps: a shorter run has another order.
+            step_keys = jax.random.split(jax.random.key(_BATCH_SEED), problem.steps)
+            size = problem.batch
+            batches = np.asarray(jax.vmap(lambda k: jax.random.randint(k, (size,), 0, count))(step_keys), np.int32)
+    return Draws(tuple(weights), inputs, targets, batches)
+
+
+DATASETS = {"gaussian": gaussian}

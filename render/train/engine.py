@@ -1,0 +1,183 @@
+"""The engine: batches of hyperparameter points in, fields out.
+
+A batch is cut into blocks of a fixed number of lanes, and each block runs a phase of steps as one compiled loop.
+Between phases, lanes that escaped are retired and the survivors moved together into full blocks. Neither the
+place of a lane, nor its neighbours, nor the phases change its bits; the number of lanes in a block would, so it
+is fixed per kind of device and part of the numerics (tests prove both).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+
+from render import fields
+from render.fields import Field, Status
+from render.problem import Problem
+from render.train import measures, systems
+
+# Raised by hand when a change alters results: tiles of another version are kept apart.
+KERNEL_VERSION = 1
+
+# A run whose loss exceeds this many times its first loss has left for good. 1e6, the measure's cap, is no safe
+# stop: of 1,600 tanh runs two came back after it, one after 1e10, none after 1e12. tests/test_windows.py trains
+# the published windows with and without escape.
+ESCAPE_RADIUS = 1e30
+
+
+class BlockShape(NamedTuple):
+    """lanes: per block, fixed. blocks: most blocks in one batch."""
+
+    lanes: int
+    blocks: int
+
+
+# CPU: the arrays of a block of 32 lanes (width 16, 272 examples) take 1.1 MB each and stay near a core's cache; 32
+# was fastest of 8, 16, 32 and 64 with all cores busy; 32 blocks are one tile, a few seconds of work. GPU: enough
+# lanes to fill the chip with one launch (not measured).
+BLOCK_SHAPES = {"cpu": BlockShape(32, 32), "gpu": BlockShape(4096, 4)}
+
+
+class Carry(NamedTuple):
+    """What a batch carries from phase to phase; first axis: lane."""
+
+    lane: jax.Array  # original place, int32
+    hyper: systems.Hyper
+    state: systems.State
+    sums: measures.Sums
+    loss: jax.Array  # last recorded loss
+    escape_step: jax.Array  # int32, -1 while alive
+    finite: jax.Array  # bool: the loss at the escape step was finite
+
+
+def devices() -> list[jax.Device]:
+    """Return the devices to train on: every accelerator, else every core."""
+    return jax.local_devices()
+
+
+def numerics(device: jax.Device | None = None) -> dict[str, str | int]:
+    """Return everything besides the problem that a tile's bits depend on."""
+    device = device or devices()[0]
+    return {
+        "kernel": KERNEL_VERSION,
+        "lanes": _shape(device).lanes,
+        "jaxlib": jaxlib.__version__,
+        "backend": device.platform,
+        "device": device.device_kind,
+    }
+
+
+def _shape(device: jax.Device) -> BlockShape:
+    return BLOCK_SHAPES["cpu" if device.platform == "cpu" else "gpu"]
+
+
+def phase_ends(steps: int) -> list[int]:
+    """Return the steps at which escaped lanes are retired: close together early, when most escape."""
+    ends = [t for t in (4, 8, 16, 32) if t < steps]
+    return ends + list(range(48, steps, 16)) + [steps]
+
+
+class Engine:
+    """The compiled training of one problem. Thread-safe: one call at a time and device is the intended use."""
+
+    def __init__(self, problem: Problem, *, escape_radius: float = ESCAPE_RADIUS) -> None:
+        self.problem = problem
+        self._system = systems.make(problem)
+        self._escape_radius = escape_radius
+        self._begin = jax.jit(self._begin_block, static_argnums=1)
+        self._advance = jax.jit(self._advance_blocks, static_argnums=4, donate_argnums=0)
+        self._compact = jax.jit(_compact_lanes, donate_argnums=0)
+
+    def capacity(self, device: jax.Device | None = None) -> int:
+        """Return the most points that one call of `run` takes."""
+        shape = _shape(device or devices()[0])
+        return shape.lanes * shape.blocks
+
+    def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
+        """Train at the points (x[i], y[i]) and return a field [point].
+
+        x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
+        """
+        device = device or devices()[0]
+        lanes = _shape(device).lanes
+        points, capacity = x.size, self.capacity(device)
+        if x.dtype != np.float64 or y.dtype != np.float64:
+            raise TypeError(f"hyperparameters must be float64, not {x.dtype} and {y.dtype}")
+        if not 1 <= points <= capacity:
+            raise ValueError(f"a batch holds 1 to {capacity} points, not {points}")
+        # Padding repeats the first point, in the capacity's one shape; blocks of nothing but padding are not run.
+        padded = [np.concatenate([v, np.full(capacity - points, v[0])]) for v in (x, y)]
+        carry = self._begin(tuple(jax.device_put(v, device) for v in padded), capacity)
+        alive, t = points, 0
+        for end in phase_ends(self.problem.steps):
+            blocks = -(-alive // lanes)
+            carry = self._advance(carry, blocks, t, end, lanes)
+            carry, count = self._compact(carry, points)
+            alive, t = int(count), end
+            if alive == 0:
+                break
+        return self._finish(carry, points)
+
+    def _begin_block(self, xy: tuple[jax.Array, jax.Array], lanes: int) -> Carry:
+        problem = self.problem
+        hyper = {problem.x.name: xy[0], problem.y.name: xy[1]}
+        hyper |= {name: jnp.full(lanes, value) for name, value in problem.fixed}
+        return Carry(
+            lane=jnp.arange(lanes, dtype=jnp.int32),
+            hyper=hyper,
+            state=self._system.start(hyper),
+            sums=measures.begin(lanes),
+            loss=jnp.zeros(lanes),
+            escape_step=jnp.full(lanes, -1, dtype=jnp.int32),
+            finite=jnp.ones(lanes, dtype=bool),
+        )
+
+    def _advance_blocks(self, carry: Carry, blocks: jax.Array, t0: jax.Array, t1: jax.Array, lanes: int) -> Carry:
+        """Run steps t0..t1 of the first `blocks` blocks, one block after the other."""
+
+        def block(i: jax.Array, whole: Carry) -> Carry:
+            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), whole)
+            part = jax.lax.fori_loop(t0, t1, lambda t, c: self._step(c, t), part)
+            return jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), whole, part)
+
+        return jax.lax.fori_loop(0, blocks, block, carry)
+
+    def _step(self, carry: Carry, t: jax.Array) -> Carry:
+        state, loss = self._system.step(carry.state, carry.hyper, t)
+        first = jnp.where(t == 0, loss, carry.sums.first)
+        inside = loss <= self._escape_radius * first  # False for nan, and for inf beyond a finite radius
+        was_alive = carry.escape_step < 0
+        alive = was_alive & inside & jnp.isfinite(loss)
+        leaves = was_alive & ~alive
+        return carry._replace(
+            state=state,
+            sums=measures.add(carry.sums, loss, alive, t, self.problem.steps),
+            loss=jnp.where(was_alive, loss, carry.loss),
+            escape_step=jnp.where(leaves, jnp.int32(t), carry.escape_step),
+            finite=jnp.where(leaves, jnp.isfinite(loss), carry.finite),
+        )
+
+    def _finish(self, carry: Carry, points: int) -> Field:
+        lane = np.asarray(carry.lane)
+        back = np.argsort(lane)[:points]
+        sums, loss, escape_step, finite = jax.tree.map(
+            lambda a: np.asarray(a)[back], (carry.sums, carry.loss, carry.escape_step, carry.finite)
+        )
+        value, converged = measures.finish(sums, escape_step, self.problem.steps)
+        gone = escape_step >= 0
+        status = np.where(converged, Status.CONVERGED, Status.DIVERGED)
+        status = np.where(gone, np.where(finite, Status.ESCAPED, Status.NON_FINITE), status)
+        final_loss = np.where(gone, np.inf, loss)
+        return Field(value, final_loss, escape_step, status.astype(fields.CHANNELS["status"]))
+
+
+def _compact_lanes(carry: Carry, points: jax.Array) -> tuple[Carry, jax.Array]:
+    """Move the living lanes to the front, keeping their order; return also their number. Padding counts as dead."""
+    alive = (carry.escape_step < 0) & (carry.lane < points)
+    order = jnp.argsort(~alive, stable=True)
+    moved: Any = jax.tree.map(lambda a: a[order], carry)
+    return moved, alive.sum()

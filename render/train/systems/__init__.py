@@ -1,0 +1,28 @@
+"""Systems: what is iterated. A system is a pair of functions over a batch of lanes, and one row of SYSTEMS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from render.problem import Problem
+
+Hyper = dict[str, jax.Array]  # hyperparameter name -> [lane] float64
+State = Any  # a pytree of arrays whose first axis is the lane
+
+
+class System(NamedTuple):
+    """start(hyper) -> state; step(state, hyper, t) -> (state after step t, loss [lane] before it)."""
+
+    start: Callable[[Hyper], State]
+    step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
+
+
+def make(problem: Problem) -> System:
+    """Return the system of a problem."""
+    from render.train.systems import mlp
+
+    systems: dict[str, Callable[[Problem], System]] = {"mlp": mlp.make}
+    return systems[problem.system](problem)
