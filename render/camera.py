@@ -8,6 +8,7 @@ geometry alone, so retiming a film or changing its frame rate trains nothing.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -124,15 +125,10 @@ class Path:
         self._keyframes = keyframes
         self._size_px = size_px
         aspect = size_px[1] / size_px[0]
-        self._segments = [
-            _segment(a.view, b.view, aspect) for a, b in zip(keyframes, keyframes[1:], strict=False)
-        ]
+        self._segments = [_segment(a.view, b.view, aspect) for a, b in itertools.pairwise(keyframes)]
         self.marks = np.concatenate([[0.0], np.cumsum([s.length for s in self._segments])])
         self.length = float(self.marks[-1])
-        last = len(keyframes) - 1
-        self.rests = tuple(
-            float(s) for i, (s, k) in enumerate(zip(self.marks, keyframes, strict=True)) if k.hold_s > 0 or i in (0, last)
-        )
+        self.rests = tuple(float(s) for i, s in enumerate(self.marks) if _rests(keyframes, i))
         self.duration_s = keyframes[-1].time_s + keyframes[-1].hold_s
         self._timing = _timing(keyframes, self.marks, easing)
 
@@ -163,6 +159,11 @@ class Path:
         return self.s_at(self.duration_s * frame / (count - 1)) if count > 1 else self.length
 
 
+def _rests(keyframes: tuple[Keyframe, ...], i: int) -> bool:
+    """Say whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
+    return keyframes[i].hold_s > 0 or i in (0, len(keyframes) - 1)
+
+
 def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> PchipInterpolator:
     """Return a monotone cubic seconds -> path length. PCHIP cannot overshoot, so no zoom runs backwards."""
     times, lengths = [], []
@@ -173,12 +174,17 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
             times.append(key.time_s + key.hold_s)
             lengths.append(s)
         if easing == "smooth" and i + 1 < len(keyframes):
-            # Two points near the ends of the leg, on the line that a trapezoid of speed would follow: constant
-            # speed in between, a soft start and stop at both ends.
-            begin, end = times[-1], keyframes[i + 1].time_s
-            rise = (marks[i + 1] - s) * (_RAMP / 2) / (1 - _RAMP)
-            times += [begin + _RAMP * (end - begin), end - _RAMP * (end - begin)]
-            lengths += [s + rise, marks[i + 1] - rise]
+            # Where the camera rests, one point on the line that a trapezoid of speed would follow: a soft start or
+            # stop, constant speed otherwise. Keyframes that it only passes do not slow it down.
+            begin, end, length = times[-1], keyframes[i + 1].time_s, marks[i + 1] - s
+            ramps = (_rests(keyframes, i), _rests(keyframes, i + 1))
+            rise = length * (_RAMP / 2) / (1 - _RAMP / 2 * sum(ramps))
+            if ramps[0]:
+                times.append(begin + _RAMP * (end - begin))
+                lengths.append(s + rise)
+            if ramps[1]:
+                times.append(end - _RAMP * (end - begin))
+                lengths.append(marks[i + 1] - rise)
     if len(times) == 1:
         times.append(times[0] + 1.0)
         lengths.append(lengths[0])
@@ -192,7 +198,9 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
     return PchipInterpolator(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
 
 
-def times_from_speed(views: list[View], size_px: tuple[int, int], holds_s: list[float], octaves_per_s: float) -> list[float]:
+def times_from_speed(
+    views: list[View], size_px: tuple[int, int], holds_s: list[float], octaves_per_s: float
+) -> list[float]:
     """Return the second at which each view is reached at a mean speed in octaves of path per second."""
     aspect = size_px[1] / size_px[0]
     times, now = [], 0.0

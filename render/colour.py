@@ -46,7 +46,8 @@ class Curve:
 
     def tone(self, values: np.ndarray) -> np.ndarray:
         """Return float32 tones in [-1, 1] of float64 values, clamped at the ends of the curve."""
-        return np.interp(values, self.knots, self.tones).astype(np.float32)
+        tones: np.ndarray = np.interp(values, self.knots, self.tones).astype(np.float32)
+        return tones
 
 
 def curve_from_values(values: np.ndarray, gap: float) -> Curve:
@@ -56,14 +57,14 @@ def curve_from_values(values: np.ndarray, gap: float) -> Curve:
     A side without values maps to the middle of its half, ready for a neighbour's curve to be blended in.
     """
     knots, tones = [], []
-    for negative, ends in ((True, (1.0, gap)), (False, (-gap, -1.0))):
+    for negative, first, last in ((True, 1.0, gap), (False, -gap, -1.0)):
         side = np.sort(values[values < 0] if negative else values[values >= 0])
         if side.size == 0:
-            side, ends = np.array([-1.0 if negative else 1.0]), ((ends[0] + ends[1]) / 2,) * 2
+            side = np.array([-1.0 if negative else 1.0])
         ranks = np.linspace(0.0, 1.0, min(_KNOTS, side.size))
         # Nearest-rank quantiles: a knot is a value that occurred, never a mean of two.
         points = side[np.round(ranks * (side.size - 1)).astype(int)]
-        targets = ends[0] + (ends[1] - ends[0]) * (ranks if side.size > 1 else np.array([0.5]))
+        targets = first + (last - first) * (ranks if side.size > 1 else np.array([0.5]))
         # Equal values share the mean of their tones.
         points, inverse = np.unique(points, return_inverse=True)
         knots.append(points)
@@ -103,7 +104,8 @@ def palette_table(name: str) -> np.ndarray:
 def linear_from_tone(tone: np.ndarray, palette: str) -> np.ndarray:
     """Return linear-light RGB float32 [..., 3] of tones in [-1, 1]."""
     index = ((tone + np.float32(1.0)) * np.float32((_TABLE - 1) / 2) + np.float32(0.5)).astype(np.int32)
-    return palette_table(name=palette).take(index, axis=0)
+    linear: np.ndarray = palette_table(palette).take(index, axis=0)
+    return linear
 
 
 def linear_from_hex(text: str) -> np.ndarray:

@@ -17,7 +17,7 @@ from render.tiles import SAMPLES, Tile
 from render.viewport import Box, Viewport, Window
 
 # Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows.
-_MARGIN = 0.12
+_MARGIN = 0.2
 
 # A tile's weight is laid out in cells of this many samples. It is also how far a level's picture stays away from
 # the end of its samples, so the two samples that a cubic reads beyond a pixel are always there.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,18 +39,18 @@ def measure(plan: Plan, backend: Backend) -> Rate:
     """
     # Every worker compiles and warms up on a first batch; the second round is timed.
     for points in (8, max(8, backend.capacity // 4)):
-        batches = iter([_random_batch(plan, points, seed) for seed in range(backend.workers)])
+        batches = [_random_batch(plan, points, seed) for seed in range(backend.workers)]
         started = time.perf_counter()
-        trained = sum(field.value.size for _, field in backend.run(_one_at_a_time(batches)))
+        trained = sum(field.value.size for _, field in backend.run(_Batches(batches)))
         elapsed_s = time.perf_counter() - started
     return Rate(trained / elapsed_s)
 
 
-class _one_at_a_time:  # noqa: N801 -- used as a function
-    """An iterator as a thread-safe callable that gives None at the end."""
+class _Batches:
+    """Batches handed out one at a time, to any thread; then None."""
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = list(batches)
+    def __init__(self, batches: list[Batch]) -> None:
+        self._batches = batches
 
     def __call__(self) -> Batch | None:
         try:
@@ -84,8 +83,8 @@ class Choice:
     plan: Plan
 
 
-# What `auto` falls back to where even this does not fit the budget.
-SMALLEST = min(QUALITY, key=lambda name: QUALITY[name].height_px * QUALITY[name].detail)
+# What `auto` falls back to where even this does not fit the budget: presets stand in rising order of cost.
+SMALLEST = next(iter(QUALITY))
 
 
 def named(scene: Scene, name: str) -> Choice:
@@ -96,11 +95,16 @@ def named(scene: Scene, name: str) -> Choice:
 def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
     """Return the scene's own output if it can be trained within the budget, else the best preset that can.
 
-    Presets that need more samples than the scene's own output are not considered; the smallest is taken if none
-    fits.
+    Presets are tried from the smallest up, as long as they fit and need less than the scene's own output; the
+    smallest is taken if none fits.
     """
     own = named(scene, "scene")
-    presets = [named(scene, name) for name in QUALITY]
-    smaller = sorted((c for c in presets if c.plan.samples < own.plan.samples), key=lambda c: -c.plan.samples)
-    candidates = [own, *smaller]
-    return next((c for c in candidates if rate.time_s(c.plan.samples) <= budget_s), candidates[-1])
+    if rate.time_s(own.plan.samples) <= budget_s:
+        return own
+    best = named(scene, SMALLEST)
+    for name in QUALITY:
+        preset = named(scene, name)
+        if rate.time_s(preset.plan.samples) > budget_s or preset.plan.samples >= own.plan.samples:
+            break
+        best = preset
+    return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Field(NamedTuple):
     escape_step: np.ndarray
     status: np.ndarray
 
-    def at(self, index: object) -> Field:
+    def at(self, index: Any) -> Field:
         """Return every channel indexed the same way."""
         return Field(*(channel[index] for channel in self))
 

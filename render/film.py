@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,15 @@ import render
 from render import backends, encode, estimate, overlay
 from render.backends import Backend
 from render.compose import Compositor
+from render.errors import RenderError, StoreError
 from render.estimate import Choice
+from render.fields import Field
 from render.plan import Plan
 from render.problem import HYPERPARAMETERS
 from render.scene import Scene
 from render.schedule import Training
 from render.store import DirectoryStore, TileStore
+from render.tiles import Tile
 
 # How often a waiting render looks up to report progress.
 _TICK_S = 0.5
@@ -79,16 +83,23 @@ class Job:
         }
 
 
-def prepare(
-    scene: Scene,
-    choice: Choice,
-    store_root: Path,
-    *,
-    backend: Backend | None = None,
-) -> Job:
+def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None) -> Job:
     """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root."""
-    backend = backend or backends.make("local", scene.problem)
-    return Job(choice.name, choice.plan, backend, DirectoryStore(store_root, scene.problem, backend.numerics))
+    problem = choice.plan.scene.problem
+    backend = backend or backends.make("local", problem)
+    return Job(choice.name, choice.plan, backend, DirectoryStore(store_root, problem, backend.numerics))
+
+
+def check_store(root: Path) -> None:
+    """Refuse a store that cannot be written to, before anything is trained for it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{root}: the store must be a writable folder: {error.strerror}. Use another --store."
+        ) from error
 
 
 def choose(scene: Scene, quality: str, backend: Backend, budget_s: float) -> tuple[Choice, estimate.Rate]:
@@ -129,6 +140,39 @@ def stills(
     return written
 
 
+def frame_numbers(selections: Iterable[str], job: Job) -> list[int]:
+    """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, in order, once each."""
+    count, path = job.frame_count, job.plan.path
+    chosen: dict[int, None] = {}
+    for text in (part.strip() for selection in selections for part in selection.split(",")):
+        first, dots, last = text.partition("..")
+        a = _frame_number(first, count, path.duration_s)
+        b = _frame_number(last, count, path.duration_s) if dots else a
+        if b < a:
+            raise RenderError(f"frames must run upwards, not {text!r}.")
+        chosen.update(dict.fromkeys(range(a, b + 1)))
+    return list(chosen)
+
+
+def _frame_number(text: str, count: int, duration_s: float) -> int:
+    try:
+        if text == "last":
+            number = count - 1
+        elif text.endswith("%"):
+            number = round(float(text[:-1]) / 100 * (count - 1))
+        elif text.startswith("t="):
+            number = round(float(text[2:].removesuffix("s")) / max(duration_s, 1e-9) * (count - 1))
+        else:
+            number = int(text)
+    except (ValueError, OverflowError):
+        raise RenderError(f"a frame must be a number, 50%, last, t=12.5s or a range 9..20, not {text!r}.") from None
+    if not 0 <= number < count:
+        raise RenderError(
+            f"frame {text} must lie within the film: 0 to {count - 1} (0% to 100%, t=0s to {duration_s:g}s)."
+        )
+    return number
+
+
 def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (frame number, picture uint8 [height, width, 3]), each as soon as its tiles are trained.
 
@@ -143,9 +187,7 @@ def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) ->
     compositor = Compositor(plan, training.fetch)
 
     def progress(done: int) -> Progress:
-        return Progress(
-            done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired)
-        )
+        return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))
 
     training.start()
     try:
@@ -162,7 +204,7 @@ def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) ->
         training.stop()
 
 
-def _in_order(plan: Plan, needed: Iterable[list], *, whole: bool) -> list:
+def _in_order(plan: Plan, needed: Iterable[list[Tile]], *, whole: bool) -> list[Tile]:
     """Return the tiles to train, in the plan's order: all for the whole film, else only those that are needed."""
     if whole:
         return plan.order
@@ -179,10 +221,10 @@ def _picture(plan: Plan, compositor: Compositor, s: float) -> np.ndarray:
     return overlay.draw(picture, plan.path.viewport(s), x, y, labels=labels)
 
 
-def probe(scene: Scene, backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, object]]:
+def probe(backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, Field]]:
     """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
 
-    x, y: float64 [points], in hyperparameter units of the scene's two axes. Nothing is stored.
+    x, y: float64 [points], in hyperparameter units of the backend's problem. Nothing is stored.
     """
     starts = iter(range(0, x.size, backend.capacity))
     pieces: dict[int, slice] = {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Wide enough to round any 60-digit value to any place.
 _CONTEXT = decimal.Context(prec=1000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
-# Text is 1/50 of the shorter side (22 px at 1080p), but never below 11 px, where the digits 6 and 8 become alike.
+# Text is 1/50 of the shorter side (22 px at 1080p), but never below 11 px, so that digits stay legible at 216 lines.
 _TEXT_SHARE = 50
 _SMALLEST_PX = 11
 
@@ -71,32 +71,35 @@ def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, label
     x0, x1, y0, y1 = view.edges()
     gap = round(font.size * 0.5)
     thick = _pill_height(font)
-    for start, pill in _line(font, width - 2 * gap, x_axis, x0, x1, labels[0], "width"):
+    for start, pill in _line(font, width - 2 * gap, *_words(x_axis, x0, x1, labels[0], "width")):
         _stamp(out, pill, gap + start, height - gap - thick)
     room = height - 3 * gap - thick  # above the line of the x axis
-    for start, pill in _line(font, room, y_axis, y0, y1, labels[1], "height"):
+    for start, pill in _line(font, room, *_words(y_axis, y0, y1, labels[1], "height")):
         _stamp(out, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
     return out
 
 
+def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Return what is to be said along an axis: the values at its ends, and two titles, of which the first is better."""
+    ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
+    extent = f"{side} {_short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
+    return ends, (f"{name}, {extent}" if name else extent, name)
+
+
 def _line(
-    font: ImageFont.FreeTypeFont, room: int, axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str
+    font: ImageFont.FreeTypeFont, room: int, ends: tuple[str, str], titles: tuple[str, str]
 ) -> list[tuple[int, np.ndarray]]:
     """Return the pills along one axis as (start in pixels from the low end, pill); what finds no room is left out."""
     gap = round(font.size * 0.8)
-    ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
     pills = [_pill(font, text) for end in ends if (text := _fitting(font, end, (room - gap) // 2))]
     if len(pills) < 2:
         return []
     placed = [(0, pills[0]), (room - pills[1].shape[2], pills[1])]
-    extent = f"{side} {_short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
-    for text in (f"{name}  ·  {extent}" if name else extent, name):
-        pill = _pill(font, text)
-        # Centred between the two values, which need not be equally long.
-        first, last = pills[0].shape[2] + gap, room - pills[1].shape[2] - gap
-        centre = min(max((room - pill.shape[2]) // 2, first), last - pill.shape[2])
-        if text and centre >= first:
-            placed.append((centre, pill))
+    first, last = pills[0].shape[2] + gap, placed[1][0] - gap
+    for title in titles:
+        if title and (taken := _pill_width(font, title)) <= last - first:
+            # In the middle of the frame, unless the values, which need not be equally long, push it aside.
+            placed.append((min(max((room - taken) // 2, first), last - taken), _pill(font, title)))
             break
     return placed
 

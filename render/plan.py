@@ -117,11 +117,9 @@ class Plan:
 
     @functools.cached_property
     def samples(self) -> int:
-        """Training runs of the whole film from an empty store: all of a tile, or three quarters below a planned parent."""
+        """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
         planned = set(self.order)
-        return sum(
-            tiles.new_sample_count(with_parent=t.level > 0 and t.parent in planned) for t in self.order
-        )
+        return sum(tiles.new_sample_count(with_parent=t.level > 0 and t.parent in planned) for t in self.order)
 
     # ---- making the plan ---------------------------------------------------------------------------------------
 
@@ -215,9 +213,7 @@ def _add_covers(plan: LevelPlan, level: int, path: Path, places: np.ndarray) -> 
         covers = [path.viewport(s).cover(level) for s in stops]
         for one, two in zip(covers, covers[1:] or covers, strict=False):
             # Two neighbouring views differ by 1/16 octave, so their bounding box holds every view in between.
-            area = TileRange(
-                level, min(one.x0, two.x0), max(one.x1, two.x1), min(one.y0, two.y0), max(one.y1, two.y1)
-            )
+            area = TileRange(level, min(one.x0, two.x0), max(one.x1, two.x1), min(one.y0, two.y0), max(one.y1, two.y1))
             if not any(_contains(other, area) for other in plan.ranges):
                 plan.ranges.append(area)
                 plan.tiles.update(area.tiles())

@@ -63,7 +63,7 @@ class Problem:
             "steps": self.steps,
             "seed": self.seed,
             "measure": self.measure,
-            "fixed": {name: repr(value) for name, value in self.fixed},
+            "fixed": {name: repr(float(value)) for name, value in self.fixed},
             "x": axis(self.x),
             "y": axis(self.y),
         }

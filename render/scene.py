@@ -38,6 +38,7 @@ MOST_BYTES = 1_000_000
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
 MOST_FAULTS = 40
+MOST_DOTS = 100  # on a line
 SIZE_PX = (16, 16384)
 
 # Arrivals and holds closer than this cannot be told apart on a timeline of an hour at any frame rate allowed.
@@ -99,10 +100,13 @@ class Quality:
     rest_detail: float
 
 
+# In rising order of cost. The two smallest are for machines without an accelerator: on a film, what costs is the
+# lattice across a frame (2 * detail * width_px samples), hardly the frame's size, so they are large and soft.
 QUALITY = {
-    "preview": Quality(216, 24, 0.125, 0.25),
-    "soft": Quality(360, 30, 0.125, 0.25),
-    "draft": Quality(540, 30, 0.25, 0.5),
+    "preview": Quality(216, 24, 0.08, 0.2),
+    "soft": Quality(360, 30, 0.06, 0.2),
+    "draft": Quality(540, 30, 0.1, 0.25),
+    "fine": Quality(720, 30, 0.18, 0.5),
     "hd": Quality(1080, 30, 0.71, 1.0),
     "full": Quality(1080, 60, 1.0, 1.0),
     "uhd": Quality(2160, 60, 0.71, 1.0),
@@ -112,7 +116,9 @@ QUALITY = {
 def with_quality(scene: Scene, name: str) -> Scene:
     """Return the scene with a preset's height, frame rate and detail, at its own aspect ratio."""
     if name not in QUALITY:
-        raise SceneError(f"quality must be one of {_list(QUALITY)}, not {_quoted(name)}{_nearest(name, QUALITY)}.")
+        raise SceneError(
+            f"quality must be one of {_list(QUALITY)}, not {_quoted(name)}{_nearest(name, QUALITY) or '.'}"
+        )
     row = QUALITY[name]
     width_px = 2 * round(row.height_px * scene.output.width_px / scene.output.height_px / 2)
     height_px = 2 * round(row.height_px / 2)
@@ -139,7 +145,7 @@ def _number(value: object) -> Fraction:
         shown = _shown(value)
         if math.isfinite(value):
             raise ValueError(f'must be a quoted decimal such as "{shown}", not {shown}: bare TOML floats lose digits')
-        raise ValueError(f"must be finite, not {shown}")  # noqa: TRY004
+        raise ValueError(f"must be finite, not {shown}")
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) >= 10**400:
             raise ValueError("must have at most 400 digits")
@@ -317,11 +323,7 @@ def schema() -> dict[str, Any]:
 
 def parse(text: str, source: str, name: str) -> Scene:
     """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path."""
-    try:
-        raw = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        what = "tables or lists are nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise SceneError(f"{source}: is not valid TOML: {what[:300]}.") from None
+    raw = _toml(text, source)
     faults: list[str] = []
     try:
         SceneTable.model_validate(raw)
@@ -329,11 +331,27 @@ def parse(text: str, source: str, name: str) -> Scene:
         faults += [_fault(e) for e in error.errors(include_url=False)]
     scene = _assemble(raw, faults, name, text)
     if scene is None or faults:
-        lines = [f"{source}: {fault}." for fault in dict.fromkeys(faults)]
+        lines = [f"{source}: {fault}{'' if fault.endswith('?') else '.'}" for fault in dict.fromkeys(faults)]
         if len(lines) > MOST_FAULTS:
             lines = [*lines[:MOST_FAULTS], f"{source}: and {len(lines) - MOST_FAULTS} more faults."]
         raise SceneError(*lines)
     return scene
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    for number, line in enumerate(text.split("\n"), 1):
+        # tomllib takes time and memory in the square of a dotted key's length: 300,000 dots took more than 16 GB.
+        if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
+            raise SceneError(f"{source}: line {number} must have at most {MOST_DOTS} dots, not {line.count('.')}.")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what = str(error)
+    except ValueError:  # Python's limit on the digits of one integer
+        what = "a number has too many digits"
+    except RecursionError:
+        what = "tables or lists are nested too deeply"
+    raise SceneError(f"{source}: is not valid TOML: {what[:300]}.")
 
 
 def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> Scene | None:
@@ -481,7 +499,7 @@ def _keyframes(
     holds = _holds(keyframes, faults)
     speed = _speed(raw, keyframes, faults)
     if not keyframes or faults or output is None or holds is None:
-        return None
+        return None  # how long the film lasts is not known yet
     whole = [view for view in views if view is not None]
     if speed is not None:
         size_px = (output.width_px, output.height_px)
@@ -617,7 +635,10 @@ def _list(names: Any) -> str:
 
 
 def _nearest(name: str, names: Any) -> str:
-    near = difflib.get_close_matches(name[:100], list(names), n=1)
+    name, names = name[:100], list(names)
+    near = difflib.get_close_matches(name, names, n=1)
+    if not near:  # a looser match if at least the first letter is right
+        near = difflib.get_close_matches(name, [other for other in names if other[:1] == name[:1]], n=1, cutoff=0.4)
     return f'; did you mean "{near[0]}"?' if near else ""
 
 
@@ -665,6 +686,8 @@ def _fault(error: Any) -> str:
         return f"{where} must have {limit} entries, not {len(given)}"
     if kind == "value_error":
         return f"{where} {context['error']}"
+    if kind == "float_type" and type(given) is int:
+        return f"{where} must be within float64's range"
     if kind in _KINDS:
         return f"{where} must be {_KINDS[kind]}, not {_shown(given)}"
     return f"{where} is not valid: {error['msg']}"
@@ -705,7 +728,7 @@ def find(name_or_path: str | Path) -> Path:
         raise SceneError(f"{_quoted(given)} is not a file that can be read.")
     names = sorted({path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")})
     there = f"The scenes are {', '.join(names)}" if names else "There are no scenes in ./scenes either"
-    raise SceneError(f"There is no scene {_quoted(given)}{_nearest(Path(given).stem, names)}. {there}.")
+    raise SceneError(f"There is no scene {_quoted(given)}{_nearest(Path(given).stem, names) or '.'} {there}.")
 
 
 def load(name_or_path: str | Path) -> Scene:

@@ -120,7 +120,7 @@ class Training:
                 for batch, field in self._backend.run(self._next_batch):
                     self._keep(batch, field)
             error = Stopped() if self._pending else None
-        except BaseException as caught:  # noqa: BLE001 -- handed to the thread that waits
+        except BaseException as caught:  # handed to the thread that waits
             error = caught  # type: ignore[assignment]
         with self._changed:
             self._error = error

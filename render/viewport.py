@@ -74,7 +74,7 @@ class Viewport:
         return tiles.cover(x0 - spacing, x1 + spacing, y0 - spacing, y1 + spacing, level)
 
     def window(self, level: int) -> Window:
-        """Return the samples of a level from the last at or before each low edge to the first at or after each high one.
+        """Return the samples of a level, the last at or before each low edge to the first at or after each high one.
 
         Every sample of it that lies in the plane is in a tile of `cover(level)`.
         """

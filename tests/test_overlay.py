@@ -107,21 +107,25 @@ def columns_written(frame: np.ndarray, x: Axis, at: Viewport, labels: tuple[str,
     return np.asarray((drawn != frame).any(axis=2)[height - 8 - height // 100])
 
 
-def runs(columns: np.ndarray) -> int:
-    return int(np.count_nonzero(np.diff(columns.astype(int)) == 1)) + int(columns[0])
+def runs(columns: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], columns.astype(int), [0]])))
+    return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def test_labels_never_run_into_each_other() -> None:
-    white = np.full((216, 384, 3), 255, np.uint8)
-    for width in np.geomspace(2, 1e-13, 60):
-        columns = columns_written(white, RATE, view(384, 216, float(width)))
-        assert runs(columns) in (2, 3), "two values, and the name where there is room"
+@pytest.mark.parametrize("size", [(384, 216), (216, 384), (180, 180)])
+def test_labels_never_run_into_each_other(size: tuple[int, int]) -> None:
+    white = np.full((size[1], size[0], 3), 255, np.uint8)
+    for width in np.geomspace(2, 1e-13, 40):
+        at = view(*size, width=float(width))
+        found = [runs(columns_written(white, RATE, at, (name, ""))) for name in ("", "rate", LABELS[0])]
+        assert all(len(pills) in (2, 3) for pills in found), "two values, and the name where there is room"
+        assert len({(pills[0], pills[-1]) for pills in found}) == 1, "the values stand where no name moves them"
 
 
 def test_a_name_without_room_is_left_out_and_a_wider_frame_shows_it() -> None:
     for width_px, labels in ((384, 2), (1920, 3)):
         white = np.full((216, width_px, 3), 255, np.uint8)
-        assert runs(columns_written(white, RATE, view(width_px, 216, 1e-13))) == labels
+        assert len(runs(columns_written(white, RATE, view(width_px, 216, 1e-13)))) == labels
 
 
 @pytest.mark.parametrize("size", SIZES)

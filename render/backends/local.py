@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from render.backends import Batch
 from render.fields import Field
@@ -35,15 +36,15 @@ class LocalBackend:
         return engine.numerics()
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
-        """Train what next_batch hands out on all devices and yield results as they come; raises what a thread raised."""
+        """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""
         results: queue.SimpleQueue[tuple[Batch, Field] | BaseException | None] = queue.SimpleQueue()
 
-        def work(device: object) -> None:
+        def work(device: Any) -> None:
             try:
                 while (batch := next_batch()) is not None:
-                    results.put((batch, self.engine.run(batch.x, batch.y, device)))  # type: ignore[arg-type]
+                    results.put((batch, self.engine.run(batch.x, batch.y, device)))
                 results.put(None)
-            except BaseException as error:  # noqa: BLE001 -- carried to the caller's thread, which raises it
+            except BaseException as error:  # carried to the caller's thread, which raises it
                 results.put(error)
 
         for device in self.devices:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 # One XLA device per core, each running its own blocks, is faster than one device whose operations are split over
@@ -20,14 +21,15 @@ def _cores() -> int:
 
 
 def _configure() -> None:
-    jax.config.update("jax_enable_x64", True)
+    update: Callable[[str, object], None] = jax.config.update
+    update("jax_enable_x64", True)
     # RENDER_CPU_DEVICES lets a test, or a person who wants a core left free, choose another number.
-    jax.config.update("jax_num_cpu_devices", int(os.environ.get("RENDER_CPU_DEVICES", _cores())))
+    update("jax_num_cpu_devices", int(os.environ.get("RENDER_CPU_DEVICES", _cores())))
     # A compiled kernel is kept between runs (0.5 to 2 s become 0.1). The folder holds machine code: the user's own.
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "render" / "xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    update("jax_compilation_cache_dir", str(cache))
+    update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    update("jax_persistent_cache_min_entry_size_bytes", -1)
     if jnp.zeros(()).dtype != jnp.float64:
         raise RuntimeError("JAX gives float32 although float64 was asked for: an array was made before render.train.")
 

@@ -12,21 +12,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
+from jaxlib.version import __version__ as jaxlib_version
 
 from render import fields
 from render.fields import Field, Status
 from render.problem import Problem
+from render.tiles import SAMPLES
 from render.train import measures, systems
 
 # Raised by hand when a change alters results: tiles of another version are kept apart.
 KERNEL_VERSION = 1
-
-# A run whose loss exceeds this many times its first loss has left for good. 1e6, the measure's cap, is no safe
-# stop: of 1,600 tanh runs two came back after it, one after 1e10, none after 1e12. tests/test_windows.py trains
-# the published windows with and without escape.
-ESCAPE_RADIUS = 1e30
 
 
 class BlockShape(NamedTuple):
@@ -56,7 +52,8 @@ class Carry(NamedTuple):
 
 def devices() -> list[jax.Device]:
     """Return the devices to train on: every accelerator, else every core."""
-    return jax.local_devices()
+    found: list[jax.Device] = jax.local_devices()
+    return found
 
 
 def numerics(device: jax.Device | None = None) -> dict[str, str | int]:
@@ -65,7 +62,8 @@ def numerics(device: jax.Device | None = None) -> dict[str, str | int]:
     return {
         "kernel": KERNEL_VERSION,
         "lanes": _shape(device).lanes,
-        "jaxlib": jaxlib.__version__,
+        "samples": SAMPLES,
+        "jaxlib": jaxlib_version,
         "backend": device.platform,
         "device": device.device_kind,
     }
@@ -84,10 +82,10 @@ def phase_ends(steps: int) -> list[int]:
 class Engine:
     """The compiled training of one problem. Thread-safe: one call at a time and device is the intended use."""
 
-    def __init__(self, problem: Problem, *, escape_radius: float = ESCAPE_RADIUS) -> None:
+    def __init__(self, problem: Problem, *, escape_radius: float | None = None) -> None:
         self.problem = problem
         self._system = systems.make(problem)
-        self._escape_radius = escape_radius
+        self._escape_radius = self._system.escape_radius if escape_radius is None else escape_radius
         self._begin = jax.jit(self._begin_block, static_argnums=1)
         self._advance = jax.jit(self._advance_blocks, static_argnums=4, donate_argnums=0)
         self._compact = jax.jit(_compact_lanes, donate_argnums=0)
@@ -142,9 +140,13 @@ class Engine:
         def block(i: jax.Array, whole: Carry) -> Carry:
             part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), whole)
             part = jax.lax.fori_loop(t0, t1, lambda t, c: self._step(c, t), part)
-            return jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), whole, part)
+            updated: Carry = jax.tree.map(
+                lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), whole, part
+            )
+            return updated
 
-        return jax.lax.fori_loop(0, blocks, block, carry)
+        advanced: Carry = jax.lax.fori_loop(0, blocks, block, carry)
+        return advanced
 
     def _step(self, carry: Carry, t: jax.Array) -> Carry:
         state, loss = self._system.step(carry.state, carry.hyper, t)

@@ -14,10 +14,15 @@ State = Any  # a pytree of arrays whose first axis is the lane
 
 
 class System(NamedTuple):
-    """start(hyper) -> state; step(state, hyper, t) -> (state after step t, loss [lane] before it)."""
+    """start(hyper) -> state; step(state, hyper, t) -> (state after step t, loss [lane] before it).
+
+    escape_radius: a run whose loss exceeds this many times its first loss has left for good; inf if a run may come
+    back from anywhere. Wrong is worse than slow: tests train with and without it.
+    """
 
     start: Callable[[Hyper], State]
     step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
+    escape_radius: float
 
 
 def make(problem: Problem) -> System:

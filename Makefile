@@ -1,0 +1,73 @@
+# Every target makes its own environment first; a second run installs nothing.
+#
+#   make video SCENE=mean_lr.toml     make test     make help
+
+PYTHON  ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+SCENE   ?= mean_lr.toml
+QUALITY ?= auto
+FRAME   ?= last
+# GPU=cuda13 (or cuda12 for older drivers) installs JAX for NVIDIA GPUs.
+GPU     ?=
+# PIP=1 installs with pip alone, for networks where only pip is set up.
+PIP     ?=
+# Anything else for the command: ARGS="--budget 60"
+ARGS    ?=
+
+LOCKS  := lock.txt $(if $(GPU),$(GPU).txt)
+BIN    := .venv/bin
+STAMP  := .venv/installed-$(shell cat $(LOCKS) pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)$(PIP)
+
+.PHONY: help video preview frame plan test check bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+video: $(STAMP) ## the film of SCENE; QUALITY=auto, scene, preview, soft, draft, fine, hd, full, uhd
+	@$(BIN)/render video "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
+
+preview: $(STAMP) ## a small film of SCENE, in minutes
+	@$(BIN)/render preview "$(SCENE)" $(ARGS)
+
+frame: $(STAMP) ## single frames: FRAME=120, 50%, last, t=12.5s, 1,5,9..20
+	@$(BIN)/render frame "$(SCENE)" "$(FRAME)" --quality "$(QUALITY)" $(ARGS)
+
+plan: $(STAMP) ## what the film would cost; trains nothing
+	@$(BIN)/render plan "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
+
+test: check ## lint, types, import layers and all tests
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(STAMP) ## lint, types and import layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check -q .
+	@$(BIN)/mypy -p render
+	@$(BIN)/lint-imports --no-cache > .venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
+
+bench: $(STAMP) ## speed, as ratios measured side by side
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+lock: $(STAMP) ## resolve the locked dependencies anew
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev -o lock.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra cuda12 -c lock.txt -o cuda12.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra cuda13 -c lock.txt -o cuda13.txt
+
+clean: ## remove the environment (trained samples in store/ and films in out/ stay)
+	@rm -rf .venv
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "render needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@echo "Setting up .venv (once; about 750 MB)"
+	@$(PYTHON) -m venv --clear .venv
+	@if [ -n "$(PIP)" ]; then \
+		$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $(lastword $(LOCKS)) && \
+		$(BIN)/pip install -q --disable-pip-version-check hatchling editables && \
+		$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	else \
+		$(BIN)/pip install -q --disable-pip-version-check uv && \
+		$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $(lastword $(LOCKS)) && \
+		$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .; \
+	fi
+	@touch $@

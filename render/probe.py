@@ -1,0 +1,92 @@
+"""Training at arbitrary points: a table of hyperparameters in, a table of what happened out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from render import backends, fields, film, scene
+from render.errors import RenderError
+from render.fields import Status
+from render.problem import Problem
+
+COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
+
+# A table is read whole; ten million points are days of training even on an accelerator.
+_MOST_POINTS = 10_000_000
+
+
+def run(scene_name: str, points: Path, out: Path) -> None:
+    """Train at the points of a CSV file and write a CSV with one row each, in the same order."""
+    loaded = scene.load(scene_name)
+    x, y = read_points(points, loaded.problem)
+    _check_writable(out)
+    result = fields.empty(x.shape)
+    for piece, field in film.probe(backends.make("local", loaded.problem), x, y):
+        for channel, values in zip(result, field, strict=True):
+            channel[piece] = values
+    _write(out, x, y, result)
+
+
+def read_points(path: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
+    """Return float64 x, y [points] of a CSV with columns x and y; every fault is located by its line."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise RenderError(f"{path}: the table of points cannot be read: {reason}.") from error
+    rows = csv.DictReader(io.StringIO(text))
+    names = [name.strip() for name in rows.fieldnames or []]
+    if "x" not in names or "y" not in names:
+        raise RenderError(f"{path}: line 1 must name columns x and y, not {', '.join(names) or 'nothing'}.")
+    rows.fieldnames = names
+    points: list[tuple[float, float]] = []
+    for row in rows:
+        if len(points) == _MOST_POINTS:
+            raise RenderError(f"{path}: at most {_MOST_POINTS:,} points; split the table.")
+        points.append(
+            (_number(path, rows.line_num, row, "x", problem), _number(path, rows.line_num, row, "y", problem))
+        )
+    if not points:
+        raise RenderError(f"{path}: the table must hold at least one point.")
+    x, y = np.array(points, dtype=np.float64).T
+    return np.ascontiguousarray(x), np.ascontiguousarray(y)
+
+
+def _number(path: Path, line: int, row: dict[str, str | None], column: str, problem: Problem) -> float:
+    text = (row[column] or "").strip()
+    axis = problem.x if column == "x" else problem.y
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RenderError(f"{path}: line {line}: {column} must be a finite number ({axis.name}), not {text!r}.")
+    return value
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse an output that cannot be written before training for it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8"):
+            pass
+    except OSError as error:
+        raise RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.") from error
+
+
+def _write(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
+        for i in range(x.size):
+            status = Status(int(field.status[i])).name.lower().replace("_", "-")
+            numbers = (float(v) for v in (x[i], y[i], field.value[i]))
+            table.writerow([*map(repr, numbers), status, repr(float(field.final_loss[i])), int(field.escape_step[i])])
+    os.replace(partial, path)

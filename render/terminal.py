@@ -1,0 +1,175 @@
+"""What a person sees in the terminal: the plan with its estimate, one live progress line, where things were written."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from render import backends, estimate, film, scene
+from render.errors import RenderError
+from render.film import Job
+from render.plan import depth_warning
+
+# Results go to stdout, everything else to stderr.
+_out = Console(highlight=False, soft_wrap=True)
+_err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+# Where the output is no terminal, a line is printed this often instead of a live bar.
+_LINE_S = 10.0
+
+# The rate shown is the mean over about this long, so that it neither jumps nor lags.
+_RATE_S = 20.0
+
+
+def prepare(name: str, quality: str, budget_min: float, store: Path, *, whole_film: bool = True) -> Job:
+    """Load a scene, measure this machine, settle the quality, and say what is about to happen."""
+    if not budget_min > 0:
+        raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
+    loaded = scene.load(name)
+    if quality not in ("auto", "scene"):
+        scene.with_quality(loaded, quality)  # refuse a misspelt one before anything slow begins
+    film.check_store(store)
+    with working("measuring this machine"):
+        backend = backends.make("local", loaded.problem)
+        choice, rate = film.choose(loaded, quality, backend, budget_min * 60)
+    job = film.prepare(choice, store, backend=backend)
+    if quality == "auto" and job.quality != "scene":
+        _explain_auto(name, job, rate, budget_min)
+    if whole_film:
+        samples = job.missing_samples()
+        size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
+        _err.print(
+            f"{job.scene.name}: {job.frame_count} frames of {size}, {samples:,} training runs to do of "
+            f"{job.plan.samples:,}, about {duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second."
+        )
+    if warning := depth_warning(job.plan):
+        _err.print(f"warning: {warning}", style="yellow")
+    return job
+
+
+def _explain_auto(name: str, job: Job, rate: estimate.Rate, budget_min: float) -> None:
+    own = estimate.named(scene.load(name), "scene")
+    _err.print(
+        f'Quality "{job.quality}": what this machine trains in about {budget_min:g} minutes. The scene\'s own output '
+        f"would take about {duration(rate.time_s(own.plan.samples))}: --quality scene (make: QUALITY=scene)."
+    )
+
+
+def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
+    """Print what the qualities of a scene cost, and the chosen one level by level."""
+    job = prepare(name, quality, budget_min, store, whole_film=False)
+    with working("measuring this machine"):
+        rate = estimate.measure(job.plan, job.backend)
+    plan, missing = job.plan, job.missing_samples()
+    output, axis = job.scene.output, job.scene.problem.x
+    unit = "decades" if axis.scale == "log10" else "units"
+    widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
+    facts = {
+        "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {output.fps:g} a second, "
+        f"{plan.path.duration_s:.1f} s",
+        "zoom": f"{widths[0]:.3g} to {widths[1]:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
+        "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
+        "levels": f"{min(plan.levels)} to {max(plan.levels)}; float64 reaches {job.scene.problem.deepest_level}",
+        "tiles": f"{len(plan.order):,}",
+        "samples": f"{plan.samples:,} training runs of {job.scene.problem.steps} steps, {missing:,} of them to do",
+        "time": f"about {duration(rate.time_s(missing))} at {rate.samples_per_s:,.0f} samples a second on this machine",
+        "disk": f"about {len(plan.order) * estimate.TILE_BYTES / 1e6:,.0f} MB in {store}",
+        "problem": job.scene.problem.key,
+    }
+    table = Table.grid(padding=(0, 2))
+    for key, value in facts.items():
+        table.add_row(key, value)
+    _out.print(table)
+
+
+@contextlib.contextmanager
+def progress(job: Job) -> Iterator[film.Report]:
+    """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
+    live = _err.is_terminal
+    state = _Rate()
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Note(),
+        console=_err, transient=True, disable=not live,
+    )  # fmt: skip
+    task = bar.add_task("training")
+    told: set[str] = set()
+    last_line_s = time.monotonic()
+
+    def report(now: film.Progress) -> None:
+        nonlocal last_line_s
+        for message in now.repaired:
+            if message not in told:
+                told.add(message)
+                _err.print(f"warning: {message}", style="yellow")
+        note = state.note(now)
+        training = now.samples_done < now.samples_total
+        # Training is nearly all the time, so it is what the bar measures; then frames.
+        done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)
+        bar.update(task, description="training" if training else "frames", completed=done, total=total, note=note)
+        if not live and time.monotonic() - last_line_s >= _LINE_S:
+            last_line_s = time.monotonic()
+            _err.print(note)
+
+    with bar:
+        yield report
+
+
+class _Note(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(task.fields.get("note", ""))
+
+
+class _Rate:
+    """Samples per second over the last while, and the line that says it."""
+
+    def __init__(self) -> None:
+        self._seen = [(time.monotonic(), 0)]
+
+    def note(self, now: film.Progress) -> str:
+        self._seen.append((time.monotonic(), now.samples_done))
+        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[0][0] > _RATE_S:
+            self._seen.pop(0)
+        (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
+        rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
+        frames = f"frame {now.frames_done:,} of {now.frames_total:,}"
+        if now.samples_done >= now.samples_total:
+            return frames
+        left = duration((now.samples_total - now.samples_done) / rate) + " left" if rate > 0 else "starting"
+        return f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}; {frames}"
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show that something short is going on."""
+    if not _err.is_terminal:
+        yield
+        return
+    with _err.status(what):
+        yield
+
+
+def wrote(*paths: Path) -> None:
+    """Print where results are, one path a line, on stdout."""
+    for path in paths:
+        print(path, file=sys.stdout)
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words of two units at most: "45 s", "14 min", "2 h 05 min", "3 d 4 h"."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes:02d} min"
+    return f"{hours // 24} d {hours % 24} h"

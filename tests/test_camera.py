@@ -1,0 +1,263 @@
+"""Laws of the camera: exact ends, pure zooms about one point, paths measured by their length, time that never turns."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from render import camera
+from render.camera import EASINGS, Keyframe, View
+from render.camera import Path as CameraPath
+
+SIZE = (1920, 1080)
+ASPECT = SIZE[1] / SIZE[0]
+WHOLE = View(Fraction(1, 2), Fraction(1, 2), 1.0)
+DEEP = View(Fraction("0.2547103387056784512345678901"), Fraction("0.51014978221508577"), 1e-11)
+
+units = st.fractions(0, 1, max_denominator=10**30)
+views = st.builds(View, units, units, st.floats(-40, 1).map(lambda e: 2.0**e))
+easings = st.sampled_from(EASINGS)
+
+
+@st.composite
+def nested_pairs(draw: st.DrawFn) -> tuple[View, View]:
+    """A view, and a smaller one whose frame lies inside the frame of the first."""
+    outer = draw(views)
+    width = outer.width * 2.0 ** -draw(st.floats(0.1, 30))
+    room = (outer.width - width) / 2
+    shift = st.fractions(Fraction(-99, 100), Fraction(99, 100), max_denominator=10**20)
+    dx, dy = draw(shift) * Fraction(room), draw(shift) * Fraction(room * ASPECT)
+    return outer, View(outer.x + dx, outer.y + dy, width)
+
+
+@st.composite
+def distant_pairs(draw: st.DrawFn) -> tuple[View, View]:
+    """Two views whose shortest path pans."""
+    start, end = draw(views), draw(views)
+    assume(not camera._segment(start, end, ASPECT).nested)
+    return start, end
+
+
+@st.composite
+def keyframes(draw: st.DrawFn) -> tuple[Keyframe, ...]:
+    """Keyframes with rising times and holds of zero or more."""
+    now, keys = 0.0, []
+    for view in draw(st.lists(views, min_size=1, max_size=5)):
+        hold = draw(st.sampled_from([0.0, 0.001, 0.5, 2.0]))
+        keys.append(Keyframe(view, now, hold))
+        now += hold + draw(st.floats(0.001, 100))
+    return tuple(keys)
+
+
+def path(*key_views: View, easing: camera.Easing = "smooth", hold_s: float = 0.0) -> CameraPath:
+    times = camera.times_from_speed(list(key_views), SIZE, [hold_s] * len(key_views), 0.5)
+    return CameraPath(tuple(Keyframe(v, t, hold_s) for v, t in zip(key_views, times, strict=True)), SIZE, easing)
+
+
+# ---- geometry
+
+
+@given(st.lists(views, min_size=1, max_size=5))
+def test_a_path_passes_exactly_through_every_keyframe(key_views: list[View]) -> None:
+    whole = path(*key_views)
+    assert whole.view(0.0).width == key_views[0].width
+    assert whole.view(whole.length) == key_views[-1]
+    assert whole.view(whole.length + 1) == key_views[-1]
+    for view, mark, following in zip(key_views, whole.marks, [*whole.marks[1:], np.inf], strict=True):
+        if following > mark:  # else several keyframes share this place on the path, and the last one counts
+            assert whole.view(float(mark)) == view
+
+
+@given(nested_pairs(), st.booleans())
+def test_a_pure_zoom_keeps_one_point_in_its_place_on_the_screen(pair: tuple[View, View], outwards: bool) -> None:
+    start, end = reversed(pair) if outwards else pair
+    segment = camera._segment(start, end, ASPECT)
+    assert segment.nested
+    r = Fraction(end.width) / Fraction(start.width)
+    fixed_x, fixed_y = (end.x - r * start.x) / (1 - r), (end.y - r * start.y) / (1 - r)
+    places = np.array(
+        [
+            (float((fixed_x - view.x) / Fraction(view.width)), float((fixed_y - view.y) / Fraction(view.width)))
+            for view in map(segment.at, np.linspace(0, 1, 9))
+        ]
+    )
+    assert np.ptp(places, axis=0).max() < 1e-9
+
+
+@given(nested_pairs(), st.booleans())
+def test_in_a_pure_zoom_log_width_is_linear_in_path_length(pair: tuple[View, View], outwards: bool) -> None:
+    start, end = reversed(pair) if outwards else pair
+    zoom = path(start, end)
+    octaves = abs(math.log2(start.width / end.width))
+    assert math.isclose(zoom.length, octaves, rel_tol=1e-12)
+    shares = np.linspace(0, 1, 17)
+    logs = np.array([math.log2(zoom.view(s * zoom.length).width) for s in shares])
+    expected = math.log2(start.width) + shares * (math.log2(end.width) - math.log2(start.width))
+    assert np.abs(logs - expected).max() < 1e-9
+    assert (np.diff(logs) * (1 if outwards else -1) > 0).all()
+
+
+@given(nested_pairs())
+def test_a_pure_zoom_stays_inside_its_first_frame(pair: tuple[View, View]) -> None:
+    outer, inner = pair
+    zoom = path(outer, inner)
+    for s in np.linspace(0, zoom.length, 9):
+        view = zoom.view(float(s))
+        slack = Fraction((outer.width - view.width) / 2 + 1e-12 * outer.width)
+        assert abs(view.x - outer.x) <= slack
+        assert abs(view.y - outer.y) <= slack * Fraction(ASPECT) + Fraction(1e-12 * outer.width)
+
+
+def test_the_centre_of_a_deep_zoom_nears_its_target_by_less_than_a_view() -> None:
+    zoom = path(WHOLE, DEEP)
+    for octaves_left in np.linspace(0, 5, 41):
+        view = zoom.view(zoom.length - float(octaves_left))
+        assert abs(view.x - DEEP.x) < view.width
+        assert view.x != DEEP.x or octaves_left == 0
+
+
+@given(distant_pairs())
+def test_a_journey_never_overshoots_and_never_turns_back(pair: tuple[View, View]) -> None:
+    start, end = pair
+    segment = camera._segment(start, end, ASPECT)
+    dx, dy = end.x - start.x, end.y - start.y
+    stops = [segment.at(p) for p in np.linspace(0, 1, 33)]
+    shares = [float((v.x - start.x) / dx if abs(dx) > abs(dy) else (v.y - start.y) / dy) for v in stops]
+    assert min(shares) > -1e-9
+    assert max(shares) < 1 + 1e-9
+    assert min(np.diff(shares)) > -1e-9
+    # The two walks, one from either end, follow the same straight line.
+    for view in stops:
+        assert abs(float((view.x - start.x) * dy - (view.y - start.y) * dx)) <= 1e-9 * float(dx * dx + dy * dy)
+
+
+def element(a: View, b: View) -> float:
+    """The metric of van Wijk and Nuij between close views, scaled so that a pure zoom by 2 costs 1."""
+    width = math.sqrt(a.width * b.width)
+    moved = math.hypot(float(b.x - a.x), float(b.y - a.y)) / width
+    return math.hypot(math.log2(b.width / a.width), 2 * moved / math.log(2))
+
+
+@given(distant_pairs())
+def test_the_path_parameter_measures_the_length_of_a_journey(pair: tuple[View, View]) -> None:
+    segment = camera._segment(*pair, ASPECT)
+    assume(segment.length > 0.01)
+    count = max(64, math.ceil(20 * segment.length))
+    stops = [segment.at(p) for p in np.linspace(0, 1, count + 1)]
+    pieces = [element(a, b) for a, b in pairwise(stops)]
+    # Near a view, close to float64's end, rounding of p moves a stop by a few ulp of the whole length.
+    assert np.allclose(pieces, segment.length / count, rtol=0.01, atol=1e-6)
+
+
+@given(distant_pairs())
+def test_a_journey_is_continuous_where_its_two_halves_meet(pair: tuple[View, View]) -> None:
+    segment = camera._segment(*pair, ASPECT)
+    before, after = segment.at(0.5), segment.at(math.nextafter(0.5, 1))
+    assert element(before, after) < 1e-6
+
+
+def test_a_path_of_one_view_stands_still() -> None:
+    still = path(WHOLE, hold_s=2.0)
+    assert still.length == 0
+    assert still.view(0.0) == WHOLE
+    assert [still.s_of_frame(f, 10) for f in range(still.frame_count(10))] == [0.0] * 20
+
+
+def test_staying_in_place_has_no_length() -> None:
+    assert path(WHOLE, WHOLE).length == 0
+
+
+def test_rests_are_the_holds_and_both_ends() -> None:
+    half, quarter = View(WHOLE.x, WHOLE.y, 0.5), View(WHOLE.x, WHOLE.y, 0.25)
+    eighth = View(WHOLE.x, WHOLE.y, 0.125)
+    keys = (Keyframe(WHOLE, 0), Keyframe(half, 1), Keyframe(quarter, 2, hold_s=1), Keyframe(eighth, 4))
+    assert CameraPath(keys, SIZE).rests == (0.0, 2.0, 3.0)
+
+
+def test_a_viewport_is_the_view_with_the_frames_pixels() -> None:
+    viewport = path(WHOLE, DEEP).viewport(0.0)
+    assert (viewport.x, viewport.y, viewport.width) == (WHOLE.x, WHOLE.y, WHOLE.width)
+    assert (viewport.width_px, viewport.height_px) == SIZE
+
+
+def test_a_path_needs_a_keyframe() -> None:
+    with pytest.raises(ValueError, match="at least one keyframe"):
+        CameraPath((), SIZE)
+
+
+# ---- timing
+
+
+@given(keyframes(), easings)
+def test_time_never_runs_backwards_along_the_path(keys: tuple[Keyframe, ...], easing: camera.Easing) -> None:
+    whole = CameraPath(keys, SIZE, easing)
+    lengths = [whole.s_at(t) for t in np.linspace(0, whole.duration_s, 301)]
+    assert min(lengths) >= 0
+    assert max(lengths) <= whole.length
+    assert min(np.diff(lengths), default=0) >= -1e-9 * max(whole.length, 1)
+
+
+@given(keyframes(), easings)
+def test_the_camera_is_at_a_keyframe_when_the_keyframe_says(keys: tuple[Keyframe, ...], easing: camera.Easing) -> None:
+    whole = CameraPath(keys, SIZE, easing)
+    for key, mark in zip(keys, whole.marks, strict=True):
+        for time_s in (key.time_s, key.time_s + key.hold_s / 2, key.time_s + key.hold_s):
+            assert math.isclose(whole.s_at(time_s), mark, rel_tol=1e-9, abs_tol=1e-9)
+
+
+@given(keyframes(), easings, st.sampled_from([10, 24, 25, 29.97, 30, 60]))
+def test_the_first_and_the_last_frame_stand_at_the_ends(
+    keys: tuple[Keyframe, ...], easing: camera.Easing, fps: float
+) -> None:
+    whole = CameraPath(keys, SIZE, easing)
+    count = whole.frame_count(fps)
+    assume(count > 1)
+    assert whole.s_of_frame(0, fps) == 0
+    assert whole.s_of_frame(count - 1, fps) == whole.length
+    assert whole.view(whole.s_of_frame(count - 1, fps)) == keys[-1].view
+
+
+@given(st.integers(1, 20_000), st.sampled_from([10, 24, 25, 30, 60]))
+def test_a_film_of_n_frames_worth_of_time_has_n_frames(count: int, fps: int) -> None:
+    assert CameraPath((Keyframe(WHOLE, 0.0, count / fps),), SIZE).frame_count(fps) == count
+
+
+def test_a_film_has_at_least_one_frame_and_a_single_one_shows_the_end() -> None:
+    short = path(WHOLE, View(WHOLE.x, WHOLE.y, 0.5))
+    assert short.frame_count(0.1) == 1
+    assert short.s_of_frame(0, 0.1) == short.length
+
+
+@given(st.lists(views, min_size=1, max_size=5), st.floats(0.1, 10), st.sampled_from([0.0, 0.001, 3.0]))
+def test_times_from_speed_keep_the_mean_speed(key_views: list[View], speed: float, hold_s: float) -> None:
+    times = camera.times_from_speed(key_views, SIZE, [hold_s] * len(key_views), speed)
+    whole = CameraPath(tuple(Keyframe(v, t, hold_s) for v, t in zip(key_views, times, strict=True)), SIZE)
+    legs = np.diff(times) - hold_s
+    assert np.allclose(legs, np.maximum(np.diff(whole.marks) / speed, 1e-3))
+
+
+def test_a_smooth_leg_starts_and_stops_softly_and_a_linear_one_at_once() -> None:
+    speeds = {}
+    easing: camera.Easing
+    for easing in ("linear", "smooth"):
+        leg = path(WHOLE, View(WHOLE.x, WHOLE.y, 2.0**-8), easing=easing, hold_s=1.0)
+        times = np.linspace(1.0, 17.0, 1601)
+        speeds[easing] = np.diff([leg.s_at(t) for t in times]) / 0.01
+    # 8 octaves in 16 seconds; the soft ends cost the smooth leg some speed that its middle makes up for.
+    assert np.allclose(speeds["linear"][60:-60], 0.5)
+    assert speeds["smooth"][0] < 0.02
+    assert speeds["smooth"][-1] < 0.02
+    assert np.allclose(speeds["smooth"][300:-300], 0.5 / 0.88, rtol=0.01)
+
+
+def test_retiming_a_film_leaves_its_geometry_alone() -> None:
+    slow = CameraPath((Keyframe(WHOLE, 0), Keyframe(DEEP, 60, 5)), SIZE)
+    fast = CameraPath((Keyframe(WHOLE, 0, 1), Keyframe(DEEP, 7)), SIZE, "linear")
+    assert slow.length == fast.length
+    assert all(slow.view(s) == fast.view(s) for s in np.linspace(0, slow.length, 20))

@@ -1,0 +1,296 @@
+"""The whole line on the tiny scene: plan, training, store, frames, film."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from imageio_ffmpeg import count_frames_and_secs
+
+from render import backends, estimate, film, scene
+from render.backends.refuse import RefusingBackend
+from render.compose import Compositor
+from render.errors import RenderError
+from render.film import Job, Progress
+from render.plan import Plan
+from render.scene import Scene
+from render.schedule import Training
+from render.store import DirectoryStore, MemoryStore
+from render.tiles import Tile
+
+TINY = scene.load("tiny")
+
+
+@pytest.fixture(scope="module")
+def backend() -> backends.Backend:
+    return backends.make("local", TINY.problem)
+
+
+@pytest.fixture(scope="module")
+def store_root(tmp_path_factory: pytest.TempPathFactory, backend: backends.Backend) -> Path:
+    """A store that holds the whole tiny film."""
+    root = tmp_path_factory.mktemp("store")
+    job = film.prepare(estimate.named(TINY, "scene"), root, backend=backend)
+    for _ in film.frames(job, range(job.frame_count)):
+        pass
+    return root
+
+
+def changed(**output: object) -> Scene:
+    return dataclasses.replace(TINY, output=dataclasses.replace(TINY.output, **output))
+
+
+def stored_job(root: Path, backend: backends.Backend, of: Scene = TINY) -> Job:
+    """A job on a full store whose backend refuses to train."""
+    plan = Plan(of)
+    return Job("scene", plan, RefusingBackend(), DirectoryStore(root, of.problem, backend.numerics))
+
+
+def pictures(job: Job, numbers: range | list[int] | None = None) -> list[np.ndarray]:
+    return [picture for _, picture in film.frames(job, range(job.frame_count) if numbers is None else numbers)]
+
+
+# ---- what is trained ------------------------------------------------------------------------------------------------
+
+
+def test_the_plan_trains_nothing_and_its_count_is_what_is_then_trained(backend: backends.Backend) -> None:
+    plan = Plan(TINY)
+    store = MemoryStore()
+    training = Training(TINY.problem, plan.order, store, backend)
+    assert training.samples_total == plan.samples
+    training.start()
+    training.wait_for(len(plan.order))
+    training.stop()
+    assert training.samples_done == plan.samples
+    assert store.missing(plan.order) == []
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed(fps=24),
+        changed(fps=7.5, crf=30, codec="hevc", overlay=True),
+        dataclasses.replace(TINY, look=dataclasses.replace(TINY.look, palette="viridis", gap=0.1)),
+        dataclasses.replace(TINY, look=dataclasses.replace(TINY.look, equalise="film", background="#ffffff")),
+        dataclasses.replace(TINY, easing="linear"),
+        dataclasses.replace(
+            TINY,
+            keyframes=tuple(dataclasses.replace(k, time_s=3 * k.time_s, hold_s=2 * k.hold_s) for k in TINY.keyframes),
+        ),
+    ],
+    ids=["fps", "encoding", "palette", "equalisation", "easing", "retiming"],
+)
+def test_a_new_look_or_timing_trains_nothing(other: Scene, store_root: Path, backend: backends.Backend) -> None:
+    job = stored_job(store_root, backend, other)
+    assert job.missing_samples() == 0
+    assert len(pictures(job)) == job.frame_count
+
+
+def test_the_refusing_backend_refuses(tmp_path: Path, backend: backends.Backend) -> None:
+    job = stored_job(tmp_path, backend)
+    with pytest.raises(RuntimeError, match="nothing may be trained"):
+        pictures(job)
+
+
+def test_a_lower_quality_finds_its_samples_in_the_store_of_a_higher_one(
+    store_root: Path, backend: backends.Backend
+) -> None:
+    """A quarter of the detail: levels of the same pyramid; only the coarsest, below the old first one, is new."""
+    fine, coarse = Plan(TINY), Plan(changed(detail=0.125, rest_detail=0.125))
+    store = DirectoryStore(store_root, TINY.problem, backend.numerics)
+    missing = store.missing(coarse.order)
+    assert all(tile.level < fine.first_level for tile in missing)
+    assert len(missing) < len(coarse.order) / 10
+
+
+# ---- frames ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_frame_alone_equals_that_frame_of_the_film(
+    store_root: Path, tmp_path: Path, backend: backends.Backend
+) -> None:
+    """Bit for bit, whether the store is empty, full, or fuller than the film needs."""
+    whole = pictures(stored_job(store_root, backend))
+    for number in (0, len(whole) // 3, len(whole) // 2, len(whole) - 1):
+        fresh = film.prepare(estimate.named(TINY, "scene"), tmp_path / str(number), backend=backend)
+        (alone,) = pictures(fresh, [number])
+        np.testing.assert_array_equal(alone, whole[number])
+        assert fresh.missing_samples() > 0, "a frame alone must not train the whole film"
+    fuller = film.prepare(
+        estimate.Choice("finer", Plan(changed(detail=1.0, rest_detail=1.0))), store_root, backend=backend
+    )
+    pictures(fuller)
+    for one, two in zip(pictures(stored_job(store_root, backend)), whole, strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_neighbouring_frames_differ_little_and_levels_end_without_a_pop(
+    store_root: Path, backend: backends.Backend
+) -> None:
+    """Across every change of base level, the picture moves no more than it moves elsewhere."""
+    job = stored_job(store_root, backend)
+    plan, compositor = job.plan, None
+    training = Training(TINY.problem, plan.order, job.store, job.backend)
+    compositor = Compositor(plan, training.fetch)
+    places = np.linspace(0.0, plan.path.length, 4001)
+    bases = np.array([plan.base_level(float(s)) for s in places])
+    changes = np.flatnonzero(np.diff(bases))
+    assert changes.size >= 5
+    jumps = [step(compositor, places[i], places[i + 1]) for i in changes]
+    usual = [step(compositor, places[i], places[i + 1]) for i in range(137, 4000, 331)]
+    assert max(jumps) <= 2 * max(usual) + 0.5
+
+
+def step(compositor: Compositor, a: float, b: float) -> float:
+    one, two = (compositor.frame(float(s)).astype(float) for s in (a, b))
+    return float(np.abs(one - two).mean())
+
+
+def test_frames_are_selected_as_people_write_them(store_root: Path, backend: backends.Backend) -> None:
+    job = stored_job(store_root, backend)
+    last = job.frame_count - 1
+
+    def select(*texts: str) -> list[int]:
+        return film.frame_numbers(texts, job)
+
+    assert select("3") == [3]
+    assert select("last") == [last]
+    assert select("0%", "50%", "100%") == [0, round(last / 2), last]
+    assert select("1,5,9..12") == [1, 5, 9, 10, 11, 12]
+    assert select("2", "2", "1..3") == [2, 1, 3]
+    assert select("t=0s") == [0]
+    assert select(f"t={job.plan.path.duration_s}s") == [last]
+    for bad in ("x", "-1", str(last + 1), "200%", "t=99s", "5..2", "", "nan%", "t=inf"):
+        with pytest.raises(RenderError, match="frame"):
+            select(bad)
+
+
+# ---- the film -------------------------------------------------------------------------------------------------------
+
+
+def test_a_film_has_its_frames_and_says_where_it_comes_from(
+    store_root: Path, tmp_path: Path, backend: backends.Backend
+) -> None:
+    job = stored_job(store_root, backend)
+    seen: list[Progress] = []
+    path = film.video(job, tmp_path / "film.mp4", seen.append)
+    assert count_frames_and_secs(str(path))[0] == job.frame_count
+    content = path.read_bytes()
+    assert TINY.problem.key.encode() in content
+    assert b"lr_input" in content
+    assert [p.frames_done for p in seen] == sorted(p.frames_done for p in seen)
+    assert seen[-1].frames_done == job.frame_count
+    again = film.video(stored_job(store_root, backend), tmp_path / "again.mp4")
+    assert again.read_bytes() == content
+
+
+COMMAND = [sys.executable, "-m", "render.cli", "video", "tiny", "--quality", "scene"]
+
+
+def run_video(folder: Path, **options: object) -> subprocess.Popen[bytes]:
+    arguments = [*COMMAND, "--out", str(folder / "out"), "--store", str(folder / "store")]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def tile_count(folder: Path) -> int:
+    return len(list((folder / "store").rglob("*.npz")))
+
+
+def interrupt_when_under_way(folder: Path, how: int) -> tuple[int, str]:
+    process = run_video(folder)
+    deadline = time.monotonic() + 120
+    while tile_count(folder) < 4 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors.decode()
+
+
+def test_a_killed_render_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
+    code, _ = interrupt_when_under_way(tmp_path / "killed", signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    kept = tile_count(tmp_path / "killed")
+    assert kept >= 4
+    assert not (tmp_path / "killed/out/tiny/tiny-scene.mp4").exists()
+    for folder in ("killed", "whole"):
+        process = run_video(tmp_path / folder)
+        process.communicate(timeout=240)
+        assert process.returncode == 0
+    films = [(tmp_path / folder / "out/tiny/tiny-scene.mp4").read_bytes() for folder in ("killed", "whole")]
+    assert films[0] == films[1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None:
+    code, errors = interrupt_when_under_way(tmp_path, signal.SIGINT)
+    assert code == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert tile_count(tmp_path) >= 4
+    assert not list((tmp_path / "out").rglob("*.mp4*"))
+
+
+# ---- a store that loses things --------------------------------------------------------------------------------------
+
+
+def test_a_damaged_or_deleted_tile_is_trained_again_and_the_film_is_the_same(
+    tmp_path: Path, backend: backends.Backend
+) -> None:
+    job = film.prepare(estimate.named(TINY, "scene"), tmp_path, backend=backend)
+    whole = pictures(job)
+    store = job.store
+    assert isinstance(store, DirectoryStore)
+    used: list[Tile] = job.plan.tiles_at(job.plan.path.length)
+    store.path(used[0]).write_bytes(b"not a tile")
+    content = bytearray(store.path(used[1]).read_bytes())
+    content[len(content) // 2] ^= 1
+    store.path(used[1]).write_bytes(content)
+    store.path(used[2]).unlink()
+    seen: list[Progress] = []
+    again = [picture for _, picture in film.frames(job, range(job.frame_count), seen.append)]
+    for one, two in zip(again, whole, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert len(seen[-1].repaired) >= 2
+    assert all("trained again" in message for message in seen[-1].repaired)
+    assert job.missing_samples() == 0
+
+
+def test_a_store_that_fails_while_training_stops_the_film_with_its_message(
+    tmp_path: Path, backend: backends.Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from render.errors import StoreError
+
+    job = film.prepare(estimate.named(TINY, "scene"), tmp_path, backend=backend)
+
+    def full(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(job.store, "put", full)
+    with pytest.raises(StoreError, match="the disk is full"):
+        film.video(job, tmp_path / "film.mp4")
+    assert not list(tmp_path.glob("film*"))
+
+
+# ---- quality --------------------------------------------------------------------------------------------------------
+
+
+def test_auto_takes_the_scenes_own_output_if_it_fits_and_the_smallest_preset_if_nothing_does() -> None:
+    mean_lr = scene.load("mean_lr")
+    assert estimate.choose(mean_lr, estimate.Rate(1e12)).name == "scene"
+    assert estimate.choose(mean_lr, estimate.Rate(1e-3)).name == estimate.SMALLEST
+    own = Plan(mean_lr).samples
+    just_too_slow = estimate.Rate(own / 900.0 * 0.999)
+    choice = estimate.choose(mean_lr, just_too_slow, 900.0)
+    assert choice.name in scene.QUALITY
+    assert choice.plan.samples / just_too_slow.samples_per_s <= 900.0
+
+
+def test_a_measured_rate_is_in_samples_per_second_of_real_training(backend: backends.Backend) -> None:
+    rate = estimate.measure(Plan(TINY), backend)
+    assert rate.samples_per_s > 0
+    assert rate.time_s(100) == pytest.approx(100 / rate.samples_per_s)
