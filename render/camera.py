@@ -25,8 +25,8 @@ _RHO = math.sqrt(2.0)
 EASINGS = ("linear", "smooth")
 Easing = Literal["linear", "smooth"]
 
-# Share of a leg spent getting up to speed (and again slowing down) with "smooth" easing.
-_RAMP = 0.12
+# Seconds in which the camera gets up to speed (and again slows down) with "smooth" easing; on short legs, half of it.
+_RAMP_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,8 @@ class Path:
         """Return the view at path length s (clamped to the path)."""
         if not self._segments:
             return self._keyframes[0].view
+        if s >= self.length:  # (s - mark) / length may round to less than 1
+            return self._keyframes[-1].view
         i = int(np.clip(np.searchsorted(self.marks, s, side="right") - 1, 0, len(self._segments) - 1))
         length = self._segments[i].length
         return self._segments[i].at((s - self.marks[i]) / length if length else 1.0)
@@ -156,12 +158,25 @@ class Path:
     def s_of_frame(self, frame: int, fps: float) -> float:
         """Return the path length of a frame; the last frame stands exactly at the end."""
         count = self.frame_count(fps)
-        return self.s_at(self.duration_s * frame / (count - 1)) if count > 1 else self.length
+        return self.s_at(self.duration_s * frame / (count - 1)) if frame < count - 1 else self.length
 
 
 def _rests(keyframes: tuple[Keyframe, ...], i: int) -> bool:
     """Say whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
     return keyframes[i].hold_s > 0 or i in (0, len(keyframes) - 1)
+
+
+def _trapezoid(share: float, ramp: float, soft: tuple[bool, bool]) -> float:
+    """Return the share of a leg's path covered after a share of its time: constant speed, with soft ends.
+
+    ramp: share of the time, at most 0.5, that a soft end takes.
+    """
+    speed = 1 / (1 - ramp / 2 * sum(soft))
+    if soft[0] and share < ramp:
+        return speed * share**2 / (2 * ramp)
+    if soft[1] and share > 1 - ramp:
+        return 1 - speed * (1 - share) ** 2 / (2 * ramp)
+    return speed * (share - ramp / 2 * soft[0])
 
 
 def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> PchipInterpolator:
@@ -173,28 +188,21 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
         if key.hold_s > 0:
             times.append(key.time_s + key.hold_s)
             lengths.append(s)
-        if easing == "smooth" and i + 1 < len(keyframes):
-            # Where the camera rests, one point on the line that a trapezoid of speed would follow: a soft start or
-            # stop, constant speed otherwise. Keyframes that it only passes do not slow it down.
-            begin, end, length = times[-1], keyframes[i + 1].time_s, marks[i + 1] - s
-            ramps = (_rests(keyframes, i), _rests(keyframes, i + 1))
-            rise = length * (_RAMP / 2) / (1 - _RAMP / 2 * sum(ramps))
-            if ramps[0]:
-                times.append(begin + _RAMP * (end - begin))
-                lengths.append(s + rise)
-            if ramps[1]:
-                times.append(end - _RAMP * (end - begin))
-                lengths.append(marks[i + 1] - rise)
+        if i + 1 < len(keyframes):
+            # A soft start or stop where the camera rests; keyframes that it only passes do not slow it down. The
+            # cubic keeps the speed that it is shown only where its points are close.
+            soft = (easing == "smooth" and _rests(keyframes, i), easing == "smooth" and _rests(keyframes, i + 1))
+            begin, end = times[-1], keyframes[i + 1].time_s
+            ramp = min(_RAMP_S / (end - begin), 0.5)
+            shares = np.concatenate(
+                [np.linspace(0.0, ramp, 17), np.linspace(ramp, 1 - ramp, 17), np.linspace(1 - ramp, 1.0, 17)]
+            )
+            for share in np.unique(shares)[1:-1]:
+                times.append(begin + share * (end - begin))
+                lengths.append(s + _trapezoid(share, ramp, soft) * (marks[i + 1] - s))
     if len(times) == 1:
         times.append(times[0] + 1.0)
         lengths.append(lengths[0])
-    # Without easing a leg is a straight line: enough points on it keep the cubic straight next to a hold.
-    if easing == "linear":
-        dense_t, dense_s = [times[0]], [lengths[0]]
-        for a, b, sa, sb in zip(times, times[1:], lengths, lengths[1:], strict=False):
-            dense_t += list(np.linspace(a, b, 33)[1:])
-            dense_s += list(np.linspace(sa, sb, 33)[1:])
-        times, lengths = dense_t, dense_s
     return PchipInterpolator(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
 
 

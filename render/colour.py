@@ -122,7 +122,9 @@ def linear_from_srgb(srgb: np.ndarray) -> np.ndarray:
 def srgb8_from_linear(linear: np.ndarray) -> np.ndarray:
     """Return 8-bit sRGB, uint8 of the same shape, of linear light; values outside 0 to 1 are clipped."""
     # Steepest where dark: 12.92 * 255 / 65535 = 0.05 of an 8-bit step per entry, so a table costs no accuracy.
-    return _srgb8_table()[(np.clip(linear, 0.0, 1.0) * np.float32(_TABLE - 1) + np.float32(0.5)).astype(np.uint16)]
+    index = (np.clip(linear, 0.0, 1.0) * np.float32(_TABLE - 1) + np.float32(0.5)).astype(np.uint16)
+    srgb: np.ndarray = _srgb8_table()[index]
+    return srgb
 
 
 @functools.cache

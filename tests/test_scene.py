@@ -19,7 +19,8 @@ from render import scene
 from render.axes import Axis
 from render.errors import SceneError
 from render.problem import HYPERPARAMETERS
-from render.scene import QUALITY, Output, Scene, with_quality
+from render.scene import QUALITY, Output, Scene, files, with_quality
+from render.scene.words import quoted
 
 SCENES = Path(__file__).parent.parent / "scenes"
 NAMES = sorted(path.stem for path in SCENES.glob("*.toml"))
@@ -377,6 +378,7 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["output.size[0] must be >= 16, not 14.", "output.size[1] must be <= 16384, not 16386."],
     ),
     "a frame rate of zero": ({"output__fps": 0}, ["output.fps must be > 0, not 0."]),
+    "a lossless film": ({"output__crf": 0}, ["output.crf must be >= 1, not 0."]),
     "a frame rate too high": ({"output__fps": 241}, ["output.fps must be <= 240, not 241."]),
     "a codec that is not there": ({"output__codec": "av1"}, ['output.codec must be one of "h264", "hevc", not "av1".']),
     "too many steps": ({"problem__steps": 1_000_001}, ["problem.steps must be <= 1000000, not 1000001."]),
@@ -532,7 +534,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scenes").mkdir()
     (tmp_path / "scenes" / "mine.toml").write_text(text(GOOD))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(scene, "_folders", lambda: [Path("scenes")])
+    monkeypatch.setattr(files, "_folders", lambda: [Path("scenes")])
     return tmp_path
 
 
@@ -562,7 +564,7 @@ def test_names_that_no_file_can_have_are_just_missing(folder: Path, name: str) -
 
 def test_a_folder_is_refused(folder: Path) -> None:
     assert refused("scenes") == '"scenes" is a folder; give the scene file in it.'
-    assert refused(folder) == f"{scene._quoted(str(folder))} is a folder; give the scene file in it."
+    assert refused(folder) == f"{quoted(str(folder))} is a folder; give the scene file in it."
 
 
 def test_a_file_of_another_kind_is_refused(folder: Path) -> None:

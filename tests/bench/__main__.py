@@ -119,7 +119,7 @@ def figure() -> None:
     from scipy.stats import spearmanr
     from test_windows import problem_of
 
-    from render import backends, film, fields
+    from render import backends, fields, film
 
     console.print(machine())
     table = Table(title="96 x 96 samples of each published window")

@@ -1,0 +1,312 @@
+"""From text to a Scene, with every fault found at once and located by its key path.
+
+What spans several fields (the axes and the learning rates they set, keyframes inside the plane, timing) is checked on
+whatever fields are good by themselves, so one fault never hides another.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, Literal
+
+from render import camera
+from render.axes import Axis
+from render.camera import Keyframe, View
+from render.colour import Look, check_palette
+from render.errors import SceneError
+from render.problem import Problem
+from render.scene.tables import (
+    MOST_KEYFRAMES,
+    MOST_SECONDS,
+    AxisTable,
+    CameraTable,
+    FixedTable,
+    KeyframeTable,
+    LookTable,
+    OutputTable,
+    ProblemTable,
+    good_fields,
+    layout_faults,
+)
+from render.scene.values import Output, Scene
+from render.scene.words import quoted, shown
+
+MOST_FAULTS = 40
+MOST_DOTS = 100  # on a line
+
+# Arrivals and holds closer than this cannot be told apart on a timeline of an hour at any frame rate allowed.
+_LEAST_S = 1e-3
+
+# Values beyond these have no float64, and views below them no float64 width.
+_LARGEST_POSITION = {"log10": Fraction(300), "linear": Fraction(10) ** 300}
+_LEAST_SPAN = Fraction(1, 10**300)
+_LEAST_WIDTH_UNIT = 1e-100
+_MOST_WIDTH_UNIT = 8
+
+
+def parse(text: str, source: str, name: str) -> Scene:
+    """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path."""
+    raw = _toml(text, source)
+    faults = layout_faults(raw)
+    scene = _assemble(raw, faults, name, text)
+    if scene is None or faults:
+        lines = [f"{source}: {fault}{'' if fault.endswith('?') else '.'}" for fault in dict.fromkeys(faults)]
+        if len(lines) > MOST_FAULTS:
+            lines = [*lines[:MOST_FAULTS], f"{source}: and {len(lines) - MOST_FAULTS} more faults."]
+        raise SceneError(*lines)
+    return scene
+
+
+def _toml(text: str, source: str) -> dict[str, Any]:
+    for number, line in enumerate(text.split("\n"), 1):
+        # tomllib takes time and memory in the square of a dotted key's length: 300,000 dots took more than 16 GB.
+        if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
+            raise SceneError(f"{source}: line {number} must have at most {MOST_DOTS} dots, not {line.count('.')}.")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        what = str(error)
+    except ValueError:  # Python's limit on the digits of one integer
+        what = "a number has too many digits"
+    except RecursionError:
+        what = "tables or lists are nested too deeply"
+    raise SceneError(f"{source}: is not valid TOML: {what[:300]}.")
+
+
+def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> Scene | None:
+    """Build the scene from the good fields, adding to faults what is wrong between them."""
+    problem_raw, camera_raw = raw.get("problem"), raw.get("camera")
+    x = _axis(problem_raw, "x", faults)
+    y = _axis(problem_raw, "y", faults)
+    problem = _problem(problem_raw, x, y, faults)
+    look, output = _look(raw.get("look", {}), faults), _output(raw.get("output", {}), faults)
+    keyframes = _keyframes(camera_raw, x, y, output, faults)
+    if faults or problem is None or look is None or output is None or keyframes is None:
+        return None
+    return Scene(name, problem, keyframes, good_fields(CameraTable, camera_raw)["easing"], look, output, text)
+
+
+def _one_of(raw: dict[str, Any], where: str, first: str, second: str, faults: list[str]) -> str | None:
+    """Return which of two keys a table has; it must have exactly one."""
+    present = [key for key in (first, second) if key in raw]
+    if len(present) == 1:
+        return present[0]
+    faults.append(f"{where} must have exactly one of {first} and {second}, not {'both' if present else 'neither'}")
+    return None
+
+
+def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
+    raw = problem_raw.get(which) if isinstance(problem_raw, dict) else None
+    if not isinstance(raw, dict):
+        return None
+    where, good = f"problem.{which}", good_fields(AxisTable, raw)
+    key = _one_of(raw, where, "range", "range_log10", faults)
+    if key not in good or "scale" not in good:
+        return None
+    scale: Literal["log10", "linear"] = good["scale"]
+    ends: list[Fraction] = good[key]
+    if key == "range_log10" and scale == "linear":
+        faults.append(f'{where}.range_log10 needs scale = "log10"; give range')
+        return None
+    if key == "range" and scale == "log10":
+        if bad := [i for i, end in enumerate(ends) if end <= 0]:
+            faults += [f"{where}.range[{i}] must be > 0 on a log10 axis, not {shown(raw[key][i])}" for i in bad]
+            return None
+        unit_axis = Axis("", "log10", Fraction(0), Fraction(1))
+        ends = [unit_axis.position_from_value(end) for end in ends]
+    lo, hi = ends
+    most = _LARGEST_POSITION[scale]
+    if too_large := [i for i, end in enumerate(ends) if abs(end) > most]:
+        limit = "between 1e-300 and 1e300" if scale == "log10" else "within +-1e300"
+        faults += [f"{where}.{key}[{i}] must be a value {limit}, not {shown(raw[key][i])}" for i in too_large]
+        return None
+    if not lo < hi:
+        given = f"{shown(raw[key][0])} and {shown(raw[key][1])}"
+        faults.append(f"{where}.{key} must rise from a lower to a higher value, not {given}")
+        return None
+    axis = Axis(good.get("name", which), scale, lo, hi)
+    if axis.span < _LEAST_SPAN or axis.deepest_level < 0:
+        faults.append(f"{where}.{key} must be wide enough for float64 to tell its samples apart; widen it")
+        return None
+    return axis if "name" in good else replace(axis, name="")
+
+
+def _problem(raw: object, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
+    if not isinstance(raw, dict):
+        return None
+    names = {which: good_fields(AxisTable, raw.get(which)).get("name") for which in ("x", "y")}
+    fixed = good_fields(FixedTable, raw.get("fixed", {}))
+    if names["x"] is not None and names["x"] == names["y"]:
+        faults.append(f"problem.y.name must differ from problem.x.name, not be {quoted(names['x'])} again")
+    for which, name in names.items():
+        if name in fixed:
+            faults.append(f"problem.fixed.{name} must not repeat the {which} axis; remove one of them")
+    set_names = {name for name in names.values() if name} | set(fixed)
+    missing = []
+    for layer in ("input", "output"):
+        ways = sorted({"lr", f"lr_{layer}"} & set_names)
+        if len(ways) == 2:
+            both = f"by {quoted(ways[0])} and by {quoted(ways[1])}"
+            faults.append(f"problem must set the {layer} layer's learning rate once, not {both}; remove one of them")
+        elif not ways:
+            missing.append(layer)
+    # A name that is itself at fault may be the very one that is missing.
+    if missing and all(names.values()) and len(fixed) == len(raw.get("fixed", {})):
+        wanted = '"lr"' if len(missing) == 2 else f'"lr_{missing[0]}"'
+        layers = " and the ".join(f"{layer} layer" for layer in missing)
+        faults.append(
+            f"problem must set the learning rate of the {layers}; put {wanted} on an axis or into [problem.fixed]"
+        )
+    good = good_fields(ProblemTable, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
+    if faults or x is None or y is None:
+        return None
+    del good["fixed"]
+    batch = None if good.pop("batch") == "full" else raw["batch"]
+    return Problem(x=x, y=y, batch=batch, fixed=tuple(sorted(fixed.items())), **good)
+
+
+def _look(raw: object, faults: list[str]) -> Look | None:
+    good = good_fields(LookTable, raw)
+    if "palette" in good:
+        try:
+            check_palette(good["palette"])
+        except ValueError as error:
+            faults.append(f"look.palette: {str(error).rstrip('.')}")
+            return None
+    return Look(**good) if len(good) == len(LookTable.model_fields) else None
+
+
+def _output(raw: object, faults: list[str]) -> Output | None:
+    good = good_fields(OutputTable, raw)
+    if len(good) < len(OutputTable.model_fields):
+        return None
+    width_px, height_px = good.pop("size")
+    if "rest_detail" not in raw:  # type: ignore[operator]
+        good["rest_detail"] = max(good["rest_detail"], good["detail"])
+    if good["rest_detail"] < good["detail"]:
+        least, given = shown(good["detail"]), shown(good["rest_detail"])
+        faults.append(f"output.rest_detail must be at least output.detail = {least}, not {given}")
+        return None
+    return Output(width_px, height_px, **good)
+
+
+def _keyframes(
+    raw: object, x: Axis | None, y: Axis | None, output: Output | None, faults: list[str]
+) -> tuple[Keyframe, ...] | None:
+    if not isinstance(raw, dict) or not isinstance(raw.get("keyframes"), list):
+        return None
+    keyframes = [k for k in raw["keyframes"][:MOST_KEYFRAMES] if isinstance(k, dict)]
+    views = [_view(key, f"camera.keyframes[{i}]", x, y, faults) for i, key in enumerate(keyframes)]
+    holds = _holds(keyframes, faults)
+    speed = _speed(raw, keyframes, faults)
+    if not keyframes or faults or output is None or holds is None:
+        return None  # how long the film lasts is not known yet
+    whole = [view for view in views if view is not None]
+    if speed is not None:
+        size_px = (output.width_px, output.height_px)
+        times = camera.times_from_speed(whole, size_px, holds, speed)
+    else:
+        times = [float(key.get("time_s", 0.0)) for key in keyframes]
+    if times[-1] + holds[-1] > MOST_SECONDS:
+        length = f"{times[-1] + holds[-1]:.6g}"
+        faults.append(f"camera: the film must last at most {MOST_SECONDS:g} s, not {length} s; raise the speed")
+        return None
+    return tuple(Keyframe(*parts) for parts in zip(whole, times, holds, strict=True))
+
+
+def _view(raw: dict[str, Any], where: str, x: Axis | None, y: Axis | None, faults: list[str]) -> View | None:
+    good = good_fields(KeyframeTable, raw)
+    centre_key = _one_of(raw, where, "centre", "centre_log10", faults)
+    if x is None or y is None:
+        _one_of(raw, where, "width_decades", "width", faults)
+        return None
+    centre: list[Fraction] = []
+    for i, (which, axis) in enumerate((("x", x), ("y", y))):
+        if centre_key not in good:
+            break
+        at, position = f"{where}.{centre_key}[{i}]", good[centre_key][i]
+        if axis.scale == "linear" and centre_key == "centre_log10":
+            faults.append(f"{where}.centre_log10 needs two log10 axes, and the {which} axis is linear; give centre")
+            break
+        if axis.scale == "log10" and centre_key == "centre":
+            if position <= 0:
+                faults.append(f"{at} must be > 0 on the log10 {which} axis, not {shown(raw[centre_key][i])}")
+                continue
+            position = axis.position_from_value(position)
+        unit = axis.unit_from_position(position)
+        if 0 <= unit <= 1:
+            centre.append(unit)
+        else:
+            runs = f"{'log10 runs' if axis.scale == 'log10' else 'values run'} from {float(axis.lo):.12g}"
+            faults.append(
+                f"{at} must lie on the {which} axis, whose {runs} to {float(axis.hi):.12g}, "
+                f"not {shown(raw[centre_key][i])}"
+            )
+    width = _width(raw, good, where, x, faults)
+    return View(centre[0], centre[1], width) if len(centre) == 2 and width is not None else None
+
+
+def _width(raw: dict[str, Any], good: dict[str, Any], where: str, x: Axis, faults: list[str]) -> float | None:
+    wanted, other, unit = "width_decades", "width", "decades"
+    if x.scale == "linear":
+        wanted, other, unit = other, wanted, "units"
+    if other in raw:
+        faults.append(f"{where} must have {wanted} on a {x.scale} x axis, not {other}")
+    elif wanted not in raw:
+        faults.append(f"{where} must have {wanted}")
+    if other in raw or wanted not in good:
+        return None
+    span = float(x.span)
+    width: float = good[wanted] / span
+    if width > _MOST_WIDTH_UNIT:
+        limit = f"{_MOST_WIDTH_UNIT * span:.12g} ({_MOST_WIDTH_UNIT} times the x axis of {span:.12g} {unit})"
+        faults.append(f"{where}.{wanted} must be at most {limit}, not {shown(raw[wanted])}")
+        return None
+    if width < _LEAST_WIDTH_UNIT:
+        limit = f"{_LEAST_WIDTH_UNIT * span:g}"
+        faults.append(f"{where}.{wanted} must be at least {limit}, not {shown(raw[wanted])}")
+        return None
+    return width
+
+
+def _holds(keyframes: list[dict[str, Any]], faults: list[str]) -> list[float] | None:
+    holds: list[float | None] = [good_fields(KeyframeTable, key).get("hold_s") for key in keyframes]
+    for i, hold in enumerate(holds):
+        if hold is not None and 0 < hold < _LEAST_S:
+            faults.append(f"camera.keyframes[{i}].hold_s must be 0 or at least {_LEAST_S:g}, not {shown(hold)}")
+    return None if None in holds else [hold for hold in holds if hold is not None]
+
+
+def _speed(raw: dict[str, Any], keyframes: list[dict[str, Any]], faults: list[str]) -> float | None:
+    """Return the speed in octaves a second; None if the keyframes have times, which are checked."""
+    good = good_fields(CameraTable, raw)
+    ways: list[str] = [key for key in ("octaves_per_s", "decades_per_s") if key in raw]
+    timed = [i for i, key in enumerate(keyframes) if "time_s" in key]
+    if timed:
+        ways.append("time_s")
+    if len(ways) != 1 and not (len(keyframes) == 1 and not ways):
+        faults.append(
+            "camera must be timed in exactly one way: octaves_per_s, or decades_per_s, or time_s in every keyframe; "
+            f"it has {' and '.join(ways) or 'none of them'}"
+        )
+        return None
+    if not timed:
+        # decades a second * octaves a decade
+        speed: float | None = good.get("octaves_per_s", good.get("decades_per_s", 0.0) * math.log2(10))
+        return speed or None
+    for i, key in enumerate(keyframes):
+        where = f"camera.keyframes[{i}]"
+        here, before = good_fields(KeyframeTable, key), good_fields(KeyframeTable, keyframes[i - 1]) if i else {}
+        if "time_s" not in key:
+            faults.append(f"{where} must have time_s, as other keyframes have it")
+        elif i == 0 and here.get("time_s", 0.0) != 0:
+            faults.append(f"{where}.time_s must be 0, where the film begins, not {shown(key['time_s'])}")
+        elif "time_s" in here and "time_s" in before and "hold_s" in before:
+            least = before["time_s"] + before["hold_s"] + _LEAST_S
+            if here["time_s"] < least:
+                reason = f"{_LEAST_S:g} after the keyframe before and its hold"
+                faults.append(f"{where}.time_s must be at least {least:.12g}, {reason}, not {shown(key['time_s'])}")
+    return None

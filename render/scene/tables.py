@@ -1,0 +1,294 @@
+"""The layout of a scene file: one table for each of the file's, and the faults of single fields.
+
+pydantic is known only here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    ValidationError,
+    WithJsonSchema,
+    create_model,
+)
+
+from render import axes, camera
+from render.colour import Look
+from render.problem import HYPERPARAMETERS
+from render.scene.values import SIZE_PX, Output
+from render.scene.words import listed, nearest, quoted, shown
+
+MOST_KEYFRAMES = 200
+MOST_SECONDS = 3600.0
+
+
+def _number(value: object) -> Fraction:
+    """Return a decimal string or a whole number as an exact fraction."""
+    if isinstance(value, str):
+        if len(value) > 400:
+            raise ValueError(f"must have at most 400 digits, not {len(value)}")
+        return axes.exact(value)
+    if isinstance(value, float):
+        given = shown(value)
+        if math.isfinite(value):
+            raise ValueError(f'must be a quoted decimal such as "{given}", not {given}: bare TOML floats lose digits')
+        raise ValueError(f"must be finite, not {given}")
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) >= 10**400:
+            raise ValueError("must have at most 400 digits")
+        return Fraction(value)
+    # Not a TypeError: pydantic turns only ValueErrors into faults.
+    raise ValueError(f'must be a quoted decimal such as "1.5e-3", or a whole number, not {shown(value)}')
+
+
+def _whole_or(names: tuple[str, ...], most: int = 1_000_000) -> PlainValidator:
+    def check(value: object) -> object:
+        if value in names if isinstance(value, str) else type(value) is int and 1 <= value <= most:
+            return value
+        raise ValueError(f"must be {listed(names)} or a whole number 1..{most}, not {shown(value)}")
+
+    return PlainValidator(check)
+
+
+def _whole_or_schema(names: tuple[str, ...], most: int = 1_000_000) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "integer", "minimum": 1, "maximum": most}]})
+
+
+_EXAMPLES, _BATCH = ("parameters", "inputs"), ("full",)
+_Number = Annotated[
+    Fraction,
+    PlainValidator(_number),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": r"^[+-]?[0-9._]+([eE][+-]?[0-9]+)?$"}, {"type": "integer"}]}
+    ),
+]
+_Pair = Annotated[list[_Number], Field(min_length=2, max_length=2)]
+_Even = Annotated[int, Field(ge=SIZE_PX[0], le=SIZE_PX[1], multiple_of=2)]
+_Positive = Annotated[float, Field(gt=0)]
+_Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
+
+
+def _absent(description: str) -> Any:
+    """A field that a person may leave out. TOML has no null, so its type stays that of the value."""
+    return Field(default=None, description=description, json_schema_extra=_no_default)
+
+
+def _no_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
+
+
+class AxisTable(_Table):
+    """One axis of the plane; needs range or range_log10."""
+
+    name: Literal["lr", "lr_input", "lr_output", "offset", "init_mean"]
+    """The hyperparameter that varies along this axis."""
+    scale: Literal["log10", "linear"] = "log10"
+    """What the axis is even in."""
+    range: _Pair = _absent("Both ends in the hyperparameter's units, as quoted decimals.")
+    range_log10: _Pair = _absent("Both ends as log10 of the value, as quoted decimals.")
+
+
+# One optional number for each hyperparameter: a misspelt one is an unknown field like any other.
+FixedTable: type[_Table] = create_model(  # type: ignore[call-overload]
+    "FixedTable",
+    __base__=_Table,
+    __doc__="Hyperparameters that are not on an axis.",
+    **{name: (float, _absent(text)) for name, text in HYPERPARAMETERS.items()},
+)
+
+
+class ProblemTable(_Table):
+    """Everything that decides a sample's value; a change trains everything anew."""
+
+    x: AxisTable
+    y: AxisTable
+    system: Literal["mlp"] = "mlp"
+    width: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Units per hidden layer, and inputs."""
+    depth: Annotated[int, Field(ge=2, le=64)] = 2
+    """Number of weight matrices."""
+    activation: Literal["tanh", "relu", "identity"] = "tanh"
+    data: Literal["gaussian"] = "gaussian"
+    examples: Annotated[int | str, _whole_or(_EXAMPLES), _whole_or_schema(_EXAMPLES)] = "parameters"
+    """Random examples: as many as the net has parameters, or inputs, or a number."""
+    batch: Annotated[int | str, _whole_or(_BATCH), _whole_or_schema(_BATCH)] = "full"
+    """Examples per gradient, drawn with replacement; or the full set."""
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 500
+    """Training steps of every sample."""
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """Of weights and data."""
+    measure: Literal["published"] = "published"
+    fixed: FixedTable = Field(default_factory=lambda: FixedTable())  # type: ignore[valid-type]
+
+
+class KeyframeTable(_Table):
+    """A resting place of the camera; needs centre or centre_log10, and width_decades or width."""
+
+    centre: _Pair = _absent("x and y in the hyperparameters' units, as quoted decimals.")
+    centre_log10: _Pair = _absent("log10 of x and of y, as quoted decimals.")
+    width_decades: _Positive = _absent("Width of the view in decades of a log10 x axis.")
+    width: _Positive = _absent("Width of the view in the units of a linear x axis.")
+    time_s: _Seconds = _absent("Second at which the camera arrives; only in a camera without a speed.")
+    hold_s: _Seconds = 0.0
+    """Seconds of rest after arrival."""
+
+
+class CameraTable(_Table):
+    """The camera's path; timed by a speed, or by time_s in every keyframe."""
+
+    keyframes: Annotated[list[KeyframeTable], Field(min_length=1, max_length=MOST_KEYFRAMES)]
+    easing: camera.Easing = "smooth"
+    octaves_per_s: _Positive = _absent("Mean zoom speed in doublings a second; the published films have 0.667.")
+    decades_per_s: _Positive = _absent("Mean zoom speed in factors of ten a second.")
+
+
+class LookTable(_Table):
+    """How samples are coloured; a change trains nothing."""
+
+    palette: str = Look.palette
+    """A colour map of the cmap catalogue."""
+    equalise: Literal["octave", "film"] = Look.equalise
+    """Over what the ranks of samples are spread evenly."""
+    gap: Annotated[float, Field(ge=0, le=0.9)] = Look.gap
+    """Share of the palette left out around the boundary."""
+    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Look.background
+    """Colour outside the plane."""
+
+
+class OutputTable(_Table):
+    """How the film is sampled and encoded."""
+
+    size: Annotated[list[_Even], Field(min_length=2, max_length=2)] = [Output.width_px, Output.height_px]
+    """Width and height in pixels; even."""
+    fps: Annotated[float, Field(gt=0, le=240)] = Output.fps
+    """Frames a second."""
+    codec: Literal["h264", "hevc"] = Output.codec
+    crf: Annotated[int, Field(ge=1, le=51)] = Output.crf
+    """The encoder's quality: 1 (best) to 51 (smallest)."""
+    detail: Annotated[float, Field(gt=0, le=4)] = Output.detail
+    """Least number of samples per pixel (linear) anywhere in a frame."""
+    rest_detail: Annotated[float, Field(gt=0, le=4)] = Output.rest_detail
+    """The same where the camera rests."""
+    overlay: bool = Output.overlay
+    """Axes and captions on the frames."""
+
+
+class SceneTable(_Table):
+    """A scene of the film renderer."""
+
+    problem: ProblemTable
+    camera: CameraTable
+    look: LookTable = Field(default_factory=LookTable)
+    output: OutputTable = Field(default_factory=OutputTable)
+
+
+# The table that each key path leads to, list positions left out.
+_TABLES: dict[tuple[str, ...], type[_Table]] = {
+    (): SceneTable,
+    ("problem",): ProblemTable,
+    ("problem", "x"): AxisTable,
+    ("problem", "y"): AxisTable,
+    ("problem", "fixed"): FixedTable,
+    ("camera",): CameraTable,
+    ("camera", "keyframes"): KeyframeTable,
+    ("look",): LookTable,
+    ("output",): OutputTable,
+}
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of a scene file, for editors."""
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **SceneTable.model_json_schema()}
+
+
+# ---- Faults of single fields ---------------------------------------------------------------------------------------
+
+
+def layout_faults(raw: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a scene file's fields by themselves, in sentences without their full stops."""
+    try:
+        SceneTable.model_validate(raw)
+    except ValidationError as error:
+        return [_fault(e) for e in error.errors(include_url=False)]
+    return []
+
+
+def good_fields(table: type[_Table], raw: object) -> dict[str, Any]:
+    """Return the fields of a table that are valid by themselves, defaults included."""
+    if not isinstance(raw, dict):
+        return {}
+    good: dict[str, Any] = {}
+    blank = table.model_construct()
+    for key, info in table.model_fields.items():
+        if key in raw:
+            try:
+                table.__pydantic_validator__.validate_assignment(blank, key, raw[key])
+            except ValidationError:
+                continue
+            good[key] = getattr(blank, key)
+        elif not info.is_required() and (value := info.get_default(call_default_factory=True)) is not None:
+            good[key] = value
+    return good
+
+
+def _key_path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "model_type": "a table",
+    "finite_number": "finite",
+    "string_pattern_mismatch": 'a colour such as "#1b1b1f"',
+}
+_BOUNDS = {"greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"), "less_than_equal": ("<=", "le")}
+
+
+def _fault(error: Any) -> str:
+    """Say one of pydantic's errors in a sentence of our own, without its full stop."""
+    kind, loc, given, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
+    where = _key_path(loc)
+    if kind == "extra_forbidden":
+        names = list(_TABLES[tuple(part for part in loc[:-1] if isinstance(part, str))].model_fields)
+        hint = nearest(loc[-1], names) or f"; its fields are {', '.join(names)}"
+        return f"{_key_path(loc[:-1]) or 'the scene'} has no field {quoted(loc[-1])}{hint}"
+    if kind == "missing":
+        return f"{_key_path(loc[:-1]) or 'the scene'} must have {loc[-1]}"
+    if kind == "literal_error":
+        names = re.findall("'([^']*)'", context["expected"])
+        must = f"must be one of {listed(names)}" if len(names) > 1 else f"must be {listed(names)}"
+        return f"{where} {must}, not {shown(given)}{nearest(given, names) if isinstance(given, str) else ''}"
+    if kind in _BOUNDS:
+        sign, key = _BOUNDS[kind]
+        return f"{where} must be {sign} {context[key]:.12g}, not {shown(given)}"
+    if kind == "multiple_of":
+        return f"{where} must be even, not {shown(given)}"
+    if kind in ("too_short", "too_long"):
+        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"{where} must have {limit} entries, not {len(given)}"
+    if kind == "value_error":
+        return f"{where} {context['error']}"
+    if kind == "float_type" and type(given) is int:
+        return f"{where} must be within float64's range"
+    if kind in _KINDS:
+        return f"{where} must be {_KINDS[kind]}, not {shown(given)}"
+    return f"{where} is not valid: {error['msg']}"

@@ -1,0 +1,41 @@
+"""What may import what, and how large a module may grow."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "render").rglob("*.py"))
+
+
+def run(*command: object) -> str:
+    """Run a command in the repository's root; fail with all that it said if it does."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_import_contracts_hold() -> None:
+    run(Path(sys.executable).parent / "lint-imports", "--no-cache")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_what_it_is_and_is_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert len(text.splitlines()) < 400
+
+
+@pytest.mark.parametrize("modules", ["render.train, render.store", "render.train.engine, render.backends.local"])
+def test_training_and_storing_need_nothing_that_draws_or_talks(modules: str) -> None:
+    blocked = ("pydantic", "cyclopts", "cmap", "imageio_ffmpeg", "PIL")
+    run(sys.executable, "-c", f"import sys; sys.modules.update(dict.fromkeys({blocked})); import {modules}")
+
+
+def test_the_command_line_starts_without_anything_slow() -> None:
+    slow = ("jax", "scipy", "pydantic", "PIL")
+    loaded = run(sys.executable, "-c", f"import sys, render.cli; print(*{{*{slow}}} & {{*sys.modules}})")
+    assert loaded.split() == []

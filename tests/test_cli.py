@@ -1,0 +1,239 @@
+"""The command line as a person meets it: real processes, whole messages, exit codes."""
+
+import csv
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import oracle
+import published
+import pytest
+
+from render import scene
+
+ROOT = Path(__file__).parents[1]
+TINY = (ROOT / "scenes/tiny.toml").read_text()
+
+
+def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "render.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=240,
+        check=False,
+    )
+
+
+def refused(*arguments: object, cwd: Path = ROOT) -> str:
+    """Run a command that must end as a person's mistake, and return what it says."""
+    done = run(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    return done.stderr
+
+
+@pytest.fixture
+def scene_file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.toml"
+    path.write_text(TINY)
+    return path
+
+
+# ---- what works -----------------------------------------------------------------------------------------------------
+
+
+def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
+    places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
+    made = run("video", "tiny", "--quality", "scene", *places)
+    assert made.returncode == 0, made.stderr
+    film = tmp_path / "out/tiny/tiny-scene.mp4"
+    assert made.stdout == f"{film}\n"
+    assert film.stat().st_size > 1000
+    assert "36,352 training runs to do" in made.stderr
+    again = run("video", "tiny", "--quality", "scene", *places)
+    assert "0 training runs to do" in again.stderr
+    frames = run("frame", "tiny", "0", "50%,last", "--quality", "scene", *places)
+    assert frames.returncode == 0, frames.stderr
+    names = [Path(line).name for line in frames.stdout.splitlines()]
+    assert names == ["tiny-scene-00000.png", "tiny-scene-00014.png", "tiny-scene-00029.png"]
+    plan = run("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
+    assert plan.returncode == 0, plan.stderr
+    assert "0 of them to do" in plan.stdout
+    for word in ("levels", "tiles", "samples", "time", "disk"):
+        assert word in plan.stdout
+
+
+def test_planning_an_empty_store_leaves_it_without_tiles(tmp_path: Path) -> None:
+    done = run("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
+    assert done.returncode == 0, done.stderr
+    assert "36,352 training runs of 20 steps, 36,352 of them to do" in done.stdout
+    assert list((tmp_path / "store").rglob("*.npz")) == []
+
+
+def test_probe_says_what_happened_at_any_point(tmp_path: Path) -> None:
+    x, y = 10.0 ** np.random.default_rng(3).uniform(-3, 4, (2, 2500))  # more than one batch, on both devices
+    points = tmp_path / "points.csv"
+    with open(points, "w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["note", " x ", "y"])
+        table.writerows(("p", repr(float(a)), repr(float(b))) for a, b in zip(x, y, strict=True))
+    done = run("probe", "tiny", "--points", points, "--out", tmp_path / "values.csv")
+    assert done.returncode == 0, done.stderr
+    with open(tmp_path / "values.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["x", "y", "value", "status", "final_loss", "escape_step"]
+    assert [float(row["x"]) for row in rows] == list(x)
+    problem = scene.load("tiny").problem
+    draws = published.draws(width=4, examples=8, steps=20)
+    expected = oracle.run(
+        *draws, activation="tanh", steps=20, names=(problem.x.name, problem.y.name), x=x, y=y
+    ).converged
+    agree = [(row["status"] == "converged") == bool(c) for row, c in zip(rows, expected, strict=True)]
+    assert np.mean(agree) > 0.999
+    assert {row["status"] for row in rows} == {"converged", "diverged", "escaped"}
+    assert all((float(row["value"]) < 0) == (row["status"] == "converged") for row in rows)
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    assert "render video" in run("--help").stdout
+    for command in ("video", "preview", "frame", "plan", "probe"):
+        done = run(command, "-h")
+        assert done.returncode == 0
+        assert f"render {command} mean_lr.toml" in done.stdout
+    assert all(name in run("video", "-h").stdout for name in scene.QUALITY)
+
+
+def test_help_and_scene_checks_do_not_load_jax() -> None:
+    code = "import sys, render.cli, render.scene; render.scene.load('tiny'); sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_scene_names_those_that_exist() -> None:
+    message = refused("video", "mean_rl.toml")
+    assert 'no scene "mean_rl.toml"' in message
+    assert "mean_lr" in message
+
+
+def test_every_fault_of_a_scene_is_told_at_once(scene_file: Path) -> None:
+    text = (
+        TINY.replace("steps = 20", 'steps = "many"').replace("gap", "gpa").replace("size = [64, 36]", "size = [64, 35]")
+    )
+    scene_file.write_text(text.replace('palette = "Spectral"', 'palette = "Spektral"'))
+    lines = refused("plan", scene_file).splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith(f"render: {scene_file}: ") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("0.140625", "nan", "width_decades"),
+        ("0.140625", "-1e-9", "width_decades must be > 0"),
+        ('["353", "0.2314"]', '["inf", "1"]', "centre"),
+        ('["353", "0.2314"]', '["1e9", "1"]', "centre"),
+        ("0.140625", "1e-14", "float64"),
+        ("size = [64, 36]", "size = [64, 35]", "size"),
+        ('name = "lr_input"', 'name = "lr_inptu"', "name"),
+        ("fps = 10", 'fps = "fast"', "fps"),
+    ],
+)
+def test_a_bad_scene_is_refused_with_its_file_and_place(scene_file: Path, old: str, new: str, says: str) -> None:
+    assert old in TINY
+    scene_file.write_text(TINY.replace(old, new))
+    message = refused("video", scene_file, "--quality", "scene", "--store", scene_file.parent / "s")
+    assert "mine" in message
+    assert says in message
+    assert not list(scene_file.parent.rglob("*.npz"))
+
+
+def test_a_wrong_option_is_one_line() -> None:
+    assert "quality" in refused("video", "tiny", "--quality", "ultra")
+    assert "budget" in refused("video", "tiny", "--budget", "-1")
+    refused("video", "tiny", "--nonsense")
+    refused("explode")
+    assert "frame" in refused("frame", "tiny", "1000000", "--quality", "scene", "--store", "/tmp/none-needed")
+
+
+def test_a_scene_that_is_a_path_trick_is_refused(tmp_path: Path) -> None:
+    for name in ("../../../etc/passwd", "/etc/hostname", str(tmp_path), "", "/dev/zero", "scenes/scene.schema.json"):
+        assert "scene" in refused("plan", name)
+
+
+def test_an_output_that_cannot_be_written_costs_no_training(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("in the way")
+    store = tmp_path / "store"
+    message = refused("video", "tiny", "--quality", "scene", "--out", blocked, "--store", store)
+    assert str(blocked) in message
+    assert not list(store.rglob("*.npz"))
+    assert str(blocked) in refused("plan", "tiny", "--store", blocked)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("a,b\n1,2\n", "columns x and y"),
+        ("x,y\n", "at least one point"),
+        ("x,y\n1,2\n3,nan\n", "line 3: y must be a finite number"),
+        ("x,y\n1\n", "line 2: y must be a finite number"),
+        ("x,y\nfoo,1\n", "line 2: x must be a finite number"),
+    ],
+)
+def test_a_bad_table_of_points_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text(text)
+    assert says in refused("probe", "tiny", "--points", points, "--out", tmp_path / "v.csv")
+    assert not (tmp_path / "v.csv").exists()
+    assert "cannot be read" in refused("probe", "tiny", "--points", tmp_path / "no.csv", "--out", tmp_path / "v.csv")
+
+
+def test_debug_shows_the_traceback() -> None:
+    done = run("video", "nope", "--debug")
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
+# ---- the README -----------------------------------------------------------------------------------------------------
+
+
+def readme_commands() -> list[str]:
+    """Every `render` and `make` command of the README's code blocks."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    found = (line.split("  #")[0].strip() for line in lines if line.startswith("    "))
+    return [line for line in found if line.startswith(("render ", "make "))]
+
+
+@pytest.mark.parametrize("command", sorted(set(readme_commands())))
+def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+    """On the tiny scene, which stands in for the named one; make targets are run to see what they would call."""
+    words = shlex.split(command)
+    if words[0] == "make":
+        done = subprocess.run(
+            ["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return
+    arguments = ["tiny" if word.endswith(".toml") else word for word in words[1:]]
+    arguments = [
+        "scene" if before == "--quality" else word for before, word in zip(["", *arguments], arguments, strict=False)
+    ]
+    points = tmp_path / "points.csv"
+    points.write_text("x,y\n1,2\n")
+    arguments = [str(points) if word == "points.csv" else word for word in arguments]
+    arguments = [str(tmp_path / word) if word == "values.csv" else word for word in arguments]
+    if arguments[0] in ("video", "preview", "frame"):
+        arguments += ["--out", str(tmp_path / "out")]
+    if arguments[0] in ("video", "preview", "frame", "plan"):
+        arguments += ["--store", str(tmp_path / "store")]
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
