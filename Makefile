@@ -2,7 +2,9 @@
 #
 #   make video SCENE=mean_lr.toml     make test     make help
 
-PYTHON  ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first Python that really runs, is new enough and can make environments.
+PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+             $$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 SCENE   ?= mean_lr.toml
 QUALITY ?= auto
 FRAME   ?= last
@@ -55,10 +57,8 @@ clean: ## remove the environment (trained samples in store/ and films in out/ st
 	@rm -rf .venv
 
 $(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "render needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=/path/to/python3.11"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "$(PYTHON) has no venv module. On Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "render needs Python 3.11 or newer with its venv module (on Debian or Ubuntu:" \
+		"apt install python3-venv). If it is not on the PATH: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up .venv (once; about 750 MB)"
 	@$(PYTHON) -m venv --clear .venv
 	@if [ -n "$(PIP)" ]; then \

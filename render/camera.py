@@ -12,12 +12,14 @@ import itertools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
 
 from render.viewport import Viewport
+
+if TYPE_CHECKING:
+    from scipy.interpolate import PchipInterpolator
 
 # van Wijk and Nuij's trade-off between zooming and panning; their user study found sqrt(2) most pleasant.
 _RHO = math.sqrt(2.0)
@@ -181,6 +183,8 @@ def _trapezoid(share: float, ramp: float, soft: tuple[bool, bool]) -> float:
 
 def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> PchipInterpolator:
     """Return a monotone cubic seconds -> path length. PCHIP cannot overshoot, so no zoom runs backwards."""
+    from scipy.interpolate import PchipInterpolator  # half a second that a scene check can do without
+
     times, lengths = [], []
     for i, (key, s) in enumerate(zip(keyframes, marks, strict=True)):
         times.append(key.time_s)

@@ -58,7 +58,8 @@ def video(
 ) -> None:
     """Make the film: train what is missing, colour, encode. The same command goes on where it stopped.
 
-    Examples:
+    Try:
+
         render video mean_lr.toml
         render video mean_lr.toml --quality hd
     """
@@ -82,7 +83,8 @@ def preview(
 ) -> None:
     """Make the smallest film of a scene, soft but whole. Its samples count for every larger one.
 
-    Example:
+    Try:
+
         render preview mean_lr.toml
     """
     video(scene, quality="preview", out=out, store=store)
@@ -101,7 +103,8 @@ def frame(
 ) -> None:
     """Make single frames as PNG, training only what they need. Each equals that frame of the film.
 
-    Examples:
+    Try:
+
         render frame mean_lr.toml 120
         render frame mean_lr.toml 0 50% last --quality hd
         render frame mean_lr.toml t=12.5s 1,5,9..20
@@ -128,7 +131,8 @@ def plan(
 ) -> None:
     """Say what a film would cost: levels, tiles, samples, time, disk. Trains nothing but a second's measurement.
 
-    Examples:
+    Try:
+
         render plan mean_lr.toml
         render plan mean_lr.toml --quality full
     """
@@ -148,7 +152,8 @@ def probe(
 ) -> None:
     """Train at the points of a table and write what happened there.
 
-    Example:
+    Try:
+
         render probe mean_lr.toml --points points.csv --out values.csv
     """
     from render import probe as probing

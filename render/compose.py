@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
@@ -19,9 +21,10 @@ from render.viewport import Box, Viewport, Window
 # Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows.
 _MARGIN = 0.2
 
-# A tile's weight is laid out in cells of this many samples. It is also how far a level's picture stays away from
-# the end of its samples, so the two samples that a cubic reads beyond a pixel are always there.
+# How far a pixel is from the end of a level is worked out on cells of 4 samples, or of 1 or 2 where so few samples
+# cross a frame that this takes no time (see `_cell`).
 _CELL = 4
+_CELLS = 400
 
 # Tones kept in memory: about 4 kB a tile, two curves each; 16,384 tiles are a 1080p view at two levels.
 _CACHED_TONES = 32_768
@@ -45,44 +48,56 @@ class Compositor:
     def frame(self, s: float) -> np.ndarray:
         """Return the picture at path length s: uint8 sRGB [height, width, 3], without overlay."""
         view = self._plan.path.viewport(s)
-        picture: np.ndarray | None = None
-        for level, weight in self._plan.mix(s):
-            layer = self._layer(view, level, s)
-            if picture is None:
-                picture = layer
-                continue
+        (base, _), *finer = self._plan.mix(s)
+        picture = self._layer(view, base, s)
+        for level, weight in finer:
             share = self._coverage(view, level, s)
             if share is not None:
-                picture += (layer - picture) * (np.float32(weight) * share[..., None])
-        assert picture is not None
+                picture += (self._layer(view, level, s) - picture) * (np.float32(weight) * share[..., None])
+        inside = _plane_share(view)
+        if inside is not None:
+            picture = self._background + (picture - self._background) * inside[..., None]
         return colour.srgb8_from_linear(picture)
 
     def _layer(self, view: Viewport, level: int, s: float) -> np.ndarray:
-        """Return one level's picture: linear-light float32 [height_px, width_px, 3]."""
+        """Return one level's picture: linear-light float32 [height_px, width_px, 3].
+
+        The plane's outermost samples, and those at the end of what is planned, go on beyond it for as far as a
+        filter reads.
+        """
         window = view.window(level)
-        tone, inside = self._window_tones(window, s)
+        tone, known = self._window_tones(window, s)
         linear = colour.linear_from_tone(tone, self._look.palette)
-        linear[~inside] = self._background
-        return resample.to_pixels(linear, view.box(level, window.x0, window.y0), (view.width_px, view.height_px))
+        box, size_px = view.box(level, window.x0, window.y0), (view.width_px, view.height_px)
+        if known.all():
+            return resample.to_pixels(linear, box, size_px)
+        share = known.astype(np.float32)[..., None]
+        pixels = resample.to_pixels(np.concatenate([linear * share, share], axis=-1), box, size_px)
+        # At a straight end of the samples the share is a half, at a corner a quarter; beyond, coverage is zero.
+        linear = pixels[..., :3] / np.maximum(pixels[..., 3:], np.float32(0.25))
+        return linear  # type: X
 
     def _window_tones(self, window: Window, s: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return tones float32 [rows, columns] of a window, blended between two curves, and which lie in the plane."""
+        """Return tones float32 [rows, columns] of a window, blended between two curves, and which of them are known."""
         first, second, share = self._plan.anchors_at(s)
         if self._look.equalise == "film":
             first = second = self._plan.anchors[0]
         weight = np.float32(colour.curve_weight(share))
-        tone = np.zeros(window.shape, dtype=np.float32)
-        inside = np.zeros(window.shape, dtype=bool)
+        count = SAMPLES << window.level
+        plane = Window(window.level, *(min(max(edge, 0), count) for edge in window[1:]))
+        tone = np.zeros(plane.shape, dtype=np.float32)
+        known = np.zeros(plane.shape, dtype=bool)
         planned = self._plan.levels[window.level].tiles
-        for tile, here, there in _pieces(window):
-            inside[here] = True
+        for tile, here, there in _pieces(plane):
             if tile not in planned:
                 continue  # its weight is zero there
+            known[here] = True
             piece = self._tile_tone(tile, first)[there]
             if second != first and weight > 0:
                 piece = piece + (self._tile_tone(tile, second)[there] - piece) * weight
             tone[here] = piece
-        return tone, inside
+        beyond = ((plane.y0 - window.y0, window.y1 - plane.y1), (plane.x0 - window.x0, window.x1 - plane.x1))
+        return np.pad(tone, beyond, mode="edge"), np.pad(known, beyond, mode="edge")
 
     def _tile_tone(self, tile: Tile, anchor: float) -> np.ndarray:
         key = (tile, anchor)
@@ -111,43 +126,81 @@ class Compositor:
         ]
         return np.concatenate(values) if values else np.empty(0)
 
+    @functools.cached_property
+    def _cell(self) -> int:
+        """Samples along a cell of coverage, by how many of a level's samples cross a frame when it is complete."""
+        output = self._plan.scene.output
+        rows = 2 * output.detail * output.height_px
+        return next((cell for cell in (1, 2) if rows <= cell * _CELLS), _CELL)
+
     def _coverage(self, view: Viewport, level: int, s: float) -> np.ndarray | None:
         """Return how much of each pixel a level may fill, float32 [height_px, width_px]; None for nowhere.
 
         1 well inside the level's tiles, falling smoothly to 0 at their end over a margin. The margin narrows to
         nothing as the camera nears the place where the level is complete, so the last strip closes without a
-        pop. It is laid out on cells fixed to the plane, so it moves with the picture and does not flicker.
+        pop. It follows from distances on cells fixed to the plane, so it moves with the picture and does not flicker.
         """
         plan = self._plan.levels[level]
-        area = view.cover(level, margin=_MARGIN)
+        near = min(1.0, plan.distance(s))
+        if near == 0.0:
+            return np.ones((1, 1), dtype=np.float32)
+        height = view.height * SAMPLES * 2.0**level  # in samples, like every distance here
+        margin = near * _MARGIN * height
+        cell = self._cell
+        # Tiles beyond the margin (and the cells that a pixel is interpolated from) cannot lower any weight, so that
+        # nothing changes when they leave the area.
+        area = view.cover(level, margin=(margin + 2 * cell) / height)
         tiles = area.tiles()
-        rows, columns = area.shape
-        planned = np.fromiter((t in plan.tiles for t in tiles), dtype=bool, count=len(tiles)).reshape(rows, columns)
+        planned = np.fromiter((t in plan.tiles for t in tiles), dtype=bool, count=len(tiles)).reshape(area.shape)
         if planned.all():
             return np.ones((1, 1), dtype=np.float32)
         if not planned.any():
             return None
-        near = min(1.0, plan.distance(s))
-        cells = SAMPLES // _CELL
-        # What lies outside the plane needs no samples and ends nothing: only unplanned tiles of the plane do.
-        mask = np.kron(planned, np.ones((cells, cells), dtype=bool))
-        distance = (distance_transform_edt(mask) - 0.5) * _CELL
-        spacing = 1.0 / (SAMPLES * 2.0**level)
-        margin = max(near * _MARGIN * view.height / spacing, 1e-6)
-        ramp = np.clip((distance - min(_CELL, margin)) / margin, 0.0, 1.0).astype(np.float32)
-        ramp = ramp * ramp * (3 - 2 * ramp)
-        # Where the plane ends, its last cells go on as far as the view does.
-        box = _cell_box(view.box(level, area.x0 * SAMPLES, area.y0 * SAMPLES))
+        distance = _distance(planned, SAMPLES // cell) * np.float32(cell)
+        # What lies outside the plane needs no samples and ends nothing: its last cells go on as far as the view does.
+        box = _cell_box(view.box(level, area.x0 * SAMPLES, area.y0 * SAMPLES), cell)
         low_x, low_y = (max(0, math.ceil(-edge)) for edge in (box.x0, box.y0))
-        high_x, high_y = max(0, math.ceil(box.x1) - ramp.shape[1] + 1), max(0, math.ceil(box.y1) - ramp.shape[0] + 1)
-        padded = np.pad(ramp, ((low_y, high_y), (low_x, high_x)), mode="edge")
+        rows, columns = distance.shape
+        high_x, high_y = max(0, math.ceil(box.x1) - columns + 1), max(0, math.ceil(box.y1) - rows + 1)
+        padded = np.pad(distance, ((low_y, high_y), (low_x, high_x)), mode="edge")
         in_cells = Box(box.x0 + low_x, box.x1 + low_x, box.y0 + low_y, box.y1 + low_y)
-        return resample.to_pixels(padded, in_cells, (view.width_px, view.height_px), "linear")
+        ramp = resample.to_pixels(padded, in_cells, (view.width_px, view.height_px), "linear") / np.float32(margin)
+        ramp = np.clip(ramp, 0.0, 1.0)
+        return ramp * ramp * (3 - 2 * ramp) if ramp.any() else None
 
 
-def _cell_box(box: Box) -> Box:
-    """Return a box in sample positions as one in cell positions (cell 0 is centred on samples 0 to 3)."""
-    return Box(*((edge + 0.5) / _CELL - 0.5 for edge in box))
+def _distance(planned: np.ndarray, cells: int) -> np.ndarray:
+    """Return how far the centre of each cell is inside the planned tiles, in cells; -1/2 anywhere outside them.
+
+    planned: bool [rows, columns] of tiles, neither all nor none. cells: along a tile.
+    """
+    distance = np.full((planned.shape[0] * cells, planned.shape[1] * cells), -0.5, dtype=np.float32)
+    # Nothing is to be measured farther out than in the tiles next to the planned ones.
+    rows, columns = (np.flatnonzero(planned.any(axis=axis)) for axis in (1, 0))
+    y, x = (slice(max(0, i[0] - 1), i[-1] + 2) for i in (rows, columns))
+    mask = np.kron(planned[y, x], np.ones((cells, cells), dtype=bool))
+    part = tuple(slice(i.start * cells, i.stop * cells) for i in (y, x))
+    distance[part] = np.where(mask, distance_transform_edt(mask) - 0.5, -0.5)
+    return distance
+
+
+def _cell_box(box: Box, cell: int) -> Box:
+    """Return a box in sample positions as one in cell positions (cell 0 is centred on samples 0 to cell - 1)."""
+    return Box(*((edge + 0.5) / cell - 0.5 for edge in box))
+
+
+def _plane_share(view: Viewport) -> np.ndarray | None:
+    """Return the share of each pixel that lies in the plane, float32 [height_px, width_px]; None if all of all do."""
+    x0, x1, y0, y1 = view.edges()
+    if x0 >= 0 and x1 <= 1 and y0 >= 0 and y1 <= 1:
+        return None
+
+    def shares(low: Fraction, high: Fraction, count: int) -> np.ndarray:
+        first, last = (float((edge - low) / (high - low) * count) for edge in (0, 1))
+        pixels = np.arange(count, dtype=float)
+        return np.clip(np.minimum(pixels + 1, last) - np.maximum(pixels, first), 0.0, 1.0).astype(np.float32)
+
+    return np.outer(shares(y0, y1, view.height_px)[::-1], shares(x0, x1, view.width_px))
 
 
 def _pieces(window: Window) -> list[tuple[Tile, tuple[slice, slice], tuple[slice, slice]]]:
