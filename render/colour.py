@@ -18,7 +18,11 @@ import numpy as np
 # is within 1/128 of its exact rank, half a step of an 8-bit palette.
 _KNOTS = 128
 
-# Entries of the palette table. 65,536 keeps neighbouring entries within one step of 8-bit sRGB for any palette.
+# The nearest that a curve's knot comes to zero: its slope there, at most 2 / this, is still finite.
+_NEXT_TO_ZERO = 1e-300
+
+# Entries of the palette table. 65,536 keeps neighbouring entries within one step of 8-bit sRGB for any palette that
+# is not stepped itself.
 _TABLE = 65_536
 
 
@@ -54,21 +58,27 @@ def curve_from_values(values: np.ndarray, gap: float) -> Curve:
     """Return the curve that equalises the ranks of the given values on each side of zero.
 
     Converged (negative) values get tones from 1 (slowest) down to gap, diverged ones from -gap to -1 (slowest).
-    A side without values maps to the middle of its half, ready for a neighbour's curve to be blended in.
+    A value nearer to zero than any of them keeps to its own side of the gap. A side without values maps to the
+    middle of its half, ready for a neighbour's curve to be blended in.
     """
     knots, tones = [], []
     for negative, first, last in ((True, 1.0, gap), (False, -gap, -1.0)):
         side = np.sort(values[values < 0] if negative else values[values >= 0])
+        zero = -_NEXT_TO_ZERO if negative else 0.0
         if side.size == 0:
-            side = np.array([-1.0 if negative else 1.0])
+            side = np.array([zero])
         ranks = np.linspace(0.0, 1.0, min(_KNOTS, side.size))
         # Nearest-rank quantiles: a knot is a value that occurred, never a mean of two.
         points = side[np.round(ranks * (side.size - 1)).astype(int)]
         targets = first + (last - first) * (ranks if side.size > 1 else np.array([0.5]))
         # Equal values share the mean of their tones.
         points, inverse = np.unique(points, return_inverse=True)
+        found = np.bincount(inverse, targets) / np.bincount(inverse)
+        if zero not in points:
+            end = len(points) if negative else 0
+            points, found = np.insert(points, end, zero), np.insert(found, end, last if negative else first)
         knots.append(points)
-        tones.append(np.bincount(inverse, targets) / np.bincount(inverse))
+        tones.append(found)
     return Curve(np.concatenate(knots), np.concatenate(tones))
 
 
@@ -95,7 +105,8 @@ def palette_table(name: str) -> np.ndarray:
     """Return the palette as linear-light RGB, float32 [65536, 3], from tone -1 to tone 1."""
     import cmap
 
-    srgb = cmap.Colormap(name)(np.linspace(0.0, 1.0, _TABLE))[:, :3]
+    # cmap goes by a table too, of 256 colours unless told otherwise: bands of up to 4 steps of 8-bit sRGB.
+    srgb = cmap.Colormap(name)(np.linspace(0.0, 1.0, _TABLE), N=_TABLE)[:, :3]
     table = linear_from_srgb(np.asarray(srgb)).astype(np.float32)
     table.flags.writeable = False
     return table

@@ -53,7 +53,10 @@ class Compositor:
         for level, weight in finer:
             share = self._coverage(view, level, s)
             if share is not None:
-                picture += (self._layer(view, level, s) - picture) * (np.float32(weight) * share[..., None])
+                share = np.broadcast_to(share * np.float32(weight), picture.shape[:2])
+                place = _extent(share, view, level)
+                layer = self._layer(_part(view, *place), level, s)
+                picture[place] += (layer - picture[place]) * share[place][..., None]
         inside = _plane_share(view)
         if inside is not None:
             picture = self._background + (picture - self._background) * inside[..., None]
@@ -74,8 +77,8 @@ class Compositor:
         share = known.astype(np.float32)[..., None]
         pixels = resample.to_pixels(np.concatenate([linear * share, share], axis=-1), box, size_px)
         # At a straight end of the samples the share is a half, at a corner a quarter; beyond, coverage is zero.
-        linear = pixels[..., :3] / np.maximum(pixels[..., 3:], np.float32(0.25))
-        return linear  # type: X
+        known_linear: np.ndarray = pixels[..., :3] / np.maximum(pixels[..., 3:], np.float32(0.25))
+        return known_linear
 
     def _window_tones(self, window: Window, s: float) -> tuple[np.ndarray, np.ndarray]:
         """Return tones float32 [rows, columns] of a window, blended between two curves, and which of them are known."""
@@ -164,9 +167,28 @@ class Compositor:
         high_x, high_y = max(0, math.ceil(box.x1) - columns + 1), max(0, math.ceil(box.y1) - rows + 1)
         padded = np.pad(distance, ((low_y, high_y), (low_x, high_x)), mode="edge")
         in_cells = Box(box.x0 + low_x, box.x1 + low_x, box.y0 + low_y, box.y1 + low_y)
-        ramp = resample.to_pixels(padded, in_cells, (view.width_px, view.height_px), "linear") / np.float32(margin)
-        ramp = np.clip(ramp, 0.0, 1.0)
-        return ramp * ramp * (3 - 2 * ramp) if ramp.any() else None
+        inside = resample.to_pixels(padded, in_cells, (view.width_px, view.height_px), "linear")
+        ramp: np.ndarray = np.clip(inside / np.float32(margin), 0.0, 1.0)
+        ramp *= ramp * (3 - 2 * ramp)
+        return ramp if ramp.any() else None
+
+
+def _extent(share: np.ndarray, view: Viewport, level: int) -> tuple[slice, slice]:
+    """Return the rows and columns of pixels that a level has any share in, and those that a filter reads around."""
+    px_per_sample = view.width_px / (view.width * SAMPLES * 2.0**level)
+    around = math.ceil(2 * max(1.0, px_per_sample)) + 1
+    found = (np.flatnonzero(share.any(axis=axis)) for axis in (1, 0))
+    rows, columns = (slice(max(0, int(i[0]) - around), int(i[-1]) + 1 + around) for i in found)
+    return slice(*rows.indices(view.height_px)[:2]), slice(*columns.indices(view.width_px)[:2])
+
+
+def _part(view: Viewport, rows: slice, columns: slice) -> Viewport:
+    """Return the view on some of a view's pixels; row 0 is at the top."""
+    pitch = Fraction(view.width) / view.width_px
+    x = view.x + pitch * Fraction(columns.start + columns.stop - view.width_px, 2)
+    y = view.y - pitch * Fraction(rows.start + rows.stop - view.height_px, 2)
+    width_px, height_px = columns.stop - columns.start, rows.stop - rows.start
+    return Viewport(x, y, float(pitch * width_px), width_px, height_px)
 
 
 def _distance(planned: np.ndarray, cells: int) -> np.ndarray:
@@ -190,17 +212,19 @@ def _cell_box(box: Box, cell: int) -> Box:
 
 
 def _plane_share(view: Viewport) -> np.ndarray | None:
-    """Return the share of each pixel that lies in the plane, float32 [height_px, width_px]; None if all of all do."""
+    """Return the share of each pixel that lies in the plane, float32 [height_px, width_px]; None if all of it does."""
     x0, x1, y0, y1 = view.edges()
     if x0 >= 0 and x1 <= 1 and y0 >= 0 and y1 <= 1:
         return None
 
     def shares(low: Fraction, high: Fraction, count: int) -> np.ndarray:
         first, last = (float((edge - low) / (high - low) * count) for edge in (0, 1))
-        pixels = np.arange(count, dtype=float)
-        return np.clip(np.minimum(pixels + 1, last) - np.maximum(pixels, first), 0.0, 1.0).astype(np.float32)
+        pixels = np.arange(count)
+        inside: np.ndarray = np.minimum(pixels + 1, last) - np.maximum(pixels, first)
+        return inside.clip(0.0, 1.0)
 
-    return np.outer(shares(y0, y1, view.height_px)[::-1], shares(x0, x1, view.width_px))
+    whole: np.ndarray = np.outer(shares(y0, y1, view.height_px)[::-1], shares(x0, x1, view.width_px))
+    return whole.astype(np.float32)
 
 
 def _pieces(window: Window) -> list[tuple[Tile, tuple[slice, slice], tuple[slice, slice]]]:

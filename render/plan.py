@@ -23,7 +23,7 @@ from render.errors import DepthError
 from render.problem import Problem
 from render.scene import Scene
 from render.tiles import Tile, TileRange
-from render.viewport import Viewport, Window
+from render.viewport import Window
 
 # The path is examined this many times per octave. Between two such views, both nearly the same, the camera leaves
 # their common bounding box by at most 1.2e-4 of its width (where a pan turns; measured on 300 random journeys): less

@@ -6,8 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-# One XLA device per core, each running its own blocks, is faster than one device whose operations are split over
-# the cores: a block of 32 lanes is too small to share. So XLA's own threads inside a product are turned off.
+# One XLA device per core, each running its own blocks, is faster than one device whose operations are split over the
+# cores: a block of 16 lanes is too small to share. So XLA's own threads inside a product are turned off (two cores, two
+# devices: 6.2 us per step and sample, and 11.4 with them on).
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false".strip()
 os.environ["JAX_ENABLE_X64"] = "1"
 
