@@ -190,7 +190,9 @@ class Plan:
             order.update(dict.fromkeys(t for t in area.tiles() if t in planned and t not in order))
 
         pending = list(self.anchors)
-        places = [float(s) for s in self._places]
+        # Between two breaks no level begins or ceases to be complete: what both ends and the middle show is all.
+        ends = [s for plan in self.levels.values() for stretch in plan.complete for s in stretch]
+        places = [float(s) for s in np.unique(np.concatenate([self._places, ends]))]
         for here, ahead in zip(places, places[1:] or places, strict=False):
             # The curve ahead is blended in from the anchor behind on: a frame needs one anchor past it.
             areas = []
@@ -198,7 +200,7 @@ class Plan:
                 anchor = pending.pop(0)
                 areas.append(self.path.viewport(anchor).cover(self.curve_level(anchor)))
             views = self.path.viewport(here), self.path.viewport(ahead)
-            for level in {level for s in (here, ahead) for level, _ in self.mix(s)}:
+            for level in {level for s in (here, (here + ahead) / 2, ahead) for level, _ in self.mix(s)}:
                 areas.append(_around(*(view.cover(level) for view in views)))
             for area in sorted(areas):
                 use(area)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import camera, plan
+from render import camera, plan, scene
 from render.axes import Axis
 from render.camera import Keyframe, View
 from render.colour import Look
@@ -405,3 +405,17 @@ def test_a_refused_film_is_refused_before_its_tiles_are_listed(monkeypatch: pyte
     monkeypatch.setattr(Viewport, "cover", listed)
     with pytest.raises(DepthError):
         zoomed(math.log2(1e14), size=(8192, 8192), detail=4.0)
+
+
+@pytest.mark.parametrize("quality", ["preview", "soft", "draft"])
+def test_no_frame_waits_for_what_only_later_frames_need(quality: str) -> None:
+    """A frame may wait for its octave's curve, no longer: frames are made while training goes on."""
+    plan = Plan(scene.with_quality(scene.load("mean_lr"), quality))
+    first_use: dict[Tile, float] = {}
+    for s in np.linspace(0.0, plan.path.length, 1200):
+        for tile in plan.tiles_at(float(s)):
+            first_use.setdefault(tile, float(s))
+    uses = np.array([first_use[tile] for tile in plan.order if tile in first_use])
+    assert uses.size > 0.9 * len(plan.order)
+    # Sorted by first use, but for the eighth of an octave between two examined places.
+    assert (uses >= np.maximum.accumulate(uses) - 0.15).all()
