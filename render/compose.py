@@ -144,7 +144,7 @@ class Compositor:
         pop. It follows from distances on cells fixed to the plane, so it moves with the picture and does not flicker.
         """
         plan = self._plan.levels[level]
-        near = min(1.0, plan.distance(s))
+        near = min(1.0, 2.0 * plan.distance(s))
         if near == 0.0:
             return np.ones((1, 1), dtype=np.float32)
         height = view.height * SAMPLES * 2.0**level  # in samples, like every distance here

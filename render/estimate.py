@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import random
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -108,3 +112,36 @@ def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
             break
         best = preset
     return best
+
+
+class Memory:
+    """What auto chose for which scene, output and budget, in one small JSON file. A lost file costs a measurement."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def recall(self, scene: Scene, budget_s: float) -> str | None:
+        """Return the quality chosen earlier, or None."""
+        name = self._read().get(_occasion(scene, budget_s))
+        return name if name == "scene" or name in QUALITY else None
+
+    def remember(self, scene: Scene, budget_s: float, name: str) -> None:
+        """Keep a choice; quietly not, where nothing can be written."""
+        text = json.dumps(self._read() | {_occasion(scene, budget_s): name}, indent=1, sort_keys=True)
+        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        with contextlib.suppress(OSError):
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(self._path)
+
+    def _read(self) -> dict[str, str]:
+        try:
+            found = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+
+def _occasion(scene: Scene, budget_s: float) -> str:
+    output = scene.output
+    size = f"{output.width_px}x{output.height_px} detail {output.detail:g} {output.rest_detail:g}"
+    return f"{scene.name}, {size}, {budget_s:g} s"

@@ -102,14 +102,27 @@ def check_store(root: Path) -> None:
         ) from error
 
 
-def choose(scene: Scene, quality: str, backend: Backend, budget_s: float) -> tuple[Choice, estimate.Rate]:
-    """Resolve a quality ("auto", "scene" or a preset) by a short measured run; return it and the rate measured."""
+def choose(
+    scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = estimate.BUDGET_S
+) -> tuple[Choice, estimate.Rate]:
+    """Resolve a quality ("auto", "scene" or a preset) by a short measured run; return it and the rate measured.
+
+    What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
+    however busy the machine is by then.
+    """
     if quality != "auto":
         choice = estimate.named(scene, quality)
         return choice, estimate.measure(choice.plan, backend)
+    memory = estimate.Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
+    earlier = memory.recall(scene, budget_s)
+    if earlier is not None:
+        choice = estimate.named(scene, earlier)
+        return choice, estimate.measure(choice.plan, backend)
     # The rate hardly depends on the quality: measure on the smallest plan, then compare.
     rate = estimate.measure(estimate.named(scene, estimate.SMALLEST).plan, backend)
-    return estimate.choose(scene, rate, budget_s), rate
+    choice = estimate.choose(scene, rate, budget_s)
+    memory.remember(scene, budget_s, choice.name)
+    return choice, rate
 
 
 def video(job: Job, path: Path, report: Report = lambda _: None) -> Path:

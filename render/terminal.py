@@ -31,6 +31,18 @@ _RATE_S = 20.0
 
 def prepare(name: str, quality: str, budget_min: float, store: Path, *, whole_film: bool = True) -> Job:
     """Load a scene, measure this machine, settle the quality, and say what is about to happen."""
+    job, rate = _settle(name, quality, budget_min, store)
+    if whole_film:
+        samples = job.missing_samples()
+        size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
+        _err.print(
+            f"{job.scene.name}: {job.frame_count} frames of {size}, {samples:,} training runs to do of "
+            f"{job.plan.samples:,}, about {duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second."
+        )
+    return job
+
+
+def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate]:
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     loaded = scene.load(name)
@@ -39,20 +51,13 @@ def prepare(name: str, quality: str, budget_min: float, store: Path, *, whole_fi
     film.check_store(store)
     with working("measuring this machine"):
         backend = backends.make("local", loaded.problem)
-        choice, rate = film.choose(loaded, quality, backend, budget_min * 60)
+        choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
     job = film.prepare(choice, store, backend=backend)
     if quality == "auto" and job.quality != "scene":
         _explain_auto(name, job, rate, budget_min)
-    if whole_film:
-        samples = job.missing_samples()
-        size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
-        _err.print(
-            f"{job.scene.name}: {job.frame_count} frames of {size}, {samples:,} training runs to do of "
-            f"{job.plan.samples:,}, about {duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second."
-        )
     if warning := depth_warning(job.plan):
         _err.print(f"warning: {warning}", style="yellow")
-    return job
+    return job, rate
 
 
 def _explain_auto(name: str, job: Job, rate: estimate.Rate, budget_min: float) -> None:
@@ -65,9 +70,7 @@ def _explain_auto(name: str, job: Job, rate: estimate.Rate, budget_min: float) -
 
 def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
     """Print what the qualities of a scene cost, and the chosen one level by level."""
-    job = prepare(name, quality, budget_min, store, whole_film=False)
-    with working("measuring this machine"):
-        rate = estimate.measure(job.plan, job.backend)
+    job, rate = _settle(name, quality, budget_min, store)
     plan, missing = job.plan, job.missing_samples()
     output, axis = job.scene.output, job.scene.problem.x
     unit = "decades" if axis.scale == "log10" else "units"

@@ -110,34 +110,22 @@ def whole_levels(planned: Plan, s: float) -> list[int]:
 
 some_plans = plans()
 seeds = st.integers(0, 2**32 - 1)
-slowly = settings(max_examples=15, deadline=None)
+thoroughly, slowly = (settings(max_examples=count, deadline=None) for count in (25, 8))
 
 
 # ---- what a frame is made of
 
 
-@slowly
+@thoroughly
 @given(some_plans, seeds)
-def test_every_frame_is_whole_at_its_base_level(planned: Plan, seed: int) -> None:
-    for s in places(planned, seed):
-        assert planned.base_level(s) in whole_levels(planned, s)
-
-
-@slowly
-@given(some_plans, seeds)
-def test_every_frame_has_the_promised_samples_per_pixel_everywhere(planned: Plan, seed: int) -> None:
+def test_every_frame_is_whole_at_the_promised_detail(planned: Plan, seed: int) -> None:
+    """At its base level, and at a level with `detail` samples per pixel; with `rest_detail` where the camera rests."""
     output = planned.scene.output
     for s in places(planned, seed):
-        finest = max(whole_levels(planned, s))
-        assert 2.0 ** (finest - planned.path.viewport(s).level) >= output.detail * (1 - 1e-9)
-
-
-@slowly
-@given(some_plans)
-def test_where_the_camera_rests_a_frame_has_the_detail_of_rest(planned: Plan) -> None:
-    for s in planned.path.rests:
-        finest = max(whole_levels(planned, s))
-        assert 2.0 ** (finest - planned.path.viewport(s).level) >= planned.scene.output.rest_detail * (1 - 1e-9)
+        whole = whole_levels(planned, s)
+        assert planned.base_level(s) in whole
+        least = output.rest_detail if s in planned.path.rests else output.detail
+        assert 2.0 ** (max(whole) - planned.path.viewport(s).level) >= least * (1 - 1e-9)
 
 
 def test_samples_of_a_super_sampled_rest_are_shown_on_the_way_to_it() -> None:
@@ -228,10 +216,10 @@ def test_an_order_holds_every_planned_tile_once_and_all_that_frames_use(planned:
 JOURNEY = (WHOLE, View(Fraction("0.3"), Fraction("0.2"), 0.05), View(Fraction("0.7"), Fraction("0.65"), 0.02))
 
 
-@pytest.mark.parametrize("detail", [0.06, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize("detail", [0.06, 1.0, 1.5])
 def test_a_frame_waits_for_no_tile_that_only_much_later_frames_need(detail: float) -> None:
     """Frames are made while later tiles are trained: one tile at the wrong end of the order would stop the film."""
-    planned = Plan(scene_of(*JOURNEY, size=(320, 180), detail=detail))
+    planned = Plan(scene_of(*JOURNEY, size=(240, 135), detail=detail))
     position = {tile: i for i, tile in enumerate(planned.order)}
 
     def count(s: float) -> int:
@@ -260,7 +248,7 @@ def test_a_parent_comes_before_a_child_that_is_not_needed_earlier(planned: Plan)
 
 
 def test_a_parent_comes_before_its_children_where_the_film_begins() -> None:
-    for detail in (0.06, 0.1, 0.5, 1.0, 2.0):
+    for detail in (0.06, 0.5, 1.0):
         planned = zoomed(6, detail=detail)
         seen: set[Tile] = set()
         for tile in planned.order:
@@ -334,10 +322,10 @@ def waste(samples: float) -> float:
 
 @pytest.mark.parametrize(("detail", "cost"), [(0.5, 0.75), (0.71, 1.5), (1.0, 3.0)])
 def test_a_doubling_costs_three_times_detail_squared_frames(detail: float, cost: float) -> None:
-    """Printed with -s. Measured at 960 x 540: 0.81 (0.81 with tiles cut by the frame), 1.61 (1.60), 3.12 (3.13)."""
-    width, height = 960, 540
-    shallow, deep = (zoomed(octaves, size=(width, height), detail=detail) for octaves in (4, 12))
-    found = (deep.samples - shallow.samples) / (width * height) / 8
+    """Printed with -s. At 640 x 360: 0.87 (0.87 expected of tiles of 32), 1.68 (1.68), 3.24 (3.24)."""
+    width, height = 640, 360
+    shallow, deep = (zoomed(octaves, size=(width, height), detail=detail) for octaves in (4, 10))
+    found = (deep.samples - shallow.samples) / (width * height) / 6
     # A level's widest frame holds 2 detail W x 2 detail H samples.
     expected = 3 * detail**2 * waste(2 * detail * width) * waste(2 * detail * height)
     print(f"detail {detail}: {found:.2f} W x H samples a doubling, {expected:.2f} expected of tiles, {cost} of frames")
@@ -357,7 +345,7 @@ def decades(width: float, problem: Problem = PLANE, size: tuple[int, int] = (192
 
 
 def test_ten_decades_are_planned_and_fourteen_are_refused() -> None:
-    assert max(zoomed(math.log2(1e10), detail=0.71, size=(320, 180)).levels) <= PLANE.deepest_level
+    assert max(zoomed(math.log2(1e10), detail=0.25).levels) <= PLANE.deepest_level
     with pytest.raises(DepthError) as caught:
         zoomed(math.log2(1e14), detail=0.71, size=(1920, 1080))
     assert str(caught.value) == (
