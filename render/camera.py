@@ -132,6 +132,7 @@ class Path:
         self.length = float(self.marks[-1])
         self.rests = tuple(float(s) for i, s in enumerate(self.marks) if _rests(keyframes, i))
         self.duration_s = keyframes[-1].time_s + keyframes[-1].hold_s
+        self._viewports: dict[float, Viewport] = {}
         self._timing = _timing(keyframes, self.marks, easing)
 
     def view(self, s: float) -> View:
@@ -146,8 +147,10 @@ class Path:
 
     def viewport(self, s: float) -> Viewport:
         """Return the viewport at path length s."""
-        view = self.view(s)
-        return Viewport(view.x, view.y, view.width, *self._size_px)
+        if s not in self._viewports:  # a plan asks for each of its few thousand places many times
+            view = self.view(s)
+            self._viewports[s] = Viewport(view.x, view.y, view.width, *self._size_px)
+        return self._viewports[s]
 
     def s_at(self, time_s: float) -> float:
         """Return the path length reached after time_s seconds."""
