@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -182,12 +183,21 @@ def _one_line_errors(debug: bool) -> Iterator[None]:
         lines = error.faults if isinstance(error, SceneError) else (str(error),)
         for line in lines:
             print(f"render: {line}", file=sys.stderr)
-        sys.exit(2)
+        _leave(2)
     except KeyboardInterrupt:
-        print("render: stopped. Everything finished is kept; the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+        print("render: stopped. Trained tiles are kept; the same command goes on from here.", file=sys.stderr)
+        _leave(130)
     except BrokenPipeError:
-        sys.exit(0)
+        _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once. Files are closed or discarded by now; a device thread may still be inside XLA, and
+    the interpreter's own shutdown would abort under it (SIGABRT instead of the exit code)."""
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Values to colours: transfer curves that equalise ranks, palettes, and the two ends of the sRGB curve.
 
-Each sign is ranked on its own: converged samples take one half of the palette, diverged ones the other, with a
-gap between them (Sohl-Dickstein 2024, arXiv:2402.06184, its notebook's colour rule). A *tone* is the palette
-coordinate in [-1, 1]: positive converged, negative diverged, and the farther from 0 the slower.
+Each sign is ranked on its own: converged samples take one half of the palette, diverged ones the other, with a gap in
+its middle, between the fastest runs of either kind (Sohl-Dickstein 2024, arXiv:2402.06184, its notebook's colour rule).
+A *tone* is the palette coordinate in [-1, 1]: positive converged, negative diverged, and the farther from 0 the slower.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Look:
     """How values become colours; changing it trains nothing.
 
     palette: a name of the cmap catalogue. equalise: "octave" ranks each octave of the path on its own and blends
-    between neighbours, "film" uses one curve for the whole film. gap: palette share left out around the boundary,
-    0 to 0.9. background: colour outside the plane, #rrggbb.
+    between neighbours, "film" uses one curve for the whole film. gap: share of each half of the palette
+    that is left out at its middle, 0 to 0.9. background: colour outside the plane, #rrggbb.
     """
 
     palette: str = "Spectral"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 import re
@@ -243,16 +244,35 @@ def _check_frame(path: Path, frame: np.ndarray, size_px: tuple[int, int] | None 
 
 
 def _claim(path: Path) -> Path:
-    """Make the folder and an empty partial file beside the path, so that trouble shows before any work."""
-    partial = path.parent / f"{path.name}.partial"
+    """Make the folder and an empty partial file beside the path, so that trouble shows before any work.
+
+    The name holds the process: two renders of one film do not write into each other, and what a killed one left
+    behind is told from what a living one writes.
+    """
+    partial = path.parent / f"{path.name}.{os.getpid()}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
+            if not _is_alive(left.name.split(".")[-2]):
+                left.unlink(missing_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         partial.write_bytes(b"")
     except OSError as error:
         raise _unwritable(path, error) from None
     return partial
+
+
+def _is_alive(pid: str) -> bool:
+    if os.name != "posix" or not pid.isdecimal():
+        return True  # who knows
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _unwritable(path: Path, error: OSError) -> EncodeError:

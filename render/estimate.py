@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -20,6 +21,9 @@ from render.tiles import SAMPLES, Tile
 
 # Seconds of training that `auto` allows itself: long enough for a whole film on two cores, short enough to wait for.
 BUDGET_S = 900.0
+
+# Seconds that the timed part of a measurement takes, about.
+_MEASURE_S = 1.5
 
 # Bytes of a stored tile on disk: 21,504 of samples, about a thousand of names and sums, in blocks of 4,096.
 TILE_BYTES = 24_576
@@ -41,13 +45,23 @@ def measure(plan: Plan, backend: Backend) -> Rate:
 
     The points are drawn over all tiles, so the share of runs that escape early counts as it will in the film.
     """
-    # Every worker compiles and warms up on a first batch; the second round is timed.
-    for points in (8, max(8, backend.capacity // 4)):
-        batches = [_random_batch(plan, points, seed) for seed in range(backend.workers)]
-        started = time.perf_counter()
-        trained = sum(field.value.size for _, field in backend.run(_Batches(batches)))
-        elapsed_s = time.perf_counter() - started
-    return Rate(trained / elapsed_s)
+    # Every worker compiles on a first batch; a second, small round says how large a third may be.
+    _timed(plan, backend, 8)
+    few = min(16, backend.capacity)
+    elapsed_s = _timed(plan, backend, few)
+    points = min(int(few * _MEASURE_S / elapsed_s), backend.capacity // 4)
+    if points > few:
+        few, elapsed_s = points, _timed(plan, backend, points)
+    return Rate(few * backend.workers / elapsed_s)
+
+
+def _timed(plan: Plan, backend: Backend, points: int) -> float:
+    """Return the seconds in which all workers train a batch of this many points each."""
+    batches = _Batches([_random_batch(plan, points, seed) for seed in range(backend.workers)])
+    started = time.perf_counter()
+    for _ in backend.run(batches):
+        pass
+    return time.perf_counter() - started
 
 
 class _Batches:
@@ -142,6 +156,7 @@ class Memory:
 
 
 def _occasion(scene: Scene, budget_s: float) -> str:
+    """Return what a choice depends on, as a short key: the camera's path, the size, the detail, and the budget."""
     output = scene.output
-    size = f"{output.width_px}x{output.height_px} detail {output.detail:g} {output.rest_detail:g}"
-    return f"{scene.name}, {size}, {budget_s:g} s"
+    facts = (scene.keyframes, output.width_px, output.height_px, output.detail, output.rest_detail, budget_s)
+    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

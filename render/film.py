@@ -5,10 +5,11 @@ This is the Python API; the command line is a thin skin over it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,20 +105,18 @@ def check_store(root: Path) -> None:
 
 def choose(
     scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = estimate.BUDGET_S
-) -> tuple[Choice, estimate.Rate]:
-    """Resolve a quality ("auto", "scene" or a preset) by a short measured run; return it and the rate measured.
+) -> tuple[Choice, estimate.Rate | None]:
+    """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.
 
     What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
     however busy the machine is by then.
     """
     if quality != "auto":
-        choice = estimate.named(scene, quality)
-        return choice, estimate.measure(choice.plan, backend)
+        return estimate.named(scene, quality), None
     memory = estimate.Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
     earlier = memory.recall(scene, budget_s)
     if earlier is not None:
-        choice = estimate.named(scene, earlier)
-        return choice, estimate.measure(choice.plan, backend)
+        return estimate.named(scene, earlier), None
     # The rate hardly depends on the quality: measure on the smallest plan, then compare.
     rate = estimate.measure(estimate.named(scene, estimate.SMALLEST).plan, backend)
     choice = estimate.choose(scene, rate, budget_s)
@@ -136,8 +135,8 @@ def video(job: Job, path: Path, report: Report = lambda _: None) -> Path:
         crf=output.crf,
         metadata=job.provenance(),
     )
-    with writer:
-        for _, picture in frames(job, range(job.frame_count), report):
+    with writer, contextlib.closing(frames(job, range(job.frame_count), report)) as made:
+        for _, picture in made:
             writer.write(picture)
     return path
 
@@ -147,9 +146,10 @@ def stills(
 ) -> list[Path]:
     """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film."""
     written = []
-    for number, picture in frames(job, numbers, report):
-        encode.write_png(path_of(number), picture, job.provenance() | {"frame": str(number)})
-        written.append(path_of(number))
+    with contextlib.closing(frames(job, numbers, report)) as made:
+        for number, picture in made:
+            encode.write_png(path_of(number), picture, job.provenance() | {"frame": str(number)})
+            written.append(path_of(number))
     return written
 
 
@@ -186,7 +186,9 @@ def _frame_number(text: str, count: int, duration_s: float) -> int:
     return number
 
 
-def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) -> Iterator[tuple[int, np.ndarray]]:
+def frames(
+    job: Job, numbers: Sequence[int], report: Report = lambda _: None
+) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield (frame number, picture uint8 [height, width, 3]), each as soon as its tiles are trained.
 
     Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
@@ -194,8 +196,7 @@ def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) ->
     """
     plan, output = job.plan, job.scene.output
     places = [plan.path.s_of_frame(n, output.fps) for n in numbers]
-    needed = {s: plan.tiles_at(s) for s in dict.fromkeys(places)}
-    order = _in_order(plan, needed.values(), whole=len(numbers) == job.frame_count)
+    order = plan.order if len(numbers) == job.frame_count else _needed(plan, places)
     training = Training(job.scene.problem, order, job.store, job.backend)
     compositor = Compositor(plan, training.fetch)
 
@@ -207,7 +208,7 @@ def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) ->
         last_s, picture = None, None
         for done, (number, s) in enumerate(zip(numbers, places, strict=True)):
             if s != last_s or picture is None:
-                count = training.count_for(needed[s])
+                count = training.count_for(plan.tiles_at(s))
                 while not training.wait_for(count, _TICK_S):
                     report(progress(done))
                 last_s, picture = s, _picture(plan, compositor, s)
@@ -217,11 +218,9 @@ def frames(job: Job, numbers: Sequence[int], report: Report = lambda _: None) ->
         training.stop()
 
 
-def _in_order(plan: Plan, needed: Iterable[list[Tile]], *, whole: bool) -> list[Tile]:
-    """Return the tiles to train, in the plan's order: all for the whole film, else only those that are needed."""
-    if whole:
-        return plan.order
-    wanted = {tile for tiles in needed for tile in tiles}
+def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
+    """Return the tiles of the frames at some places, in the plan's order."""
+    wanted = {tile for s in set(places) for tile in plan.tiles_at(s)}
     return [tile for tile in plan.order if tile in wanted]
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -207,7 +208,23 @@ class Plan:
         # What is left, if anything, no examined place shows: after everything else.
         for plan in self.levels.values():
             order.update(dict.fromkeys(sorted(plan.tiles - order.keys())))
-        return list(order)
+        return _parents_first(order)
+
+
+def _parents_first(order: Iterable[Tile]) -> list[Tile]:
+    """Return the same tiles, each right behind those of its ancestors that would come later.
+
+    Where the camera pulls back, coarse tiles are first shown after fine ones below them; but a tile waits for its
+    parent, so nothing may stand in front of what it waits for.
+    """
+    planned = set(order)
+    done: dict[Tile, None] = {}
+    for tile in order:
+        chain = [tile]
+        while chain[-1].level > 0 and chain[-1].parent in planned and chain[-1].parent not in done:
+            chain.append(chain[-1].parent)
+        done.update(dict.fromkeys(reversed(chain)))
+    return list(done)
 
 
 def _places(path: Path, across: float) -> np.ndarray:

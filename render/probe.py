@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import errno
 import io
 import math
 import os
@@ -71,22 +73,42 @@ def _number(path: Path, line: int, row: dict[str, str | None], column: str, prob
 
 
 def _check_writable(path: Path) -> None:
-    """Refuse an output that cannot be written before training for it."""
+    """Refuse an output that cannot be written before training for it; leave nothing behind."""
+    partial = _partial(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8"):
-            pass
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        partial.touch()
+        partial.unlink()
     except OSError as error:
-        raise RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.") from error
+        raise _unwritable(path, error) from error
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
+def _unwritable(path: Path, error: OSError) -> RenderError:
+    return RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.")
 
 
 def _write(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with open(partial, "w", encoding="utf-8", newline="") as file:
+    partial = _partial(path)
+    try:
+        _write_rows(partial, x, y, field)
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise _unwritable(path, error) from error
+
+
+def _write_rows(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> None:
+    with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow(COLUMNS)
         for i in range(x.size):
             status = Status(int(field.status[i])).name.lower().replace("_", "-")
             numbers = (float(v) for v in (x[i], y[i], field.value[i]))
             table.writerow([*map(repr, numbers), status, repr(float(field.final_loss[i])), int(field.escape_step[i])])
-    os.replace(partial, path)

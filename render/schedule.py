@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -15,6 +15,9 @@ from render.fields import Field
 from render.problem import Problem
 from render.store import TileStore
 from render.tiles import SAMPLES, Tile
+
+# A tile lost more often than this is no accident: the disk or another program destroys what is written.
+_MOST_LOSSES = 3
 
 
 class Stopped(Exception):
@@ -60,6 +63,8 @@ class Training:
         self._prefix = 0
         self._changed = threading.Condition()
         self._stop = False
+        self._under_way = 0  # tiles handed out and not yet stored
+        self._losses: Counter[Tile] = Counter()
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self.repaired: list[str] = []
@@ -86,22 +91,20 @@ class Training:
         Raises what training raised, or Stopped if it was stopped before it got that far.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._prefix >= count or self._error is not None, timeout_s)
-            if self._prefix < count and self._error is not None:
-                raise self._error
+            self._changed.wait_for(lambda: self._prefix >= count or self._error or self._ended, timeout_s)
+            if self._prefix < count and (self._error or self._ended):
+                raise self._error or Stopped()
             return self._prefix >= count
 
     def fetch(self, tile: Tile) -> Field:
         """Return a finished tile from the store; one that was lost or damaged there is trained again first."""
-        for _ in range(3):
+        while True:
             try:
                 return self._store.get(tile)
             except (DamagedTile, KeyError) as fault:
-                lost = f"{tile} is gone from the store. It will be trained again."
-                self._again(tile, str(fault) if isinstance(fault, DamagedTile) else lost)
+                self._again(tile, fault)
                 self.start()
                 self.wait_for(self._position[tile] + 1)
-        raise StoreError(f"{tile} was damaged again each time it was written: check the disk.")
 
     def stop(self) -> None:
         """Finish and store the batches that are running, start no more, and wait for that."""
@@ -116,17 +119,22 @@ class Training:
 
     def _train(self) -> None:
         try:
-            while self._pending and not self._stop:
+            while True:
                 for batch, field in self._backend.run(self._next_batch):
                     self._keep(batch, field)
-            error = Stopped() if self._pending else None
-        except BaseException as caught:  # handed to the thread that waits
-            error = caught  # type: ignore[assignment]
-        with self._changed:
-            self._error = error
-            self._stop = self._stop or error is not None
-            self._thread = None
-            self._changed.notify_all()
+                with self._changed:  # decided under the lock, or a tile put back just now would wait for ever
+                    if self._stop or not self._pending:
+                        self._leave(Stopped() if self._pending else None)
+                        return
+        except BaseException as error:  # handed to the thread that waits
+            with self._changed:
+                self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        self._error = error
+        self._stop = self._stop or error is not None
+        self._thread = None
+        self._changed.notify_all()
 
     def _next_batch(self) -> Batch | None:
         """Hand out the next tiles whose parents are stored; wait while only others are left."""
@@ -134,7 +142,10 @@ class Training:
             while not self._stop and self._pending:
                 chosen = self._take_ready()
                 if chosen:
+                    self._under_way += len(chosen)
                     return self._batch(chosen)
+                if self._under_way == 0:
+                    raise RuntimeError(f"{len(self._pending)} tiles wait for parents that nobody trains")
                 self._changed.wait()
             return None
 
@@ -163,6 +174,14 @@ class Training:
         return Batch(tuple(chosen), x, y)
 
     def _keep(self, batch: Batch, field: Field) -> None:
+        try:
+            self._store_tiles(batch, field)
+        finally:
+            with self._changed:
+                self._under_way -= len(batch.tiles)
+                self._changed.notify_all()
+
+    def _store_tiles(self, batch: Batch, field: Field) -> None:
         start = 0
         for tile in batch.tiles:
             count = self._new_samples(tile)
@@ -175,7 +194,7 @@ class Training:
                 assert parent is not None
                 with self._changed:
                     self._pending.appendleft(tile)
-                self._again(parent, str(fault))
+                self._again(parent, fault)
                 continue
             self._store.put(tile, assemble(tile, trained, inherited))
             with self._changed:
@@ -184,11 +203,18 @@ class Training:
                 self._advance_prefix()
                 self._changed.notify_all()
 
-    def _again(self, tile: Tile, why: str) -> None:
+    def _again(self, tile: Tile, fault: Exception) -> None:
         """Put a tile that the store lost at the head of what is to be trained."""
+        lost = f"{tile} is gone from the store. It will be trained again."
+        why = str(fault) if isinstance(fault, DamagedTile) else lost
         with self._changed:
             if not self._is_done(tile):
                 return
+            self._losses[tile] += 1
+            if self._losses[tile] > _MOST_LOSSES:
+                raise StoreError(
+                    f"{why} It was lost {_MOST_LOSSES} times already: check the disk, or use another --store."
+                )
             self.repaired.append(why)
             if tile not in self._position:  # a parent that only the store knew
                 self._position[tile] = len(self._done)
@@ -213,6 +239,10 @@ class Training:
 
     def _is_done(self, tile: Tile | None) -> bool:
         return tile is None or tile not in self._position or self._done[self._position[tile]]
+
+    @property
+    def _ended(self) -> bool:
+        return self._stop and self._thread is None
 
     def _advance_prefix(self) -> None:
         while self._prefix < len(self._done) and self._done[self._prefix]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from render import backends, estimate, film, scene
 from render.errors import RenderError
 from render.film import Job
 from render.plan import depth_warning
+from render.store import DirectoryStore
 
 # Results go to stdout, everything else to stderr.
 _out = Console(highlight=False, soft_wrap=True)
@@ -30,19 +33,29 @@ _RATE_S = 20.0
 
 
 def prepare(name: str, quality: str, budget_min: float, store: Path, *, whole_film: bool = True) -> Job:
-    """Load a scene, measure this machine, settle the quality, and say what is about to happen."""
+    """Load a scene, settle the quality (measuring this machine where that needs it), and say what is to come."""
     job, rate = _settle(name, quality, budget_min, store)
     if whole_film:
         samples = job.missing_samples()
         size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
-        _err.print(
-            f"{job.scene.name}: {job.frame_count} frames of {size}, {samples:,} training runs to do of "
-            f"{job.plan.samples:,}, about {duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second."
-        )
+        film_text = f"{job.scene.name}: {job.frame_count} frames of {size}"
+        if samples:
+            rate = rate or _measure(job)
+            _err.print(
+                f"{film_text}, {samples:,} training runs to do of {job.plan.samples:,}, about "
+                f"{duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second."
+            )
+        else:
+            _err.print(f"{film_text}, 0 training runs to do: every sample is in {store}.")
     return job
 
 
-def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate]:
+def _measure(job: Job) -> estimate.Rate:
+    with working("measuring this machine"):
+        return estimate.measure(job.plan, job.backend)
+
+
+def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate | None]:
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     loaded = scene.load(name)
@@ -54,23 +67,31 @@ def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Jo
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
     job = film.prepare(choice, store, backend=backend)
     if quality == "auto" and job.quality != "scene":
-        _explain_auto(name, job, rate, budget_min)
+        _explain_auto(job, rate, budget_min)
+    if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):
+        _err.print(
+            "Samples of this problem from another kernel, jaxlib or device are in the store. They differ in their last "
+            "bits, so they are kept apart, and this render trains its own."
+        )
     if warning := depth_warning(job.plan):
         _err.print(f"warning: {warning}", style="yellow")
     return job, rate
 
 
-def _explain_auto(name: str, job: Job, rate: estimate.Rate, budget_min: float) -> None:
-    own = estimate.named(scene.load(name), "scene")
-    _err.print(
-        f'Quality "{job.quality}": what this machine trains in about {budget_min:g} minutes. The scene\'s own output '
-        f"would take about {duration(rate.time_s(own.plan.samples))}: --quality scene (make: QUALITY=scene)."
-    )
+def _explain_auto(job: Job, rate: estimate.Rate | None, budget_min: float) -> None:
+    if rate is None:
+        why = "as chosen before for this film"
+    elif rate.time_s(job.plan.samples) <= budget_min * 60:
+        why = f"the best that this machine trains in {budget_min:g} minutes"
+    else:
+        why = f"the smallest, although this machine needs more than {budget_min:g} minutes for it"
+    _err.print(f'Quality "{job.quality}": {why}. For the scene\'s own output: --quality scene (make: QUALITY=scene).')
 
 
 def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
-    """Print what the qualities of a scene cost, and the chosen one level by level."""
+    """Print what a film of a scene would cost: levels, tiles, samples, time, disk."""
     job, rate = _settle(name, quality, budget_min, store)
+    rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
     output, axis = job.scene.output, job.scene.problem.x
     unit = "decades" if axis.scale == "log10" else "units"
@@ -121,8 +142,29 @@ def progress(job: Job) -> Iterator[film.Report]:
             last_line_s = time.monotonic()
             _err.print(note)
 
-    with bar:
+    with _gentle_interrupt(), bar:
         yield report
+
+
+@contextlib.contextmanager
+def _gentle_interrupt() -> Iterator[None]:
+    """First Ctrl-C: say that batches under way are being finished, and unwind. Second: leave at once."""
+    before = signal.getsignal(signal.SIGINT)
+    pressed = False
+
+    def stop(*_: object) -> None:
+        nonlocal pressed
+        if pressed:
+            os._exit(130)
+        pressed = True
+        _err.print("stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Note(ProgressColumn):
@@ -135,6 +177,16 @@ class _Rate:
 
     def __init__(self) -> None:
         self._seen = [(time.monotonic(), 0)]
+        self._frames: list[tuple[float, int]] = []
+
+    def _frames_left(self, now: film.Progress) -> str:
+        """Return the pace and the time left of making pictures, once nothing is left to train."""
+        self._frames.append((time.monotonic(), now.frames_done))
+        (t0, n0), (t1, n1) = self._frames[0], self._frames[-1]
+        if t1 - t0 < 1 or n1 == n0:
+            return ""
+        rate = (n1 - n0) / (t1 - t0)
+        return f", {rate:,.0f} a second, {duration((now.frames_total - n1) / rate)} left"
 
     def note(self, now: film.Progress) -> str:
         self._seen.append((time.monotonic(), now.samples_done))
@@ -144,7 +196,7 @@ class _Rate:
         rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
         frames = f"frame {now.frames_done:,} of {now.frames_total:,}"
         if now.samples_done >= now.samples_total:
-            return frames
+            return frames + self._frames_left(now)
         left = duration((now.samples_total - now.samples_done) / rate) + " left" if rate > 0 else "starting"
         return f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}; {frames}"
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from render.errors import RenderError
 from render.film import Job, Progress
 from render.plan import Plan
 from render.scene import Scene
-from render.schedule import Training
+from render.schedule import Stopped, Training
 from render.store import DirectoryStore, MemoryStore
 from render.tiles import Tile
 
@@ -308,3 +309,62 @@ def test_a_measured_rate_is_in_samples_per_second_of_real_training(backend: back
     rate = estimate.measure(Plan(TINY), backend)
     assert rate.samples_per_s > 0
     assert rate.time_s(100) == pytest.approx(100 / rate.samples_per_s)
+
+
+# ---- cameras that pull back -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["zoom out", "travel"])
+def test_a_film_that_needs_coarse_tiles_late_is_trained_to_the_end(
+    way: str, tmp_path: Path, backend: backends.Backend
+) -> None:
+    """Parents of the first tiles are first shown much later; a tile must never wait for one that nobody trains."""
+    a, b = TINY.keyframes
+    deep = dataclasses.replace(b, time_s=0.0)
+    if way == "zoom out":
+        keyframes = (deep, dataclasses.replace(a, time_s=3.0))
+    else:
+        away = dataclasses.replace(b.view, x=b.view.x + Fraction(1, 4))
+        keyframes = (deep, dataclasses.replace(b, view=away, time_s=3.0))
+    film_scene = dataclasses.replace(changed(width_px=256, height_px=144), keyframes=keyframes)
+    plan = Plan(film_scene)
+    assert len(plan.order) > 256
+    position = {tile: i for i, tile in enumerate(plan.order)}
+    assert all(position[t.parent] < position[t] for t in plan.order if t.level and t.parent in position)
+    training = Training(TINY.problem, plan.order, MemoryStore(), backend)
+    training.start()
+    assert training.wait_for(len(plan.order), timeout_s=120)
+    training.stop()
+    assert training.samples_done == plan.samples
+
+
+def test_an_order_that_cannot_be_trained_is_an_error_not_a_silence(backend: backends.Backend) -> None:
+    tile = Tile(3, 1, 1)
+    training = Training(TINY.problem, [tile, tile.parent], MemoryStore(), backend)
+    training._parents[tile.parent] = tile  # a circle
+    training.start()
+    with pytest.raises(RuntimeError, match="wait for parents"):
+        training.wait_for(2, timeout_s=60)
+
+
+def test_waiting_after_a_stop_ends(tmp_path: Path, backend: backends.Backend) -> None:
+    training = Training(TINY.problem, Plan(TINY).order, MemoryStore(), backend)
+    training.stop()
+    with pytest.raises(Stopped):
+        training.wait_for(1, timeout_s=60)
+
+
+@pytest.mark.parametrize("presses", [1, 2])
+def test_ctrl_c_ends_with_its_code_wherever_it_comes(tmp_path: Path, presses: int) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text("x,y\n" + "1,2\n" * 500_000)
+    command = [*COMMAND[:3], "probe", "mean_lr", "--points", str(points), "--out", str(tmp_path / "v.csv")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(6)  # importing, compiling or training: all must end alike
+    for _ in range(presses):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (130, -signal.SIGINT), errors.decode()
+    assert b"terminate called" not in errors
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["points.csv"]

@@ -64,4 +64,6 @@ def load(name_or_path: str | Path) -> Scene:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SceneError(f"{source}: must be UTF-8 text; byte {error.start} is not.") from None
+    if path.stem.startswith("."):  # the stem names the film's folder
+        raise SceneError(f"{source}: the name of a scene file must not start with a dot.")
     return parse(text, source, path.stem)

@@ -162,7 +162,7 @@ class LookTable(_Table):
     equalise: Literal["octave", "film"] = Look.equalise
     """Over what the ranks of samples are spread evenly."""
     gap: Annotated[float, Field(ge=0, le=0.9)] = Look.gap
-    """Share of the palette left out around the boundary."""
+    """Share of each half of the palette left out at its middle, between the fastest runs of either kind."""
     background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Look.background
     """Colour outside the plane."""
 
