@@ -68,14 +68,17 @@ class _Segment:
 
     def _zoom(self, p: float) -> View:
         # c(p) = c* + (c1 - c*) r**p about the fixed point c* = (c2 - r c1) / (1 - r): exactly one point of the
-        # plane keeps its place on the screen. Written with the exact end centre, so that the distance to it, a
-        # multiple of the current width, is the only rounded number: c = c2 + (c* - c2)(1 - r**p / r).
-        r = self.end.width / self.start.width
-        width = self.start.width * r**p
+        # plane keeps its place on the screen. Walked towards the narrower view and written with its exact centre,
+        # so that the distance to it, a multiple of the current width, is the only rounded number:
+        # c = c2 + (c* - c2)(1 - r**p / r).
+        wide, deep, p = (
+            (self.start, self.end, p) if self.end.width < self.start.width else (self.end, self.start, 1 - p)
+        )
+        r = deep.width / wide.width
+        width = wide.width * r**p
         ratio = Fraction(r)
         share = Fraction(math.expm1((p - 1.0) * math.log(r))) * ratio / (1 - ratio)
-        dx, dy = self.start.x - self.end.x, self.start.y - self.end.y
-        return View(self.end.x + dx * share, self.end.y + dy * share, width)
+        return View(deep.x + (wide.x - deep.x) * share, deep.y + (wide.y - deep.y) * share, width)
 
     def _travel(self, p: float) -> View:
         # van Wijk and Nuij (2003), equations 9 to 11, walked from the nearer end: near a deep view the distance to

@@ -5,7 +5,13 @@ import os
 # Two devices, so that every test of the film or the backend also trains on several devices.
 os.environ.setdefault("RENDER_CPU_DEVICES", "2")
 
+import hypothesis
 import pytest
+
+# The same examples every time, so that a test fails for a change and not by luck; and no deadline, since whatever else
+# the machine does must not decide a test.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
