@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -238,3 +239,9 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
         arguments += ["--store", str(tmp_path / "store")]
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_the_readme_links_to_exists() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
+    assert len(links) > 5
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
