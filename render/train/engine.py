@@ -8,6 +8,7 @@ is fixed per kind of device and part of the numerics (tests prove both).
 
 from __future__ import annotations
 
+import platform
 from typing import Any, NamedTuple
 
 import jax
@@ -67,6 +68,7 @@ def numerics(device: jax.Device | None = None) -> dict[str, str | int]:
         "jaxlib": jaxlib_version,
         "backend": device.platform,
         "device": device.device_kind,
+        "machine": platform.machine(),  # "cpu" is all that a processor says of itself
     }
 
 
