@@ -160,8 +160,11 @@ def probe(
     from render import probe as probing
     from render import terminal
 
-    with terminal.working("probing"):
-        probing.run(scene, points, out)
+    try:
+        with terminal.working("probing"):
+            probing.run(scene, points, out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
     terminal.wrote(out)
 
 
@@ -184,8 +187,9 @@ def _one_line_errors(debug: bool) -> Iterator[None]:
         for line in lines:
             print(f"render: {line}", file=sys.stderr)
         _leave(2)
-    except KeyboardInterrupt:
-        print("render: stopped. Trained tiles are kept; the same command goes on from here.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        kept = str(stop) or "Trained tiles are kept; the same command goes on from here."
+        print(f"render: stopped. {kept}", file=sys.stderr)
         _leave(130)
     except BrokenPipeError:
         _leave(0)

@@ -14,6 +14,7 @@ import published
 import pytest
 
 from render import scene
+from render.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 TINY = (ROOT / "scenes/tiny.toml").read_text()
@@ -245,3 +246,13 @@ def test_what_the_readme_links_to_exists() -> None:
     links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
     assert len(links) > 5
     assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("quality", ["preview", "soft", "draft", "fine", "hd"])
+def test_the_readmes_training_runs_are_the_plans(quality: str) -> None:
+    """To the two digits that the table shows."""
+    (row,) = [
+        line for line in (ROOT / "README.md").read_text().splitlines() if re.match(rf"\| `{quality}`.*million", line)
+    ]
+    stated = float(row.split("|")[-2].split()[0])
+    assert Plan(scene.with_quality(scene.load("mean_lr"), quality)).samples / 1e6 == pytest.approx(stated, rel=0.03)

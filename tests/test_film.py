@@ -367,4 +367,5 @@ def test_ctrl_c_ends_with_its_code_wherever_it_comes(tmp_path: Path, presses: in
     _, errors = process.communicate(timeout=60)
     assert process.returncode in (130, -signal.SIGINT), errors.decode()
     assert b"terminate called" not in errors
+    assert b"are kept" not in errors, "a probe keeps nothing, and must not say so"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["points.csv"]
