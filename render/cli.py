@@ -168,6 +168,25 @@ def probe(
     terminal.wrote(out)
 
 
+@app.command
+def systems(
+    name: Annotated[str | None, Parameter(help="A system, for all that can be set of it.")] = None,
+    /,
+    *,
+    debug: Debug = False,
+) -> None:
+    """List what can be trained: each system with its axes, settings, defaults, source and scenes.
+
+    Try:
+
+        render systems
+        render systems mlp
+    """
+    from render import listing
+
+    listing.show(name)
+
+
 def main() -> NoReturn:
     """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C."""
     debug = "--debug" in sys.argv

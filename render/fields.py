@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,28 +19,47 @@ class Status(IntEnum):
     NON_FINITE = 3  # the loss became inf or nan without passing through the escape radius
 
 
-# Channel name -> dtype. A new channel is a row here and a line in the engine that fills it.
+# Channel name -> dtype, of every system. What a system measures besides is float64, and named in its catalogue row.
 CHANNELS: dict[str, np.dtype] = {
-    "value": np.dtype(np.float64),  # published measure: < 0 converged, > 0 diverged, larger magnitude is slower
+    "value": np.dtype(np.float64),  # the measure: < 0 converged, > 0 diverged, larger magnitude is slower
     "final_loss": np.dtype(np.float64),  # loss at the last recorded step; inf for a run that escaped
     "escape_step": np.dtype(np.int32),  # first step past the escape radius or non-finite; -1 if there was none
     "status": np.dtype(np.uint8),  # a Status
 }
 
 
-class Field(NamedTuple):
-    """Channels of equally shaped arrays, with the dtypes of CHANNELS; tiles use [iy, ix], y upwards."""
+@dataclass(frozen=True, eq=False)
+class Field:
+    """Channels of equally shaped arrays, with the dtypes of CHANNELS; tiles use [iy, ix], y upwards.
+
+    more: what the system measures besides, by name, float64; nan where a run escaped. Iterating gives every channel.
+    """
 
     value: np.ndarray
     final_loss: np.ndarray
     escape_step: np.ndarray
     status: np.ndarray
+    more: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def channels(self) -> dict[str, np.ndarray]:
+        """Return every channel by its name, in the order in which they are stored."""
+        return {name: getattr(self, name) for name in CHANNELS} | dict(self.more)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter(self.channels().values())
 
     def at(self, index: Any) -> Field:
         """Return every channel indexed the same way."""
-        return Field(*(channel[index] for channel in self))
+        return from_channels({name: channel[index] for name, channel in self.channels().items()})
 
 
-def empty(shape: tuple[int, ...]) -> Field:
-    """Return a field of the given shape with unset contents."""
-    return Field(*(np.empty(shape, dtype) for dtype in CHANNELS.values()))
+def from_channels(channels: Mapping[str, np.ndarray]) -> Field:
+    """Return a field of channels by name: all of CHANNELS, and any more."""
+    more = {name: channel for name, channel in channels.items() if name not in CHANNELS}
+    value, final_loss, escape_step, status = (channels[name] for name in CHANNELS)
+    return Field(value, final_loss, escape_step, status, more)
+
+
+def empty(shape: tuple[int, ...], channels: Mapping[str, np.dtype] = CHANNELS) -> Field:
+    """Return a field of the given shape and channels with unset contents."""
+    return from_channels({name: np.empty(shape, dtype) for name, dtype in channels.items()})

@@ -23,7 +23,6 @@ from render.errors import RenderError, StoreError
 from render.estimate import Choice
 from render.fields import Field
 from render.plan import Plan
-from render.problem import HYPERPARAMETERS
 from render.scene import Scene
 from render.schedule import Training
 from render.store import DirectoryStore, TileStore
@@ -228,9 +227,8 @@ def _picture(plan: Plan, compositor: Compositor, s: float) -> np.ndarray:
     picture = compositor.frame(s)
     if not plan.scene.output.overlay:
         return picture
-    x, y = plan.scene.problem.x, plan.scene.problem.y
-    labels = HYPERPARAMETERS[x.name], HYPERPARAMETERS[y.name]
-    return overlay.draw(picture, plan.path.viewport(s), x, y, labels=labels)
+    problem = plan.scene.problem
+    return overlay.draw(picture, plan.path.viewport(s), problem.x, problem.y, labels=problem.labels)
 
 
 def probe(backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, Field]]:

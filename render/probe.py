@@ -28,7 +28,7 @@ def run(scene_name: str, points: Path, out: Path) -> None:
     loaded = scene.load(scene_name)
     x, y = read_points(points, loaded.problem)
     _check_writable(out)
-    result = fields.empty(x.shape)
+    result = fields.empty(x.shape, loaded.problem.channels)
     for piece, field in film.probe(backends.make("local", loaded.problem), x, y):
         for channel, values in zip(result, field, strict=True):
             channel[piece] = values
@@ -107,8 +107,9 @@ def _write(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> Non
 def _write_rows(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow(COLUMNS)
+        table.writerow([*COLUMNS, *field.more])
         for i in range(x.size):
             status = Status(int(field.status[i])).name.lower().replace("_", "-")
             numbers = (float(v) for v in (x[i], y[i], field.value[i]))
-            table.writerow([*map(repr, numbers), status, repr(float(field.final_loss[i])), int(field.escape_step[i])])
+            ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
+            table.writerow([*map(repr, numbers), *ended, *(repr(float(more[i])) for more in field.more.values())])

@@ -4,47 +4,92 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
+import numpy as np
+
+from render import catalogue, fields
 from render.axes import Axis
+from render.catalogue import Value
 
-# What an axis, or a fixed value, can set, with the name a frame shows for it.
-HYPERPARAMETERS = {
-    "lr": "learning rate",
-    "lr_input": "input layer learning rate",
-    "lr_output": "output layer learning rate",
-    "offset": "weight offset added at every step",
-    "init_mean": "mean of the initial weights",
-}
+# What a scene trains that does not name a system.
+DEFAULT_SYSTEM = "mlp"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Problem:
-    """One family of training runs over a plane of two hyperparameters.
+    """One family of runs over a plane of two hyperparameters.
 
-    system: name of a row of render.train.systems.SYSTEMS.
-    width, depth: units per hidden layer, number of weight matrices (>= 2).
-    examples: how many random examples: "parameters" and "inputs" are the published data rules (as many as the
-        net has parameters, or inputs), an integer is itself.
-    batch: examples per gradient, drawn with replacement and shared by all samples; None is the full set.
-    steps: length of a run. seed: of weights and data, in the published order of draws.
-    fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs.
+    system: name of a row of render.catalogue.SYSTEMS.
+    steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
+    fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
+    settings: all of the system's own, as (name, value) pairs in the row's order; each is also an attribute.
     """
 
     x: Axis
     y: Axis
-    system: str = "mlp"
-    width: int = 16
-    depth: int = 2
-    activation: Literal["tanh", "relu", "identity"] = "tanh"
-    data: Literal["gaussian"] = "gaussian"
-    examples: int | Literal["parameters", "inputs"] = "parameters"
-    batch: int | None = None
-    steps: int = 500
-    seed: int = 0
-    measure: Literal["published"] = "published"
-    fixed: tuple[tuple[str, float], ...] = ()
+    system: str
+    steps: int
+    seed: int
+    measure: str
+    fixed: tuple[tuple[str, float], ...]
+    settings: tuple[tuple[str, Value], ...]
+
+    def __init__(
+        self,
+        x: Axis,
+        y: Axis,
+        system: str = DEFAULT_SYSTEM,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        measure: str | None = None,
+        fixed: Iterable[tuple[str, float]] = (),
+        settings: Iterable[tuple[str, Value]] = (),
+        **own: Any,
+    ) -> None:
+        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults."""
+        row = catalogue.SYSTEMS[system]
+        chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
+        if unknown := set(chosen) - set(row.settings):
+            raise TypeError(f"{system} has no setting {', '.join(sorted(unknown))}")
+        given = {name: value for name, value in fixed if name not in (x.name, y.name)}
+        given |= row.defaults(chosen, {x.name, y.name, *given})
+        values = {
+            "x": x,
+            "y": y,
+            "system": system,
+            "steps": row.steps if steps is None else steps,
+            "seed": seed,
+            "measure": row.measures[0] if measure is None else measure,
+            "fixed": tuple(sorted(given.items())),
+            "settings": tuple((name, chosen[name]) for name in row.settings),
+        }
+        self.__dict__.update(values)  # the dataclass is frozen
+
+    def __getattr__(self, name: str) -> Any:
+        for setting, value in self.__dict__.get("settings", ()):
+            if setting == name:
+                return value
+        raise AttributeError(f"this {self.__dict__.get('system', 'unmade')} problem has no {name!r}")
+
+    @property
+    def row(self) -> catalogue.System:
+        """The system's row of the catalogue."""
+        return catalogue.SYSTEMS[self.system]
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the x and y axes are, in words."""
+        named = self.row.hyperparameters
+        return named[self.x.name].label, named[self.y.name].label
+
+    @property
+    def channels(self) -> dict[str, np.dtype]:
+        """Name and dtype of everything that is stored of a sample."""
+        return fields.CHANNELS | dict.fromkeys(self.row.channels, np.dtype(np.float64))
 
     def describe(self) -> dict[str, object]:
         """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
@@ -54,12 +99,7 @@ class Problem:
 
         return {
             "system": self.system,
-            "width": self.width,
-            "depth": self.depth,
-            "activation": self.activation,
-            "data": self.data,
-            "examples": self.examples,
-            "batch": self.batch if self.batch is not None else "full",
+            **{name: self.row.settings[name].written(value) for name, value in self.settings},
             "steps": self.steps,
             "seed": self.seed,
             "measure": self.measure,

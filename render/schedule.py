@@ -35,13 +35,13 @@ def points_of(problem: Problem, tile: Tile, *, with_parent: bool) -> tuple[np.nd
 def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
     """Return the whole tile of its trained samples and, where it has one, its parent's quadrant."""
     mask = tiles.new_samples(with_parent=parent is not None)
-    whole = fields.empty((SAMPLES, SAMPLES))
-    for name, values in zip(fields.CHANNELS, trained, strict=True):
-        channel = getattr(whole, name)
-        channel[mask] = values
+    whole = {}
+    for name, values in trained.channels().items():
+        whole[name] = np.empty((SAMPLES, SAMPLES), values.dtype)
+        whole[name][mask] = values
         if parent is not None:
-            channel[::2, ::2] = getattr(parent, name)[tile.parent_quadrant]
-    return whole
+            whole[name][::2, ::2] = parent.channels()[name][tile.parent_quadrant]
+    return fields.from_channels(whole)
 
 
 class Training:

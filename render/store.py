@@ -7,7 +7,7 @@ Below the root of a directory store:
     <problem key>/<numerics key>/<level>/<ix>/<iy>.npz
 
 A tile is one uncompressed .npz that `np.load` opens: `field`, a structured array [SAMPLES, SAMPLES] with the
-channels of `fields.CHANNELS` by name, and `meta`, a JSON string with the tile's own address and keys. It is
+channels of `Problem.channels` by name, and `meta`, a JSON string with the tile's own address and keys. It is
 written whole under a temporary name and renamed, so under the final name there is never half a tile, any number
 of processes may write at once, and what is finished stays finished. Nothing is cached: the files are the truth.
 """
@@ -31,8 +31,9 @@ from typing import Protocol
 
 import numpy as np
 
+from render import fields
 from render.errors import DamagedTile, StoreError
-from render.fields import CHANNELS, Field
+from render.fields import Field
 from render.problem import Problem
 from render.tiles import SAMPLES, Tile
 
@@ -55,7 +56,7 @@ class TileStore(Protocol):
         ...
 
     def put(self, tile: Tile, field: Field) -> None:
-        """Keep a tile's field: every channel [SAMPLES, SAMPLES], with the dtypes of CHANNELS. All or nothing."""
+        """Keep a tile's field: every channel [SAMPLES, SAMPLES], with its dtype. All or nothing."""
         ...
 
     def has(self, tile: Tile) -> bool:
@@ -79,7 +80,8 @@ class MemoryStore:
 
     def put(self, tile: Tile, field: Field) -> None:
         """Keep a copy of a tile's field."""
-        self._tiles[tile] = _channels(_interleaved(tile, field))
+        dtype = _dtype(fields.CHANNELS | {name: channel.dtype for name, channel in field.more.items()})
+        self._tiles[tile] = _field(_interleaved(tile, field, dtype))
 
     def has(self, tile: Tile) -> bool:
         """Say whether a tile was put."""
@@ -104,6 +106,7 @@ class DirectoryStore:
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
         self.fsync = fsync
+        self._dtype = _dtype(problem.channels)
         _explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
         _explain(self.folder / "numerics.toml", dict(numerics), "numerics")
         _sweep(self.folder)
@@ -130,10 +133,11 @@ class DirectoryStore:
             raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
         # A tile's file follows from its address, its keys and its samples alone. So it is checked by writing it
         # again and comparing every byte, checksums included: no parser ever sees damaged bytes.
-        meta, samples = self._meta(tile), stored[-_TAIL_BYTES - _SAMPLES_BYTES : -_TAIL_BYTES]
-        expected = _npz(meta, samples)
+        samples_bytes = SAMPLES * SAMPLES * self._dtype.itemsize
+        meta, samples = self._meta(tile), stored[-_TAIL_BYTES - samples_bytes : -_TAIL_BYTES]
+        expected = _npz(meta, samples, self._dtype)
         if stored != expected:
-            wanted_bytes = len(expected) - len(samples) + _SAMPLES_BYTES
+            wanted_bytes = len(expected) - len(samples) + samples_bytes
             if len(stored) != wanted_bytes:
                 fault = f"it has {len(stored)} bytes, not {wanted_bytes}"
             elif meta.encode("utf-32-le") not in stored:
@@ -141,11 +145,11 @@ class DirectoryStore:
             else:
                 fault = "its bytes do not match their checksum"
             raise DamagedTile(f"{path} is damaged: {fault}. It will be trained again.")
-        return _channels(np.frombuffer(samples, _DTYPE).reshape(SAMPLES, SAMPLES))
+        return _field(np.frombuffer(samples, self._dtype).reshape(SAMPLES, SAMPLES))
 
     def put(self, tile: Tile, field: Field) -> None:
         """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
-        content = _npz(self._meta(tile), _interleaved(tile, field).tobytes())
+        content = _npz(self._meta(tile), _interleaved(tile, field, self._dtype).tobytes(), self._dtype)
         _write(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:
@@ -171,29 +175,36 @@ class DirectoryStore:
 
 # ---- a tile as bytes ------------------------------------------------------------------------------------------
 
-_DTYPE = np.dtype([(name, dtype.newbyteorder("<")) for name, dtype in CHANNELS.items()])
-_SAMPLES_BYTES = SAMPLES * SAMPLES * _DTYPE.itemsize
+
+def _dtype(channels: Mapping[str, np.dtype]) -> np.dtype:
+    """Return the type of one stored sample."""
+    return np.dtype([(name, dtype.newbyteorder("<")) for name, dtype in channels.items()])
 
 
-def _interleaved(tile: Tile, field: Field) -> np.ndarray:
+def _interleaved(tile: Tile, field: Field, dtype: np.dtype) -> np.ndarray:
     """Return a field as one structured array, after checking address, shapes and dtypes."""
     side = 1 << tile.level
     if not (0 <= tile.ix < side and 0 <= tile.iy < side):
         raise ValueError(f"{tile} must lie in the unit square: 0 <= ix, iy < {side}.")
-    samples = np.empty((SAMPLES, SAMPLES), _DTYPE)
-    for (name, dtype), channel in zip(CHANNELS.items(), field, strict=True):
-        if channel.dtype != dtype or channel.shape != samples.shape:
+    samples = np.empty((SAMPLES, SAMPLES), dtype)
+    channels = field.channels()
+    if list(channels) != list(dtype.names or ()):
+        raise ValueError(f"{tile} must have the channels {', '.join(dtype.names or ())}, not {', '.join(channels)}.")
+    for name, channel in channels.items():
+        wanted = dtype[name].newbyteorder("=")
+        if channel.dtype != wanted or channel.shape != samples.shape:
             raise ValueError(
-                f"{tile}: channel {name!r} must be {dtype} {list(samples.shape)}, "
+                f"{tile}: channel {name!r} must be {wanted} {list(samples.shape)}, "
                 f"not {channel.dtype} {list(channel.shape)}."
             )
         samples[name] = channel
     return samples
 
 
-def _channels(samples: np.ndarray) -> Field:
+def _field(samples: np.ndarray) -> Field:
     """Return a structured array as a field of contiguous, read-only arrays in native byte order."""
-    field = Field(*(samples[name].astype(dtype) for name, dtype in CHANNELS.items()))
+    names = samples.dtype.names or ()
+    field = fields.from_channels({name: samples[name].astype(samples.dtype[name].newbyteorder("=")) for name in names})
     for channel in field:
         channel.flags.writeable = False
     return field
@@ -206,7 +217,7 @@ def _npy(descr: object, shape: tuple[int, ...], data: bytes) -> bytes:
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n" + data
 
 
-def _npz(meta: str, samples: bytes) -> bytes:
+def _npz(meta: str, samples: bytes, dtype: np.dtype) -> bytes:
     """Return an .npz of `meta`, a 0-d string, and `field`, structured samples: a zip of two stored members.
 
     Written by hand because the bytes must be the same on every machine: zipfile notes the operating system, and
@@ -216,7 +227,7 @@ def _npz(meta: str, samples: bytes) -> bytes:
     body, directory = b"", b""
     members = {
         b"meta.npy": _npy(f"<U{len(meta)}", (), meta.encode("utf-32-le")),
-        b"field.npy": _npy(_DTYPE.descr, (SAMPLES, SAMPLES), samples),
+        b"field.npy": _npy(dtype.descr, (SAMPLES, SAMPLES), samples),
     }
     for name, data in members.items():
         # Version 2.0, no flags, stored, time 0, date 1980-01-01; checksum, size twice, length of name, no extra.

@@ -131,7 +131,7 @@ def test_a_wrong_shape_or_dtype_is_refused_and_nothing_is_kept(store: TileStore,
     good = field_of(0)
     for channel in (getattr(good, name)[:-1], getattr(good, name).view(np.int8), getattr(good, name)[None]):
         with pytest.raises(ValueError, match=f"channel '{name}' must be {CHANNELS[name]}"):
-            store.put(TILE, good._replace(**{name: channel}))
+            store.put(TILE, dataclasses.replace(good, **{name: channel}))
     assert not store.has(TILE)
 
 

@@ -33,7 +33,7 @@ class LocalBackend:
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
-        return engine.numerics()
+        return self.engine.numerics()
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

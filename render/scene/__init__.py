@@ -4,7 +4,7 @@ files finds and reads them, checks turns their text into a Scene of values, and 
 """
 
 from render.scene.checks import parse
-from render.scene.files import find, load
+from render.scene.files import find, load, names
 from render.scene.tables import AxisTable, schema
 from render.scene.values import QUALITY, Output, Quality, Scene, with_quality
 
@@ -16,6 +16,7 @@ __all__ = [
     "Scene",
     "find",
     "load",
+    "names",
     "parse",
     "schema",
     "with_quality",

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from render import camera
 from render.axes import Axis
 from render.camera import Keyframe, View
+from render.catalogue import SYSTEMS, Settings
 from render.colour import Look, check_palette
 from render.errors import SceneError
 from render.problem import Problem
@@ -23,13 +24,13 @@ from render.scene.tables import (
     MOST_SECONDS,
     AxisTable,
     CameraTable,
-    FixedTable,
     KeyframeTable,
     LookTable,
     OutputTable,
-    ProblemTable,
     good_fields,
     layout_faults,
+    of_system,
+    system_of,
 )
 from render.scene.values import Output, Scene
 from render.scene.words import quoted, shown
@@ -81,7 +82,7 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     problem_raw, camera_raw = raw.get("problem"), raw.get("camera")
     x = _axis(problem_raw, "x", faults)
     y = _axis(problem_raw, "y", faults)
-    problem = _problem(problem_raw, x, y, faults)
+    problem = _problem(problem_raw, system_of(raw), x, y, faults)
     look, output = _look(raw.get("look", {}), faults), _output(raw.get("output", {}), faults)
     keyframes = _keyframes(camera_raw, x, y, output, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
@@ -134,38 +135,60 @@ def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
     return axis if "name" in good else replace(axis, name="")
 
 
-def _problem(raw: object, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
-    if not isinstance(raw, dict):
+def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
+    if not isinstance(raw, dict) or raw.get("system", system) != system:
         return None
-    names = {which: good_fields(AxisTable, raw.get(which)).get("name") for which in ("x", "y")}
-    fixed = good_fields(FixedTable, raw.get("fixed", {}))
+    tables, row = of_system(system), SYSTEMS[system]
+    names = {which: good_fields(tables.axis, raw.get(which)).get("name") for which in ("x", "y")}
+    fixed = good_fields(tables.fixed, raw.get("fixed", {}))
     if names["x"] is not None and names["x"] == names["y"]:
         faults.append(f"problem.y.name must differ from problem.x.name, not be {quoted(names['x'])} again")
     for which, name in names.items():
         if name in fixed:
             faults.append(f"problem.fixed.{name} must not repeat the {which} axis; remove one of them")
-    set_names = {name for name in names.values() if name} | set(fixed)
-    missing = []
-    for layer in ("input", "output"):
-        ways = sorted({"lr", f"lr_{layer}"} & set_names)
-        if len(ways) == 2:
-            both = f"by {quoted(ways[0])} and by {quoted(ways[1])}"
-            faults.append(f"problem must set the {layer} layer's learning rate once, not {both}; remove one of them")
-        elif not ways:
-            missing.append(layer)
+    good = good_fields(tables.problem, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
+    settings = {name: None if good[name] == s.none else good[name] for name, s in row.settings.items() if name in good}
+    places = [(f"problem.{which}.name", name) for which, name in names.items() if name]
+    faults += _idle(system, settings, places + [(f"problem.fixed.{name}", name) for name in fixed])
     # A name that is itself at fault may be the very one that is missing.
-    if missing and all(names.values()) and len(fixed) == len(raw.get("fixed", {})):
-        wanted = '"lr"' if len(missing) == 2 else f'"lr_{missing[0]}"'
-        layers = " and the ".join(f"{layer} layer" for layer in missing)
-        faults.append(
-            f"problem must set the learning rate of the {layers}; put {wanted} on an axis or into [problem.fixed]"
-        )
-    good = good_fields(ProblemTable, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
+    whole = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
+    faults += _rates(system, settings, {name for name in names.values() if name} | set(fixed), whole=whole)
     if faults or x is None or y is None:
         return None
-    del good["fixed"]
-    batch = None if good.pop("batch") == "full" else raw["batch"]
-    return Problem(x=x, y=y, batch=batch, fixed=tuple(sorted(fixed.items())), **good)
+    common = {key: good[key] for key in ("steps", "seed", "measure")}
+    return Problem(x, y, system, fixed=fixed.items(), settings=settings.items(), **common)
+
+
+def _idle(system: str, settings: Settings, places: list[tuple[str, str]]) -> list[str]:
+    """Return faults for the hyperparameters that are set, each at its place, and have no effect."""
+    return [
+        f"{where}: {quoted(name)} only has an effect with {needed}"
+        for where, name in places
+        if (needed := SYSTEMS[system].lacking(name, settings))
+    ]
+
+
+def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> list[str]:
+    """Return faults for groups of hyperparameters of which not exactly one is set. whole: no other name was meant."""
+    row = SYSTEMS[system]
+    faults, missing = [], []
+    for group, choices in row.once.items():
+        if not row.matters(group, settings):
+            continue
+        ways = [name for name in choices if name in names]
+        if len(ways) > 1:
+            both = f"by {quoted(ways[0])} and by {quoted(ways[1])}"
+            faults.append(f"problem must set the {group}'s learning rate once, not {both}; remove one of them")
+        elif not ways:
+            missing.append(group)
+    if missing and whole:
+        shared = len(missing) > 1 or len(row.once) == 1
+        wanted = quoted(row.once[missing[0]][0 if shared else -1])
+        groups = " and the ".join(missing)
+        faults.append(
+            f"problem must set the learning rate of the {groups}; put {wanted} on an axis or into [problem.fixed]"
+        )
+    return faults
 
 
 def _look(raw: object, faults: list[str]) -> Look | None:

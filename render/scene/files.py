@@ -44,9 +44,14 @@ def find(name_or_path: str | Path) -> Path:
         raise SceneError(f"{quoted(given)} is a folder; give the scene file in it.")
     if kind == "other":
         raise SceneError(f"{quoted(given)} is not a file that can be read.")
-    names = sorted({path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")})
-    there = f"The scenes are {', '.join(names)}" if names else "There are no scenes in ./scenes either"
-    raise SceneError(f"There is no scene {quoted(given)}{nearest(Path(given).stem, names) or '.'} {there}.")
+    known = names()
+    there = f"The scenes are {', '.join(known)}" if known else "There are no scenes in ./scenes either"
+    raise SceneError(f"There is no scene {quoted(given)}{nearest(Path(given).stem, known) or '.'} {there}.")
+
+
+def names() -> list[str]:
+    """Return the names of all scenes that can be given by name, sorted."""
+    return sorted({path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")})
 
 
 def load(name_or_path: str | Path) -> Scene:

@@ -5,10 +5,12 @@ pydantic is known only here.
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 import re
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
@@ -21,8 +23,9 @@ from pydantic import (
 )
 
 from render import axes, camera
+from render.catalogue import SYSTEMS, Setting
 from render.colour import Look
-from render.problem import HYPERPARAMETERS
+from render.problem import DEFAULT_SYSTEM
 from render.scene.values import SIZE_PX, Output
 from render.scene.words import listed, nearest, quoted, shown
 
@@ -49,20 +52,19 @@ def _number(value: object) -> Fraction:
     raise ValueError(f'must be a quoted decimal such as "1.5e-3", or a whole number, not {shown(value)}')
 
 
-def _whole_or(names: tuple[str, ...], most: int = 1_000_000) -> PlainValidator:
+def _whole_or(names: tuple[str, ...], least: int, most: int) -> PlainValidator:
     def check(value: object) -> object:
-        if value in names if isinstance(value, str) else type(value) is int and 1 <= value <= most:
+        if value in names if isinstance(value, str) else type(value) is int and least <= value <= most:
             return value
-        raise ValueError(f"must be {listed(names)} or a whole number 1..{most}, not {shown(value)}")
+        raise ValueError(f"must be {listed(names)} or a whole number {least}..{most}, not {shown(value)}")
 
     return PlainValidator(check)
 
 
-def _whole_or_schema(names: tuple[str, ...], most: int = 1_000_000) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "integer", "minimum": 1, "maximum": most}]})
+def _whole_or_schema(names: tuple[str, ...], least: int, most: int) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "integer", "minimum": least, "maximum": most}]})
 
 
-_EXAMPLES, _BATCH = ("parameters", "inputs"), ("full",)
 _Number = Annotated[
     Fraction,
     PlainValidator(_number),
@@ -92,7 +94,7 @@ class _Table(BaseModel):
 class AxisTable(_Table):
     """One axis of the plane; needs range or range_log10."""
 
-    name: Literal["lr", "lr_input", "lr_output", "offset", "init_mean"]
+    name: str
     """The hyperparameter that varies along this axis."""
     scale: Literal["log10", "linear"] = "log10"
     """What the axis is even in."""
@@ -100,37 +102,70 @@ class AxisTable(_Table):
     range_log10: _Pair = _absent("Both ends as log10 of the value, as quoted decimals.")
 
 
-# One optional number for each hyperparameter: a misspelt one is an unknown field like any other.
-FixedTable: type[_Table] = create_model(  # type: ignore[call-overload]
-    "FixedTable",
-    __base__=_Table,
-    __doc__="Hyperparameters that are not on an axis.",
-    **{name: (float, _absent(text)) for name, text in HYPERPARAMETERS.items()},
-)
+def _setting(setting: Setting) -> Any:
+    """Return the type of a setting, checks included."""
+    words = (*setting.words, *([setting.none] if setting.none else []))
+    if setting.whole and words:
+        least, most = setting.whole
+        return Annotated[int | str, _whole_or(words, least, most), _whole_or_schema(words, least, most)]
+    if setting.whole:
+        return Annotated[int, Field(ge=setting.whole[0], le=setting.whole[1])]
+    if setting.number:
+        return Annotated[float, Field(ge=setting.number[0], le=setting.number[1])]
+    return Literal[words] if words else bool
 
 
-class ProblemTable(_Table):
-    """Everything that decides a sample's value; a change trains everything anew."""
+class SystemTables(NamedTuple):
+    """The tables of a scene whose problem is of one system."""
 
-    x: AxisTable
-    y: AxisTable
-    system: Literal["mlp"] = "mlp"
-    width: Annotated[int, Field(ge=1, le=4096)] = 16
-    """Units per hidden layer, and inputs."""
-    depth: Annotated[int, Field(ge=2, le=64)] = 2
-    """Number of weight matrices."""
-    activation: Literal["tanh", "relu", "identity"] = "tanh"
-    data: Literal["gaussian"] = "gaussian"
-    examples: Annotated[int | str, _whole_or(_EXAMPLES), _whole_or_schema(_EXAMPLES)] = "parameters"
-    """Random examples: as many as the net has parameters, or inputs, or a number."""
-    batch: Annotated[int | str, _whole_or(_BATCH), _whole_or_schema(_BATCH)] = "full"
-    """Examples per gradient, drawn with replacement; or the full set."""
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 500
-    """Training steps of every sample."""
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    """Of weights and data."""
-    measure: Literal["published"] = "published"
-    fixed: FixedTable = Field(default_factory=lambda: FixedTable())  # type: ignore[valid-type]
+    axis: type[_Table]
+    fixed: type[_Table]
+    problem: type[_Table]
+    scene: type[_Table]
+
+
+@functools.cache
+def of_system(system: str) -> SystemTables:
+    """Return the tables of a row of the catalogue."""
+    row = SYSTEMS[system]
+    prefix = "".join(word.capitalize() for word in system.split("_"))
+    names = tuple(row.hyperparameters)
+
+    def table(kind: str, about: str, fields: dict[str, Any], base: type[_Table] = _Table) -> type[_Table]:
+        made: type[_Table] = create_model(f"{prefix}{kind}", __base__=base, __doc__=about, **fields)
+        return made
+
+    about_name = AxisTable.model_fields["name"].description
+    axis = table(
+        "AxisTable", AxisTable.__doc__ or "", {"name": (Literal[names], Field(description=about_name))}, AxisTable
+    )
+    # One optional number for each hyperparameter: a misspelt one is an unknown field like any other.
+    fixed = table(
+        "FixedTable",
+        "Hyperparameters that are not on an axis.",
+        {name: (float, _absent(h.label)) for name, h in row.hyperparameters.items()},
+    )
+    steps, seed = Annotated[int, Field(ge=1, le=1_000_000)], Annotated[int, Field(ge=0, le=2**32 - 1)]
+    settings = {
+        name: (_setting(s), Field(default=s.written(s.default), description=s.about or None))
+        for name, s in row.settings.items()
+    }
+    problem = table(
+        "ProblemTable",
+        f"{row.title}. A change trains everything anew.",
+        {
+            "x": (axis, ...),
+            "y": (axis, ...),
+            "system": (Literal[system], DEFAULT_SYSTEM if system == DEFAULT_SYSTEM else ...),
+            **settings,
+            "steps": (steps, Field(default=row.steps, description="Steps of a run.")),
+            "seed": (seed, Field(default=0, description="Of everything random.")),
+            "measure": (Literal[row.measures], row.measures[0]),
+            "fixed": (fixed, Field(default_factory=lambda: fixed())),
+        },
+    )
+    scene = table("SceneTable", "", {"problem": (problem, ...)}, SceneTable)
+    return SystemTables(axis, fixed, problem, scene)
 
 
 class KeyframeTable(_Table):
@@ -188,29 +223,41 @@ class OutputTable(_Table):
 class SceneTable(_Table):
     """A scene of the film renderer."""
 
-    problem: ProblemTable
+    problem: Any
     camera: CameraTable
     look: LookTable = Field(default_factory=LookTable)
     output: OutputTable = Field(default_factory=OutputTable)
 
 
-# The table that each key path leads to, list positions left out.
-_TABLES: dict[tuple[str, ...], type[_Table]] = {
-    (): SceneTable,
-    ("problem",): ProblemTable,
-    ("problem", "x"): AxisTable,
-    ("problem", "y"): AxisTable,
-    ("problem", "fixed"): FixedTable,
-    ("camera",): CameraTable,
-    ("camera", "keyframes"): KeyframeTable,
-    ("look",): LookTable,
-    ("output",): OutputTable,
-}
+def system_of(raw: object) -> str:
+    """Return the system that a scene's problem names, or the default's name if it names none, or none there is."""
+    problem = raw.get("problem") if isinstance(raw, dict) else None
+    name = problem.get("system") if isinstance(problem, dict) else None
+    return name if isinstance(name, str) and name in SYSTEMS else DEFAULT_SYSTEM
+
+
+def _table_at(system: str, path: tuple[str, ...]) -> type[_Table]:
+    """Return the table that a key path leads to, list positions left out."""
+    own = of_system(system)
+    tables: dict[tuple[str, ...], type[_Table]] = {
+        (): own.scene,
+        ("problem",): own.problem,
+        ("problem", "x"): own.axis,
+        ("problem", "y"): own.axis,
+        ("problem", "fixed"): own.fixed,
+        ("camera",): CameraTable,
+        ("camera", "keyframes"): KeyframeTable,
+        ("look",): LookTable,
+        ("output",): OutputTable,
+    }
+    return tables[path]
 
 
 def schema() -> dict[str, Any]:
-    """Return the JSON schema of a scene file, for editors."""
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **SceneTable.model_json_schema()}
+    """Return the JSON schema of a scene file, for editors; its problem is the table of any one system."""
+    problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS))
+    table = create_model("SceneTable", __base__=SceneTable, __doc__=SceneTable.__doc__, problem=(problem, ...))
+    return {"$schema": "http://json-schema.org/draft-07/schema#", **table.model_json_schema()}
 
 
 # ---- Faults of single fields ---------------------------------------------------------------------------------------
@@ -218,11 +265,20 @@ def schema() -> dict[str, Any]:
 
 def layout_faults(raw: dict[str, Any]) -> list[str]:
     """Return what is wrong with a scene file's fields by themselves, in sentences without their full stops."""
+    system = system_of(raw)
     try:
-        SceneTable.model_validate(raw)
+        of_system(system).scene.model_validate(raw)
     except ValidationError as error:
-        return [_fault(e) for e in error.errors(include_url=False)]
-    return []
+        found = error.errors(include_url=False)
+    else:
+        return []
+    for e in found:
+        if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
+            # Which fields the problem may have is not known: no other of its faults means anything.
+            names = ", ".join(f"'{name}'" for name in SYSTEMS)
+            told = _fault(e | {"ctx": {"expected": names}}, system)
+            return [told, *(_fault(other, system) for other in found if other["loc"][:1] != ("problem",))]
+    return [_fault(e, system) for e in found]
 
 
 def good_fields(table: type[_Table], raw: object) -> dict[str, Any]:
@@ -263,12 +319,13 @@ _KINDS = {
 _BOUNDS = {"greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"), "less_than_equal": ("<=", "le")}
 
 
-def _fault(error: Any) -> str:
+def _fault(error: Any, system: str) -> str:
     """Say one of pydantic's errors in a sentence of our own, without its full stop."""
     kind, loc, given, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
     where = _key_path(loc)
     if kind == "extra_forbidden":
-        names = list(_TABLES[tuple(part for part in loc[:-1] if isinstance(part, str))].model_fields)
+        path = tuple(part for part in loc[:-1] if isinstance(part, str))
+        names = list(_table_at(system, path).model_fields)
         hint = nearest(loc[-1], names) or f"; its fields are {', '.join(names)}"
         return f"{_key_path(loc[:-1]) or 'the scene'} has no field {quoted(loc[-1])}{hint}"
     if kind == "missing":

@@ -25,10 +25,9 @@ class Draws(NamedTuple):
 
 def example_count(problem: Problem) -> int:
     """Return the number of examples: the published rules are one per parameter, or one per input."""
-    n = problem.width
-    if problem.examples == "parameters":
-        return n * n * (problem.depth - 1) + n
-    return n if problem.examples == "inputs" else int(problem.examples)
+    n: int = problem.width
+    count = {"parameters": n * n * (problem.depth - 1) + n, "inputs": n}.get(problem.examples, problem.examples)
+    return int(count)
 
 
 # Key of the minibatch order in the published code, the same for every seed of weights and data.

@@ -46,7 +46,7 @@ class Carry(NamedTuple):
     lane: jax.Array  # original place, int32
     hyper: systems.Hyper
     state: systems.State
-    sums: measures.Sums
+    sums: Any  # of the measure
     loss: jax.Array  # last recorded loss
     escape_step: jax.Array  # int32, -1 while alive
     finite: jax.Array  # bool: the loss at the escape step was finite
@@ -58,12 +58,12 @@ def devices() -> list[jax.Device]:
     return found
 
 
-def numerics(device: jax.Device | None = None) -> dict[str, str | int]:
-    """Return everything besides the problem that a tile's bits depend on."""
+def numerics(device: jax.Device | None = None, lanes: int | None = None) -> dict[str, str | int]:
+    """Return everything besides the problem that a tile's bits depend on. lanes: what the system asks for."""
     device = device or devices()[0]
     return {
         "kernel": KERNEL_VERSION,
-        "lanes": _shape(device).lanes,
+        "lanes": _shape(device, lanes).lanes,
         "samples": SAMPLES,
         "jaxlib": jaxlib_version,
         "backend": device.platform,
@@ -72,8 +72,10 @@ def numerics(device: jax.Device | None = None) -> dict[str, str | int]:
     }
 
 
-def _shape(device: jax.Device) -> BlockShape:
-    return BLOCK_SHAPES["cpu" if device.platform == "cpu" else "gpu"]
+def _shape(device: jax.Device, lanes: int | None) -> BlockShape:
+    if device.platform != "cpu":
+        return BLOCK_SHAPES["gpu"]
+    return BLOCK_SHAPES["cpu"] if lanes is None else BlockShape(lanes, 4096 // lanes)
 
 
 def phase_ends(steps: int) -> list[int]:
@@ -88,15 +90,21 @@ class Engine:
     def __init__(self, problem: Problem, *, escape_radius: float | None = None) -> None:
         self.problem = problem
         self._system = systems.make(problem)
+        self._measure = measures.MEASURES[problem.measure]
         self._escape_radius = self._system.escape_radius if escape_radius is None else escape_radius
         self._begin = jax.jit(self._begin_block, static_argnums=1)
         self._advance = jax.jit(self._advance_blocks, static_argnums=4, donate_argnums=0)
         self._compact = jax.jit(_compact_lanes, donate_argnums=0)
+        self._readout = jax.jit(self._system.readout)
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the most points that one call of `run` takes."""
-        shape = _shape(device or devices()[0])
+        shape = _shape(device or devices()[0], self._system.lanes)
         return shape.lanes * shape.blocks
+
+    def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
+        """Return everything besides the problem that a tile's bits depend on."""
+        return numerics(device, self._system.lanes)
 
     def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point].
@@ -104,7 +112,7 @@ class Engine:
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
         """
         device = device or devices()[0]
-        lanes = _shape(device).lanes
+        lanes = _shape(device, self._system.lanes).lanes
         points, capacity = x.size, self.capacity(device)
         if x.dtype != np.float64 or y.dtype != np.float64:
             raise TypeError(f"hyperparameters must be float64, not {x.dtype} and {y.dtype}")
@@ -131,7 +139,7 @@ class Engine:
             lane=jnp.arange(lanes, dtype=jnp.int32),
             hyper=hyper,
             state=self._system.start(hyper),
-            sums=measures.begin(lanes),
+            sums=self._measure.begin(lanes),
             loss=jnp.zeros(lanes),
             escape_step=jnp.full(lanes, -1, dtype=jnp.int32),
             finite=jnp.ones(lanes, dtype=bool),
@@ -153,14 +161,14 @@ class Engine:
 
     def _step(self, carry: Carry, t: jax.Array) -> Carry:
         state, loss = self._system.step(carry.state, carry.hyper, t)
-        first = jnp.where(t == 0, loss, carry.sums.first)
-        inside = loss <= self._escape_radius * first  # False for nan, and for inf beyond a finite radius
+        reference = self._measure.reference(carry.sums, loss, t)
+        inside = loss <= self._escape_radius * reference  # False for nan, and for inf beyond a finite radius
         was_alive = carry.escape_step < 0
         alive = was_alive & inside & jnp.isfinite(loss)
         leaves = was_alive & ~alive
         return carry._replace(
             state=state,
-            sums=measures.add(carry.sums, loss, alive, t, self.problem.steps),
+            sums=self._measure.add(carry.sums, loss, alive, t, self.problem.steps),
             loss=jnp.where(was_alive, loss, carry.loss),
             escape_step=jnp.where(leaves, jnp.int32(t), carry.escape_step),
             finite=jnp.where(leaves, jnp.isfinite(loss), carry.finite),
@@ -169,15 +177,18 @@ class Engine:
     def _finish(self, carry: Carry, points: int) -> Field:
         lane = np.asarray(carry.lane)
         back = np.argsort(lane)[:points]
-        sums, loss, escape_step, finite = jax.tree.map(
-            lambda a: np.asarray(a)[back], (carry.sums, carry.loss, carry.escape_step, carry.finite)
+        more = self._readout(carry.state, carry.hyper) if self.problem.row.channels else {}
+        sums, loss, escape_step, finite, more = jax.tree.map(
+            lambda a: np.asarray(a)[back], (carry.sums, carry.loss, carry.escape_step, carry.finite, more)
         )
-        value, converged = measures.finish(sums, escape_step, self.problem.steps)
+        value, converged = self._measure.finish(sums, escape_step, self.problem.steps)
         gone = escape_step >= 0
         status = np.where(converged, Status.CONVERGED, Status.DIVERGED)
         status = np.where(gone, np.where(finite, Status.ESCAPED, Status.NON_FINITE), status)
         final_loss = np.where(gone, np.inf, loss)
-        return Field(value, final_loss, escape_step, status.astype(fields.CHANNELS["status"]))
+        status = status.astype(fields.CHANNELS["status"])
+        further = {name: np.where(gone, np.nan, more[name]) for name in self.problem.row.channels}
+        return Field(value, final_loss, escape_step, status, further)
 
 
 def _compact_lanes(carry: Carry, points: jax.Array) -> tuple[Carry, jax.Array]:

@@ -1,8 +1,12 @@
-"""Measures: running sums that turn a trajectory of losses into one signed value, with no history kept."""
+"""Measures: running sums that turn a trajectory of losses into one signed value, with no history kept.
+
+A measure is a row of MEASURES. Adding one is a few functions here and its name in the catalogue rows that offer it.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +17,24 @@ CAP = 1e6
 
 # A run converged when the mean of its last 20 relative losses is below 1 (published code).
 TAIL = 20
+
+# A run of nothing but zeros (c = 0 of the Mandelbrot set) still has a value below zero.
+_TINY = np.finfo(np.float64).tiny
+
+
+class Measure(NamedTuple):
+    """How a run is judged, in functions over [lane] arrays.
+
+    begin(lanes) -> the sums before step 0, a NamedTuple of arrays.
+    reference(sums, loss, t) -> what the escape radius multiplies.
+    add(sums, loss, alive, t, steps) -> the sums with the loss before update t of the lanes that are alive.
+    finish(sums, escape_step, steps), in NumPy -> (value float64, < 0 if converged; converged bool).
+    """
+
+    begin: Callable[[int], Any]
+    reference: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    add: Callable[[Any, jax.Array, jax.Array, jax.Array, int], Any]
+    finish: Callable[[Any, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
 class Sums(NamedTuple):
@@ -32,6 +54,15 @@ def begin(lanes: int) -> Sums:
 def add(sums: Sums, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Sums:
     """Add the loss before update t of the lanes that are alive: v = min(l_t / l_0, CAP)."""
     first = jnp.where(t == 0, jnp.where(jnp.isfinite(loss), loss, CAP), sums.first)
+    return _added(sums, first, loss, alive, t, steps)
+
+
+def add_absolute(sums: Sums, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Sums:
+    """Add the loss before update t of the lanes that are alive, as it is: v = min(l_t, CAP)."""
+    return _added(sums, jnp.ones_like(loss), loss, alive, t, steps)
+
+
+def _added(sums: Sums, first: jax.Array, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Sums:
     v = jnp.minimum(loss / first, CAP)
     return Sums(
         first,
@@ -48,11 +79,47 @@ def finish(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray,
     no longer finite, which lowers |value| by at most steps * (l_0 - 1) * 1e-6 where l_0 > 1. A run whose very
     first loss is not finite counts 1 for every step, as published.
     """
-    gone = escape_step >= 0
-    left = np.where(gone, steps - escape_step, 0)
     cap = np.where(escape_step == 0, 1.0, CAP)
+    total, inverse, tail = _filled(sums, escape_step, steps, cap)
+    converged = tail / min(TAIL, steps) < 1
+    return np.where(converged, -total, inverse), converged
+
+
+def finish_absolute(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return value and converged of losses as they are: the mean of the last 20 must be below 1."""
+    total, inverse, tail = _filled(sums, escape_step, steps, np.full(escape_step.shape, CAP))
+    converged = tail / min(TAIL, steps) < 1
+    return np.where(converged, -np.maximum(total, _TINY), inverse), converged
+
+
+def finish_bounded(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return value and converged, which here means that the run never escaped (Liu 2024)."""
+    total, inverse, _ = _filled(sums, escape_step, steps, np.full(escape_step.shape, CAP))
+    converged = escape_step < 0
+    return np.where(converged, -np.maximum(total, _TINY), inverse), converged
+
+
+def _filled(
+    sums: Sums, escape_step: np.ndarray, steps: int, cap: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return total, inverse and tail with cap for every step from the escape step on."""
+    left = np.where(escape_step >= 0, steps - escape_step, 0)
     total = np.asarray(sums.total) + left * cap
     inverse = np.asarray(sums.inverse) + left / cap
     tail = np.asarray(sums.tail) + np.minimum(left, TAIL) * cap
-    converged = tail / min(TAIL, steps) < 1
-    return np.where(converged, -total, inverse), converged
+    return total, inverse, tail
+
+
+def _reference_first(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
+    return jnp.where(t == 0, loss, sums.first)  # the first loss as it was, finite or not
+
+
+def _reference_one(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
+    return jnp.ones_like(loss)
+
+
+MEASURES = {
+    "published": Measure(begin, _reference_first, add, finish),
+    "absolute": Measure(begin, _reference_one, add_absolute, finish_absolute),
+    "bounded": Measure(begin, _reference_one, add_absolute, finish_bounded),
+}

@@ -2,6 +2,7 @@
 
     make bench                       the table of speeds
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
+    make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
 
 Ways are run in turn, several rounds, and medians are shown: machines drift. Printouts with machine and date are
 kept in tests/bench/results.md.
@@ -144,5 +145,21 @@ def figure() -> None:
     console.print(table)
 
 
+def border_on_a_line() -> None:
+    from tests.bench import crossings
+
+    console.print(machine())
+    table = Table(title="Quadratic with a cosine: exponent of the border on one axis, 2^22 intervals, 1,000 steps")
+    for column in ("cosine", "crossings", "exponent", "published", "seconds"):
+        table.add_column(column, justify="left" if column == "cosine" else "right")
+    for shape, published_exponent in crossings.PUBLISHED.items():
+        began = time.perf_counter()
+        found = crossings.counts(crossings.problem(shape, epsilon=0.2, wavelength=0.1, start=1.0), 22)
+        numbers = f"{found[-1]:,}", f"{crossings.exponent(found):.3f}", f"{published_exponent}"
+        table.add_row(shape, *numbers, f"{time.perf_counter() - began:.0f}")
+        console.print(f"{shape}: N(k) = {found}")
+    console.print(table)
+
+
 if __name__ == "__main__":
-    figure() if sys.argv[1:] == ["published"] else speed()
+    {(): speed, ("published",): figure, ("crossings",): border_on_a_line}[tuple(sys.argv[1:])]()

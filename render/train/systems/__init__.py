@@ -1,7 +1,11 @@
-"""Systems: what is iterated. A system is a pair of functions over a batch of lanes, and one row of SYSTEMS."""
+"""Systems: what is iterated. A system is a pair of functions over a batch of lanes, made by a file of this folder.
+
+What a scene may set of it is its row in render.catalogue, which also names the file.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,18 +20,21 @@ State = Any  # a pytree of arrays whose first axis is the lane
 class System(NamedTuple):
     """start(hyper) -> state; step(state, hyper, t) -> (state after step t, loss [lane] before it).
 
-    escape_radius: a run whose loss exceeds this many times its first loss has left for good; inf if a run may come
-    back from anywhere. Wrong is worse than slow: tests train with and without it.
+    escape_radius: a run whose loss exceeds this many times its first loss (or, with the measures that count losses as
+    they are, simply this) has left for good; inf if a run may come back from anywhere. Wrong is worse than slow: tests
+    train with and without it.
+    readout(state after the last step, hyper) -> the further channels of the system's catalogue row, [lane] each.
+    lanes: per block on CPUs, where a lane is so little work that the usual number would be mostly overhead.
     """
 
     start: Callable[[Hyper], State]
     step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
     escape_radius: float
+    readout: Callable[[State, Hyper], dict[str, jax.Array]] = lambda state, hyper: {}
+    lanes: int | None = None
 
 
 def make(problem: Problem) -> System:
     """Return the system of a problem."""
-    from render.train.systems import mlp
-
-    systems: dict[str, Callable[[Problem], System]] = {"mlp": mlp.make}
-    return systems[problem.system](problem)
+    made: System = importlib.import_module(f"{__name__}.{problem.row.kernel}").make(problem)
+    return made

@@ -1,0 +1,127 @@
+"""What every system must keep to: its catalogue row, its scenes, its key, its bits."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from render import scene
+from render.axes import Axis
+from render.catalogue import SYSTEMS
+from render.fields import CHANNELS, Field
+from render.problem import Problem
+from render.store import DirectoryStore
+from render.tiles import SAMPLES, Tile
+from render.train import engine, measures
+
+SCENES = {path.stem: scene.load(path) for path in sorted((Path(__file__).parents[1] / "scenes").glob("*.toml"))}
+
+# Stores all over hold tiles under these keys: they must never change.
+KEYS = {
+    "init_mean_lr": "7cec729c326d10df",
+    "linear": "2fc36aa7458bbfff",
+    "mean_lr": "0f4e128fbb2bd2e9",
+    "minibatch": "cd27b5d4b2e4847e",
+    "relu": "6e803c0e7b0fbc82",
+    "single": "78996907e72d056f",
+    "tanh": "ed27c7037acbc6d9",
+    "tiny": "42b5c24faaae40a8",
+}
+
+
+def test_keys_of_the_first_scenes_stay() -> None:
+    assert {name: SCENES[name].problem.key for name in KEYS} == KEYS
+
+
+def test_bytes_of_a_tile_stay(tmp_path: Path) -> None:
+    n = np.arange(SAMPLES * SAMPLES).reshape(SAMPLES, SAMPLES)
+    store = DirectoryStore(tmp_path, SCENES["tanh"].problem, {"kernel": 1})
+    store.put(Tile(2, 1, 3), Field(n - 0.5, n / 8, n.astype(np.int32), (n % 4).astype(np.uint8)))
+    content = (tmp_path / "ed27c7037acbc6d9/73f566599905/02/1/3.npz").read_bytes()
+    assert hashlib.sha256(content).hexdigest() == "a63c59a8e45904f1a685ae2f6ac55c481af53a07d7c58a224bb9bb440f9e0a23"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_row_of_the_catalogue_is_whole(system: str) -> None:
+    row = SYSTEMS[system]
+    assert {problem.system for problem in (s.problem for s in SCENES.values())} >= {system}, "a system needs a scene"
+    assert set(row.axes) <= set(row.hyperparameters)
+    assert set(row.measures) <= set(measures.MEASURES)
+    assert set(row.optional) <= set(row.once)
+    grouped = {name for names in row.once.values() for name in names}
+    assert grouped <= set(row.hyperparameters)
+    assert not grouped & {name for name, h in row.hyperparameters.items() if h.default is not None}
+    assert not set(row.settings) & set(Problem.__dataclass_fields__)
+    for h in row.hyperparameters.values():
+        assert h.when is None or h.when.setting in row.settings
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_problem_of_a_scene_survives_pickling_and_names_all_its_settings(name: str) -> None:
+    problem = SCENES[name].problem
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    assert {setting for setting, _ in problem.settings} == set(problem.row.settings)
+    assert hash(problem) == hash(pickle.loads(pickle.dumps(problem)))
+
+
+def test_a_problem_refuses_settings_that_its_system_has_not() -> None:
+    x, y = (Axis(name, "linear", Fraction(-1), Fraction(1)) for name in ("re", "im"))
+    with pytest.raises(TypeError, match="mandelbrot has no setting width"):
+        Problem(x, y, "mandelbrot", width=3)
+    with pytest.raises(AttributeError, match="this mandelbrot problem has no 'width'"):
+        _ = Problem(x, y, "mandelbrot").width
+
+
+def short(name: str, steps: int = 24) -> Problem:
+    """A scene's problem, cut short."""
+    problem = SCENES[name].problem
+    settings = {"examples": 8} if "examples" in problem.row.settings else {}
+    return Problem(
+        problem.x,
+        problem.y,
+        problem.system,
+        steps=min(steps, problem.steps),
+        seed=problem.seed,
+        measure=problem.measure,
+        fixed=problem.fixed,
+        settings=problem.settings,
+        **settings,
+    )
+
+
+def spread(problem: Problem, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points all over the plane."""
+    units = np.random.default_rng(seed).uniform(size=(2, count))
+    axes = (problem.x, problem.y)
+    x, y = (float(a.lo) + float(a.span) * u for a, u in zip(axes, units, strict=True))
+    return tuple(10.0**v if a.scale == "log10" else v for a, v in zip(axes, (x, y), strict=True))  # type: ignore[return-value]
+
+
+BITS = sorted({problem.system: name for name, problem in ((n, s.problem) for n, s in SCENES.items())}.values())
+
+
+@pytest.mark.parametrize("name", [name for name in BITS if SCENES[name].problem.system != "mlp"])
+def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
+    """Alone, permuted, in other company, on another device: the same bits, in every channel. (mlp: test_engine.py)"""
+    problem = short(name)
+    trainer = engine.Engine(problem)
+    x, y = spread(problem, 150, 0)
+    whole = trainer.run(x, y)
+    order = np.random.default_rng(1).permutation(x.size)
+    for field, expected in (
+        (trainer.run(x[order], y[order]), whole.at(order)),
+        (trainer.run(x[23:24], y[23:24]), whole.at(slice(23, 24))),
+        (trainer.run(x[77:110], y[77:110], engine.devices()[1]), whole.at(slice(77, 110))),
+    ):
+        for channel, a in field.channels().items():
+            np.testing.assert_array_equal(a, expected.channels()[channel], err_msg=channel)
+    assert list(whole.channels()) == [*CHANNELS, *problem.row.channels]
+    for channel in problem.row.channels:
+        ended = whole.escape_step < 0
+        assert np.isfinite(whole.more[channel][ended]).all()
+        assert np.isnan(whole.more[channel][~ended]).all()
