@@ -49,9 +49,9 @@ bench: $(STAMP) ## speed, as ratios measured side by side
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(STAMP) ## resolve the locked dependencies anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev -o lock.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra cuda12 -c lock.txt -o cuda12.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra cuda13 -c lock.txt -o cuda13.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse -o lock.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cuda12 -c lock.txt -o cuda12.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cuda13 -c lock.txt -o cuda13.txt
 
 clean: ## remove the environment (trained samples in store/ and films in out/ stay)
 	@rm -rf .venv
@@ -59,7 +59,7 @@ clean: ## remove the environment (trained samples in store/ and films in out/ st
 $(STAMP):
 	@test -n "$(PYTHON)" || { echo "render needs Python 3.11 or newer with its venv module (on Debian or Ubuntu:" \
 		"apt install python3-venv). If it is not on the PATH: make PYTHON=/path/to/python3.11"; exit 1; }
-	@echo "Setting up .venv (once; about 750 MB)"
+	@echo "Setting up .venv (once; about 800 MB)"
 	@$(PYTHON) -m venv --clear .venv
 	@if [ -n "$(PIP)" ]; then \
 		$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $(lastword $(LOCKS)) && \

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
+from render.cli_analyse import app as analyse
 from render.errors import RenderError, SceneError
 
 app = App(
@@ -27,10 +28,13 @@ app = App(
         render video   mean_lr.toml --quality hd     the film
         render frame   mean_lr.toml 50% last         single frames as PNG
         render probe   mean_lr.toml --points p.csv --out v.csv
+        render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
     """,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main() says what was kept
 )
+
+app.command(analyse)
 
 Scene = Annotated[str, Parameter(help="A scene file, or the name of one in scenes/.")]
 Quality = Annotated[

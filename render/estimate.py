@@ -8,6 +8,7 @@ import json
 import os
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,19 +46,24 @@ def measure(plan: Plan, backend: Backend) -> Rate:
 
     The points are drawn over all tiles, so the share of runs that escape early counts as it will in the film.
     """
+    return measure_tiles(plan.scene.problem, plan.order, backend)
+
+
+def measure_tiles(problem: Problem, tiles: Sequence[Tile], backend: Backend) -> Rate:
+    """Do the same for any tiles of a problem."""
     # Every worker compiles on a first batch; a second, small round says how large a third may be.
-    _timed(plan, backend, 8)
+    _timed(problem, tiles, backend, 8)
     few = min(16, backend.capacity)
-    elapsed_s = _timed(plan, backend, few)
+    elapsed_s = _timed(problem, tiles, backend, few)
     points = min(int(few * _MEASURE_S / elapsed_s), backend.capacity // 4)
     if points > few:
-        few, elapsed_s = points, _timed(plan, backend, points)
+        few, elapsed_s = points, _timed(problem, tiles, backend, points)
     return Rate(few * backend.workers / elapsed_s)
 
 
-def _timed(plan: Plan, backend: Backend, points: int) -> float:
+def _timed(problem: Problem, tiles: Sequence[Tile], backend: Backend, points: int) -> float:
     """Return the seconds in which all workers train a batch of this many points each."""
-    batches = _Batches([_random_batch(plan, points, seed) for seed in range(backend.workers)])
+    batches = _Batches([_random_batch(problem, tiles, points, seed) for seed in range(backend.workers)])
     started = time.perf_counter()
     for _ in backend.run(batches):
         pass
@@ -77,11 +83,11 @@ class _Batches:
             return None
 
 
-def _random_batch(plan: Plan, points: int, seed: int) -> Batch:
+def _random_batch(problem: Problem, tiles: Sequence[Tile], points: int, seed: int) -> Batch:
     chosen = random.Random(seed)
     x, y = np.empty(points), np.empty(points)
     for i in range(points):
-        x[i], y[i] = _point(plan.scene.problem, chosen.choice(plan.order), chosen)
+        x[i], y[i] = _point(problem, chosen.choice(tiles), chosen)
     return Batch((), x, y)
 
 

@@ -7,19 +7,26 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
 from render import backends, estimate, film, scene
+from render.analyse import precision, tables
+from render.backends import Backend
 from render.errors import RenderError
 from render.film import Job
 from render.plan import depth_warning
+from render.problem import Problem
 from render.store import DirectoryStore
+from render.tiles import Tile
+
+# From here on down (decades) the plan says how deep the target's structure goes: a second's work, and of no use above.
+_DEEP = 1e-4
 
 # Results go to stdout, everything else to stderr.
 _out = Console(highlight=False, soft_wrap=True)
@@ -53,6 +60,29 @@ def prepare(name: str, quality: str, budget_min: float, store: Path, *, whole_fi
 def _measure(job: Job) -> estimate.Rate:
     with working("measuring this machine"):
         return estimate.measure(job.plan, job.backend)
+
+
+def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
+    """Say how many training runs something needs, and how long they will take, by a measurement on some tiles."""
+    if not samples:
+        _err.print(f"{what}: 0 training runs to do: every sample is in the store.")
+        return
+    with working("measuring this machine"):
+        rate = estimate.measure_tiles(problem, tiles, backend)
+    _err.print(
+        f"{what}: {samples:,} training runs to do, about {duration(rate.time_s(samples))} "
+        f"at {rate.samples_per_s:,.0f} a second."
+    )
+
+
+def show(result: RenderableType) -> None:
+    """Print a table on stdout, as wide as it needs to be where that is no terminal."""
+    (_out if _out.is_terminal else Console(width=140, highlight=False)).print(result)
+
+
+def note(text: str) -> None:
+    """Say something that is no result, on stderr."""
+    _err.print(text)
 
 
 def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate | None]:
@@ -108,6 +138,8 @@ def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
         "disk": f"about {len(plan.order) * estimate.TILE_BYTES / 1e6:,.0f} MB in {store}",
         "problem": job.scene.problem.key,
     }
+    if axis.scale == "log10" and widths[1] < _DEEP:
+        facts["target"] = tables.budget(precision.tangents(job.scene))
     table = Table.grid(padding=(0, 2))
     for key, value in facts.items():
         table.add_row(key, value)
@@ -115,7 +147,7 @@ def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
 
 
 @contextlib.contextmanager
-def progress(job: Job) -> Iterator[film.Report]:
+def progress(job: Job | None = None) -> Iterator[film.Report]:
     """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
     live = _err.is_terminal
     state = _Rate()
@@ -137,13 +169,19 @@ def progress(job: Job) -> Iterator[film.Report]:
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
         done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)
-        bar.update(task, description="training" if training else "frames", completed=done, total=total, note=note)
+        bar.update(task, description=_stage(now), completed=done, total=total, note=note)
         if not live and time.monotonic() - last_line_s >= _LINE_S:
             last_line_s = time.monotonic()
             _err.print(note)
 
     with _gentle_interrupt(), bar:
         yield report
+
+
+def _stage(now: film.Progress) -> str:
+    if now.samples_done < now.samples_total:
+        return "training"
+    return "frames" if now.frames_total else "measuring"
 
 
 @contextlib.contextmanager
@@ -196,9 +234,10 @@ class _Rate:
         rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
         frames = f"frame {now.frames_done:,} of {now.frames_total:,}"
         if now.samples_done >= now.samples_total:
-            return frames + self._frames_left(now)
+            return frames + self._frames_left(now) if now.frames_total else "measuring"
         left = duration((now.samples_total - now.samples_done) / rate) + " left" if rate > 0 else "starting"
-        return f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}; {frames}"
+        runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}"
+        return f"{runs}; {frames}" if now.frames_total else runs
 
 
 @contextlib.contextmanager

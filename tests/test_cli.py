@@ -234,9 +234,9 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     points.write_text("x,y\n1,2\n")
     arguments = [str(points) if word == "points.csv" else word for word in arguments]
     arguments = [str(tmp_path / word) if word == "values.csv" else word for word in arguments]
-    if arguments[0] in ("video", "preview", "frame"):
+    if arguments[0] in ("video", "preview", "frame", "analyse"):
         arguments += ["--out", str(tmp_path / "out")]
-    if arguments[0] in ("video", "preview", "frame", "plan"):
+    if arguments[0] in ("video", "preview", "frame", "plan", "analyse"):
         arguments += ["--store", str(tmp_path / "store")]
     done = run(*arguments)
     assert done.returncode == 0, done.stderr

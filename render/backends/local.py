@@ -16,8 +16,10 @@ from render.train import engine
 class LocalBackend:
     """Trains in this process. Making one compiles nothing; the first batch on each device does."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.engine = engine.Engine(problem)
+    def __init__(self, problem: Problem, *, backwards: bool = False) -> None:
+        """backwards: take every sum in the opposite order, to see what rounding does; other numerics."""
+        self.engine = engine.Engine(problem, backwards=backwards)
+        self._order = {"sums": "backwards"} if backwards else {}
         self.devices = engine.devices()
 
     @property
@@ -33,7 +35,7 @@ class LocalBackend:
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
-        return self.engine.numerics()
+        return self.engine.numerics() | self._order
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

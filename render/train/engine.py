@@ -20,7 +20,7 @@ from render import fields
 from render.fields import Field, Status
 from render.problem import Problem
 from render.tiles import SAMPLES
-from render.train import measures, systems
+from render.train import measures, reorder, systems
 
 # Raised by hand when a change alters results: tiles of another version are kept apart.
 KERNEL_VERSION = 1
@@ -87,9 +87,10 @@ def phase_ends(steps: int) -> list[int]:
 class Engine:
     """The compiled training of one problem. Thread-safe: one call at a time and device is the intended use."""
 
-    def __init__(self, problem: Problem, *, escape_radius: float | None = None) -> None:
+    def __init__(self, problem: Problem, *, escape_radius: float | None = None, backwards: bool = False) -> None:
+        """escape_radius: another than the system's. backwards: take every sum in the opposite order (train.reorder)."""
         self.problem = problem
-        self._system = systems.make(problem)
+        self._system = reorder.backwards(systems.make(problem)) if backwards else systems.make(problem)
         self._measure = measures.MEASURES[problem.measure]
         self._escape_radius = self._system.escape_radius if escape_radius is None else escape_radius
         self._begin = jax.jit(self._begin_block, static_argnums=1)

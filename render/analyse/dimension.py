@@ -1,0 +1,272 @@
+"""The dimension of the boundary, octave by octave of a film, beside what the same estimators say of null models.
+
+A window is a square of whole tiles: at every octave the one nearest to the camera's view and about as high as it.
+Windows of one zoom nest as tiles do, so a quarter of each is a part of the one above, and a film shares them all.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from render.analyse import estimators, nulls
+from render.analyse.estimators import ESTIMATORS, Estimate
+from render.analyse.subject import Subject, train_points, train_tiles
+from render.errors import RenderError
+from render.film import Report
+from render.plan import TRUSTED_WIDTH
+from render.scene import Scene
+from render.tiles import SAMPLES, Tile, TileRange
+
+# Sides that can be asked for: whole tiles, a power of two, so that a half is a coarser window of the same samples.
+SIDES = (64, 128, 256, 512, 1024)
+
+# Shared points trained again in each window, alone and not in their tile's batch.
+_SHARED = 4
+
+# Side of the square of samples whose dimension gives the spread within a window.
+_PATCH = 32
+
+# Dimensions in the panel titles of the published figure (Sohl-Dickstein 2024, arXiv:2402.06184), by the key of the
+# problem that they belong to: a scene's name says nothing, and a changed problem has no published number.
+PUBLISHED = {
+    "2fc36aa7458bbfff": 1.17,  # linear
+    "6e803c0e7b0fbc82": 1.20,  # relu
+    "78996907e72d056f": 1.41,  # single
+    "cd27b5d4b2e4847e": 1.55,  # minibatch
+    "ed27c7037acbc6d9": 1.66,  # tanh
+    "0f4e128fbb2bd2e9": 1.98,  # mean_lr
+}
+
+
+@dataclass(frozen=True)
+class Level:
+    """One window. width: of the window, in positions (decades on a log10 axis). share: of samples that converged.
+
+    estimates: by name of ESTIMATORS; None where no boundary crosses.
+    null: model -> name of an estimator, or "published" -> dimension.
+    halved: estimator -> dimension at side, side / 2, ... of the same window, coarse samples only.
+    published: side -> local slopes of the published procedure. patches: dimensions by `box` of 32 x 32 samples.
+    new_detail: share of the samples between coarse ones that end unlike the coarse one beside them.
+    equal, again: of `again` shared points trained again, how many had the same bits.
+    """
+
+    level: int
+    width: float
+    share: float
+    estimates: dict[str, Estimate | None]
+    null: dict[str, dict[str, float | None]]
+    halved: dict[str, dict[int, float | None]]
+    published: dict[int, list[float]]
+    patches: list[float]
+    new_detail: float
+    equal: int
+    again: int
+
+    @property
+    def has_boundary(self) -> bool:
+        """Whether a boundary crosses the window."""
+        return self.estimates["box"] is not None
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median of some numbers, and the quartiles around it; count of them."""
+
+    median: float
+    low: float
+    high: float
+    count: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """All windows of a film, coarse to fine, and the published number of the same problem, if there is one."""
+
+    scene: str
+    problem: str
+    side: int
+    unit: str
+    levels: tuple[Level, ...]
+    published: float | None
+    trusted_width: float
+
+    def trusted(self) -> list[Level]:
+        """Return the windows that a boundary crosses and that are wide enough for float64 training to compute well."""
+        return [level for level in self.levels if level.has_boundary and level.width > self.trusted_width]
+
+    def dimension(self, name: str) -> Spread | None:
+        """Return an estimator's dimension over the trusted windows."""
+        return spread([e.dimension for level in self.trusted() if (e := level.estimates[name])])
+
+    def null(self, model: str, name: str) -> Spread | None:
+        """Return what an estimator says of a null model, over the same windows."""
+        return spread([v for level in self.trusted() if (v := level.null[model][name]) is not None])
+
+    def by_side(self, name: str) -> dict[int, Spread]:
+        """Return the dimension at each resolution of the same windows, coarse first; "published" is a name too."""
+        found = {}
+        for side in sides(self.side):
+            if name == "published":
+                values = [v for level in self.trusted() for v in level.published[side]] if side >= SIDES[0] else []
+            else:
+                values = [v for level in self.trusted() if (v := level.halved[name][side]) is not None]
+            if (row := spread(values)) is not None:
+                found[side] = row
+        return found
+
+
+def spread(values: list[float]) -> Spread | None:
+    """Return median, quartiles and count; None of nothing."""
+    if not values:
+        return None
+    low, median, high = (float(v) for v in np.quantile(values, (0.25, 0.5, 0.75)))
+    return Spread(median, low, high, len(values))
+
+
+def sides(side: int) -> list[int]:
+    """Return the resolutions at which a window is examined: side, side / 2, ... not below 32; coarse first."""
+    return [side >> i for i in range(int(math.log2(side // 32)), -1, -1)]
+
+
+def windows(scene: Scene, side: int, deepest: int | None = None) -> list[TileRange]:
+    """Return the windows of a film, coarse to fine, one an octave of the camera's path from its last view upwards.
+
+    side: samples along a side, one of SIDES. deepest: only so many of the last windows; None is all.
+    """
+    if side not in SIDES:
+        raise RenderError(f"--side must be one of {', '.join(map(str, SIDES))} samples, not {side}.")
+    if deepest is not None and deepest < 1:
+        raise RenderError(f"--deepest must be at least 1 window, not {deepest}.")
+    path, across = scene.path(scene.output), side // SAMPLES
+    aspect = scene.output.height_px / scene.output.width_px
+    found: dict[TileRange, None] = {}
+    for octave in range(math.floor(path.length) + 1):
+        view = path.view(path.length - octave)
+        level = max(math.ceil(math.log2(across)), round(math.log2(across / (view.width * aspect))))
+        if level <= scene.problem.deepest_level:
+            x, y = (_first(centre, level, across) for centre in (view.x, view.y))
+            found[TileRange(level, x, x + across, y, y + across)] = None
+    if not found:
+        raise RenderError(
+            f"{scene.name}: {side} samples across its views are finer than float64 can tell apart. "
+            "Use a smaller --side."
+        )
+    return sorted(found)[-deepest:] if deepest else sorted(found)
+
+
+def _first(centre: Fraction, level: int, across: int) -> int:
+    """Return the first of `across` tiles whose middle is nearest to a unit coordinate, all of them in the plane."""
+    nearest = math.floor(centre * (1 << level) - Fraction(across, 2) + Fraction(1, 2))
+    return min(max(nearest, 0), (1 << level) - across)
+
+
+def tiles_of(areas: list[TileRange]) -> list[Tile]:
+    """Return all tiles of some windows, in their order, each once."""
+    return list(dict.fromkeys(tile for area in areas for tile in area.tiles()))
+
+
+def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Result:
+    """Train the windows of a film, or what the store lacks of them, and measure each."""
+    areas = windows(subject.scene, side, deepest)
+    train_tiles(subject, tiles_of(areas), report)
+    values = [_values(subject, area) for area in areas]
+    equal = _trained_again(subject, areas, values)
+    x = subject.problem.x
+    levels = tuple(
+        _measure(area, value < 0, float(x.span) * across_unit(area), equal[i])
+        for i, (area, value) in enumerate(zip(areas, values, strict=True))
+    )
+    logarithmic = x.scale == "log10"
+    return Result(
+        scene=subject.scene.name,
+        problem=subject.problem.key,
+        side=side,
+        unit="decades" if logarithmic else "units",
+        levels=levels,
+        published=PUBLISHED.get(subject.problem.key),
+        trusted_width=TRUSTED_WIDTH if logarithmic else 0.0,
+    )
+
+
+def across_unit(area: TileRange) -> float:
+    """Return the width of a window in units of the unit square."""
+    return math.ldexp(area.x1 - area.x0, -area.level)
+
+
+def _values(subject: Subject, area: TileRange) -> np.ndarray:
+    """Return the published measure [iy, ix] of all samples of a window."""
+    rows = [
+        np.hstack([subject.store.get(Tile(area.level, ix, iy)).value for ix in range(area.x0, area.x1)])
+        for iy in range(area.y0, area.y1)
+    ]
+    return np.vstack(rows)
+
+
+def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) -> list[int]:
+    """Train a few shared points of every window again, among others, and count those whose measure has the same bits.
+
+    Shared points are those with even indices: samples of the level above too, from where they came if it was stored.
+    """
+    xs, ys, known = [], [], []
+    for area, value in zip(areas, values, strict=True):
+        chosen = np.random.default_rng(area.level).integers(0, value.shape[0] // 2, (_SHARED, 2)) * 2
+        for row, column in chosen:
+            (tile_x, i), (tile_y, j) = divmod(int(column), SAMPLES), divmod(int(row), SAMPLES)
+            xs.append(subject.problem.x.values(area.level, (area.x0 + tile_x) * SAMPLES)[i])
+            ys.append(subject.problem.y.values(area.level, (area.y0 + tile_y) * SAMPLES)[j])
+            known.append(value[row, column])
+    again = train_points(subject, np.array(xs), np.array(ys), lambda _: None).value
+    same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
+    return [int(n) for n in same.sum(axis=1)]
+
+
+def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:
+    side, share = mask.shape[0], float(mask.mean())
+    coarse = {n: mask[:: side // n, :: side // n] for n in sides(side)}
+    null = {model: _null(make(side, share, area.level)) for model, make in nulls.NULLS.items()}
+    halved = {name: {n: _dimension(name, m) for n, m in coarse.items()} for name in ESTIMATORS}
+    patches = [
+        _dimension("box", mask[i : i + _PATCH, j : j + _PATCH])
+        for i in range(0, side, _PATCH)
+        for j in range(0, side, _PATCH)
+    ]
+    return Level(
+        level=area.level,
+        width=width,
+        share=share,
+        estimates={name: estimators.estimate(name, mask) for name in ESTIMATORS},
+        null=null,
+        halved=halved,
+        published={n: _slopes(m) for n, m in coarse.items()},
+        patches=[d for d in patches if d is not None],
+        new_detail=_new_detail(mask),
+        equal=equal,
+        again=_SHARED,
+    )
+
+
+def _dimension(name: str, mask: np.ndarray) -> float | None:
+    found = estimators.estimate(name, mask)
+    return found.dimension if found else None
+
+
+def _null(mask: np.ndarray) -> dict[str, float | None]:
+    """Return what every estimator, and the published procedure, say of a null model."""
+    slopes = _slopes(mask)
+    published = {"published": float(np.median(slopes)) if slopes else None}
+    return {name: _dimension(name, mask) for name in ESTIMATORS} | published
+
+
+def _slopes(mask: np.ndarray) -> list[float]:
+    found = estimators.published_slopes(estimators.edges(mask))
+    return [float(v) for v in found[np.isfinite(found)]]
+
+
+def _new_detail(mask: np.ndarray) -> float:
+    """Return the share of samples with an odd index that end unlike the even-indexed one below and left of them."""
+    coarse = np.repeat(np.repeat(mask[::2, ::2], 2, axis=0), 2, axis=1)
+    return float((coarse != mask).sum() / (0.75 * mask.size))

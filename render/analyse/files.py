@@ -1,0 +1,49 @@
+"""What an analysis leaves behind: a JSON file with every number, and a plot, both whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from render.errors import RenderError
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to, before anything is trained for it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RenderError(f"{folder}: cannot be written: {error.strerror}. Choose another --out.") from error
+
+
+def write_json(path: Path, result: Any, **more: object) -> Path:
+    """Write a result (a dataclass) and further facts as JSON; what is not finite becomes null."""
+    text = json.dumps(_plain(dataclasses.asdict(result) | more), indent=1, allow_nan=False)
+    return write_whole(path, (text + "\n").encode())
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file under a temporary name and rename it; make its folder if need be."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise RenderError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
+    return path
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,26 @@
+"""Null models: masks that the same estimators must tell apart from a fractal. What they measure is the tool's own bias.
+
+A boundary that is smooth has dimension 1, and outcomes that are drawn independently have dimension 2, so whatever an
+estimator says of them beyond that, it says of the boundary under study too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def smooth(side: int, share: float, seed: int) -> np.ndarray:
+    """Return a mask [side, side] whose boundary is one straight line in a random direction; `share` of it is True."""
+    angle = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+    y, x = np.mgrid[:side, :side]
+    height = x * np.cos(angle) + y * np.sin(angle)
+    mask: np.ndarray = height <= np.quantile(height, share)
+    return mask
+
+
+def noise(side: int, share: float, seed: int) -> np.ndarray:
+    """Return a mask [side, side] of independent draws, True with probability `share`."""
+    return np.random.default_rng(seed).random((side, side)) < share
+
+
+NULLS = {"smooth": smooth, "noise": noise}

@@ -1,0 +1,145 @@
+"""Results as plots. matplotlib is an optional extra and takes half a second to load: only here, only when drawing."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from render.analyse import dimension, files, precision, tuning
+from render.analyse.estimators import ESTIMATORS
+
+# Okabe and Ito's colours, told apart by nearly everyone.
+_COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "published": "#CC79A7", "null": "#888888"}
+
+MISSING = "no plot: it needs matplotlib (pip install 'render[analyse]')"
+
+
+def draw(result: Any, path: Path) -> Path | None:
+    """Draw a result of one of the three analyses as PNG; None if matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return None
+    kinds: dict[type, Callable[[Any, Any], None]] = {
+        dimension.Result: _dimension,
+        precision.Result: _precision,
+        tuning.Result: _tuning,
+    }
+    figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
+    kinds[type(result)](figure, result)
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25, linewidth=0.6)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return files.write_whole(path, content.getvalue())
+
+
+def _dimension(figure: Any, result: dimension.Result) -> None:
+    depth, local, sides = figure.subplots(1, 3, width_ratios=(1.6, 1, 1))
+    figure.suptitle(f"{result.scene}: dimension of the boundary, {result.side} x {result.side} samples a window")
+    for name, title in ESTIMATORS.items():
+        points = [(row.width, e.dimension) for row in result.levels if (e := row.estimates[name])]
+        if points:
+            depth.plot(*zip(*points, strict=True), "o-", ms=3, lw=1, color=_COLOURS[name], label=title)
+    for model in ("smooth", "noise"):
+        points = [
+            (row.width, v) for row in result.levels if (v := row.null[model]["box"]) is not None and row.has_boundary
+        ]
+        if points:
+            label = "null models, box counting" if model == "noise" else None
+            depth.plot(*zip(*points, strict=True), ":", lw=1.2, color=_COLOURS["null"], label=label)
+    if result.published is not None:
+        depth.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--", label="published number")
+        sides.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--")
+    _narrowing(depth, f"width of the window ({result.unit})")
+    if result.trusted_width and min(row.width for row in result.levels) < result.trusted_width:
+        depth.axvspan(result.trusted_width, min(row.width for row in result.levels), color="#eeeeee", lw=0)
+        depth.annotate("float64 ends", (result.trusted_width, 0.82), fontsize=8, color="#555555")
+    depth.set(ylabel="dimension", ylim=(0.8, 2.1))
+    _local_slopes(local, result)
+    for name in (*ESTIMATORS, "published"):
+        found = result.by_side(name)
+        if found:
+            label = "published procedure" if name == "published" else None
+            low = [row.median - row.low for row in found.values()]
+            high = [row.high - row.median for row in found.values()]
+            sides.errorbar(
+                list(found), [row.median for row in found.values()], (low, high), fmt="o-", ms=3, lw=1, capsize=2,
+                color=_COLOURS[name], label=label,
+            )  # fmt: skip
+    sides.set_xscale("log", base=2)
+    sides.set_xticks(dimension.sides(result.side), [str(n) for n in dimension.sides(result.side)])
+    sides.set(xlabel="samples along the window", ylabel="median dimension (quartiles)", ylim=(0.8, 2.1))
+    handles = {label: h for axes in (depth, sides) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+
+
+def _local_slopes(axes: Any, result: dimension.Result) -> None:
+    for name, title in ESTIMATORS.items():
+        found = [e for row in result.trusted() if (e := row.estimates[name])]
+        if not found:
+            continue
+        sizes = np.sqrt(np.multiply(found[0].sizes[1:], found[0].sizes[:-1]))
+        low, middle, high = np.quantile([e.local for e in found], (0.25, 0.5, 0.75), axis=0)
+        axes.plot(sizes, middle, "o-", ms=3, lw=1, color=_COLOURS[name], label=title)
+        axes.fill_between(sizes, low, high, color=_COLOURS[name], alpha=0.15, lw=0)
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda v, _: f"{v:g}")
+    axes.set(xlabel="length in lattice spacings", ylabel="local dimension (quartiles over windows)", ylim=(0.8, 2.1))
+
+
+def _precision(figure: Any, result: precision.Result) -> None:
+    agree, growth = figure.subplots(1, 2)
+    figure.suptitle(f"{result.scene}: where float64 ends")
+    mixed = [view for view in result.views if view.mixed]
+    widths = [view.width for view in mixed]
+    agree.plot(widths, [100 * view.signs for view in mixed], "o-", ms=3, lw=1, color=_COLOURS["box"], label="signs")
+    values = [100 * view.values for view in mixed]
+    agree.plot(widths, values, "o-", ms=3, lw=1, color=_COLOURS["sausage"], label="values to 0.1 %")
+    agree.axhline(50, color=_COLOURS["null"], lw=1, ls=":", label="chance")
+    if result.float64_ends:
+        agree.axvline(result.float64_ends, color=_COLOURS["published"], lw=1.2, ls="--", label="float64 ends")
+    agree.axvline(result.last_width, color=_COLOURS["null"], lw=1, label="film's last view")
+    if mixed:
+        _narrowing(agree, f"width of the view ({result.unit})")
+    agree.set(ylabel="same outcome in both orders of sums (%)", ylim=(0, 103))
+    agree.legend(fontsize=8, loc="lower left")
+    norms = result.tangents.growth
+    growth.semilogy(range(1, len(norms) + 1), norms, lw=1.2, color=_COLOURS["uncertainty"])
+    growth.set(xlabel="training step", ylabel=f"tangent norm |dW/du| / |W| (per {result.unit[:-1]})")
+    if result.tangents.decades is not None:
+        growth.set_title(f"worth views down to about 1e-{result.tangents.decades:.1f} {result.unit}", fontsize=9)
+
+
+def _tuning(figure: Any, result: tuning.Result) -> None:
+    curve, tail, scan = figure.subplots(1, 3, width_ratios=(1.4, 1, 1))
+    figure.suptitle(f"{result.scene}: random search, {result.draws} independent draws")
+    ns = np.array(result.curve.ns)
+    top = float(np.max([v for v in (*result.curve.point, *result.curve.high) if np.isfinite(v)], initial=1.0))
+    low, point, high = (np.minimum(v, top * 2) for v in (result.curve.low, result.curve.point, result.curve.high))
+    curve.fill_between(ns, low, high, color=_COLOURS["box"], alpha=0.2, lw=0, label="95 % band")
+    curve.plot(ns, point, lw=1.4, color=_COLOURS["box"], label="median")
+    curve.set_xscale("log")
+    curve.set(xlabel="draws", ylabel="best final loss (mean squared error)", ylim=(0, top * 1.05))
+    curve.legend(fontsize=8)
+    shares = [100 * fit.quantile for fit in result.fits]
+    tail.plot(shares, [fit.a for fit in result.fits], "o-", ms=3, lw=1, color=_COLOURS["sausage"], label="best loss a")
+    tail.plot(shares, [fit.o for fit in result.fits], "o-", ms=3, lw=1, color=_COLOURS["null"], label="noise o")
+    tail.set(xlabel="losses fitted: lowest (%)", ylabel="loss (mean squared error)")
+    tail.set_ylim(bottom=0)
+    tail.legend(fontsize=8)
+    scan.plot(shares, [fit.c for fit in result.fits], "o-", ms=4, lw=1, color=_COLOURS["uncertainty"])
+    scan.set(xlabel="losses fitted: lowest (%)", ylabel="effective number of hyperparameters c")
+    scan.set_ylim(0, max([fit.c for fit in result.fits] or [2]) + 0.5)
+
+
+def _narrowing(axes: Any, label: str) -> None:
+    """Make a log axis of view widths that narrows to the right, as a film does."""
+    axes.set_xscale("log")
+    axes.invert_xaxis()
+    axes.set_xlabel(label)

@@ -1,0 +1,231 @@
+"""Where float64 ends for a target: two orders of summation compared, view by view, and how fast runs there part.
+
+Two runs that add the same numbers in opposite orders are the same run but for rounding. Where their outcomes agree,
+float64 decides the picture; where they agree by chance only, rounding does. And the tangent norm says how far structure
+can go at all: runs at a distance du end about du times the norm apart (relative to the weights), so that below one over
+the norm they are one run, and a deeper view is a single colour.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from render.analyse.subject import Subject, train_points
+from render.camera import View
+from render.errors import RenderError
+from render.fields import Field
+from render.film import Progress, Report
+from render.problem import Problem
+from render.scene import Scene
+
+# Samples along a side of the square that is compared in every view: 144 signs, a share is good to about four points.
+SIDE = 12
+
+# Below the film's last view, the views go on by this factor into a cell that straddles the border, as one descends.
+_FACTOR = 8
+
+# Signs agree in at least this share where the picture is right; chance is about one half.
+_TRUSTED = 0.95
+
+# Below this the signs of both orders are as good as unrelated: there is nothing to learn from going on.
+_CHANCE = 0.70
+
+# Points at which the tangent norm is taken: the target, and others around it in the film's last view.
+_TANGENTS = 16
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One view. width: in positions (decades). signs, values: shares that agree; values to 0.1 %. share: converged."""
+
+    width: float
+    signs: float
+    values: float
+    share: float
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the view holds both outcomes, without which agreement says nothing."""
+        return 0 < self.share < 1
+
+
+@dataclass(frozen=True)
+class Tangents:
+    """Tangent norms |dW/du| / |W| of the runs in the last view that stay finite, at their end, and one run's growth.
+
+    norms: [run], rising. growth: [steps] of the run with the median norm. target: of the run at the target itself;
+    None if it escapes. runs: how many were followed.
+    """
+
+    norms: tuple[float, ...]
+    growth: tuple[float, ...]
+    target: float | None
+    runs: int
+
+    @property
+    def decades(self) -> float | None:
+        """Depth budget: log10 of the median norm. The narrowest view worth rendering is 10 to the minus this."""
+        return math.log10(float(np.median(self.norms))) if self.norms else None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Views from wide to narrow, and the tangents at the target. sums: of a step that were reversed.
+
+    Widths are in units of `unit`: decades on log10 axes. span: of the x axis. last_width: of the film's last view.
+    """
+
+    scene: str
+    problem: str
+    unit: str
+    span: float
+    last_width: float
+    sums: int
+    views: tuple[Agreement, ...]
+    tangents: Tangents
+
+    @property
+    def float64_ends(self) -> float | None:
+        """Width of view below which signs agree in less than 95 %, between two views; None if they always do."""
+        before: Agreement | None = None
+        for view in (v for v in self.views if v.mixed):
+            if view.signs < _TRUSTED:
+                if before is None:
+                    return view.width
+                share = (before.signs - _TRUSTED) / (before.signs - view.signs)
+                return float(before.width * (view.width / before.width) ** share)
+            before = view
+        return None
+
+
+def run(subject: Subject, report: Report) -> Result:
+    """Train 144 points twice in each view: along the film by decades, then below its last view until float64 ends."""
+    from render.backends.local import LocalBackend
+    from render.train import reorder
+
+    scene, problem = subject.scene, subject.problem
+    sums = reorder.sums(problem)
+    if sums == 0:
+        raise RenderError(
+            f"{scene.name}: a step of system {problem.system!r} adds nothing up: there is no order of sums to change. "
+            "Its depth is in `render plan`."
+        )
+    opposite = LocalBackend(problem, backwards=True)
+    wide = _film_views(scene)
+    expected = expected_runs(scene)
+    done, views = 0, []
+
+    def both(view: View) -> tuple[Field, Field]:
+        nonlocal done
+        fields = []
+        for backend in (subject.backend, opposite):
+
+            def so_far(now: Progress, start: int = done) -> None:
+                report(Progress(0, 0, start + now.samples_done, expected))
+
+            fields.append(train_points(subject, *_grid(problem, view), so_far, backend=backend))
+            done += SIDE * SIDE
+        return fields[0], fields[1]
+
+    span = float(problem.x.span)
+    for view in wide:
+        forward, backward = both(view)
+        views.append(_agreement(view.width * span, forward, backward))
+    view = wide[-1]
+    for _ in range(_steps_below(scene)):
+        narrower = _descend(view, forward)
+        if narrower is None:
+            break
+        view = narrower
+        forward, backward = both(view)
+        views.append(_agreement(view.width * span, forward, backward))
+        if views[-1].signs < _CHANCE:
+            break
+    report(Progress(0, 0, expected, expected))
+    unit = "decades" if problem.x.scale == "log10" else "units"
+    return Result(scene.name, problem.key, unit, span, wide[-1].width * span, sums, tuple(views), tangents(scene))
+
+
+def expected_runs(scene: Scene) -> int:
+    """Return the most training runs that `run` needs."""
+    return (len(_film_views(scene)) + _steps_below(scene)) * 2 * SIDE * SIDE
+
+
+def tangents(scene: Scene) -> Tangents:
+    """Follow the tangents of some runs in a scene's last view: cheap (a second or two), and stores nothing."""
+    from render.train import tangent
+
+    problem, view = scene.problem, _last_view(scene)
+    chosen = np.random.default_rng(0).uniform(-0.5, 0.5, (_TANGENTS, 2)) * (view.width, view.width)
+    chosen[0] = 0.0
+    x = np.array([float(problem.x.value_from_unit(view.x + Fraction(float(a)))) for a, _ in chosen])
+    y = np.array([float(problem.y.value_from_unit(view.y + Fraction(float(b)))) for _, b in chosen])
+    with np.errstate(all="ignore"):
+        growth = tangent.growth(problem, x, y)
+    final = growth[-1]
+    finite = np.flatnonzero(np.isfinite(final) & (final > 0))
+    order = finite[np.argsort(final[finite])]
+    middle = growth[:, order[(len(order) - 1) // 2]] if len(order) else np.array([])
+    return Tangents(
+        tuple(float(v) for v in final[order]),
+        tuple(float(v) for v in middle),
+        float(final[0]) if np.isfinite(final[0]) and final[0] > 0 else None,
+        _TANGENTS,
+    )
+
+
+def _last_view(scene: Scene) -> View:
+    """Return the film's last view as a square of its height."""
+    path = scene.path(scene.output)
+    view = path.view(path.length)
+    return View(view.x, view.y, view.width * scene.output.height_px / scene.output.width_px)
+
+
+def _film_views(scene: Scene) -> list[View]:
+    """Return square views on the film's path, from the widest by about a decade each to the last."""
+    path, aspect = scene.path(scene.output), scene.output.height_px / scene.output.width_px
+    count = max(1, round(path.length / math.log2(10)))
+    views = [path.view(path.length * i / count) for i in range(count + 1)]
+    return [View(v.x, v.y, v.width * aspect) for v in views]
+
+
+def _steps_below(scene: Scene) -> int:
+    """Return how many views fit between the film's last view and the narrowest whose samples float64 can tell apart."""
+    narrowest = SIDE / (32 * 2.0**scene.problem.deepest_level)
+    return max(0, math.floor(math.log(_last_view(scene).width / narrowest, _FACTOR)))
+
+
+def _unit(centre: Fraction, width: float) -> list[Fraction]:
+    return [centre + Fraction(width) * Fraction(2 * i + 1 - SIDE, 2 * SIDE) for i in range(SIDE)]
+
+
+def _grid(problem: Problem, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """Return x, y [SIDE * SIDE] of cell centres of a square view, row by row from below."""
+    x = np.array([float(problem.x.value_from_unit(u)) for u in _unit(view.x, view.width)])
+    y = np.array([float(problem.y.value_from_unit(u)) for u in _unit(view.y, view.width)])
+    return np.tile(x, SIDE), np.repeat(y, SIDE)
+
+
+def _descend(view: View, field: Field) -> View | None:
+    """Return the view _FACTOR times narrower about the place nearest the centre where neighbours end differently."""
+    mask = (field.value < 0).reshape(SIDE, SIDE)
+    pairs = [((r, c), (r, c + 1)) for r in range(SIDE) for c in range(SIDE - 1)]
+    pairs += [((r, c), (r + 1, c)) for r in range(SIDE - 1) for c in range(SIDE)]
+    places = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2) for a, b in pairs if mask[a] != mask[b]]
+    if not places:
+        return None
+    row, column = min(places, key=lambda p: math.hypot(p[0] - (SIDE - 1) / 2, p[1] - (SIDE - 1) / 2))
+    cell = Fraction(view.width) / SIDE
+    x = view.x + cell * (Fraction(column) - Fraction(SIDE - 1, 2))
+    y = view.y + cell * (Fraction(row) - Fraction(SIDE - 1, 2))
+    return View(x, y, view.width / _FACTOR)
+
+
+def _agreement(width: float, forward: Field, backward: Field) -> Agreement:
+    one, two = forward.value, backward.value
+    close = np.abs(one - two) <= 1e-3 * np.abs(one)
+    return Agreement(width, float(np.mean((one < 0) == (two < 0))), float(np.mean(close)), float(np.mean(one < 0)))

@@ -1,0 +1,159 @@
+"""What is analysed, and how its samples are trained: tiles as a film trains them, single points beside them.
+
+A tile lies in the ordinary store, so a film and an analysis of one scene never train a sample twice. Points that lie
+on no lattice (random draws, shared points trained again) are kept in the same folder, under `points/`, by the digest
+of their coordinates: the same command goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from render import backends, fields, film
+from render.analyse import files
+from render.backends import Backend, Batch
+from render.fields import CHANNELS, Field
+from render.film import Progress, Report
+from render.problem import Problem
+from render.scene import Scene
+from render.schedule import Training
+from render.store import DirectoryStore
+from render.tiles import Tile
+
+# How often a waiting analysis looks up to report progress, in seconds.
+_TICK_S = 0.5
+
+# Folder beside the tiles of the same problem and numerics.
+_POINTS = "points"
+
+# Points in one file: half a view of `precision`, so that two cores share it. A stop can lose half a second of training.
+_CHUNK = 72
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scene with a backend to train on and the store of its problem."""
+
+    scene: Scene
+    backend: Backend
+    store: DirectoryStore
+
+    @property
+    def problem(self) -> Problem:
+        """What is trained."""
+        return self.scene.problem
+
+
+def prepare(scene: Scene, store_root: Path) -> Subject:
+    """Return a scene with this machine's devices and its folder of the store."""
+    film.check_store(store_root)
+    backend = backends.make("local", scene.problem)
+    return Subject(scene, backend, DirectoryStore(store_root, scene.problem, backend.numerics))
+
+
+def missing_samples(subject: Subject, tiles: Sequence[Tile]) -> int:
+    """Return the training runs that the store lacks for some tiles."""
+    return Training(subject.problem, tiles, subject.store, subject.backend).samples_total
+
+
+def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:
+    """Return how many of some points are to be trained."""
+    folder = subject.store.folder / _POINTS
+    return sum(x[p].size for p in _pieces(x) if _read(_path(folder, x[p], y[p]), x[p], y[p]) is None)
+
+
+def train_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> None:
+    """Train what the store lacks, in order. Whatever ends this early, batches under way are stored."""
+    training = Training(subject.problem, tiles, subject.store, subject.backend)
+    training.start()
+    try:
+        while not training.wait_for(len(tiles), _TICK_S):
+            report(Progress(0, 0, training.samples_done, training.samples_total, tuple(training.repaired)))
+    finally:
+        training.stop()
+
+
+def train_points(
+    subject: Subject, x: np.ndarray, y: np.ndarray, report: Report, *, backend: Backend | None = None
+) -> Field:
+    """Return the field [point] (CHANNELS only) of float64 hyperparameters x, y, training those not kept from before.
+
+    backend: another one of the same problem, whose results are kept apart under its own numerics.
+    """
+    backend = backend or subject.backend
+    other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
+    folder = subject.store.folder / f"{_POINTS}{other}"
+    whole = fields.empty(x.shape)
+    absent = []
+    for piece in _pieces(x):
+        kept = _read(_path(folder, x[piece], y[piece]), x[piece], y[piece])
+        if kept is None:
+            absent.append(piece)
+        else:
+            _fill(whole, piece, kept)
+    total, done = sum(x[piece].size for piece in absent), 0
+    for piece, trained in _train(backend, x, y, absent):
+        _fill(whole, piece, trained)
+        _write(_path(folder, x[piece], y[piece]), x[piece], y[piece], trained)
+        done += trained.value.size
+        report(Progress(0, 0, done, total))
+    return whole
+
+
+def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) -> Iterator[tuple[slice, Field]]:
+    waiting = iter([(Batch((), x[piece], y[piece]), piece) for piece in pieces])
+    places: dict[int, slice] = {}
+
+    def next_batch() -> Batch | None:
+        found = next(waiting, None)
+        if found is None:
+            return None
+        batch, places[id(batch)] = found
+        return batch
+
+    for batch, trained in backend.run(next_batch):
+        yield places[id(batch)], trained
+
+
+def _pieces(x: np.ndarray) -> list[slice]:
+    return [slice(i, i + _CHUNK) for i in range(0, x.size, _CHUNK)]
+
+
+def _fill(whole: Field, piece: slice, part: Field) -> None:
+    for name in CHANNELS:
+        whole.channels()[name][piece] = part.channels()[name]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _path(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
+    return folder / f"{_digest(x.tobytes() + y.tobytes())}.npz"
+
+
+def _read(path: Path, x: np.ndarray, y: np.ndarray) -> Field | None:
+    """Return kept results; None if there are none, or if the file is not what was written (it is then made anew)."""
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            kept = {name: file[name] for name in ("x", "y", *CHANNELS)}
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    same = np.array_equal(kept["x"], x) and np.array_equal(kept["y"], y)
+    typed = all(kept[name].dtype == dtype and kept[name].shape == x.shape for name, dtype in CHANNELS.items())
+    return fields.from_channels({name: kept[name] for name in CHANNELS}) if same and typed else None
+
+
+def _write(path: Path, x: np.ndarray, y: np.ndarray, field: Field) -> None:
+    content = io.BytesIO()
+    channels: dict[str, Any] = {name: field.channels()[name] for name in CHANNELS}
+    np.savez(content, x=x, y=y, **channels)
+    files.write_whole(path, content.getvalue())

@@ -1,0 +1,138 @@
+"""Results as tables for the terminal."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from render.analyse import dimension, precision, tuning
+from render.analyse.dimension import Spread
+from render.analyse.estimators import ESTIMATORS
+
+# Headings for the columns of ESTIMATORS, so short that the table fits a terminal of 80 columns.
+_SHORT = ("box", "sausage", "pairs")
+
+
+def of_dimension(result: dimension.Result) -> RenderableType:
+    """Return one row for each window, then what they say together."""
+    levels = _table(
+        f"{result.scene}: dimension in windows of {result.side} x {result.side} samples",
+        *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits"),
+    )
+    for row in result.levels:
+        patches = f"{np.median(row.patches):.2f} ± {np.std(row.patches):.2f}" if row.patches else "-"
+        levels.add_row(
+            str(row.level), f"{row.width:.2g}", f"{row.share:.1%}",
+            *(_two(e.dimension if (e := row.estimates[name]) else None) for name in ESTIMATORS), patches,
+            *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
+            f"{row.new_detail:.1%}", f"{row.equal}/{row.again}",
+            style=None if row in result.trusted() else "dim",
+        )  # fmt: skip
+    return Group(levels, _summary(result), *_remarks(result))
+
+
+def _summary(result: dimension.Result) -> Table:
+    table = _table(
+        f"{len(result.trusted())} windows: median (quartiles), and medians from fewer of their samples",
+        *("estimator", "boundary", "smooth", "noise", *(f"{side} px" for side in dimension.sides(result.side))),
+    )
+    for name, title in (*ESTIMATORS.items(), ("published", "published procedure")):
+        by_side = {side: _two(row.median) for side, row in result.by_side(name).items()}
+        nulls = (result.null(model, name) for model in ("smooth", "noise"))
+        table.add_row(
+            title,
+            _spread(result.by_side(name).get(result.side)),
+            *(_two(null.median if null else None) for null in nulls),
+            *(by_side.get(side, "-") for side in dimension.sides(result.side)),
+        )
+    if result.published is not None:
+        table.add_row("published number", f"{result.published:.2f}")
+    return table
+
+
+def _remarks(result: dimension.Result) -> list[str]:
+    remarks = []
+    if any(row not in result.trusted() for row in result.levels):
+        remarks.append("Dim rows are left out: no boundary crosses the window, or float64 no longer computes it well.")
+    if any(row.equal < row.again for row in result.levels):
+        remarks.append("Some shared points did NOT come out with the same bits: please report this.")
+    return remarks
+
+
+def of_precision(result: precision.Result) -> RenderableType:
+    """Return one row for each view, then where float64 ends and what the target is worth."""
+    views = _table(
+        f"{result.scene}: every sum forwards and backwards, {precision.SIDE**2} samples a view",
+        *(f"view ({result.unit})", "converged", "signs agree", "values agree to 0.1 %"),
+    )
+    for view in result.views:
+        views.add_row(
+            f"{view.width:.2g}", f"{view.share:.0%}", f"{view.signs:.1%}", f"{view.values:.1%}",
+            style=None if view.mixed else "dim",
+        )  # fmt: skip
+    facts = Table.grid(padding=(0, 2))
+    ends = result.float64_ends
+    facts.add_row("float64", f"right down to views of about {ends:.1g} {result.unit}" if ends else "no end was found")
+    facts.add_row("target", budget(result.tangents, result.unit))
+    facts.add_row("film", f"its last view is {result.last_width:.2g} {result.unit} high")
+    return Group(views, facts)
+
+
+def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
+    """Return the depth budget of a target in words."""
+    if tangents.decades is None:
+        return "every run there escapes, so its depth is unknown; aim at a converged place"
+    low, high = (float(np.log10(v)) for v in np.quantile(tangents.norms, (0.0, 1.0)))
+    return (
+        f"worth views down to about 1e-{tangents.decades:.1f} {unit} (tangent norms 1e{low:.1f} to 1e{high:.1f}, "
+        f"{len(tangents.norms)} of {tangents.runs} runs stay finite)"
+    )
+
+
+def of_tuning(result: tuning.Result) -> RenderableType:
+    """Return the curve at a few numbers of draws, and the fits over the thresholds."""
+    curve = _table(f"{result.scene}: best loss after so many draws (median)", "draws", "loss", "95 % band")
+    shown = [i for i in range(len(result.curve.ns)) if i % 5 == 0 or i == len(result.curve.ns) - 1]
+    for i in shown:
+        curve.add_row(
+            str(result.curve.ns[i]),
+            f"{result.curve.point[i]:.4g}",
+            f"{result.curve.low[i]:.4g} to {result.curve.high[i]:.4g}",
+        )
+    scan = _table(
+        "noisy quadratic below a threshold", "share", "losses", "below", "best loss a", "noise o", "effective c"
+    )
+    for fit in result.fits:
+        numbers = f"{fit.threshold:.4g}", f"{fit.a:.4g}", f"{fit.o:.2g}", str(fit.c)
+        scan.add_row(f"{fit.quantile:.0%}", str(fit.count), *numbers)
+    facts = Table.grid(padding=(0, 2))
+    share, low, high = result.converged
+    facts.add_row("converged", f"{share:.1%} of {result.draws} draws (95 %: {low:.1%} to {high:.1%})")
+    loss, x, y = result.best
+    facts.add_row("best", f"{loss:.4g} at {result.names[0]} = {x:.6g}, {result.names[1]} = {y:.6g}")
+    facts.add_row("effective hyperparameters", _effective(result))
+    return Group(curve, scan, facts)
+
+
+def _effective(result: tuning.Result) -> str:
+    if not result.fits:
+        return "unknown: too few draws converged"
+    if result.effective is not None:
+        return f"{result.effective} (the same for every threshold up to 20 %)"
+    return "none: c drifts with the threshold, so the low tail is no quadratic bowl"
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1, 0, 0), title_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _two(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _spread(value: Spread | None) -> str:
+    return "-" if value is None else f"{value.median:.2f} ({value.low:.2f} to {value.high:.2f})"

@@ -1,0 +1,179 @@
+"""What random search sees in a window: the tuning curve with bands, and the noisy quadratic that its low tail follows.
+
+Near the best loss a landscape is a quadratic bowl plus noise, and the losses of independent draws then have a low tail
+of fixed form, F(y) = ((y - a) / (b - a))^(c / 2), smeared by noise of standard deviation o (Lourie, He and Cho 2025,
+arXiv:2510.02721). c is the effective number of hyperparameters, a the best loss there is. The fits and the bands are
+opda's (https://github.com/nicholaslourie/opda, Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from render.analyse.subject import Subject, train_points
+from render.errors import RenderError
+from render.film import Progress, Report
+from render.scene import Scene
+
+# The tail is fitted below these quantiles of the losses: a true bowl has the same c for all small ones.
+QUANTILES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+
+CONFIDENCE = 0.95
+
+# Fewer losses than this below a quantile are no tail to fit four numbers to.
+_LEAST_TAIL = 24
+
+_FEWEST = 64
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A noisy quadratic fitted to the losses below a threshold: best loss a, noise o, effective hyperparameters c."""
+
+    quantile: float
+    threshold: float
+    count: int
+    a: float
+    b: float
+    c: int
+    o: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Median best loss after ns draws, with simultaneous 95 % bands over all ns; inf where no draw converged enough."""
+
+    ns: tuple[int, ...]
+    low: tuple[float, ...]
+    point: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """Random search over a window. window: positions (log10) x from, x to, y from, y to.
+
+    converged: share of draws, with its 95 % interval. best: (loss, x, y) of the best draw.
+    """
+
+    scene: str
+    problem: str
+    names: tuple[str, str]
+    window: tuple[float, float, float, float]
+    draws: int
+    seed: int
+    converged: tuple[float, float, float]
+    best: tuple[float, float, float]
+    curve: Curve
+    fits: tuple[Fit, ...]
+
+    @property
+    def effective(self) -> int | None:
+        """Effective number of hyperparameters if the small thresholds agree on it (up to 20 %), else None."""
+        found = {fit.c for fit in self.fits if fit.quantile <= 0.2}
+        return found.pop() if len(found) == 1 else None
+
+
+def points(scene: Scene, draws: int, seed: int, last_view: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return float64 x, y [draw] of independent draws, even in position over the plane or the film's last view.
+
+    draws: at least 64. Draw i depends on the seed and on i alone, so a larger number goes on from a smaller one.
+    """
+    if draws < _FEWEST:
+        raise RenderError(f"--draws must be at least {_FEWEST}, not {draws}: a tail of fewer losses fits anything.")
+    if seed < 0:
+        raise RenderError(f"--seed must be >= 0, not {seed}.")
+    x0, x1, y0, y1 = _window(scene, last_view)
+    chosen = np.random.default_rng(seed).random((draws, 2))
+    x = [float(scene.problem.x.value_from_unit(x0 + (x1 - x0) * Fraction(float(u)))) for u, _ in chosen]
+    y = [float(scene.problem.y.value_from_unit(y0 + (y1 - y0) * Fraction(float(v)))) for _, v in chosen]
+    return np.array(x), np.array(y)
+
+
+def run(subject: Subject, draws: int, seed: int, last_view: bool, report: Report) -> Result:
+    """Train independent draws of the plane, or of the film's last view, and fit what they found. See `points`."""
+    scene, problem = subject.scene, subject.problem
+    x, y = points(scene, draws, seed, last_view)
+    field = train_points(subject, x, y, report)
+    report(Progress(0, 0, draws, draws))  # the fits take half a minute
+    losses = np.where(np.isnan(field.final_loss), np.inf, field.final_loss)
+    best = int(np.argmin(losses))
+    edges = _window(scene, last_view)
+    positions = [
+        axis.position_from_unit(u) for axis, u in zip((problem.x, problem.x, problem.y, problem.y), edges, strict=True)
+    ]
+    return Result(
+        scene.name, problem.key, (problem.x.name, problem.y.name), tuple(map(float, positions)),  # type: ignore[arg-type]
+        draws, seed, _share(field.value < 0), (float(losses[best]), float(x[best]), float(y[best])),
+        curve(losses), fits(losses, QUANTILES),
+    )  # fmt: skip
+
+
+def _window(scene: Scene, last_view: bool) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+    """Return unit coordinates (x0, x1, y0, y1) of what is drawn from."""
+    if not last_view:
+        return Fraction(0), Fraction(1), Fraction(0), Fraction(1)
+    path = scene.path(scene.output)
+    return path.viewport(path.length).edges()
+
+
+def need_opda() -> Any:
+    """Return opda's package, or say how to get it."""
+    try:
+        import opda.nonparametric
+        import opda.parametric
+        import opda.utils
+    except ImportError:
+        raise RenderError("tuning needs opda: pip install 'render[analyse]' (or: pip install opda).") from None
+    return opda
+
+
+def curve(losses: np.ndarray) -> Curve:
+    """Return the tuning curve of independent losses [draw] (inf allowed, nan not), for 1 draw to a tenth of them.
+
+    The bands (Dvoretzky, Kiefer, Wolfowitz) hold for every number of draws at once; opda's tighter ones take minutes
+    for a thousand draws.
+    """
+    opda = need_opda()
+    ns = np.unique(np.round(np.geomspace(1, max(2, losses.size // 10), 40)).astype(int))
+    low_cdf, point, high_cdf = opda.nonparametric.EmpiricalDistribution.confidence_bands(
+        losses, confidence=CONFIDENCE, a=0.0, b=np.inf, method="dkw"
+    )
+
+    def values(distribution: Any) -> tuple[float, ...]:
+        return tuple(float(v) for v in distribution.quantile_tuning_curve(ns, q=0.5, minimize=True))
+
+    # The lower band of the distribution is the upper band of the curve.
+    return Curve(tuple(map(int, ns)), values(high_cdf), values(point), values(low_cdf))
+
+
+def fits(losses: np.ndarray, quantiles: tuple[float, ...]) -> tuple[Fit, ...]:
+    """Return noisy quadratics fitted to the losses [draw] below rising quantiles, by opda's maximum spacing method."""
+    opda = need_opda()
+    found = []
+    for q in quantiles:
+        threshold = float(np.quantile(losses, q, method="lower"))
+        count = int(np.sum(losses <= threshold))
+        if not np.isfinite(threshold) or count < _LEAST_TAIL:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # opda says when an optimiser stopped early; the scan shows what it is worth
+            fitted = opda.parametric.NoisyQuadraticDistribution.fit(
+                losses, (-np.inf, threshold), {"convex": True}, generator=np.random.default_rng(0)
+            )
+        found.append(Fit(q, threshold, count, float(fitted.a), float(fitted.b), int(fitted.c), float(fitted.o)))
+    return tuple(found)
+
+
+def _share(converged: np.ndarray) -> tuple[float, float, float]:
+    """Return the share that converged and its 95 % interval."""
+    opda = need_opda()
+    low, high = opda.utils.binomial_confidence_interval(int(converged.sum()), converged.size, CONFIDENCE)
+    return float(converged.mean()), float(low), float(high)

@@ -1,0 +1,151 @@
+"""`render analyse`: arguments and printing only. What is measured is in render.analyse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from render.analyse.subject import Subject
+    from render.film import Report
+    from render.tiles import Tile
+
+app = App(
+    name="analyse",
+    help="""Measure a scene: its boundary's dimension, where float64 ends, what tuning by random search sees.
+
+    Each prints a table and writes a JSON file and a plot. Samples go to the same store as a film's; stopped with
+    Ctrl-C, the same command goes on.
+    """,
+)
+
+Scene = Annotated[str, Parameter(help="A scene file, or the name of one in scenes/.")]
+Out = Annotated[Path, Parameter(help="Folder for what is made.")]
+Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
+Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
+
+
+@app.command
+def dimension(
+    scene: Scene,
+    /,
+    *,
+    side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
+    deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
+    out: Out = Path("out"),
+    store: Store = Path("store"),
+    debug: Debug = False,
+) -> None:
+    """Measure the dimension of the boundary in every octave of the film, beside null models and the published number.
+
+    Try:
+
+        render analyse dimension tanh.toml
+        render analyse dimension linear.toml --side 128 --deepest 8
+    """
+    from render.analyse import dimension as measuring
+    from render.analyse import subject, tables
+
+    def plan(what: Subject) -> tuple[list[Tile], int]:
+        tiles = measuring.tiles_of(measuring.windows(what.scene, side, deepest))
+        return tiles, subject.missing_samples(what, tiles)
+
+    def run(what: Subject, report: Report) -> measuring.Result:
+        return measuring.run(what, side, deepest, report)
+
+    name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
+    _analyse(scene, name, out, store, plan, run, tables.of_dimension)
+
+
+@app.command
+def precision(
+    scene: Scene,
+    /,
+    *,
+    out: Out = Path("out"),
+    store: Store = Path("store"),
+    debug: Debug = False,
+) -> None:
+    """Measure where float64 ends for the film's target, and how many decades the target is worth.
+
+    Try:
+
+        render analyse precision mean_lr.toml
+    """
+    from render.analyse import precision as measuring
+    from render.analyse import tables
+    from render.tiles import Tile
+
+    def plan(what: Subject) -> tuple[list[Tile], int]:
+        return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
+
+    _analyse(scene, "precision", out, store, plan, measuring.run, tables.of_precision)
+
+
+@app.command
+def tuning(
+    scene: Scene,
+    /,
+    *,
+    draws: Annotated[int, Parameter(help="Independent draws, even in log10 on log10 axes.")] = 1024,
+    seed: Annotated[int, Parameter(help="Of the draws.")] = 0,
+    last_view: Annotated[bool, Parameter(help="Draw in the film's last view, not in the whole plane.")] = False,
+    out: Out = Path("out"),
+    store: Store = Path("store"),
+    debug: Debug = False,
+) -> None:
+    """Measure what random search sees: the tuning curve with bands, and the noisy quadratic of its low tail.
+
+    Try:
+
+        render analyse tuning tanh.toml
+        render analyse tuning tanh.toml --draws 4096
+    """
+    from render.analyse import subject, tables
+    from render.analyse import tuning as measuring
+    from render.tiles import Tile
+
+    measuring.need_opda()
+
+    def plan(what: Subject) -> tuple[list[Tile], int]:
+        return [Tile(0, 0, 0)], subject.missing_points(what, *measuring.points(what.scene, draws, seed, last_view))
+
+    def run(what: Subject, report: Report) -> measuring.Result:
+        return measuring.run(what, draws, seed, last_view, report)
+
+    _analyse(scene, "tuning" + ("-last-view" if last_view else ""), out, store, plan, run, tables.of_tuning)
+
+
+def _analyse(
+    name: str,
+    kind: str,
+    out: Path,
+    store: Path,
+    plan: Callable[[Subject], tuple[list[Tile], int]],
+    run: Callable[[Subject, Report], Any],
+    table: Callable[[Any], Any],
+) -> None:
+    """Load, say what is to come, measure with progress, print, write. plan gives tiles to time, and the runs to do."""
+    from render import scene as scenes
+    from render import terminal
+    from render.analyse import files, plots, subject
+
+    loaded = scenes.load(name)
+    folder = out / loaded.name
+    files.check_folder(folder)
+    what = subject.prepare(loaded, store)
+    tiles, runs = plan(what)
+    terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
+    with terminal.progress() as report:
+        result = run(what, report)
+    terminal.show(table(result))
+    stem = folder / f"{loaded.name}-{kind}"
+    written = [files.write_json(stem.with_suffix(".json"), result, numerics=what.backend.numerics)]
+    plot = plots.draw(result, stem.with_suffix(".png"))
+    if plot is None:
+        terminal.note(plots.MISSING)
+    terminal.wrote(*written, *([plot] if plot else []))
