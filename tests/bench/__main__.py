@@ -1,6 +1,7 @@
 """Speed, as ratios measured side by side in one run; and the whole comparison with the published figure.
 
-    make bench                       the table of speeds
+    make bench                       one table: kernel, ways, plan, film
+    make bench ARGS=kernel           one part of it
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
 
@@ -14,10 +15,9 @@ import os
 import platform
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
-from fractions import Fraction
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from statistics import median
 
@@ -26,6 +26,8 @@ from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+Row = tuple[str, str]
 
 ROUNDS = 3
 console = Console(highlight=False, soft_wrap=True)
@@ -50,71 +52,92 @@ def baseline(way: str, lanes: int, steps: int) -> Callable[[], float]:
     return run
 
 
-def on_all_devices(trainer, x: np.ndarray, y: np.ndarray) -> float:  # type: ignore[no-untyped-def]
-    """Return the seconds in which every device trains these points once."""
-    from render.train import engine
-
-    threads = [threading.Thread(target=trainer.run, args=(x, y, device)) for device in engine.devices()]
-    began = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.perf_counter() - began
+# How the published notebook trains, and the same with the steps in lax.scan, at these numbers of lanes.
+_BATCHES = {"loop": (64, 256, 1024, 4096, 16384), "scan": (16, 64, 256, 1024)}
 
 
-def speed() -> None:
-    import jaxlib.version
+def kernels() -> Iterator[Row]:
+    """Yield our step's rate by condition, what it reaches of the machine's own rates, and what escape saves."""
+    from tests.bench import kernel
 
-    from render.axes import Axis
-    from render.problem import Problem
-    from render.train import engine
-
-    x_axis, y_axis = (Axis(name, "log10", Fraction(-3), Fraction(6)) for name in ("lr_input", "lr_output"))
-    problem = Problem(x_axis, y_axis)
-    devices = len(engine.devices())
-    trainer = engine.Engine(problem)
-    points = trainer.capacity() // 2
-    steady = np.full(points, 0.1)  # converges: every step of every lane is done
-
-    def ours() -> float:
-        return on_all_devices(trainer, steady, steady) / points / devices / problem.steps * 1e6
-
-    def window(size: int) -> tuple[np.ndarray, np.ndarray]:
-        import published
-
-        grid = np.meshgrid(*published.CONDITIONS["tanh"].values(size))
-        return grid[0].ravel(), grid[1].ravel()
-
-    wx, wy = window(int(points**0.5))
-    escape_step = trainer.run(wx, wy).escape_step
-    work_left = float(np.mean(np.where(escape_step >= 0, escape_step, problem.steps))) / problem.steps
-
-    ways: dict[str, Callable[[], float]] = {
-        "this project": ours,
-        **{f"loop, {n:,} lanes": baseline("loop", n, max(8, 60_000 // n)) for n in (64, 256, 1024, 4096, 16384)},
-        **{f"scan, {n:,} lanes": baseline("scan", n, max(8, 60_000 // n)) for n in (16, 64, 256, 1024)},
-    }
+    ways, floors = kernel.conditions(), []
     seen: dict[str, list[float]] = {name: [] for name in ways}
-    escape: list[float] = []
-    on_all_devices(trainer, steady, steady)  # compile
     for _ in range(ROUNDS):
-        for name, run in ways.items():
-            seen[name].append(run())
-        for _ in range(3):  # the same number of points, all of them run to the end
-            whole = on_all_devices(trainer, steady[: wx.size], steady[: wx.size])
-            escape.append(on_all_devices(trainer, wx, wy) / whole)
-    ours_us = median(seen["this project"])
-    table = Table(title=f"{machine()}, jaxlib {jaxlib.version.__version__}, {devices} devices")
-    for column in ("way (width 16, 272 examples, float64)", "us per step and sample", "ratio"):
-        table.add_column(column, justify="left" if column.startswith("way") else "right")
+        floors.append(kernel.floor())
+        for name, way in ways.items():
+            seen[name].append(way())
     for name, values in seen.items():
-        table.add_row(name, f"{median(values):.2f}", f"{median(values) / ours_us:.1f}")
+        yield f"{name}, step and sample", f"{median(values):.2f} us"
+    tanh_us = median(seen["tanh"])
+    products = median(floor.gflop_per_s for floor in floors)
+    tanhs = median(floor.gtanh_per_s for floor in floors)
+    floor_us = kernel.Floor(products, tanhs).step_us
+    yield "machine's large product, tanh alone", f"{products:.0f} GFLOP/s, {tanhs:.2f} billion tanh/s"
+    yield "tanh condition reaches", f"{kernel.FLOP / tanh_us / 1e3:.0f} GFLOP/s and {kernel.TANH / tanh_us / 1e3:.2f}"
+    shares = [floor.step_us / value for floor, value in zip(floors, seen["tanh"], strict=True)]
+    yield "floor by these two rates", f"{floor_us:.2f} us; the kernel is at {median(shares):.0%} of it"
+    work, time_share = kernel.escape()
+    yield "with escape, published tanh window", f"{work:.2f} of the work, {time_share:.2f} of the time"
+
+
+def ways() -> Iterator[Row]:
+    """Yield the rates of the ways without this project, and their ratios to ours, in turn in one run."""
+    from tests.bench import kernel
+
+    ours = kernel.Steady(kernel.tanh())
+    others = {(way, n): baseline(way, n, max(8, 60_000 // n)) for way, batches in _BATCHES.items() for n in batches}
+    ours_us: list[float] = []
+    ratios: dict[tuple[str, int], list[float]] = {name: [] for name in others}
+    for _ in range(ROUNDS):
+        for name, run in others.items():
+            # Machines drift within minutes: each ratio is taken against our own time just before and just after.
+            before, other, after = ours(), run(), ours()
+            ours_us += [before, after]
+            ratios[name].append(other * 2 / (before + after))
+    yield "this project, step and sample", f"{median(ours_us):.2f} us"
+    for (way, lanes), values in ratios.items():
+        yield f"{way}, {lanes:,} lanes", f"{median(values):.1f} times ours"
+    for way in _BATCHES:
+        best = min(median(values) for (other, _), values in ratios.items() if other == way)
+        yield f"{way} at its best batch", f"{best:.1f} times ours"
+
+
+def plans() -> Iterator[Row]:
+    """Yield training runs per doubling of the zoom, in units of a frame's pixels."""
+    from tests.bench import counts
+
+    return counts.measured()
+
+
+def picture_side() -> Iterator[Row]:
+    """Yield the cost of everything but training."""
+    from tests.bench import filmside
+
+    return filmside.measured()
+
+
+# Parts of the table by name: `make bench ARGS=kernel` is one of them.
+PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+    "kernel": kernels,
+    "ways": ways,
+    "plan": plans,
+    "film": picture_side,
+}
+
+
+def speed(*names: str) -> None:
+    from importlib.metadata import version
+
+    from render.train import engine
+
+    console.print(f"{date.today()}, {machine()}, jaxlib {version('jaxlib')}, {len(engine.devices())} devices")
+    table = Table("what", "figure")
+    for name in names:
+        table.add_section()
+        for what, figure in PARTS[name]():
+            console.print(f"  {name}: {what}: {figure}")  # as it comes: the whole takes minutes
+            table.add_row(what, figure)
     console.print(table)
-    for way in ("loop", "scan"):
-        best = min(median(values) for name, values in seen.items() if name.startswith(way))
-        console.print(f"{way} at its best batch: {best / ours_us:.1f} times the time of this project")
-    console.print(f"escape, published tanh window: {work_left:.2f} of the work, {median(escape):.2f} of the time")
 
 
 def figure() -> None:
@@ -162,4 +185,8 @@ def border_on_a_line() -> None:
 
 
 if __name__ == "__main__":
-    {(): speed, ("published",): figure, ("crossings",): border_on_a_line}[tuple(sys.argv[1:])]()
+    wanted = sys.argv[1:]
+    if wanted in (["published"], ["crossings"]):
+        {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
+    else:
+        speed(*(wanted or PARTS))

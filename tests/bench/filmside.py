@@ -1,0 +1,118 @@
+"""The picture side: a trained film against ffmpeg alone, what training pays for it, memory, and the time to start.
+
+Everything runs as a user runs it, as a command of its own; ffmpeg alone gets the very same frames from memory.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+# A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.
+_SCENE = """
+[problem]
+width = 4
+examples = 8
+steps = 20
+x = { name = "lr_input", scale = "log10", range = ["1e-3", "1e6"] }
+y = { name = "lr_output", scale = "log10", range = ["1e-3", "1e6"] }
+
+[camera]
+keyframes = [
+    { centre_log10 = ["1.5", "1.5"], width_decades = 9.0, time_s = 0 },
+    { centre = ["353", "0.2314"], width_decades = 0.140625, time_s = SECONDS },
+]
+
+[output]
+size = [WIDTH, HEIGHT]
+fps = 30
+detail = 0.2
+rest_detail = 0.2
+"""
+
+
+class Run(NamedTuple):
+    """One command, ended: wall-clock seconds, processor seconds, and the most memory it held at once."""
+
+    time_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def command(*words: str | Path) -> Run:
+    """Run `render` with these words and measure it."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from render.cli import main; main()", *map(str, words)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, used = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"render {words} ended with {status}")
+    return Run(time.perf_counter() - began, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def scene(folder: Path, size: tuple[int, int], seconds: float) -> Path:
+    """Write the scene of this benchmark and return its path."""
+    path = folder / "bench.toml"
+    text = _SCENE.replace("WIDTH", str(size[0])).replace("HEIGHT", str(size[1])).replace("SECONDS", str(seconds))
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def measured(size: tuple[int, int] = (1920, 1080), seconds: float = 6.0) -> Iterator[tuple[str, str]]:
+    """Yield what is measured as (name, figure with unit)."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        here = ("--out", folder / "out", "--store", folder / "store")
+        film = (scene(folder, size, seconds), "--quality", "scene", *here)
+        helped = command("--help")
+        yield "render --help", f"{helped.time_s:.2f} s"
+        planned = command("plan", film[0], "--quality", "scene", "--store", folder / "store")
+        yield "render plan", f"{planned.time_s:.2f} s"
+        first = command("frame", film[0], "0", "--quality", "preview", *here)
+        yield "first frame from nothing trained, preview", f"{first.time_s:.2f} s"
+        from_nothing = command("video", *film)
+        trained = command("video", *film)
+        yield "film from nothing trained", f"{from_nothing.time_s:.1f} s"
+        yield "film with everything trained", f"{trained.time_s:.1f} s ({trained.cpu_s:.1f} s of processor)"
+        yield "most memory, training", f"{from_nothing.peak_mb:.0f} MB"
+        yield "most memory, trained", f"{trained.peak_mb:.0f} MB"
+        alone_s, composing_s, count = _parts(film[0], folder)
+        yield "frames composed", f"{count / composing_s:.1f} a second, {count} frames"
+        yield "ffmpeg alone, the same frames", f"{alone_s:.1f} s ({count / alone_s:.1f} frames a second)"
+        yield "trained film against ffmpeg alone", f"{trained.time_s / alone_s:.2f}"
+        longer = command("video", scene(folder, size, 2 * seconds), "--quality", "scene", *here)
+        yield "most memory, trained film twice as long", f"{longer.peak_mb:.0f} MB"
+
+
+def _parts(path: Path, folder: Path) -> tuple[float, float, int]:
+    """Return the seconds of ffmpeg alone and of composing alone, for all frames of a trained film; and how many."""
+    from render import estimate, film
+    from render.backends import make
+    from render.encode import VideoWriter
+    from render.scene import load
+
+    loaded = load(path)
+    job = film.prepare(estimate.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
+    output = job.scene.output
+    frames = np.memmap(folder / "frames", np.uint8, "w+", shape=(job.frame_count, output.height_px, output.width_px, 3))
+    began = time.perf_counter()
+    for number, picture in film.frames(job, range(job.frame_count)):
+        frames[number] = picture
+    composing_s = time.perf_counter() - began
+    began = time.perf_counter()
+    size = output.width_px, output.height_px
+    with VideoWriter(folder / "alone.mp4", size, output.fps, codec=output.codec, crf=output.crf) as writer:
+        for picture in frames:
+            writer.write(picture)
+    return time.perf_counter() - began, composing_s, job.frame_count
