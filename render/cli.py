@@ -1,8 +1,9 @@
-"""The command line: arguments and printing only. Everything it does is in render.film, render.plan and render.scene."""
+"""The command line: arguments and printing only. Everything it does is in the rooms below, in Python too."""
 
 from __future__ import annotations
 
 import contextlib
+import json as jsonlib
 import os
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,10 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
+from render import cli_keeping, cli_studio
 from render.cli_analyse import app as analyse
 from render.errors import RenderError, SceneError
+from render.options import AS_WRITTEN, Budget, Changes, Debug, Json, More, Out, Poster, Quality, Scene, Store, parted
 
 app = App(
     name="render",
@@ -23,12 +26,16 @@ app = App(
     Every sample of a picture is one complete training run at one pair of hyperparameters: blue where it
     converges, red where it diverges. A SCENE is a TOML file, or the name of one in scenes/.
 
-        render plan    mean_lr.toml                  what it would cost; trains nothing
-        render preview mean_lr.toml                  a small film, from the same samples
-        render video   mean_lr.toml --quality hd     the film
-        render frame   mean_lr.toml 50% last         single frames as PNG
-        render probe   mean_lr.toml --points p.csv --out v.csv
+        render plan     mean_lr.toml                 what it would cost; trains nothing
+        render preview  mean_lr.toml                 a small film, from the same samples
+        render video    mean_lr.toml --quality hd    the film
+        render frame    mean_lr.toml 50% last        single frames as PNG
+        render sheet    mean_lr.toml                 24 frames on one page
+        render recolour mean_lr.toml --palette vik   the film in other colours; trains nothing
+        render encode   mean_lr.toml --codec av1     the film in another format; trains nothing
+        render probe    mean_lr.toml --points p.csv --out v.csv
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
+        render doctor                                is everything there that films need?
     """,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main() says what was kept
@@ -36,54 +43,48 @@ app = App(
 
 app.command(analyse)
 
-Scene = Annotated[str, Parameter(help="A scene file, or the name of one in scenes/.")]
-Quality = Annotated[
-    str,
-    Parameter(
-        help='"auto" (the scene\'s own output if this machine can train it in the budget, else the best preset that '
-        'fits), "scene", or a preset: preview, soft, draft, fine, hd, full, uhd.'
-    ),
-]
-Out = Annotated[Path, Parameter(help="Folder for what is made.")]
-Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
-Budget = Annotated[float, Parameter(help="Minutes of training that quality auto allows itself.")]
-Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
-
 
 @app.command
 def video(
     scene: Scene,
     /,
-    *,
+    *more: More,
     quality: Quality = "auto",
     budget: Budget = 15.0,
+    poster: Poster = "last",
+    changes: Changes = AS_WRITTEN,
     out: Out = Path("out"),
     store: Store = Path("store"),
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make the film: train what is missing, colour, encode. The same command goes on where it stopped.
+
+    Beside the film: its record as JSON, a row of figures for each frame, a poster and a thumbnail.
 
     Try:
 
         render video mean_lr.toml
         render video mean_lr.toml --quality hd
+        render video mean_lr.toml --shape square --set look.palette=viridis
     """
-    from render import film, terminal
+    from render import deliver, terminal
 
-    job = terminal.prepare(scene, quality, budget, store)
-    path = out / job.scene.name / f"{job.scene.name}-{job.quality}.mp4"
+    job = terminal.prepare(changes.load(scene, *more), quality, budget, store)
     with terminal.progress(job) as report:
-        film.video(job, path, report)
-    terminal.wrote(path)
+        written = deliver.whole_film(job, deliver.film_path(out, job), report, poster=poster)
+    terminal.wrote(*written)
 
 
 @app.command
 def preview(
     scene: Scene,
     /,
-    *,
+    *more: More,
+    changes: Changes = AS_WRITTEN,
     out: Out = Path("out"),
     store: Store = Path("store"),
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make the smallest film of a scene, soft but whole. Its samples count for every larger one.
@@ -92,35 +93,45 @@ def preview(
 
         render preview mean_lr.toml
     """
-    video(scene, quality="preview", out=out, store=store)
+    video(scene, *more, quality="preview", changes=changes, out=out, store=store)
 
 
 @app.command
 def frame(
     scene: Scene,
     /,
-    *frames: Annotated[str, Parameter(help="120, 50%, last, t=12.5s, or lists and ranges: 1,5,9..20.")],
+    *frames: Annotated[
+        str, Parameter(help="120, -1, 50%, last, t=12.5s, lists, ranges and steps: 1,5,9..20 0..99:10. Or more .toml.")
+    ],
     quality: Quality = "auto",
     budget: Budget = 15.0,
+    changes: Changes = AS_WRITTEN,
     out: Out = Path("out"),
     store: Store = Path("store"),
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Make single frames as PNG, training only what they need. Each equals that frame of the film.
+
+    A frame carries its scene: given one, this renders it again, byte for byte.
 
     Try:
 
         render frame mean_lr.toml 120
         render frame mean_lr.toml 0 50% last --quality hd
-        render frame mean_lr.toml t=12.5s 1,5,9..20
+        render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
+        render frame mean_lr.toml last --set output.bits=16
     """
-    from render import film, terminal
+    from render import deliver, film, terminal
 
-    job = terminal.prepare(scene, quality, budget, store, whole_film=False)
-    numbers = film.frame_numbers(frames or ("last",), job)
-    folder = out / job.scene.name
+    more, chosen = parted(frames)
+    loaded = changes.load(scene, *more)
+    job = terminal.prepare(loaded, quality, budget, store, whole_film=False)
+    if not chosen and loaded.made is not None and loaded.made.frame is not None:
+        chosen = (str(loaded.made.frame),)
+    numbers = film.frame_numbers(chosen or ("last",), job)
     with terminal.progress(job) as report:
-        written = film.stills(job, numbers, lambda n: folder / f"{job.scene.name}-{job.quality}-{n:05d}.png", report)
+        written = deliver.stills(job, numbers, out, report)
     terminal.wrote(*written)
 
 
@@ -128,10 +139,12 @@ def frame(
 def plan(
     scene: Scene,
     /,
-    *,
+    *more: More,
     quality: Quality = "auto",
     budget: Budget = 15.0,
+    changes: Changes = AS_WRITTEN,
     store: Store = Path("store"),
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Say what a film would cost: levels, tiles, samples, time, disk. Trains nothing but a second's measurement.
@@ -143,16 +156,42 @@ def plan(
     """
     from render import terminal
 
-    terminal.show_plan(scene, quality, budget, store)
+    terminal.show_plan(changes.load(scene, *more), quality, budget, store)
+
+
+@app.command
+def show(
+    scene: Scene,
+    /,
+    *more: More,
+    quality: Annotated[str, Parameter(help='"scene", or a preset whose size, rate and detail to show.')] = "scene",
+    changes: Changes = AS_WRITTEN,
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Print the whole scene as TOML, with every default and every change: what would be rendered.
+
+    Try:
+
+        render show mean_lr.toml
+        render show mean_lr.toml --quality hd --shape square --set look.palette=viridis
+    """
+    from render import scene as scenes
+
+    loaded = changes.load(scene, *more)
+    text = scenes.resolved(loaded if quality == "scene" else scenes.with_quality(loaded, quality))
+    print(jsonlib.dumps({"scene": text, "name": loaded.name}) if json else text, end="\n" if json else "")
 
 
 @app.command
 def probe(
     scene: Scene,
     /,
-    *,
+    *more: More,
     points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units.")],
     out: Annotated[Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step.")],
+    changes: Changes = AS_WRITTEN,
+    json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train at the points of a table and write what happened there.
@@ -166,7 +205,7 @@ def probe(
 
     try:
         with terminal.working("probing"):
-            probing.run(scene, points, out)
+            probing.run(changes.load(scene, *more), points, out)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
     terminal.wrote(out)
@@ -191,28 +230,43 @@ def systems(
     listing.show(name)
 
 
+app.command(cli_studio.sheet)
+app.command(cli_studio.recolour)
+app.command(cli_studio.encode)
+app.command(cli_keeping.doctor)
+app.command(cli_keeping.clean)
+app.command(cli_keeping.store)
+
+
 def main() -> NoReturn:
     """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C."""
-    debug = "--debug" in sys.argv
-    with _one_line_errors(debug):
+    debug, json = "--debug" in sys.argv, "--json" in sys.argv
+    if json:
+        from render import terminal
+
+        terminal.speak_json()
+    with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
     sys.exit(0)
 
 
 @contextlib.contextmanager
-def _one_line_errors(debug: bool) -> Iterator[None]:
+def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
+    def tell(*lines: str) -> None:
+        if json:
+            print(jsonlib.dumps({"event": "error", "faults": lines}), file=sys.stderr)
+        else:
+            print("\n".join(f"render: {line}" for line in lines), file=sys.stderr)
+
     try:
         yield
     except (RenderError, CycloptsError) as error:
         if debug:
             raise
-        lines = error.faults if isinstance(error, SceneError) else (str(error),)
-        for line in lines:
-            print(f"render: {line}", file=sys.stderr)
+        tell(*(error.faults if isinstance(error, SceneError) else (str(error),)))
         _leave(2)
     except KeyboardInterrupt as stop:
-        kept = str(stop) or "Trained tiles are kept; the same command goes on from here."
-        print(f"render: stopped. {kept}", file=sys.stderr)
+        tell(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
         _leave(130)
     except BrokenPipeError:
         _leave(0)

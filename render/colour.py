@@ -138,8 +138,17 @@ def srgb8_from_linear(linear: np.ndarray) -> np.ndarray:
     return srgb
 
 
+def srgb16_from_linear(linear: np.ndarray) -> np.ndarray:
+    """Return 16-bit sRGB, uint16 of the same shape, of linear light; values outside 0 to 1 are clipped."""
+    srgb: np.ndarray = np.round(_srgb_from_linear(np.clip(linear, 0.0, 1.0)) * np.float32(65535)).astype(np.uint16)
+    return srgb
+
+
 @functools.cache
 def _srgb8_table() -> np.ndarray:
-    linear = np.linspace(0.0, 1.0, _TABLE)
-    srgb = np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.round(srgb * 255).astype(np.uint8)
+    return np.round(_srgb_from_linear(np.linspace(0.0, 1.0, _TABLE)) * 255).astype(np.uint8)
+
+
+def _srgb_from_linear(linear: np.ndarray) -> np.ndarray:
+    """Apply the sRGB transfer curve (IEC 61966-2-1); 0 to 1 in and out, floats of the same type."""
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055)

@@ -45,8 +45,13 @@ class Compositor:
         self._curves: dict[float, Curve] = {}
         self._tones: OrderedDict[tuple[Tile, float], np.ndarray] = OrderedDict()
 
-    def frame(self, s: float) -> np.ndarray:
-        """Return the picture at path length s: uint8 sRGB [height, width, 3], without overlay."""
+    def frame(self, s: float, bits: int = 8) -> np.ndarray:
+        """Return the picture at path length s, without overlay: sRGB uint8 (or uint16) [height, width, 3]."""
+        linear = self.linear(s)
+        return colour.srgb8_from_linear(linear) if bits == 8 else colour.srgb16_from_linear(linear)
+
+    def linear(self, s: float) -> np.ndarray:
+        """Return the picture at path length s in linear light: float32 [height, width, 3], without overlay."""
         view = self._plan.path.viewport(s)
         (base, _), *finer = self._plan.mix(s)
         picture = self._layer(view, base, s)
@@ -60,7 +65,7 @@ class Compositor:
         inside = _plane_share(view)
         if inside is not None:
             picture = self._background + (picture - self._background) * inside[..., None]
-        return colour.srgb8_from_linear(picture)
+        return picture
 
     def _layer(self, view: Viewport, level: int, s: float) -> np.ndarray:
         """Return one level's picture: linear-light float32 [height_px, width_px, 3].

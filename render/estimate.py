@@ -113,7 +113,9 @@ SMALLEST = next(iter(QUALITY))
 
 def named(scene: Scene, name: str) -> Choice:
     """Return a quality by name: "scene", or a preset."""
-    return Choice(name, Plan(scene if name == "scene" else with_quality(scene, name)))
+    if name == "scene":
+        return Choice(scene.made.quality if scene.made else name, Plan(scene))
+    return Choice(name, Plan(with_quality(scene, name)))
 
 
 def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:

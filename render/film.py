@@ -6,7 +6,6 @@ This is the Python API; the command line is a thin skin over it.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -16,12 +15,15 @@ from pathlib import Path
 import numpy as np
 
 import render
-from render import backends, encode, estimate, overlay
+from render import backends, colour, encode, estimate, overlay, selection
+from render import scene as scenes
 from render.backends import Backend
+from render.backends.refuse import RefusingBackend
 from render.compose import Compositor
-from render.errors import RenderError, StoreError
+from render.errors import EncodeError, StoreError
 from render.estimate import Choice
 from render.fields import Field
+from render.framelog import FrameFacts, FrameLog
 from render.plan import Plan
 from render.scene import Scene
 from render.schedule import Training
@@ -44,6 +46,15 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+Log = Callable[[FrameFacts], None]
+
+
+def quiet(_: Progress) -> None:
+    """Report to nobody."""
+
+
+def unlogged(_: FrameFacts) -> None:
+    """Log nowhere."""
 
 
 @dataclass(frozen=True)
@@ -69,18 +80,17 @@ class Job:
         """Return the training runs that the store does not hold yet."""
         return Training(self.scene.problem, self.plan.order, self.store, self.backend).samples_total
 
-    def provenance(self) -> dict[str, str]:
-        """Return what a person needs to make the output again, as short texts."""
-        output = dataclasses.asdict(self.scene.output)
-        return {
-            "scene": self.scene.text,
+    def provenance(self, frame: int | None = None) -> dict[str, str]:
+        """Return what makes the film again, or one frame of it, as short texts."""
+        texts = {
+            "scene": scenes.resolved(self.scene),
             "name": self.scene.name,
             "quality": self.quality,
-            "output": json.dumps(output, sort_keys=True),
             "problem": self.scene.problem.key,
             "numerics": json.dumps(self.backend.numerics, sort_keys=True),
             "render": render.__version__,
         }
+        return texts if frame is None else texts | {"frame": str(frame)}
 
 
 def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None) -> Job:
@@ -88,6 +98,33 @@ def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None)
     problem = choice.plan.scene.problem
     backend = backend or backends.make("local", problem)
     return Job(choice.name, choice.plan, backend, DirectoryStore(store_root, problem, backend.numerics))
+
+
+def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
+    """Return a job whose samples are all in the store, whichever numerics made them; it cannot train.
+
+    quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
+    """
+    stores = DirectoryStore.existing(store_root, scene.problem)
+    names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
+    fewest: tuple[int, Choice] | None = None
+    for name in names:
+        choice = estimate.named(scene, name)
+        for store in stores:
+            missing = len(store.missing(choice.plan.order))
+            if missing == 0:
+                return Job(choice.name, choice.plan, RefusingBackend(store.numerics), store)
+            if fewest is None or missing < fewest[0]:
+                fewest = missing, choice
+    if fewest is None:
+        raise StoreError(
+            f"{store_root} holds no samples of {scene.name}. Run `render video` first: this trains nothing."
+        )
+    missing, choice = fewest
+    raise StoreError(
+        f"{store_root} must hold every sample of {scene.name} at quality {choice.name}, but {missing:,} of its "
+        f"{len(choice.plan.order):,} tiles are missing. Run `render video` at that quality first: this trains nothing."
+    )
 
 
 def check_store(root: Path) -> None:
@@ -107,11 +144,13 @@ def choose(
 ) -> tuple[Choice, estimate.Rate | None]:
     """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.
 
+    For a scene that came out of a film or a picture, auto is the quality of that.
+
     What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
     however busy the machine is by then.
     """
-    if quality != "auto":
-        return estimate.named(scene, quality), None
+    if quality != "auto" or scene.made is not None:
+        return estimate.named(scene, "scene" if quality == "auto" else quality), None
     memory = estimate.Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
     earlier = memory.recall(scene, budget_s)
     if earlier is not None:
@@ -123,9 +162,18 @@ def choose(
     return choice, rate
 
 
-def video(job: Job, path: Path, report: Report = lambda _: None) -> Path:
-    """Train what is missing and write the film to path. Stops cleanly: see `frames`."""
+def video(
+    job: Job,
+    path: Path,
+    report: Report = quiet,
+    log: Log = unlogged,
+    numbers: Sequence[int] | None = None,
+) -> Path:
+    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`."""
     output = job.scene.output
+    numbers = range(job.frame_count) if numbers is None else numbers
+    if output.codec == encode.SEQUENCE:
+        return _sequence(job, path, numbers, report, log)
     writer = encode.VideoWriter(
         path,
         (output.width_px, output.height_px),
@@ -134,61 +182,54 @@ def video(job: Job, path: Path, report: Report = lambda _: None) -> Path:
         crf=output.crf,
         metadata=job.provenance(),
     )
-    with writer, contextlib.closing(frames(job, range(job.frame_count), report)) as made:
+    made = frames(job, numbers, report, bits=writer.bits, log=log)
+    with writer, contextlib.closing(made):
         for _, picture in made:
             writer.write(picture)
     return path
 
 
+def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
+    """Write frames as PNGs into a folder; those that are there, and carry the same scene, stay."""
+    path_of = {number: folder / f"{number:05d}.png" for number in numbers}
+    todo = [number for number, path in path_of.items() if not _is_written(path, job.provenance(number))]
+    stills(job, todo, path_of.__getitem__, report, log)
+    for path in folder.glob("[0-9]" * 5 + ".png"):
+        if path not in path_of.values():  # of another film that stood here before
+            path.unlink()
+    return folder
+
+
+def _is_written(path: Path, metadata: dict[str, str]) -> bool:
+    try:
+        return path.exists() and encode.read_png_metadata(path) == metadata
+    except EncodeError:
+        return False
+
+
 def stills(
-    job: Job, numbers: Sequence[int], path_of: Callable[[int], Path], report: Report = lambda _: None
+    job: Job, numbers: Sequence[int], path_of: Callable[[int], Path], report: Report = quiet, log: Log = unlogged
 ) -> list[Path]:
     """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film."""
     written = []
-    with contextlib.closing(frames(job, numbers, report)) as made:
+    with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as made:
         for number, picture in made:
-            encode.write_png(path_of(number), picture, job.provenance() | {"frame": str(number)})
+            encode.write_png(path_of(number), picture, job.provenance(number))
             written.append(path_of(number))
     return written
 
 
 def frame_numbers(selections: Iterable[str], job: Job) -> list[int]:
     """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, in order, once each."""
-    count, path = job.frame_count, job.plan.path
-    chosen: dict[int, None] = {}
-    for text in (part.strip() for selection in selections for part in selection.split(",")):
-        first, dots, last = text.partition("..")
-        a = _frame_number(first, count, path.duration_s)
-        b = _frame_number(last, count, path.duration_s) if dots else a
-        if b < a:
-            raise RenderError(f"frames must run upwards, not {text!r}.")
-        chosen.update(dict.fromkeys(range(a, b + 1)))
-    return list(chosen)
-
-
-def _frame_number(text: str, count: int, duration_s: float) -> int:
-    try:
-        if text == "last":
-            number = count - 1
-        elif text.endswith("%"):
-            number = round(float(text[:-1]) / 100 * (count - 1))
-        elif text.startswith("t="):
-            number = round(float(text[2:].removesuffix("s")) / max(duration_s, 1e-9) * (count - 1))
-        else:
-            number = int(text)
-    except (ValueError, OverflowError):
-        raise RenderError(f"a frame must be a number, 50%, last, t=12.5s or a range 9..20, not {text!r}.") from None
-    if not 0 <= number < count:
-        raise RenderError(
-            f"frame {text} must lie within the film: 0 to {count - 1} (0% to 100%, t=0s to {duration_s:g}s)."
-        )
-    return number
+    return selection.numbers(selections, job.frame_count, job.plan.path.duration_s)
 
 
 def frames(
-    job: Job, numbers: Sequence[int], report: Report = lambda _: None
+    job: Job, numbers: Sequence[int], report: Report = quiet, *, bits: int = 8, log: Log = unlogged
 ) -> Generator[tuple[int, np.ndarray], None, None]:
-    """Yield (frame number, picture uint8 [height, width, 3]), each as soon as its tiles are trained.
+    """Yield (frame number, picture [height, width, 3]), each as soon as its tiles are trained.
+
+    bits: 8 for uint8 pictures, 16 for uint16. log: told what each frame took, once it was taken.
 
     Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
     stored, so the same call goes on where it stopped.
@@ -197,21 +238,24 @@ def frames(
     places = [plan.path.s_of_frame(n, output.fps) for n in numbers]
     order = plan.order if len(numbers) == job.frame_count else _needed(plan, places)
     training = Training(job.scene.problem, order, job.store, job.backend)
-    compositor = Compositor(plan, training.fetch)
+    facts = FrameLog(plan, training)
+    compositor = Compositor(plan, facts.fetch)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))
 
     training.start()
     try:
-        last_s, picture = None, None
+        last_s, picture, tiles = None, None, []
         for done, (number, s) in enumerate(zip(numbers, places, strict=True)):
             if s != last_s or picture is None:
-                count = training.count_for(plan.tiles_at(s))
+                tiles = plan.tiles_at(s)
+                count = training.count_for(tiles)
                 while not training.wait_for(count, _TICK_S):
                     report(progress(done))
-                last_s, picture = s, _picture(plan, compositor, s)
+                last_s, picture = s, _picture(plan, compositor, s, bits)
             yield number, picture
+            log(facts.row(number, s, tiles))
             report(progress(done + 1))
     finally:
         training.stop()
@@ -223,8 +267,19 @@ def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
     return [tile for tile in plan.order if tile in wanted]
 
 
-def _picture(plan: Plan, compositor: Compositor, s: float) -> np.ndarray:
-    picture = compositor.frame(s)
+def _picture(plan: Plan, compositor: Compositor, s: float, bits: int) -> np.ndarray:
+    linear = compositor.linear(s)
+    picture = colour.srgb8_from_linear(linear)
+    drawn = _with_overlay(plan, picture, s)
+    if bits == 8:
+        return drawn
+    # Text is drawn on eight bits, and taken over where it is.
+    written = (drawn != picture).any(axis=-1, keepdims=True)
+    deep: np.ndarray = np.where(written, drawn * np.uint16(257), colour.srgb16_from_linear(linear))
+    return deep
+
+
+def _with_overlay(plan: Plan, picture: np.ndarray, s: float) -> np.ndarray:
     if not plan.scene.output.overlay:
         return picture
     problem = plan.scene.problem

@@ -23,6 +23,9 @@ from render.viewport import Viewport
 if TYPE_CHECKING:
     from PIL import ImageFont
 
+# The font of everything that is written on pictures.
+FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
+
 # Wide enough to round any 60-digit value to any place.
 _CONTEXT = decimal.Context(prec=1000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
@@ -157,8 +160,7 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
     # The basic layout is the same with and without libraqm, which not every Pillow has.
-    path = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
-    return ImageFont.truetype(path, size_px, layout_engine=ImageFont.Layout.BASIC)
+    return ImageFont.truetype(FONT, size_px, layout_engine=ImageFont.Layout.BASIC)
 
 
 def _stamp(frame: np.ndarray, pill: np.ndarray, left: int, top: int) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from render import backends, fields, film, scene
+from render import backends, fields, film
 from render.errors import RenderError
 from render.fields import Status
 from render.problem import Problem
+from render.scene import Scene
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 
@@ -23,9 +24,8 @@ COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 _MOST_POINTS = 10_000_000
 
 
-def run(scene_name: str, points: Path, out: Path) -> None:
-    """Train at the points of a CSV file and write a CSV with one row each, in the same order."""
-    loaded = scene.load(scene_name)
+def run(loaded: Scene, points: Path, out: Path) -> None:
+    """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order."""
     x, y = read_points(points, loaded.problem)
     _check_writable(out)
     result = fields.empty(x.shape, loaded.problem.channels)

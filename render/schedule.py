@@ -47,6 +47,7 @@ def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
 class Training:
     """Trains the missing tiles of a plan in the background, in order, while other threads use those that are there.
 
+    missing: the tiles that the store lacked at the start.
     samples_total, samples_done: training runs that this render needs and has finished; stored ones count nothing.
     repaired: messages about tiles that were lost or damaged and are trained again.
     """
@@ -57,7 +58,7 @@ class Training:
         self._position = {tile: i for i, tile in enumerate(order)}
         missing = store.missing(order)
         self._pending = deque(missing)
-        absent = set(missing)
+        self.missing = absent = frozenset(missing)
         self._done = [tile not in absent for tile in order]
         self._parents = {tile: self._usable_parent(tile) for tile in missing}
         self._prefix = 0

@@ -27,7 +27,7 @@ import tomllib
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -38,7 +38,7 @@ from render.problem import Problem
 from render.tiles import SAMPLES, Tile
 
 _STALE_S = 24 * 3600  # no tile takes a day to write: an older temporary file was left by a killed process
-_HOST = "".join(c for c in socket.gethostname() if c.isalnum() or c == "-")[:32]
+HOST = "".join(c for c in socket.gethostname() if c.isalnum() or c == "-")[:32]
 _ADVICE = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some of your quota",
@@ -103,6 +103,7 @@ class DirectoryStore:
 
     def __init__(self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool = False) -> None:
         self.problem_key = problem.key
+        self.numerics = dict(numerics)
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
         self.fsync = fsync
@@ -110,6 +111,21 @@ class DirectoryStore:
         _explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
         _explain(self.folder / "numerics.toml", dict(numerics), "numerics")
         _sweep(self.folder)
+
+    @classmethod
+    def existing(cls, root: Path, problem: Problem) -> list[DirectoryStore]:
+        """Return the stores of a problem that are there, one for each numerics, the newest first; none is made."""
+        described = sorted((Path(root) / problem.key).glob("*/numerics.toml"), key=os.path.getmtime, reverse=True)
+        return [cls(root, problem, read_toml(path, "numerics")) for path in described]
+
+    @classmethod
+    def at(cls, folder: Path) -> DirectoryStore:
+        """Return the store of a folder with a numerics.toml, whatever its problem: to look at what is there."""
+        store = cls.__new__(cls)
+        store.problem_key, store.numerics_key = folder.parent.name, folder.name
+        store.numerics = read_toml(folder / "numerics.toml", "numerics")
+        store.folder, store.fsync = folder, False
+        return store
 
     @property
     def other_numerics(self) -> list[str]:
@@ -120,6 +136,13 @@ class DirectoryStore:
     def path(self, tile: Tile) -> Path:
         """Return where a tile's file is, or would be."""
         return self.folder / f"{tile.level:02d}" / str(tile.ix) / f"{tile.iy}.npz"
+
+    def tile_of(self, path: Path) -> Tile:
+        """Return the tile whose file this is: the inverse of `path`. ValueError for another file."""
+        tile = Tile(int(path.parts[-3]), int(path.parts[-2]), int(path.stem))
+        if self.path(tile) != path:
+            raise ValueError(f"{path} must be {self.path(tile)}")
+        return tile
 
     def get(self, tile: Tile) -> Field:
         """Return a tile's field as read-only arrays. Raises KeyError if absent, DamagedTile if its bytes are wrong."""
@@ -249,7 +272,7 @@ _TAIL_BYTES = 2 * 46 + len("meta.npy" + "field.npy") + 22
 def _write(path: Path, content: bytes, *, fsync: bool) -> None:
     """Write a file whole or not at all, making its folder if need be."""
     # The same folder, hence the same file system: only there is a rename atomic.
-    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -306,21 +329,29 @@ def _explain(path: Path, fields: Mapping[str, object], kind: str) -> None:
     if tomllib.loads(text) != fields:
         raise ValueError(f"A {kind} must consist of strings, finite numbers, truth values and tables, not {fields}.")
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = read_toml(path, kind)
     except FileNotFoundError:
         title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
         _write(path, (title + text).encode(), fsync=True)
         return
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} must describe the {kind} of its tiles: {error}. Delete that folder.") from error
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}. Use another --store.") from error
     if found != fields:
         name = next(name for name in {**fields, **found} if found.get(name) != fields.get(name))
         raise StoreError(
             f"{path.parent} was made with another {kind} ({name} = {found.get(name)!r}, now {fields.get(name)!r}). "
             "Use another --store, or delete that folder."
         )
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """Return what problem.toml or numerics.toml says. Raises FileNotFoundError if there is none, or StoreError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} must describe the {kind} of its tiles: {error}. Delete that folder.") from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Use another --store.") from error
 
 
 def _toml(fields: Mapping[str, object]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
@@ -22,6 +25,7 @@ from render.errors import RenderError
 from render.film import Job
 from render.plan import depth_warning
 from render.problem import Problem
+from render.scene import Scene
 from render.store import DirectoryStore
 from render.tiles import Tile
 
@@ -39,22 +43,75 @@ _LINE_S = 10.0
 _RATE_S = 20.0
 
 
-def prepare(name: str, quality: str, budget_min: float, store: Path, *, whole_film: bool = True) -> Job:
-    """Load a scene, settle the quality (measuring this machine where that needs it), and say what is to come."""
-    job, rate = _settle(name, quality, budget_min, store)
+# Whether results and events are printed as JSON, one object a line.
+_json = False
+
+
+def speak_json() -> None:
+    """From now on print JSON: results to stdout, everything else to stderr, one object a line."""
+    global _json
+    _json = True
+
+
+def tell(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
+    """Say something that is no result: a line of text, or its facts as JSON."""
+    if _json:
+        print(json.dumps({"event": event, **(facts or {"message": text})}), file=sys.stderr, flush=True)
+    else:
+        _err.print(text, style=style)
+
+
+def result(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
+    """Print a result on stdout: a line of text, if it has any, or its facts as JSON."""
+    if _json:
+        print(json.dumps({"event": event, **facts}), flush=True)
+    elif text:
+        _out.print(text, style=style)
+
+
+def prepare(loaded: Scene, quality: str, budget_min: float, store: Path, *, whole_film: bool = True) -> Job:
+    """Settle a scene's quality (measuring this machine where that needs it), and say what is to come."""
+    job, rate = _settle(loaded, quality, budget_min, store)
     if whole_film:
-        samples = job.missing_samples()
-        size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
-        film_text = f"{job.scene.name}: {job.frame_count} frames of {size}"
-        if samples:
-            rate = rate or _measure(job)
-            _err.print(
-                f"{film_text}, {samples:,} training runs to do of {job.plan.samples:,}, about "
-                f"{duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second."
-            )
-        else:
-            _err.print(f"{film_text}, 0 training runs to do: every sample is in {store}.")
+        _announce(job, store, rate)
     return job
+
+
+def prepare_stored(loaded: Scene, quality: str, store: Path) -> Job:
+    """Return a job that trains nothing, and say what is to come."""
+    job = film.prepare_stored(loaded, quality, store)
+    tell("job", f"{job.scene.name} at quality {job.quality}: every sample is in {store}.", **_job_facts(job))
+    return job
+
+
+def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
+    samples = job.missing_samples()
+    size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
+    text = f"{job.scene.name}: {job.frame_count} frames of {size}"
+    facts = _job_facts(job) | {"samples": job.plan.samples, "samples_to_do": samples}
+    if not samples:
+        tell("job", f"{text}, 0 training runs to do: every sample is in {store}.", **facts)
+        return
+    rate = rate or _measure(job)
+    tell(
+        "job",
+        f"{text}, {samples:,} training runs to do of {job.plan.samples:,}, about "
+        f"{duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second.",
+        **facts,
+        time_s=rate.time_s(samples),
+        samples_per_s=rate.samples_per_s,
+    )
+
+
+def _job_facts(job: Job) -> dict[str, Any]:
+    output = job.scene.output
+    return {
+        "name": job.scene.name,
+        "quality": job.quality,
+        "frames": job.frame_count,
+        "size_px": [output.width_px, output.height_px],
+        "fps": output.fps,
+    }
 
 
 def _measure(job: Job) -> estimate.Rate:
@@ -65,13 +122,14 @@ def _measure(job: Job) -> estimate.Rate:
 def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
     """Say how many training runs something needs, and how long they will take, by a measurement on some tiles."""
     if not samples:
-        _err.print(f"{what}: 0 training runs to do: every sample is in the store.")
+        tell("job", f"{what}: 0 training runs to do: every sample is in the store.")
         return
     with working("measuring this machine"):
         rate = estimate.measure_tiles(problem, tiles, backend)
-    _err.print(
+    tell(
+        "job",
         f"{what}: {samples:,} training runs to do, about {duration(rate.time_s(samples))} "
-        f"at {rate.samples_per_s:,.0f} a second."
+        f"at {rate.samples_per_s:,.0f} a second.",
     )
 
 
@@ -82,13 +140,12 @@ def show(result: RenderableType) -> None:
 
 def note(text: str) -> None:
     """Say something that is no result, on stderr."""
-    _err.print(text)
+    tell("note", text)
 
 
-def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate | None]:
+def _settle(loaded: Scene, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate | None]:
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
-    loaded = scene.load(name)
     if quality not in ("auto", "scene"):
         scene.with_quality(loaded, quality)  # refuse a misspelt one before anything slow begins
     film.check_store(store)
@@ -96,15 +153,22 @@ def _settle(name: str, quality: str, budget_min: float, store: Path) -> tuple[Jo
         backend = backends.make("local", loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
     job = film.prepare(choice, store, backend=backend)
-    if quality == "auto" and job.quality != "scene":
+    if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(backend.numerics)):
+        tell(
+            "warning",
+            "This was made with another kernel, jaxlib or device, whose samples differ in their last bits: the same "
+            "picture comes out with other grains.",
+        )
     if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):
-        _err.print(
+        tell(
+            "note",
             "Samples of this problem from another kernel, jaxlib or device are in the store. They differ in their last "
-            "bits, so they are kept apart, and this render trains its own."
+            "bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)",
         )
     if warning := depth_warning(job.plan):
-        _err.print(f"warning: {warning}", style="yellow")
+        tell("warning", f"warning: {warning}", style="yellow")
     return job, rate
 
 
@@ -115,18 +179,35 @@ def _explain_auto(job: Job, rate: estimate.Rate | None, budget_min: float) -> No
         why = f"the best that this machine trains in {budget_min:g} minutes"
     else:
         why = f"the smallest, although this machine needs more than {budget_min:g} minutes for it"
-    _err.print(f'Quality "{job.quality}": {why}. For the scene\'s own output: --quality scene (make: QUALITY=scene).')
+    tell("note", f'Quality "{job.quality}": {why}. For the scene\'s own output: --quality scene (make: QUALITY=scene).')
 
 
-def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
+def show_plan(loaded: Scene, quality: str, budget_min: float, store: Path) -> None:
     """Print what a film of a scene would cost: levels, tiles, samples, time, disk."""
-    job, rate = _settle(name, quality, budget_min, store)
+    job, rate = _settle(loaded, quality, budget_min, store)
     rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
     output, axis = job.scene.output, job.scene.problem.x
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
-    facts = {
+    disk_bytes = len(plan.order) * estimate.TILE_BYTES
+    if _json:
+        facts = _job_facts(job) | {
+            "duration_s": plan.path.duration_s,
+            "octaves": plan.path.length,
+            "widths": widths,
+            "levels": [min(plan.levels), max(plan.levels)],
+            "tiles": len(plan.order),
+            "samples": plan.samples,
+            "samples_to_do": missing,
+            "time_s": rate.time_s(missing),
+            "samples_per_s": rate.samples_per_s,
+            "disk_bytes": disk_bytes,
+            "problem": job.scene.problem.key,
+        }
+        result("plan", "", **facts)
+        return
+    rows = {
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {output.fps:g} a second, "
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{widths[0]:.3g} to {widths[1]:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
@@ -135,21 +216,28 @@ def show_plan(name: str, quality: str, budget_min: float, store: Path) -> None:
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {job.scene.problem.steps} steps, {missing:,} of them to do",
         "time": f"about {duration(rate.time_s(missing))} at {rate.samples_per_s:,.0f} samples a second on this machine",
-        "disk": f"about {len(plan.order) * estimate.TILE_BYTES / 1e6:,.0f} MB in {store}",
+        "disk": f"about {disk_bytes / 1e6:,.0f} MB in {store}",
         "problem": job.scene.problem.key,
     }
     if axis.scale == "log10" and widths[1] < _DEEP:
-        facts["target"] = tables.budget(precision.tangents(job.scene))
+        rows["target"] = tables.budget(precision.tangents(job.scene))
+    show_table(rows.items())
+
+
+def show_table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of words in columns, on stdout; results as JSON are printed one by one instead."""
+    if _json:
+        return
     table = Table.grid(padding=(0, 2))
-    for key, value in facts.items():
-        table.add_row(key, value)
+    for row in rows:
+        table.add_row(*row)
     _out.print(table)
 
 
 @contextlib.contextmanager
 def progress(job: Job | None = None) -> Iterator[film.Report]:
     """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
-    live = _err.is_terminal
+    live = _err.is_terminal and not _json
     state = _Rate()
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Note(),
@@ -164,7 +252,7 @@ def progress(job: Job | None = None) -> Iterator[film.Report]:
         for message in now.repaired:
             if message not in told:
                 told.add(message)
-                _err.print(f"warning: {message}", style="yellow")
+                tell("warning", f"warning: {message}", style="yellow")
         note = state.note(now)
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
@@ -172,7 +260,7 @@ def progress(job: Job | None = None) -> Iterator[film.Report]:
         bar.update(task, description=_stage(now), completed=done, total=total, note=note)
         if not live and time.monotonic() - last_line_s >= _LINE_S:
             last_line_s = time.monotonic()
-            _err.print(note)
+            tell("progress", note, **asdict(now))
 
     with _gentle_interrupt(), bar:
         yield report
@@ -195,7 +283,7 @@ def _gentle_interrupt() -> Iterator[None]:
         if pressed:
             os._exit(130)
         pressed = True
-        _err.print("stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
+        tell("note", "stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, stop)
@@ -243,7 +331,7 @@ class _Rate:
 @contextlib.contextmanager
 def working(what: str) -> Iterator[None]:
     """Show that something short is going on."""
-    if not _err.is_terminal:
+    if _json or not _err.is_terminal:
         yield
         return
     with _err.status(what):
@@ -253,7 +341,7 @@ def working(what: str) -> Iterator[None]:
 def wrote(*paths: Path) -> None:
     """Print where results are, one path a line, on stdout."""
     for path in paths:
-        print(path, file=sys.stdout)
+        result("wrote", str(path), path=str(path))
 
 
 def duration(seconds: float) -> str:

@@ -18,6 +18,8 @@ from render.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 TINY = (ROOT / "scenes/tiny.toml").read_text()
+COMMANDS = ["video", "preview", "frame", "sheet", "recolour", "encode", "plan", "show", "probe", "doctor", "clean"]
+COMMANDS += ["store ls", "store verify", "store prune"]
 
 
 def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -56,7 +58,9 @@ def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
     made = run("video", "tiny", "--quality", "scene", *places)
     assert made.returncode == 0, made.stderr
     film = tmp_path / "out/tiny/tiny-scene.mp4"
-    assert made.stdout == f"{film}\n"
+    beside = [".mp4", ".mp4.json", ".frames.csv", ".poster.png", ".thumb.jpg"]
+    assert made.stdout.splitlines() == [str(film.with_name(f"tiny-scene{end}")) for end in beside]
+    assert all(Path(line).stat().st_size > 0 for line in made.stdout.splitlines())
     assert film.stat().st_size > 1000
     assert "36,352 training runs to do" in made.stderr
     again = run("video", "tiny", "--quality", "scene", *places)
@@ -105,10 +109,10 @@ def test_probe_says_what_happened_at_any_point(tmp_path: Path) -> None:
 
 def test_every_command_has_help_with_an_example() -> None:
     assert "render video" in run("--help").stdout
-    for command in ("video", "preview", "frame", "plan", "probe"):
-        done = run(command, "-h")
+    for command in COMMANDS:
+        done = run(*command.split(), "-h")
         assert done.returncode == 0
-        assert f"render {command} mean_lr.toml" in done.stdout
+        assert f"render {command}" in done.stdout.partition("Try:")[2]
     assert all(name in run("video", "-h").stdout for name in scene.QUALITY)
 
 
@@ -234,9 +238,11 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     points.write_text("x,y\n1,2\n")
     arguments = [str(points) if word == "points.csv" else word for word in arguments]
     arguments = [str(tmp_path / word) if word == "values.csv" else word for word in arguments]
-    if arguments[0] in ("video", "preview", "frame", "analyse"):
+    if words[1] in ("recolour", "encode", "store"):  # of what is there already
+        assert run("preview", "tiny", "--store", tmp_path / "store", "--out", tmp_path / "out").returncode == 0
+    if arguments[0] in ("video", "preview", "frame", "sheet", "recolour", "encode", "doctor", "clean", "analyse"):
         arguments += ["--out", str(tmp_path / "out")]
-    if arguments[0] in ("video", "preview", "frame", "plan", "analyse"):
+    if arguments[0] not in ("show", "probe", "systems"):
         arguments += ["--store", str(tmp_path / "store")]
     done = run(*arguments)
     assert done.returncode == 0, done.stderr

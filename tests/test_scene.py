@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from render import scene
 from render.axes import Axis
 from render.catalogue import SYSTEMS
+from render.encode import CODECS
 from render.errors import SceneError
 from render.scene import QUALITY, Output, Scene, files, tables, with_quality
 from render.scene.words import quoted
@@ -232,7 +233,9 @@ def test_rest_detail_is_never_below_detail() -> None:
 @pytest.mark.parametrize("name", QUALITY)
 def test_a_quality_keeps_the_shape_of_the_scene(name: str) -> None:
     made = with_quality(parse(changed(output__size=[1000, 750], output__crf=20)), name)
-    assert {k: asdict(made.output)[k] for k in asdict(QUALITY[name])} == asdict(QUALITY[name])
+    row = asdict(QUALITY[name])
+    assert made.output.height_px == row.pop("side_px")
+    assert {k: asdict(made.output)[k] for k in row} == row
     assert abs(made.output.width_px - made.output.height_px * 4 / 3) <= 1
     assert (made.output.width_px % 2, made.output.crf) == (0, 20)
 
@@ -384,7 +387,11 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a frame rate of zero": ({"output__fps": 0}, ["output.fps must be > 0, not 0."]),
     "a lossless film": ({"output__crf": 0}, ["output.crf must be >= 1, not 0."]),
     "a frame rate too high": ({"output__fps": 241}, ["output.fps must be <= 240, not 241."]),
-    "a codec that is not there": ({"output__codec": "av1"}, ['output.codec must be one of "h264", "hevc", not "av1".']),
+    "a codec that is not there": (
+        {"output__codec": "avi"},
+        [f'output.codec must be one of {", ".join(map(json.dumps, CODECS))}, "png", not "avi"; did you mean "av1"?'],
+    ),
+    "a crf that the codec does not have": ({"output__crf": 52}, ["output.crf must be <= 51 for h264, not 52."]),
     "too many steps": ({"problem__steps": 1_000_001}, ["problem.steps must be <= 1000000, not 1000001."]),
     "an integer too long to print": (
         {"problem__steps": 10**4000},
@@ -573,7 +580,7 @@ def test_a_folder_is_refused(folder: Path) -> None:
 
 def test_a_file_of_another_kind_is_refused(folder: Path) -> None:
     (folder / "notes.md").write_text("")
-    assert refused("notes.md") == '"notes.md" is not a scene: a scene file ends in ".toml".'
+    assert refused("notes.md").startswith('"notes.md" is not a scene: a scene file ends in ".toml". (Pictures and')
 
 
 def test_a_pipe_or_a_device_is_refused_without_reading_it(folder: Path) -> None:

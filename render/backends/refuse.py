@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from render.backends import Batch
 from render.fields import Field
@@ -13,7 +14,10 @@ class RefusingBackend:
 
     capacity = 1024
     workers = 1
-    numerics: dict[str, str | int] = {}
+
+    def __init__(self, numerics: Mapping[str, Any] | None = None) -> None:
+        """numerics: of the samples that are there already."""
+        self.numerics: dict[str, str | int] = dict(numerics or {})
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Yield nothing, or raise RuntimeError if there is work."""

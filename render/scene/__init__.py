@@ -1,16 +1,19 @@
 """Scene files: TOML text -> a validated Scene.
 
-files finds and reads them, checks turns their text into a Scene of values, and tables is their layout.
+files finds and reads them, layers lays several over each other, checks turns their fields into a Scene of values, and
+tables is their layout. records reads the scene out of what was made from it.
 """
 
 from render.scene.checks import parse
-from render.scene.files import find, load, names
+from render.scene.files import find, load, names, resolved
 from render.scene.tables import AxisTable, schema
-from render.scene.values import QUALITY, Output, Quality, Scene, with_quality
+from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
 
 __all__ = [
     "QUALITY",
+    "SHAPES",
     "AxisTable",
+    "Made",
     "Output",
     "Quality",
     "Scene",
@@ -18,6 +21,8 @@ __all__ = [
     "load",
     "names",
     "parse",
+    "resolved",
     "schema",
     "with_quality",
+    "with_shape",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from render.axes import Axis
 from render.camera import Keyframe, View
 from render.catalogue import SYSTEMS, Settings
 from render.colour import Look, check_palette
+from render.encode import CODECS
 from render.errors import SceneError
 from render.problem import Problem
 from render.scene.tables import (
@@ -50,18 +52,24 @@ _MOST_WIDTH_UNIT = 8
 
 def parse(text: str, source: str, name: str) -> Scene:
     """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path."""
-    raw = _toml(text, source)
+    return build(read_toml(text, source), name, text, lambda _: source)
+
+
+def build(raw: dict[str, Any], name: str, text: str, source_of: Callable[[str], str]) -> Scene:
+    """Return the scene of a file's fields. source_of: what to call the source that a fault, a sentence, is about."""
     faults = layout_faults(raw)
     scene = _assemble(raw, faults, name, text)
     if scene is None or faults:
-        lines = [f"{source}: {fault}{'' if fault.endswith('?') else '.'}" for fault in dict.fromkeys(faults)]
-        if len(lines) > MOST_FAULTS:
-            lines = [*lines[:MOST_FAULTS], f"{source}: and {len(lines) - MOST_FAULTS} more faults."]
+        told = list(dict.fromkeys(faults))
+        lines = [f"{source_of(fault)}: {fault}{'' if fault.endswith('?') else '.'}" for fault in told[:MOST_FAULTS]]
+        if len(told) > MOST_FAULTS:
+            lines.append(f"{source_of(told[-1])}: and {len(told) - MOST_FAULTS} more faults.")
         raise SceneError(*lines)
     return scene
 
 
-def _toml(text: str, source: str) -> dict[str, Any]:
+def read_toml(text: str, source: str) -> dict[str, Any]:
+    """Return a TOML text's fields. source: what to call the text in messages, mostly its path."""
     for number, line in enumerate(text.split("\n"), 1):
         # tomllib takes time and memory in the square of a dotted key's length: 300,000 dots took more than 16 GB.
         if line.count(".") > MOST_DOTS and not line.lstrip().startswith("#"):
@@ -204,10 +212,17 @@ def _look(raw: object, faults: list[str]) -> Look | None:
 
 def _output(raw: object, faults: list[str]) -> Output | None:
     good = good_fields(OutputTable, raw)
-    if len(good) < len(OutputTable.model_fields):
+    fields = OutputTable.model_fields
+    if not isinstance(raw, dict) or any(
+        key not in good for key in fields if key in raw or fields[key].default is not None
+    ):
+        return None
+    largest = CODECS[good["codec"]].crf if good["codec"] in CODECS else None
+    if largest and good.get("crf", 1) > largest[1]:
+        faults.append(f"output.crf must be <= {largest[1]} for {good['codec']}, not {shown(good['crf'])}")
         return None
     width_px, height_px = good.pop("size")
-    if "rest_detail" not in raw:  # type: ignore[operator]
+    if "rest_detail" not in raw:
         good["rest_detail"] = max(good["rest_detail"], good["detail"])
     if good["rest_detail"] < good["detail"]:
         least, given = shown(good["detail"]), shown(good["rest_detail"])

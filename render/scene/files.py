@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import tomli_w
 
 from render.errors import SceneError
-from render.scene.checks import parse
-from render.scene.values import Scene
+from render.scene import records
+from render.scene.checks import build, read_toml
+from render.scene.layers import Layers
+from render.scene.tables import filled
+from render.scene.values import Scene, with_shape
 from render.scene.words import nearest, quoted
 
 MOST_BYTES = 1_000_000
@@ -35,11 +44,14 @@ def find(name_or_path: str | Path) -> Path:
     if Path(given).name == given:  # a plain name: no folder, no tricks
         candidates += [folder / name for folder in _folders() for name in (given, given + ".toml")]
     for path in candidates:
-        if _kind(path) == "file" and path.suffix == ".toml":
+        if _kind(path) == "file" and (path.suffix == ".toml" or path.suffix in records.SUFFIXES):
             return path
     kind = _kind(Path(given)) if given else "none"
     if kind == "file":
-        raise SceneError(f'{quoted(given)} is not a scene: a scene file ends in ".toml".')
+        raise SceneError(
+            f'{quoted(given)} is not a scene: a scene file ends in ".toml". (Pictures and films that '
+            "render made, and the .json beside them, stand for their scenes too.)"
+        )
     if kind == "folder":
         raise SceneError(f"{quoted(given)} is a folder; give the scene file in it.")
     if kind == "other":
@@ -50,14 +62,51 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def names() -> list[str]:
-    """Return the names of all scenes that can be given by name, sorted."""
+    """Return the names of the scenes that need no path, sorted."""
     return sorted({path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")})
 
 
-def load(name_or_path: str | Path) -> Scene:
-    """Return the scene of a file, given its path or name."""
-    path = find(name_or_path)
-    source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
+def load(
+    name_or_path: str | Path,
+    *more: str | Path,
+    settings: Iterable[str] = (),
+    shape: str | None = None,
+    name: str | None = None,
+) -> Scene:
+    """Return the scene of a file, given its path or name; of several, each laid over those before it.
+
+    A picture or film that render made, or the JSON beside it, stands for its scene. settings: such as
+    "look.palette=viridis", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
+    """
+    layers, stems, made, text = Layers(), [], None, ""
+    for i, path in enumerate(find(given) for given in (name_or_path, *more)):
+        source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
+        stem = path.stem
+        if path.suffix in records.SUFFIXES:
+            text, stem, found = records.read(path)
+            made = found if i == 0 else made
+        else:
+            text = _read(path, source)
+        layers.lay(source, read_toml(text, source))
+        stems.append(stem)
+    settings = tuple(settings)
+    for setting in settings:
+        layers.set(setting)
+    if len(stems) > 1 or settings:
+        text = _toml(layers.raw)
+    scene = replace(build(layers.raw, "+".join(stems), text, layers.source_of), made=made)
+    if shape is not None:
+        scene = with_shape(scene, shape)
+    return replace(scene, name=_checked_name(name)) if name is not None else scene
+
+
+def _checked_name(name: str) -> str:
+    if not name or name.startswith((".", "-")) or any(c in name for c in '/\\:*?"<>|') or not name.isprintable():
+        raise SceneError(f"--name must be a plain file name, not {quoted(name)}.")
+    return name
+
+
+def _read(path: Path, source: str) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -65,10 +114,32 @@ def load(name_or_path: str | Path) -> Scene:
         raise SceneError(f"{source}: cannot be read ({error.strerror}).") from None
     if len(content) > MOST_BYTES:
         raise SceneError(f"{source}: a scene file must have at most {MOST_BYTES} bytes.")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SceneError(f"{source}: must be UTF-8 text; byte {error.start} is not.") from None
     if path.stem.startswith("."):  # the stem names the film's folder
         raise SceneError(f"{source}: the name of a scene file must not start with a dot.")
-    return parse(text, source, path.stem)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SceneError(f"{source}: must be UTF-8 text; byte {error.start} is not.") from None
+
+
+def resolved(scene: Scene) -> str:
+    """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it."""
+    raw = filled(tomllib.loads(scene.text))
+    output = {key: value for key, value in asdict(scene.output).items() if value is not None}
+    raw["output"] = {"size": [output.pop("width_px"), output.pop("height_px")], **output}
+    return _toml(_plain(raw))
+
+
+def _toml(raw: dict[str, Any]) -> str:
+    """Return fields as TOML, with lists on one line."""
+    one_line = re.compile(r"\[\n((?: {4}[^\n]*,\n)+)\]")
+    return one_line.sub(lambda found: f"[{', '.join(re.findall(r'^ +(.*),$', found[1], re.M))}]", tomli_w.dumps(raw))
+
+
+def _plain(value: Any) -> Any:
+    """Return a value with whole floats as integers, so that it reads the same however often it is written."""
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value

@@ -25,6 +25,7 @@ from pydantic import (
 from render import axes, camera
 from render.catalogue import SYSTEMS, Setting
 from render.colour import Look
+from render.encode import CodecName
 from render.problem import DEFAULT_SYSTEM
 from render.scene.values import SIZE_PX, Output
 from render.scene.words import listed, nearest, quoted, shown
@@ -209,9 +210,13 @@ class OutputTable(_Table):
     """Width and height in pixels; even."""
     fps: Annotated[float, Field(gt=0, le=240)] = Output.fps
     """Frames a second."""
-    codec: Literal["h264", "hevc"] = Output.codec
-    crf: Annotated[int, Field(ge=1, le=51)] = Output.crf
-    """The encoder's quality: 1 (best) to 51 (smallest)."""
+    codec: CodecName = Output.codec
+    """How the film is compressed; "png" is a folder of pictures."""
+    crf: Annotated[int, Field(ge=1, le=63)] = _absent(
+        "The encoder's quality: 1 (best) to 51 (63 for av1; smallest); left out, the codec's own."
+    )
+    bits: Literal[8, 16] = Output.bits
+    """Of a channel of single frames and PNG sequences."""
     detail: Annotated[float, Field(gt=0, le=4)] = Output.detail
     """Least number of samples per pixel (linear) anywhere in a frame."""
     rest_detail: Annotated[float, Field(gt=0, le=4)] = Output.rest_detail
@@ -236,10 +241,10 @@ def system_of(raw: object) -> str:
     return name if isinstance(name, str) and name in SYSTEMS else DEFAULT_SYSTEM
 
 
-def _table_at(system: str, path: tuple[str, ...]) -> type[_Table]:
-    """Return the table that a key path leads to, list positions left out."""
+def _tables(system: str) -> dict[tuple[str, ...], type[_Table]]:
+    """Return the table that each key path leads to, list positions left out."""
     own = of_system(system)
-    tables: dict[tuple[str, ...], type[_Table]] = {
+    return {
         (): own.scene,
         ("problem",): own.problem,
         ("problem", "x"): own.axis,
@@ -250,7 +255,6 @@ def _table_at(system: str, path: tuple[str, ...]) -> type[_Table]:
         ("look",): LookTable,
         ("output",): OutputTable,
     }
-    return tables[path]
 
 
 def schema() -> dict[str, Any]:
@@ -299,6 +303,27 @@ def good_fields(table: type[_Table], raw: object) -> dict[str, Any]:
     return good
 
 
+def filled(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return a valid scene file's fields with every default written out, in the order of the tables."""
+    return _filled(raw, (), _tables(system_of(raw)))
+
+
+def _filled(raw: dict[str, Any], path: tuple[str, ...], tables: dict[tuple[str, ...], type[_Table]]) -> dict[str, Any]:
+    whole: dict[str, Any] = {}
+    for key, info in tables[path].model_fields.items():
+        value = raw[key] if key in raw else info.get_default(call_default_factory=True)
+        inner = (*path, key)
+        if value is None:
+            continue
+        if inner in tables and isinstance(value, list):
+            whole[key] = [_filled(entry, inner, tables) for entry in value]
+        elif inner in tables:
+            whole[key] = _filled(value if isinstance(value, dict) else {}, inner, tables)
+        else:
+            whole[key] = value
+    return whole
+
+
 def _key_path(loc: tuple[int | str, ...]) -> str:
     path = ""
     for part in loc:
@@ -325,7 +350,7 @@ def _fault(error: Any, system: str) -> str:
     where = _key_path(loc)
     if kind == "extra_forbidden":
         path = tuple(part for part in loc[:-1] if isinstance(part, str))
-        names = list(_table_at(system, path).model_fields)
+        names = list(_tables(system)[path].model_fields)
         hint = nearest(loc[-1], names) or f"; its fields are {', '.join(names)}"
         return f"{_key_path(loc[:-1]) or 'the scene'} has no field {quoted(loc[-1])}{hint}"
     if kind == "missing":

@@ -8,6 +8,7 @@ from typing import Literal
 from render import camera
 from render.camera import Keyframe
 from render.colour import Look
+from render.encode import CodecName
 from render.errors import SceneError
 from render.problem import Problem
 from render.scene.words import listed, nearest, quoted
@@ -19,7 +20,9 @@ SIZE_PX = (16, 16384)
 class Output:
     """How a film is sampled and encoded.
 
-    width_px, height_px: even, 16..16384. fps: frames a second. crf: the encoder's quality, 1 (best) to 51 (smallest).
+    width_px, height_px: even, 16..16384. fps: frames a second. codec: a row of encode.CODECS, or a sequence of PNGs.
+    crf: the encoder's quality, 1 (best) to 51 (63 for AV1; smallest); None for the codec's own.
+    bits: of a channel of single frames and PNG sequences.
     detail: least number of samples per pixel (linear) anywhere in a frame, > 0.
     rest_detail: the same at views where the camera rests (holds, both ends of the film), >= detail.
     """
@@ -27,18 +30,28 @@ class Output:
     width_px: int = 1920
     height_px: int = 1080
     fps: float = 30
-    codec: Literal["h264", "hevc"] = "h264"
-    crf: int = 16
+    codec: CodecName = "h264"
+    crf: int | None = None
+    bits: Literal[8, 16] = 8
     detail: float = 0.71
     rest_detail: float = 1.0
     overlay: bool = True
 
 
 @dataclass(frozen=True)
+class Made:
+    """How an output that is given as a scene was made: its quality, a single frame's number, and its numerics."""
+
+    quality: str
+    frame: int | None = None
+    numerics: str = ""
+
+
+@dataclass(frozen=True)
 class Scene:
     """A validated scene: what is trained (problem), what is looked at, how it is coloured and encoded.
 
-    name: of the file, without its suffix. text: the TOML it came from.
+    name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
     """
 
     name: str
@@ -48,6 +61,7 @@ class Scene:
     look: Look = field(default_factory=Look)
     output: Output = field(default_factory=Output)
     text: str = ""
+    made: Made | None = None
 
     def path(self, output: Output) -> camera.Path:
         """Return the camera's path for frames of this output's shape."""
@@ -56,9 +70,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Quality:
-    """A row of QUALITY: the fields of Output that it replaces."""
+    """A row of QUALITY: the fields of Output that it replaces. side_px: of the frame's shorter side."""
 
-    height_px: int
+    side_px: int
     fps: float
     detail: float
     rest_detail: float
@@ -82,13 +96,35 @@ def with_quality(scene: Scene, name: str) -> Scene:
     if name not in QUALITY:
         raise SceneError(f"quality must be one of {listed(QUALITY)}, not {quoted(name)}{nearest(name, QUALITY) or '.'}")
     row = QUALITY[name]
-    width_px = 2 * round(row.height_px * scene.output.width_px / scene.output.height_px / 2)
-    height_px = 2 * round(row.height_px / 2)
-    if not SIZE_PX[0] <= width_px <= SIZE_PX[1]:
+    size_px = _scaled(scene.output, row.side_px)
+    if not all(SIZE_PX[0] <= side <= SIZE_PX[1] for side in size_px):
         shape = f"{scene.output.width_px} x {scene.output.height_px}"
+        longer = "width" if size_px[0] > size_px[1] else "height"
         raise SceneError(
-            f"quality {quoted(name)} gives the scene's shape {shape} a width of {width_px} pixels; "
+            f"quality {quoted(name)} gives the scene's shape {shape} a {longer} of {max(size_px)} pixels; "
             f"it must be {SIZE_PX[0]} to {SIZE_PX[1]}. Choose another quality, or a less extreme output.size."
         )
-    output = replace(scene.output, width_px=width_px, height_px=height_px, fps=row.fps)
+    output = replace(scene.output, width_px=size_px[0], height_px=size_px[1], fps=row.fps)
     return replace(scene, output=replace(output, detail=row.detail, rest_detail=row.rest_detail))
+
+
+def _scaled(output: Output, side_px: int) -> tuple[int, int]:
+    """Return the even width and height of an output's shape with this shorter side."""
+    scale = side_px / min(output.width_px, output.height_px)
+    return 2 * round(output.width_px * scale / 2), 2 * round(output.height_px * scale / 2)
+
+
+# Width to height. A shape keeps the shorter side, so that every quality means the same sharpness in each of them.
+SHAPES = {"wide": (16, 9), "square": (1, 1), "vertical": (9, 16), "portrait": (4, 5), "cinema": (64, 27)}
+
+
+def with_shape(scene: Scene, name: str) -> Scene:
+    """Return the scene in frames of another shape, with the shape in its name: the film is another one."""
+    if name not in SHAPES:
+        raise SceneError(f"shape must be one of {listed(SHAPES)}, not {quoted(name)}{nearest(name, SHAPES) or '.'}")
+    side_px = min(scene.output.width_px, scene.output.height_px)
+    width_px, height_px = _scaled(Output(*SHAPES[name]), side_px)
+    if max(width_px, height_px) > SIZE_PX[1]:
+        raise SceneError(f"shape {quoted(name)} would be {width_px} x {height_px}; a side has at most {SIZE_PX[1]}.")
+    output = replace(scene.output, width_px=width_px, height_px=height_px)
+    return replace(scene, name=f"{scene.name}+{name}", output=output)

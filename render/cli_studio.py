@@ -1,0 +1,121 @@
+"""The commands that make something else of what is trained: sheets, other colours, other formats."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from render.errors import RenderError
+from render.options import AS_WRITTEN, Budget, Changes, Debug, Json, More, Out, Poster, Quality, Scene, Store, parted
+
+Stored = Annotated[str, Parameter(help='As in video; "auto" is the best whose samples are all in the store.')]
+
+
+def sheet(
+    scene: Scene,
+    /,
+    *frames: Annotated[str, Parameter(help="Which frames, as in `render frame`, instead of --count.")],
+    count: Annotated[int, Parameter(help="How many frames, evenly spaced along the zoom.")] = 24,
+    columns: Annotated[int, Parameter(help="Pictures in a row.")] = 6,
+    width: Annotated[int, Parameter(help="Pixels that each picture is wide, at most.")] = 320,
+    quality: Quality = "auto",
+    budget: Budget = 15.0,
+    changes: Changes = AS_WRITTEN,
+    out: Out = Path("out"),
+    store: Store = Path("store"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a contact sheet: frames of the film on one page, training only what they need.
+
+    Try:
+
+        render sheet mean_lr.toml
+        render sheet mean_lr.toml 0..last:100 --columns 4 --quality preview
+    """
+    from render import film, terminal
+    from render import sheet as sheets
+
+    more, chosen = parted(frames)
+    for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
+        if value < least:
+            raise RenderError(f"{name} must be at least {least}, not {value}.")
+    job = terminal.prepare(changes.load(scene, *more), quality, budget, store, whole_film=False)
+    numbers = film.frame_numbers(chosen, job) if chosen else sheets.even_frames(job, count)
+    path = out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
+    with terminal.progress(job) as report:
+        sheets.write(job, numbers, path, columns=columns, width_px=width, report=report)
+    terminal.wrote(path)
+
+
+def recolour(
+    scene: Scene,
+    /,
+    *more: More,
+    palette: Annotated[str | None, Parameter(help="Short for --set look.palette=NAME.")] = None,
+    quality: Stored = "auto",
+    poster: Poster = "last",
+    changes: Changes = AS_WRITTEN,
+    out: Out = Path("out"),
+    store: Store = Path("store"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Make a film anew in other colours, from stored samples alone: nothing is trained.
+
+    Give a scene, or a film that render made. The palette is in the new film's name, so that the old one stays.
+
+    Try:
+
+        render recolour mean_lr.toml --palette viridis
+        render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
+    """
+    from render import deliver, terminal
+
+    asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
+    changes = Changes((*changes.settings, *asked), changes.shape, changes.name)
+    job = terminal.prepare_stored(changes.load(scene, *more), quality, store)
+    path = deliver.film_path(out, job, deliver.tag_of(palette) if palette else "")
+    with terminal.progress(job) as report:
+        written = deliver.whole_film(job, path, report, poster=poster)
+    terminal.wrote(*written)
+
+
+def encode(
+    scene: Scene,
+    /,
+    *frames: Annotated[str, Parameter(help="Only these, as in `render frame`: 0..99, t=5s..t=9s.")],
+    codec: Annotated[
+        str, Parameter(help="h264, upload, hevc, av1, prores, prores4444, ffv1, png (a folder), webp or gif.")
+    ],
+    crf: Annotated[int | None, Parameter(help="1 (best) to 51 (63 for av1), instead of the codec's own.")] = None,
+    quality: Stored = "auto",
+    changes: Changes = AS_WRITTEN,
+    out: Out = Path("out"),
+    store: Store = Path("store"),
+    json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a film in another format, from stored samples alone: nothing is trained, no frame is compressed twice.
+
+    Give a scene, or a film that render made. The codec is in the new film's name.
+
+    Try:
+
+        render encode mean_lr.toml --codec hevc
+        render encode mean_lr.toml --codec prores4444 --quality hd
+        render encode mean_lr.toml t=5s..t=9s --codec webp
+    """
+    from render import deliver, film, terminal
+
+    more, chosen = parted(frames)
+    asked = [f"output.codec={codec}", *([f"output.crf={crf}"] if crf is not None else [])]
+    changes = Changes((*changes.settings, *asked), changes.shape, changes.name)
+    job = terminal.prepare_stored(changes.load(scene, *more), quality, store)
+    numbers = film.frame_numbers(chosen, job) if chosen else None
+    with terminal.progress(job) as report:
+        written = deliver.part_of_film(job, numbers, out, report)
+    terminal.wrote(*written)

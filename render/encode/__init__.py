@@ -1,0 +1,28 @@
+"""Frames become files: films through ffmpeg, stills as PNG.
+
+Both are written beside their final name and renamed when whole, so a path holds a complete file or nothing; and
+neither holds a clock, so the same frames give the same bytes.
+"""
+
+from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName
+from render.encode.ffmpeg import missing_encoders, read_film_comment, version
+from render.encode.files import is_alive, write_text
+from render.encode.pictures import read_png_metadata, shrunk, write_png, write_thumbnail
+from render.encode.video import VideoWriter
+
+__all__ = [
+    "CODECS",
+    "SEQUENCE",
+    "Codec",
+    "CodecName",
+    "VideoWriter",
+    "is_alive",
+    "missing_encoders",
+    "read_film_comment",
+    "read_png_metadata",
+    "shrunk",
+    "version",
+    "write_png",
+    "write_text",
+    "write_thumbnail",
+]

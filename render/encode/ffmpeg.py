@@ -1,0 +1,86 @@
+"""The ffmpeg that imageio-ffmpeg brings, or that IMAGEIO_FFMPEG_EXE names: where it is, and what it can do."""
+
+from __future__ import annotations
+
+import functools
+import re
+import subprocess
+from pathlib import Path
+
+from render.encode.codecs import CODECS, SEQUENCE, Codec
+from render.errors import EncodeError
+
+REMEDY = "Install imageio-ffmpeg again, or let IMAGEIO_FFMPEG_EXE name another ffmpeg."
+
+
+def binary() -> str:
+    """Return the path of the ffmpeg that films are made with."""
+    try:
+        import imageio_ffmpeg
+
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except (ImportError, RuntimeError):
+        raise EncodeError(f"No ffmpeg binary was found. {REMEDY}") from None
+
+
+def version() -> str:
+    """Return the version that ffmpeg gives itself."""
+    found = re.match(r"ffmpeg version (\S+)", _output("-version"))
+    if not found:
+        raise EncodeError(f"{binary()} must be an ffmpeg, but does not say its version. {REMEDY}")
+    return found[1]
+
+
+def missing_encoders() -> list[str]:
+    """Return the names in CODECS whose encoder this ffmpeg lacks."""
+    known = _encoders(binary())
+    return [name for name, codec in CODECS.items() if known and codec.encoder_name not in known]
+
+
+def check_encoder(name: str, codec: Codec) -> None:
+    """Refuse a codec whose encoder this ffmpeg lacks, with those that it has."""
+    known = _encoders(binary())
+    if known and codec.encoder_name not in known:
+        there = [other for other, row in CODECS.items() if row.encoder_name in known]
+        raise EncodeError(
+            f'codec "{name}" needs the encoder {codec.encoder_name}, which {binary()} was built without. Choose one '
+            f"of {', '.join([*there, SEQUENCE])}, or let IMAGEIO_FFMPEG_EXE name an ffmpeg that has it."
+        )
+
+
+def read_film_comment(path: Path) -> str:
+    """Return the comment that a film carries; an empty text if it has none."""
+    done = _run("-v", "error", "-i", f"file:{path}", "-f", "ffmetadata", "-")
+    if done.returncode != 0:
+        raise EncodeError(f"{path} must be a readable film, but ffmpeg says: {done.stderr.strip()[-300:]}")
+    # A backslash stands before =, ;, #, a backslash and the end of a line (ffmpeg's documentation, "Metadata").
+    found = re.search(r"^comment=((?:\\.|[^\\\n])*)$", done.stdout, re.DOTALL | re.MULTILINE | re.IGNORECASE)
+    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else ""
+
+
+def count_frames(path: Path) -> int:
+    """Return the number of frames of a film's one stream; 0 if it cannot be read."""
+    done = _run("-v", "error", "-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "null", "-progress", "-", "-")
+    counts = re.findall(r"^frame=(\d+)$", done.stdout, re.MULTILINE)
+    return int(counts[-1]) if done.returncode == 0 and counts else 0
+
+
+@functools.cache
+def _encoders(program: str) -> frozenset[str]:
+    """Return the names of an ffmpeg's encoders; none if it does not list them."""
+    _, listed, rows = _output("-encoders").partition("Encoders:")
+    return frozenset(re.findall(r"^ [VAS]\S{5} (\S+)", rows, re.MULTILINE)) if listed else frozenset()
+
+
+def _output(*arguments: str) -> str:
+    return _run(*arguments).stdout
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [binary(), "-hide_banner", "-nostdin", *arguments]
+    try:
+        return subprocess.run(
+            command, capture_output=True, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", check=False
+        )
+    except OSError as error:
+        raise EncodeError(f"ffmpeg could not be started from {command[0]} ({error.strerror}). {REMEDY}") from None

@@ -1,0 +1,116 @@
+"""Stills: PNG with text chunks, of 8 or 16 bits a channel."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from render.encode.files import claim, unwritable
+from render.errors import EncodeError
+
+if TYPE_CHECKING:
+    from PIL import PngImagePlugin
+
+
+def write_png(path: Path, frame: np.ndarray, metadata: Mapping[str, str]) -> None:
+    """Write one frame, uint8 or uint16 [height, width, 3] sRGB, as a PNG that carries its metadata as text chunks.
+
+    metadata: names of 1 to 79 printable ASCII characters; values without the character NUL.
+    """
+    from PIL import Image
+
+    check_frame(path, frame, bits=8 * frame.dtype.itemsize if frame.dtype == np.uint16 else 8)
+    chunks = _text_chunks(path, metadata)
+    partial = claim(path)
+    try:
+        if frame.dtype == np.uint16:
+            partial.write_bytes(_png16(frame, chunks))
+        else:
+            Image.fromarray(frame).save(partial, format="PNG", pnginfo=chunks, compress_level=6)
+        partial.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _text_chunks(path: Path, metadata: Mapping[str, str]) -> PngImagePlugin.PngInfo:
+    from PIL import PngImagePlugin
+
+    chunks = PngImagePlugin.PngInfo()
+    for name, text in sorted(metadata.items()):
+        if not (name.isascii() and name.isprintable() and 0 < len(name.strip()) == len(name) < 80):
+            raise EncodeError(f"{path}: a metadata name must be 1 to 79 printable ASCII characters, not {name!r}.")
+        if "\0" in text:
+            raise EncodeError(f"{path}: metadata {name!r} must not hold the character NUL.")
+        chunks.add_text(name, text)
+    return chunks
+
+
+def _png16(frame: np.ndarray, chunks: PngImagePlugin.PngInfo) -> bytes:
+    """Return a PNG of 16 bits a channel, which Pillow cannot write (PNG specification, sections 5, 7 and 9)."""
+    height, width = frame.shape[:2]
+    rows = frame.astype(">u2").view(np.uint8).reshape(height, width * 6)
+    # Filter 2, "up": every row is kept as its difference from the row above.
+    up = np.empty((height, 1 + width * 6), np.uint8)
+    up[:, 0] = 2
+    up[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=up[1:, 1:])
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0))]
+    parts += [(chunk[0], chunk[1]) for chunk in chunks.chunks]
+    parts += [(b"IDAT", zlib.compress(up.tobytes(), 6)), (b"IEND", b"")]
+    body = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(body)
+
+
+def shrunk(frame: np.ndarray, width_px: int) -> np.ndarray:
+    """Return a frame, uint8 [height, width, 3], at a smaller width and the same shape, each pixel a mean of areas."""
+    from PIL import Image
+
+    height, width = frame.shape[:2]
+    if width <= width_px:
+        return frame
+    size = width_px, max(1, round(height * width_px / width))
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
+
+
+def read_png_metadata(path: Path) -> dict[str, str]:
+    """Return the text chunks of a PNG by name."""
+    from PIL import Image, PngImagePlugin
+
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            assert isinstance(image, PngImagePlugin.PngImageFile)
+            return {name: str(text) for name, text in image.text.items()}
+    except (OSError, SyntaxError, ValueError) as error:
+        raise EncodeError(f"{path} must be a readable PNG: {error}.") from None
+
+
+def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:
+    """Write a picture's file, whole or not at all, as a JPEG of at most this width; each pixel a mean of an area."""
+    from PIL import Image
+
+    partial = claim(path)
+    try:
+        with Image.open(picture) as image:
+            Image.fromarray(shrunk(np.asarray(image), width_px)).save(partial, format="JPEG", quality=90, subsampling=0)
+        partial.replace(path)
+    except OSError as error:
+        raise unwritable(path, error) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_frame(path: Path, frame: np.ndarray, size_px: tuple[int, int] | None = None, *, bits: int = 8) -> None:
+    """Refuse a frame that is not [height, width, 3] of so many bits, of the given (width, height) if there is one."""
+    wanted = "height, width, 3" if size_px is None else f"{size_px[1]}, {size_px[0]}, 3"
+    fits = frame.ndim == 3 and frame.shape[2] == 3 and (size_px is None or frame.shape[1::-1] == tuple(size_px))
+    if frame.dtype != f"uint{bits}" or not fits:
+        raise EncodeError(f"{path}: a frame must be uint{bits} [{wanted}], not {frame.dtype} {list(frame.shape)}.")

@@ -1,0 +1,144 @@
+"""Scene files and single settings laid over each other in order: the later one wins, and a fault names its own.
+
+Tables are merged field by field; anything else, lists included, is replaced. Where a field may be given in either
+of two ways (`EITHER`), the later way drops the earlier one.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from render.errors import SceneError
+from render.scene.words import quoted
+
+Keys = tuple[str | int, ...]
+
+# Fields of one table that say the same thing in two ways.
+EITHER = (
+    ("range", "range_log10"),
+    ("centre", "centre_log10"),
+    ("width", "width_decades"),
+    ("octaves_per_s", "decades_per_s"),
+)
+
+_MOST_CHARACTERS = 10_000
+_PATH = re.compile(r"[A-Za-z_]\w*(?:\[-?\d+\]|\.[A-Za-z_]\w*)*")
+_PART = re.compile(r"\[(-?\d+)\]|(\w+)")
+
+
+@dataclass
+class Layers:
+    """What several sources say together. raw: their fields, as tomllib gives them."""
+
+    raw: dict[str, Any] = field(default_factory=dict)
+    _sources: list[tuple[str, Callable[[Keys], bool]]] = field(default_factory=list)
+
+    def lay(self, source: str, raw: dict[str, Any]) -> None:
+        """Lay a file's fields over what is there. source: what messages call it."""
+        self.raw = _merged(self.raw, copy.deepcopy(raw))
+        self._sources.append((source, lambda keys: _reaches(raw, keys)))
+
+    def set(self, text: str) -> None:
+        """Lay one setting over what is there: `camera.keyframes[1].hold_s=3`. The value is TOML, or a bare string."""
+        path, equals, value = text.partition("=")
+        path = path.strip()
+        source = f"--set {quoted(text)[1:-1]}"
+        if not equals or not _PATH.fullmatch(path):
+            raise SceneError(
+                f"{source}: a setting must be FIELD=VALUE, such as look.palette=viridis or "
+                "camera.keyframes[1].hold_s=3."
+            )
+        if len(text) > _MOST_CHARACTERS:
+            raise SceneError(f"{source}: a setting must have at most {_MOST_CHARACTERS} characters, not {len(text)}.")
+        keys: Keys = ()
+        place: Any = self.raw
+        *above, last = keys_of(path)
+        for key in above:
+            key = _checked(place, key, keys, source)
+            keys += (key,)
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+        last = _checked(place, last, keys, source)
+        keys += (last,)
+        if isinstance(place, dict):
+            merged = _merged(place, {last: _value(value)})
+            place.clear()
+            place.update(merged)
+        else:
+            place[last] = _value(value)
+        self._sources.append((source, lambda asked: asked[: len(keys)] == keys[: len(asked)]))
+
+    def source_of(self, fault: str) -> str:
+        """Return which source a fault is about: the last that says anything about the field which it begins with."""
+        found = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
+        keys = keys_of(found[1] or "") if found else ()
+        deeper = found and found[2]
+        for asked in (*([(*keys, deeper)] if deeper else []), *(keys[:n] for n in range(len(keys), 0, -1))):
+            for source, reaches in reversed(self._sources):
+                if reaches(asked):
+                    return source
+        return self._sources[0][0]
+
+
+def keys_of(path: str) -> Keys:
+    """Return the keys of a path such as camera.keyframes[1].hold_s."""
+    return tuple(int(index) if index else name for index, name in _PART.findall(path))
+
+
+def path_of(keys: Iterable[str | int]) -> str:
+    """Return keys as a path: the inverse of `keys_of`."""
+    path = ""
+    for key in keys:
+        path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else key
+    return path
+
+
+def _others(name: str) -> list[str]:
+    return [other for ways in EITHER if name in ways for other in ways if other != name]
+
+
+def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Return upper laid over lower; neither is changed."""
+    dropped = {other for name in upper for other in _others(name)} - upper.keys()
+    merged = {name: value for name, value in lower.items() if name not in dropped}
+    for name, value in upper.items():
+        below = merged.get(name)
+        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _reaches(raw: Any, keys: Keys) -> bool:
+    """Say whether a file's fields hold the one that keys lead to."""
+    for key in keys:
+        try:
+            raw = raw[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _checked(place: Any, key: str | int, keys: Keys, source: str) -> Any:
+    """Return a key that may be looked up in place, which `keys` led to; a negative index counted from the front."""
+    where = path_of(keys) or "the scene"
+    if isinstance(key, str):
+        if not isinstance(place, dict):
+            raise SceneError(f"{source}: {where} is not a table, and has no field {quoted(key)}.")
+        return key
+    if not isinstance(place, list):
+        raise SceneError(f"{source}: {where} is not a list, and has no entry [{key}].")
+    if not -len(place) <= key < len(place):
+        raise SceneError(f"{source}: {where} has {len(place)} entries, [0] to [{len(place) - 1}], and no [{key}].")
+    return key % len(place)
+
+
+def _value(text: str) -> Any:
+    """Return a TOML value; what is none is a string, so that names need no quotes on the command line."""
+    try:
+        read = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    return read["value"] if len(read) == 1 else text.strip()

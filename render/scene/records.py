@@ -1,0 +1,61 @@
+"""Scenes out of what was made from them: pictures, films, and the JSON files beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from render.errors import RenderError, SceneError
+from render.scene.values import Made
+
+SUFFIXES = {
+    ".png": "a picture",
+    ".json": "a record",
+    ".mp4": "a film",
+    ".mov": "a film",
+    ".mkv": "a film",
+}
+
+
+def read(path: Path) -> tuple[str, str, Made]:
+    """Return the scene as TOML, its name, and how it was made, of a PNG, a film or a JSON file that carries them."""
+    fields = _fields(path)
+    try:
+        frame, numerics = fields.get("frame"), fields["numerics"]
+        made = Made(
+            quality=_plain_name(fields["quality"]),
+            frame=None if frame is None else int(frame),
+            numerics=json.dumps(json.loads(numerics) if isinstance(numerics, str) else numerics, sort_keys=True),
+        )
+        return str(fields["scene"]), _plain_name(fields["name"]), made
+    except (KeyError, ValueError, TypeError):
+        raise SceneError(
+            f"{path}: must carry the scene it was made from, but does not. Only outputs of render do, and only if no "
+            "other program saved them anew; the .json beside an output is another copy."
+        ) from None
+
+
+def _plain_name(name: object) -> str:
+    """Return a name, refusing what would lead a file name elsewhere."""
+    text = str(name)
+    if not text or text.startswith(".") or any(c in text for c in "/\\") or not text.isprintable():
+        raise ValueError(text)
+    return text
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    from render import encode
+
+    try:
+        if path.suffix == ".png":
+            return dict(encode.read_png_metadata(path))
+        text = path.read_text(encoding="utf-8") if path.suffix == ".json" else encode.read_film_comment(path)
+        found = json.loads(text)
+        return found if isinstance(found, dict) else {}
+    except OSError as error:
+        raise SceneError(f"{path}: cannot be read ({error.strerror}).") from None
+    except RenderError as error:
+        raise SceneError(str(error)) from None
+    except ValueError:
+        return {}
