@@ -195,6 +195,22 @@ def test_points_are_trained_once_and_a_damaged_file_again(tmp_path: Path) -> Non
     np.testing.assert_array_equal(first.value, third.value)
 
 
+def test_a_stop_keeps_every_finished_piece(tmp_path: Path) -> None:
+    what = subject.prepare(TINY, tmp_path)
+    x, y = 10.0 ** np.random.default_rng(1).uniform(-3, 3, (2, 300))
+
+    def stop(_: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        subject.train_points(what, x, y, stop)
+    left = subject.missing_points(what, x, y)
+    assert left in (300 - 72, 300 - 12)  # one piece was reported, and it is kept
+    runs: list[int] = []
+    subject.train_points(what, x, y, lambda now: runs.append(now.samples_total))
+    assert set(runs) == {left}
+
+
 # ---- precision ------------------------------------------------------------------------------------------------------
 
 
