@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from render.options import AS_WRITTEN, Changes, Debug, More, Out, Scene, Store
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from render.analyse.subject import Subject
     from render.film import Report
+    from render.scene import Scene as Loaded
     from render.tiles import Tile
 
 app = App(
@@ -23,19 +26,15 @@ app = App(
     """,
 )
 
-Scene = Annotated[str, Parameter(help="A scene file, or the name of one in scenes/.")]
-Out = Annotated[Path, Parameter(help="Folder for what is made.")]
-Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
-Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
-
 
 @app.command
 def dimension(
     scene: Scene,
     /,
-    *,
+    *more: More,
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
     deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
+    changes: Changes = AS_WRITTEN,
     out: Out = Path("out"),
     store: Store = Path("store"),
     debug: Debug = False,
@@ -58,14 +57,15 @@ def dimension(
         return measuring.run(what, side, deepest, report)
 
     name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
-    _analyse(scene, name, out, store, plan, run, tables.of_dimension)
+    _analyse(changes.load(scene, *more), name, out, store, plan, run, tables.of_dimension)
 
 
 @app.command
 def precision(
     scene: Scene,
     /,
-    *,
+    *more: More,
+    changes: Changes = AS_WRITTEN,
     out: Out = Path("out"),
     store: Store = Path("store"),
     debug: Debug = False,
@@ -83,17 +83,18 @@ def precision(
     def plan(what: Subject) -> tuple[list[Tile], int]:
         return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
 
-    _analyse(scene, "precision", out, store, plan, measuring.run, tables.of_precision)
+    _analyse(changes.load(scene, *more), "precision", out, store, plan, measuring.run, tables.of_precision)
 
 
 @app.command
 def tuning(
     scene: Scene,
     /,
-    *,
+    *more: More,
     draws: Annotated[int, Parameter(help="Independent draws, even in log10 on log10 axes.")] = 1024,
     seed: Annotated[int, Parameter(help="Of the draws.")] = 0,
     last_view: Annotated[bool, Parameter(help="Draw in the film's last view, not in the whole plane.")] = False,
+    changes: Changes = AS_WRITTEN,
     out: Out = Path("out"),
     store: Store = Path("store"),
     debug: Debug = False,
@@ -117,11 +118,12 @@ def tuning(
     def run(what: Subject, report: Report) -> measuring.Result:
         return measuring.run(what, draws, seed, last_view, report)
 
-    _analyse(scene, "tuning" + ("-last-view" if last_view else ""), out, store, plan, run, tables.of_tuning)
+    name = "tuning" + ("-last-view" if last_view else "")
+    _analyse(changes.load(scene, *more), name, out, store, plan, run, tables.of_tuning)
 
 
 def _analyse(
-    name: str,
+    loaded: Loaded,
     kind: str,
     out: Path,
     store: Path,
@@ -129,12 +131,10 @@ def _analyse(
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
 ) -> None:
-    """Load, say what is to come, measure with progress, print, write. plan gives tiles to time, and the runs to do."""
-    from render import scene as scenes
+    """Say what is to come, measure with progress, print, write. plan gives tiles to time, and the runs to do."""
     from render import terminal
     from render.analyse import files, plots, subject
 
-    loaded = scenes.load(name)
     folder = out / loaded.name
     files.check_folder(folder)
     what = subject.prepare(loaded, store)
