@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -63,3 +63,9 @@ def from_channels(channels: Mapping[str, np.ndarray]) -> Field:
 def empty(shape: tuple[int, ...], channels: Mapping[str, np.dtype] = CHANNELS) -> Field:
     """Return a field of the given shape and channels with unset contents."""
     return from_channels({name: np.empty(shape, dtype) for name, dtype in channels.items()})
+
+
+def join(parts: Sequence[Field]) -> Field:
+    """Return the fields of pieces of a batch as one, in their order along the first axis."""
+    names = parts[0].channels()
+    return from_channels({name: np.concatenate([part.channels()[name] for part in parts]) for name in names})

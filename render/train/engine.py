@@ -103,6 +103,10 @@ class Engine:
         shape = _shape(device or devices()[0], self._system.lanes)
         return shape.lanes * shape.blocks
 
+    def lanes(self, device: jax.Device | None = None) -> int:
+        """Return the number of lanes of a block: fewer points than this take as long."""
+        return _shape(device or devices()[0], self._system.lanes).lanes
+
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on."""
         return numerics(device, self._system.lanes)
@@ -113,7 +117,7 @@ class Engine:
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
         """
         device = device or devices()[0]
-        lanes = _shape(device, self._system.lanes).lanes
+        lanes = self.lanes(device)
         points, capacity = x.size, self.capacity(device)
         if x.dtype != np.float64 or y.dtype != np.float64:
             raise TypeError(f"hyperparameters must be float64, not {x.dtype} and {y.dtype}")

@@ -1,0 +1,66 @@
+"""Shares of batches: every point is trained once, in any order of finishing, and a batch comes back whole."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from render import backends, fields
+from render.backends import Batch
+from render.backends.shares import Shares
+from render.fields import Field
+from render.scene import find, load
+
+
+def trained(share: tuple[np.ndarray, np.ndarray]) -> Field:
+    """What a backend would return, if training were adding."""
+    field = fields.empty(share[0].shape)
+    for channel in field:
+        channel[...] = 0
+    field.value[:] = share[0] + share[1]
+    return field
+
+
+def batch_of(points: int, first: int = 0) -> Batch:
+    x = np.arange(first, first + points, dtype=np.float64)
+    return Batch((), x, 1000.0 * x)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=4),
+    workers=st.integers(1, 5),
+    least=st.integers(1, 100),
+    order=st.randoms(use_true_random=False),
+)
+def test_a_batch_comes_back_whole_whatever_share_ends_first(sizes, workers, least, order) -> None:  # type: ignore[no-untyped-def]
+    batches = [batch_of(size, 1000 * i) for i, size in enumerate(sizes)]
+    waiting = iter([*batches, None])
+    shares = Shares(lambda: next(waiting), workers, least)
+    taken = []
+    while (share := shares.take()) is not None:
+        taken.append(share)
+    for batch in batches:
+        cut = [share.points[0].size for share in taken if share.batch is batch]
+        assert len(cut) <= workers
+        assert len(cut) == 1 or min(cut) >= least
+        assert max(cut) - min(cut) <= 1
+    order.shuffle(taken)
+    whole = [(share.batch, field) for share in taken if (field := shares.finish(share, trained(share.points)))]
+    assert len(whole) == len(batches)
+    for batch, field in whole:
+        assert np.array_equal(field.value, batch.x + batch.y)
+
+
+def test_a_shared_batch_has_the_bits_of_a_batch_trained_by_one() -> None:
+    problem = load(find("tiny.toml")).problem
+    backend = backends.make("local", problem)
+    if backend.workers < 2:
+        pytest.skip("needs two devices")
+    rng = np.random.default_rng(0)
+    batch = Batch((), *(10 ** rng.uniform(-3, 6, size=(2, 333))))
+    waiting = iter([batch, *[None] * backend.workers])
+    ((same, field),) = backend.run(lambda: next(waiting))
+    alone = backend.engine.run(batch.x, batch.y)  # type: ignore[attr-defined]
+    assert same is batch
+    for here, there in zip(field, alone, strict=True):
+        assert np.array_equal(here, there, equal_nan=True)
