@@ -253,7 +253,7 @@ def frames(
                 count = training.count_for(tiles)
                 while not training.wait_for(count, _TICK_S):
                     report(progress(done))
-                last_s, picture = s, _picture(plan, compositor, s, bits)
+                last_s, picture = s, picture_at(plan, compositor, s, bits)
             yield number, picture
             log(facts.row(number, s, tiles))
             report(progress(done + 1))
@@ -267,7 +267,8 @@ def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
     return [tile for tile in plan.order if tile in wanted]
 
 
-def _picture(plan: Plan, compositor: Compositor, s: float, bits: int) -> np.ndarray:
+def picture_at(plan: Plan, compositor: Compositor, s: float, bits: int = 8) -> np.ndarray:
+    """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3]."""
     linear = compositor.linear(s)
     picture = colour.srgb8_from_linear(linear)
     drawn = _with_overlay(plan, picture, s)

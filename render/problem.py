@@ -89,7 +89,7 @@ class Problem:
     @property
     def channels(self) -> dict[str, np.dtype]:
         """Name and dtype of everything that is stored of a sample."""
-        return fields.CHANNELS | dict.fromkeys(self.row.channels, np.dtype(np.float64))
+        return channels_of(self.system)
 
     def describe(self) -> dict[str, object]:
         """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
@@ -118,3 +118,8 @@ class Problem:
     def deepest_level(self) -> int:
         """The deepest level that float64 resolves on both axes."""
         return min(self.x.deepest_level, self.y.deepest_level)
+
+
+def channels_of(system: str) -> dict[str, np.dtype]:
+    """Return name and dtype of everything that is stored of a sample of a system, a row of the catalogue."""
+    return fields.CHANNELS | dict.fromkeys(catalogue.SYSTEMS[system].channels, np.dtype(np.float64))

@@ -32,9 +32,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from render import fields
+from render.catalogue import SYSTEMS
 from render.errors import DamagedTile, StoreError
 from render.fields import Field
-from render.problem import Problem
+from render.problem import Problem, channels_of
 from render.tiles import SAMPLES, Tile
 
 _STALE_S = 24 * 3600  # no tile takes a day to write: an older temporary file was left by a killed process
@@ -125,6 +126,10 @@ class DirectoryStore:
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
         store.numerics = read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
+        system = read_toml(folder.parent / "problem.toml", "problem").get("system")
+        if system not in SYSTEMS:
+            raise StoreError(f"{folder.parent} holds tiles of the system {system!r}, which this version does not know.")
+        store._dtype = _dtype(channels_of(system))
         return store
 
     @property

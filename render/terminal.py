@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from render import backends, estimate, film, scene
+from render import backends, estimate, film, forecast, scene
 from render.analyse import precision, tables
 from render.backends import Backend
 from render.errors import RenderError
@@ -93,14 +93,20 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
         tell("job", f"{text}, 0 training runs to do: every sample is in {store}.", **facts)
         return
     rate = rate or _measure(job)
+    ahead = _forecast(job, samples, rate)
     tell(
         "job",
-        f"{text}, {samples:,} training runs to do of {job.plan.samples:,}, about "
-        f"{duration(rate.time_s(samples))} at {rate.samples_per_s:,.0f} a second.",
+        f"{text}, {samples:,} training runs to do of {job.plan.samples:,}, about {duration(ahead.total_s)}: "
+        f"{duration(ahead.training_s)} of training at {rate.samples_per_s:,.0f} a second, and the pictures.",
         **facts,
-        time_s=rate.time_s(samples),
+        **asdict(ahead),
         samples_per_s=rate.samples_per_s,
     )
+
+
+def _forecast(job: Job, samples: int, rate: estimate.Rate) -> forecast.Forecast:
+    with working("measuring this machine"):
+        return forecast.forecast(samples, rate, job.frame_count, forecast.measure(job))
 
 
 def _job_facts(job: Job) -> dict[str, Any]:
@@ -187,6 +193,7 @@ def show_plan(loaded: Scene, quality: str, budget_min: float, store: Path) -> No
     job, rate = _settle(loaded, quality, budget_min, store)
     rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
+    ahead = _forecast(job, missing, rate)
     output, axis = job.scene.output, job.scene.problem.x
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
@@ -200,7 +207,7 @@ def show_plan(loaded: Scene, quality: str, budget_min: float, store: Path) -> No
             "tiles": len(plan.order),
             "samples": plan.samples,
             "samples_to_do": missing,
-            "time_s": rate.time_s(missing),
+            **asdict(ahead),
             "samples_per_s": rate.samples_per_s,
             "disk_bytes": disk_bytes,
             "problem": job.scene.problem.key,
@@ -215,7 +222,8 @@ def show_plan(loaded: Scene, quality: str, budget_min: float, store: Path) -> No
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; float64 reaches {job.scene.problem.deepest_level}",
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {job.scene.problem.steps} steps, {missing:,} of them to do",
-        "time": f"about {duration(rate.time_s(missing))} at {rate.samples_per_s:,.0f} samples a second on this machine",
+        "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
+        f"a second, pictures {duration(ahead.pictures_s)}",
         "disk": f"about {disk_bytes / 1e6:,.0f} MB in {store}",
         "problem": job.scene.problem.key,
     }
@@ -345,7 +353,9 @@ def wrote(*paths: Path) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words of two units at most: "45 s", "14 min", "2 h 05 min", "3 d 4 h"."""
+    """Return a duration in words of two units at most: "none", "45 s", "14 min", "2 h 05 min", "3 d 4 h"."""
+    if seconds <= 0:
+        return "none"
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     minutes = round(seconds / 60)

@@ -1,6 +1,7 @@
 """The command line as a person meets it: real processes, whole messages, exit codes."""
 
 import csv
+import json
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ import oracle
 import published
 import pytest
 
-from render import scene
+from render import cli, scene
 from render.plan import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -162,6 +163,36 @@ def test_a_bad_scene_is_refused_with_its_file_and_place(scene_file: Path, old: s
     assert not list(scene_file.parent.rglob("*.npz"))
 
 
+def test_json_is_one_object_a_line_on_both_streams(tmp_path: Path) -> None:
+    places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
+    made = run("frame", "tiny", "0", "--quality", "scene", "--json", *places)
+    assert made.returncode == 0, made.stderr
+    (wrote,) = map(json.loads, made.stdout.splitlines())
+    assert wrote["event"] == "wrote" and Path(wrote["path"]).exists()
+    plan = run("plan", "tiny", "--quality", "scene", "--json", "--store", tmp_path / "store")
+    (facts,) = map(json.loads, plan.stdout.splitlines())
+    assert (facts["event"], facts["samples"], facts["frames"]) == ("plan", 36_352, 30)
+    assert facts["total_s"] >= facts["training_s"] > 0
+    wrong = run("video", "tiny", "--set", "output.fps=0", "--json")
+    assert wrong.returncode == 2
+    (error,) = map(json.loads, wrong.stderr.splitlines())
+    assert error["event"] == "error" and error["faults"][0].startswith("--set output.fps=0: output.fps must be > 0")
+
+
+def test_doctor_finds_this_machine_sound_and_a_broken_one_not(tmp_path: Path) -> None:
+    places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
+    sound = run("doctor", *places)
+    assert sound.returncode == 0, sound.stdout
+    words = ("python", "ffmpeg", "film", "font", "store", "output", "devices", "float64")
+    assert [line.split()[1] for line in sound.stdout.splitlines() if line[:1] != " "] == list(words)
+    assert not (tmp_path / "store").exists()
+    broken = run("doctor", *places, "--json", IMAGEIO_FFMPEG_EXE=str(tmp_path / "none"))
+    assert broken.returncode == 1
+    findings = {f["what"]: f for f in map(json.loads, broken.stdout.splitlines())}
+    assert findings["ffmpeg"]["state"] == "bad" and "Install imageio-ffmpeg again" in findings["ffmpeg"]["found"]
+    assert findings["float64"]["state"] == "ok"
+
+
 def test_a_wrong_option_is_one_line() -> None:
     assert "quality" in refused("video", "tiny", "--quality", "ultra")
     assert "budget" in refused("video", "tiny", "--budget", "-1")
@@ -213,11 +244,33 @@ def test_debug_shows_the_traceback() -> None:
 # ---- the README -----------------------------------------------------------------------------------------------------
 
 
-def readme_commands() -> list[str]:
-    """Every `render` and `make` command of the README's code blocks."""
-    lines = (ROOT / "README.md").read_text().splitlines()
+def commands_of(page: str) -> list[str]:
+    """Every `render` and `make` command of a page's code blocks."""
+    lines = (ROOT / page).read_text().splitlines()
     found = (line.split("  #")[0].strip() for line in lines if line.startswith("    "))
     return [line for line in found if line.startswith(("render ", "make "))]
+
+
+def readme_commands() -> list[str]:
+    """Those of the README."""
+    return commands_of("README.md")
+
+
+def test_the_commands_of_the_production_page_run_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they stand there, on the tiny scene; so what one makes is there for the next. In one process, to be quick."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenes").symlink_to(ROOT / "scenes")
+    (tmp_path / "mine.toml").write_text('[look]\npalette = "viridis"\n')
+    commands = commands_of("assets/docs/production.md")
+    assert len(commands) > 15
+    for command in commands:
+        words = [word.replace("mean_lr", "tiny") for word in shlex.split(command)[1:]]
+        cli.app(words, exit_on_error=False, print_error=False)
+        said = capsys.readouterr().out.splitlines()
+        if words[0] in ("video", "frame", "sheet", "recolour", "encode"):
+            assert said and all(Path(line).exists() for line in said), command
 
 
 @pytest.mark.parametrize("command", sorted(set(readme_commands())))

@@ -1,0 +1,103 @@
+"""How long a film takes on this machine: its training, and its pictures and their encoding, each measured."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from render import encode, fields, film
+from render.compose import Compositor
+from render.estimate import Rate
+from render.fields import Field
+from render.film import Job
+from render.tiles import SAMPLES, Tile
+
+# Seconds that the pictures of a measurement take, about, and the most of them: ffmpeg's start then counts little.
+_MEASURE_S = 2.0
+_PLACES = (0.15, 0.4, 0.65, 0.9)
+_FRAMES_AT_A_PLACE = 12
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a frame costs to compose and to encode. wall_s: on an idle machine; cpu_s: on all its cores together."""
+
+    wall_s: float
+    cpu_s: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of a film: of training alone, of pictures alone, and of both together."""
+
+    training_s: float
+    pictures_s: float
+    total_s: float
+
+
+def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forecast:
+    """Return what training runs and frames take together.
+
+    Pictures are made while samples train, on the same cores, so what they take of those is added to the training;
+    and no film is done sooner than its pictures take by themselves.
+    """
+    training_s, alone_s = rate.time_s(samples), frames * pictures.wall_s
+    together_s = training_s + frames * pictures.cpu_s / (os.cpu_count() or 1)
+    return Forecast(training_s, alone_s, max(together_s, alone_s))
+
+
+def measure(job: Job) -> Pictures:
+    """Compose and encode a few frames of a job, at several places of its path, of random samples."""
+    output, plan = job.scene.output, job.plan
+    bits = output.bits if output.codec == encode.SEQUENCE else encode.CODECS[output.codec].bits
+    compositor = Compositor(plan, _random_field)
+    wall_s = cpu_s = 0.0
+    pictures = []
+    for place in _PLACES:
+        first = min(round(place * job.frame_count), max(0, job.frame_count - _FRAMES_AT_A_PLACE - 1))
+        numbers = range(first, min(first + _FRAMES_AT_A_PLACE, job.frame_count))
+        places = [plan.path.s_of_frame(number, output.fps) for number in numbers]
+        film.picture_at(plan, compositor, places[0], bits)  # reads and colours tiles that the frames after it use again
+        started_s, started_cpu = time.perf_counter(), time.process_time()
+        for s in places:
+            pictures.append(film.picture_at(plan, compositor, s, bits))
+            if time.perf_counter() - started_s > _MEASURE_S / len(_PLACES):
+                break
+        wall_s += time.perf_counter() - started_s
+        cpu_s += time.process_time() - started_cpu
+    compose_wall, compose_cpu = wall_s / len(pictures), cpu_s / len(pictures)
+    encode_wall, encode_cpu = _encoding(job, pictures)
+    # ffmpeg encodes one frame while the next is composed.
+    return Pictures(max(compose_wall, encode_wall), compose_cpu + encode_cpu)
+
+
+def _encoding(job: Job, pictures: list[np.ndarray]) -> tuple[float, float]:
+    """Return the seconds, and those of all cores together, that encoding takes for each of some pictures."""
+    output = job.scene.output
+    before, started_s = os.times(), time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        if output.codec == encode.SEQUENCE:
+            for i, picture in enumerate(pictures):
+                encode.write_png(Path(folder, f"{i}.png"), picture, {})
+        else:
+            size_px = output.width_px, output.height_px
+            with encode.VideoWriter(
+                Path(folder, "film"), size_px, output.fps, codec=output.codec, crf=output.crf
+            ) as writer:
+                for picture in pictures:
+                    writer.write(picture)
+    after = os.times()
+    cpu_s = sum(after[:4]) - sum(before[:4])  # of this process and of ffmpeg, which has ended
+    return (time.perf_counter() - started_s) / len(pictures), cpu_s / len(pictures)
+
+
+def _random_field(tile: Tile) -> Field:
+    """Return a tile of noise: at the boundary, which is where cameras go, pictures are hardly smoother."""
+    field = fields.empty((SAMPLES, SAMPLES))
+    field.value[...] = np.random.default_rng((tile.level, tile.ix, tile.iy)).standard_normal((SAMPLES, SAMPLES))
+    return field

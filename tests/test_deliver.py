@@ -1,0 +1,269 @@
+"""What is left in the output folder and makes itself again; what the store keeps, and what is wrong with it."""
+
+import csv
+import hashlib
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from render import backends, deliver, encode, estimate, film, forecast, keeping, scene, sheet
+from render.errors import RenderError, StoreError
+from render.estimate import Rate
+from render.film import Job
+from render.forecast import Pictures
+from render.framelog import boundary_density
+from render.problem import Problem
+from render.store import DirectoryStore
+from render.tiles import Tile
+
+TINY = scene.load("tiny")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deliver")
+
+
+@pytest.fixture(scope="module")
+def made(root: Path) -> list[Path]:
+    """The tiny film and what lies beside it, from an empty store."""
+    job = film.prepare(estimate.named(TINY, "scene"), root / "store")
+    return deliver.whole_film(job, deliver.film_path(root / "out", job))
+
+
+def stored(root: Path, *settings: str, of: str | Path = "tiny") -> Job:
+    """A job that cannot train."""
+    return film.prepare_stored(scene.load(of, settings=settings), "auto", root / "store")
+
+
+def checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+# ---- films and stills -----------------------------------------------------------------------------------------------
+
+
+def test_the_record_beside_a_film_makes_it_again_byte_for_byte(made: list[Path], root: Path) -> None:
+    record = json.loads(made[1].read_text())
+    assert record["sha256"] == checksum(made[0])
+    assert (record["frames"], record["size_px"], record["problem"]) == (30, [64, 36], TINY.problem.key)
+    for source in (made[0], made[1]):  # the film's own comment, and the file beside it
+        job = stored(root, of=source)
+        again = root / "again" / source.suffix[1:] / "film.mp4"
+        film.video(job, again)
+        assert checksum(again) == record["sha256"]
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_still_rendered_from_its_own_metadata_is_identical(made: list[Path], root: Path, bits: int) -> None:
+    job = stored(root, f"output.bits={bits}", "look.palette=viridis", "output.overlay=true", "output.size=[320, 180]",
+                 "output.detail=0.1", "output.rest_detail=0.1")  # fmt: skip
+    (still,) = deliver.stills(job, [17], root / f"stills{bits}")
+    loaded = scene.load(still)
+    assert loaded.made is not None and loaded.made.frame == 17
+    (again,) = deliver.stills(stored(root, of=still), [17], root / "again")
+    assert again.read_bytes() == still.read_bytes()
+    (from_record,) = deliver.stills(stored(root, of=deliver.record_path(still)), [17], root / "record")
+    assert from_record.read_bytes() == still.read_bytes()
+
+
+def test_sixteen_bits_refine_eight(made: list[Path], root: Path) -> None:
+    settings = ("output.overlay=true", "output.size=[320, 180]", "output.detail=0.1", "output.rest_detail=0.1")
+    job = stored(root, *settings)
+    ((_, coarse),) = film.frames(job, [12])
+    ((_, fine),) = film.frames(job, [12], bits=16)
+    assert fine.dtype == np.uint16
+    assert np.abs(fine / 257 - coarse).max() < 0.56
+    assert len(np.unique(fine)) > 2 * len(np.unique(coarse))
+
+
+def test_the_log_counts_every_sample_once_and_every_frame(made: list[Path]) -> None:
+    with open(made[2], newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["frame"]) for row in rows] == list(range(30))
+    assert sum(int(row["samples_trained"]) for row in rows) == 36_352
+    assert all(row["tiles_stored"] == "0" for row in rows)
+    assert all(float(row["seconds"]) >= 0 for row in rows)
+    assert float(rows[0]["width"]) == 9 and float(rows[-1]["width"]) == 0.140625
+    assert all(0 < float(row["boundary_density"]) < 1 for row in rows)
+
+
+def test_boundary_density_is_the_share_of_differing_neighbours() -> None:
+    assert boundary_density(np.ones((4, 5), bool)) == 0
+    assert boundary_density(np.indices((4, 4)).sum(0) % 2 == 0) == 1
+    half = np.zeros((4, 4), bool)
+    half[:2] = True
+    assert boundary_density(half) == 4 / 24
+
+
+def test_the_poster_is_a_frame_of_the_film_and_the_thumbnail_shows_it(made: list[Path], root: Path) -> None:
+    (still,) = deliver.stills(stored(root, of=made[0]), [29], root / "still")
+    assert made[3].read_bytes() == still.read_bytes()
+    with Image.open(made[4]) as thumbnail, Image.open(made[3]) as poster:
+        assert np.abs(np.asarray(thumbnail, dtype=float) - np.asarray(poster.convert("RGB"))).mean() < 12
+
+
+def test_a_poster_is_one_frame(root: Path, made: list[Path]) -> None:
+    job = stored(root)
+    with pytest.raises(RenderError, match="a poster must be one frame, not 3"):
+        deliver.whole_film(job, root / "none.mp4", poster="0..2")
+    assert not (root / "none.mp4").exists()
+
+
+def test_a_sequence_is_every_frame_and_goes_on_where_it_stopped(made: list[Path], root: Path) -> None:
+    job = stored(root, "output.codec=png")
+    path = deliver.film_path(root / "sequence", job)
+    deliver.whole_film(job, path)
+    files = sorted(path.iterdir())
+    assert [file.name for file in files] == [f"{n:05d}.png" for n in range(30)]
+    before = {file: file.stat().st_mtime_ns for file in files}
+    files[3].unlink()
+    files[5].write_bytes(files[6].read_bytes())  # whole, but another frame
+    (path / "00030.png").write_bytes(b"of a longer film")
+    deliver.whole_film(job, path)
+    changed = [file.name for file in sorted(path.iterdir()) if before[file] != file.stat().st_mtime_ns]
+    assert changed == ["00003.png", "00005.png"]
+
+
+def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(made: list[Path], root: Path) -> None:
+    before = checksum(made[0])
+    job = stored(root, "look.palette=viridis", of=made[0])
+    path = deliver.film_path(root / "out", job, deliver.tag_of("bids:viridis"))
+    assert path.name == "tiny-scene-viridis.mp4"
+    deliver.whole_film(job, path)
+    assert checksum(path) != before
+    part = deliver.part_of_film(stored(root, "output.codec=ffv1"), [3, 4, 5], root / "out")
+    assert [p.name for p in part] == ["tiny-scene-00003-00005-ffv1.mkv", "tiny-scene-00003-00005-ffv1.mkv.json"]
+    assert json.loads(part[1].read_text())["selected"] == [3, 4, 5]
+    assert checksum(made[0]) == before
+
+
+def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, made: list[Path], root: Path) -> None:
+    with pytest.raises(StoreError, match="holds no samples of tiny. Run `render video` first"):
+        film.prepare_stored(TINY, "auto", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(StoreError, match=r"at quality hd, but [\d,]+ of its [\d,]+ tiles are missing"):
+        film.prepare_stored(TINY, "hd", root / "store")
+
+
+def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> None:
+    job = stored(root)
+    numbers = sheet.even_frames(job, 7)
+    assert numbers[0] <= 3 and numbers[-1] == min(n for n in range(30) if job.plan.path.s_of_frame(n, 10) == 6)
+    places = [job.plan.path.s_of_frame(n, 10) for n in numbers]
+    assert np.abs(np.diff(places) - 1).max() < 0.6  # an octave apart, to the nearest frame
+    sheet.write(job, numbers, root / "sheet.png", columns=3)
+    page = np.asarray(Image.open(root / "sheet.png"))
+    assert page.shape[1] == 9 + 3 * (64 + 9)
+    frames = [picture for _, picture in film.frames(job, numbers)]
+    for i, picture in enumerate(frames):
+        top, left = 9 + i // 3 * (36 + 18 + 9), 9 + i % 3 * (64 + 9)
+        assert np.array_equal(page[top : top + 36, left : left + 64], picture)
+    assert scene.load(root / "sheet.png").made is not None
+    with pytest.raises(RenderError, match="at most 200 million"):
+        sheet.write(stored(root, of=made[0]), list(range(30)) * 200_000, root / "x.png", columns=2)
+
+
+# ---- how long it takes ----------------------------------------------------------------------------------------------
+
+
+def test_a_forecast_adds_pictures_to_training_on_the_cores_that_they_share() -> None:
+    cores = os.cpu_count() or 1
+    ahead = forecast.forecast(1000, Rate(10.0), 100, Pictures(wall_s=0.1, cpu_s=0.2 * cores))
+    assert (ahead.training_s, ahead.pictures_s) == (100, pytest.approx(10))
+    assert ahead.total_s == pytest.approx(120)
+    assert forecast.forecast(0, Rate(10.0), 100, Pictures(wall_s=0.1, cpu_s=0.0)).total_s == pytest.approx(10)
+
+
+@pytest.mark.parametrize("codec", ["h264", "png", "av1"])
+def test_pictures_are_measured_whatever_the_format(made: list[Path], root: Path, codec: str) -> None:
+    cost = forecast.measure(stored(root, f"output.codec={codec}"))
+    assert 0 < cost.wall_s < 5
+    assert 0 < cost.cpu_s < 5
+
+
+# ---- what is kept ---------------------------------------------------------------------------------------------------
+
+
+def numerics_of(problem: Problem) -> dict[str, str | int]:
+    return backends.make("local", problem).numerics
+
+
+def test_the_list_of_a_store_counts_what_lies_there(made: list[Path], root: Path) -> None:
+    (kept,) = keeping.listed(root / "store", [TINY], numerics_of)
+    assert (kept.scenes, kept.problem, kept.differs) == (("tiny",), TINY.problem.key, "")
+    files = list((root / "store").rglob("*.npz"))
+    assert (kept.tiles, kept.size_bytes) == (len(files), sum(file.stat().st_size for file in files))
+    assert kept.levels == (1, 7)
+    with pytest.raises(StoreError, match="must be a store, but there is no such folder"):
+        keeping.listed(root / "nowhere", [TINY], numerics_of)
+
+
+def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, made: list[Path], root: Path) -> None:
+    now = numerics_of(TINY.problem)
+    job = stored(root)
+    tile = job.plan.order[0]
+    for numerics in (now, now | {"kernel": 0}):
+        DirectoryStore(tmp_path, TINY.problem, numerics).put(tile, job.store.get(tile))
+    other = replace(TINY, problem=replace(TINY.problem, seed=5))
+    DirectoryStore(tmp_path, other.problem, now | {"kernel": 0}).put(tile, job.store.get(tile))
+    old = [kept for kept in keeping.listed(tmp_path, [TINY], numerics_of) if kept.differs]
+    assert [kept.differs for kept in old] == [f"kernel 0, now {now['kernel']}"] * 2
+    for kept in old:
+        keeping.remove(kept)
+    assert DirectoryStore(tmp_path, TINY.problem, now).has(tile)
+    assert [kept.differs for kept in keeping.listed(tmp_path, [TINY], numerics_of)] == [""]
+    assert not (tmp_path / other.problem.key).exists()
+
+
+def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
+    tmp_path: Path, made: list[Path], root: Path
+) -> None:
+    job = stored(root)
+    store = DirectoryStore(tmp_path, TINY.problem, {"kernel": 1})
+    for tile in job.plan.order[:4]:
+        store.put(tile, job.store.get(tile))
+    damaged, strange = store.path(job.plan.order[1]), store.path(Tile(0, 0, 0)).with_name("x.npz")
+    content = bytearray(damaged.read_bytes())
+    content[5000] ^= 1
+    damaged.write_bytes(content)
+    strange.parent.mkdir(parents=True, exist_ok=True)
+    strange.write_bytes(b"")
+    (kept,) = keeping.listed(tmp_path, [TINY], numerics_of)
+    faults = [fault for fault in keeping.verify(kept) if fault]
+    assert len(faults) == 2 and any("do not match their checksum" in fault for fault in faults)
+    assert damaged.exists()
+    assert len([fault for fault in keeping.verify(kept, remove=True) if fault]) == 2
+    assert not damaged.exists() and not strange.exists()
+    assert list(keeping.verify(kept)) == [None] * 3
+
+
+def test_only_what_killed_processes_left_is_cleaned(tmp_path: Path) -> None:
+    out, store = tmp_path / "out", tmp_path / "store"
+    dead, living = 2**22 - 3, os.getpid()
+    keep = [
+        out / "film.mp4",
+        out / f"film.mp4.{living}.partial",
+        store / "k/n/03/1/2.npz",
+        out / "film.mp4.1.partial.txt",
+    ]
+    left = [out / f"film.mp4.{dead}.partial", store / f"k/n/03/1/.2.npz.{keeping.HOST}.{dead}.ab.tmp"]
+    keep.append(store / f"k/n/03/1/.2.npz.elsewhere.{dead}.ab.tmp")  # nobody here knows
+    for path in keep + left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"1234")
+    found = keeping.left_behind(out, store)
+    assert sorted(found) == sorted(left)
+    assert keeping.delete(found) == 8
+    assert all(path.exists() for path in keep) and not any(path.exists() for path in left)
+    assert keeping.left_behind(tmp_path / "none", tmp_path / "none") == []
+
+
+def test_every_library_of_a_record_is_installed() -> None:
+    assert set(deliver.made_with()) >= {"python", "jaxlib", "numpy", "ffmpeg"}
+    assert encode.version() in deliver.made_with().values()
