@@ -34,7 +34,7 @@ def of_dimension(result: dimension.Result) -> RenderableType:
 
 def _summary(result: dimension.Result) -> Table:
     table = _table(
-        f"{len(result.trusted())} windows: median (quartiles), and medians from fewer of their samples",
+        f"median (quartiles) of {len(result.trusted())} windows; medians at fewer samples",
         *("estimator", "boundary", "smooth", "noise", *(f"{side} px" for side in dimension.sides(result.side))),
     )
     for name, title in (*ESTIMATORS.items(), ("published", "published procedure")):

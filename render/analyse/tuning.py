@@ -21,7 +21,11 @@ from render.film import Progress, Report
 from render.scene import Scene
 
 # The tail is fitted below these quantiles of the losses: a true bowl has the same c for all small ones.
-QUANTILES = (0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+QUANTILES = (0.05, 0.1, 0.2, 0.3, 0.5)
+
+# Effective numbers of hyperparameters that are tried. A bowl over two axes has 1 or 2; 3 and 4 would show a misfit.
+# opda tries ten unless told, at one to three seconds each.
+_EFFECTIVE = (1, 4)
 
 CONFIDENCE = 0.95
 
@@ -161,12 +165,17 @@ def fits(losses: np.ndarray, quantiles: tuple[float, ...]) -> tuple[Fit, ...]:
         count = int(np.sum(losses <= threshold))
         if not np.isfinite(threshold) or count < _LEAST_TAIL:
             continue
+        # Above the threshold losses only count. Kept as they are (up to inf), they would stretch opda's search.
+        tail = np.where(losses > threshold, threshold + abs(threshold) + 1e-9, losses)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # opda says when an optimiser stopped early; the scan shows what it is worth
             fitted = opda.parametric.NoisyQuadraticDistribution.fit(
-                losses, (-np.inf, threshold), {"convex": True}, generator=np.random.default_rng(0)
+                tail,
+                limits=(-np.inf, threshold),
+                constraints={"convex": True, "c": _EFFECTIVE},
+                generator=np.random.default_rng(0),
             )
         found.append(Fit(q, threshold, count, float(fitted.a), float(fitted.b), int(fitted.c), float(fitted.o)))
     return tuple(found)
