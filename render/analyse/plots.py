@@ -131,7 +131,7 @@ def _tuning(figure: Any, result: tuning.Result) -> None:
     tail.plot(shares, [fit.a for fit in result.fits], "o-", ms=3, lw=1, color=_COLOURS["sausage"], label="best loss a")
     tail.plot(shares, [fit.o for fit in result.fits], "o-", ms=3, lw=1, color=_COLOURS["null"], label="noise o")
     tail.set(xlabel="losses fitted: lowest (%)", ylabel="loss (mean squared error)")
-    tail.set_ylim(bottom=0)
+    tail.axhline(0, lw=0.8, color=_COLOURS["null"])
     tail.legend(fontsize=8)
     scan.plot(shares, [fit.c for fit in result.fits], "o-", ms=4, lw=1, color=_COLOURS["uncertainty"])
     scan.set(xlabel="losses fitted: lowest (%)", ylabel="effective number of hyperparameters c")

@@ -92,7 +92,7 @@ def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
 
 def of_tuning(result: tuning.Result) -> RenderableType:
     """Return the curve at a few numbers of draws, and the fits over the thresholds."""
-    curve = _table(f"{result.scene}: best loss after so many draws (median)", "draws", "loss", "95 % band")
+    curve = _table(f"{result.scene}: random search", "draws", "median best loss", "95 % band")
     shown = [i for i in range(len(result.curve.ns)) if i % 5 == 0 or i == len(result.curve.ns) - 1]
     for i in shown:
         curve.add_row(
