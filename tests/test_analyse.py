@@ -367,7 +367,7 @@ def test_every_documented_command_prints_a_table_and_writes_its_json_and_plot(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tuning, "QUANTILES", () if "--last-view" in words else (0.3,))  # each fit takes seconds
+    monkeypatch.setattr(tuning, "QUANTILES", ())  # a fit takes seconds, and has a test of its own
     command_line(*words, "--store", store, "--out", tmp_path)
     out = capsys.readouterr().out
     assert "tiny" in out.splitlines()[0]
