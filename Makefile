@@ -19,7 +19,7 @@ LOCKS  := lock.txt $(if $(GPU),$(GPU).txt)
 BIN    := .venv/bin
 STAMP  := .venv/installed-$(shell cat $(LOCKS) pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)$(PIP)
 
-.PHONY: help video preview frame sheet plan test check bench lock clean
+.PHONY: help video preview frame sheet explore plan test check bench lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,10 @@ frame: $(STAMP) ## single frames: FRAME=120, 50%, last, t=12.5s, 1,5,9..20
 
 sheet: $(STAMP) ## 24 frames of SCENE on one page
 	@$(BIN)/render sheet "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
+
+# Without SCENE on the command line, a scene is chosen in the page.
+explore: $(STAMP) ## find a target with the mouse, in a page on this machine
+	@$(BIN)/render explore $(if $(filter-out file,$(origin SCENE)),"$(SCENE)") $(ARGS)
 
 plan: $(STAMP) ## what the film would cost; trains nothing
 	@$(BIN)/render plan "$(SCENE)" --quality "$(QUALITY)" $(ARGS)

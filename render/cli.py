@@ -36,6 +36,7 @@ app = App(
         render probe    mean_lr.toml --points p.csv --out v.csv
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
         render doctor                                is everything there that films need?
+        render explore  mean_lr.toml                 find the target with the mouse
     """,
     result_action="return_value",
     suppress_keyboard_interrupt=False,  # main() says what was kept
@@ -236,6 +237,33 @@ app.command(cli_studio.encode)
 app.command(cli_keeping.doctor)
 app.command(cli_keeping.clean)
 app.command(cli_keeping.store)
+
+
+@app.command
+def explore(
+    scene: Annotated[str, Parameter(help="A scene file, or the name of one; without it, choose in the page.")] = "",
+    /,
+    *,
+    store: Store = Path("store"),
+    folder: Annotated[Path, Parameter(help="Folder that saved scenes go to.")] = Path("scenes"),
+    port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
+    open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
+    debug: Debug = False,
+) -> None:
+    """Look for a target with the mouse, in a page on this machine, and leave with a scene.
+
+    What it trains is in the same store as films are, so a film started from here is partly done.
+
+    Try:
+
+        render explore mean_lr.toml
+        render explore
+    """
+    from render import terminal
+    from render.explore import serve
+
+    serve.run(scene, store, folder, port, browse=open, announce=terminal.served)
+    terminal.note("The explorer has stopped. Every whole tile is in the store.")
 
 
 def main() -> NoReturn:

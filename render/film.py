@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,18 +124,6 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
         f"{store_root} must hold every sample of {scene.name} at quality {choice.name}, but {missing:,} of its "
         f"{len(choice.plan.order):,} tiles are missing. Run `render video` at that quality first: this trains nothing."
     )
-
-
-def check_store(root: Path) -> None:
-    """Refuse a store that cannot be written to, before anything is trained for it."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            pass
-    except OSError as error:
-        raise StoreError(
-            f"{root}: the store must be a writable folder: {error.strerror}. Use another --store."
-        ) from error
 
 
 def choose(

@@ -22,6 +22,7 @@ import os
 import secrets
 import socket
 import struct
+import tempfile
 import time
 import tomllib
 import zlib
@@ -67,6 +68,18 @@ class TileStore(Protocol):
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
         """Return the tiles that are not in the store, in the order given."""
         ...
+
+
+def check_store(root: Path) -> None:
+    """Refuse a store that cannot be written to, before anything is trained for it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{root}: the store must be a writable folder: {error.strerror}. Use another --store."
+        ) from error
 
 
 class MemoryStore:

@@ -26,7 +26,7 @@ from render.film import Job
 from render.plan import depth_warning
 from render.problem import Problem
 from render.scene import Scene
-from render.store import DirectoryStore
+from render.store import DirectoryStore, check_store
 from render.tiles import Tile
 
 # From here on down (decades) the plan says how deep the target's structure goes: a second's work, and of no use above.
@@ -154,7 +154,7 @@ def _settle(loaded: Scene, quality: str, budget_min: float, store: Path) -> tupl
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
         scene.with_quality(loaded, quality)  # refuse a misspelt one before anything slow begins
-    film.check_store(store)
+    check_store(store)
     with working("measuring this machine"):
         backend = backends.make("local", loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
@@ -344,6 +344,12 @@ def working(what: str) -> Iterator[None]:
         return
     with _err.status(what):
         yield
+
+
+def served(address: str, place: str) -> None:
+    """Say where a page is served, on stdout, and how to end it."""
+    print(address, flush=True)
+    note(f"The explorer serves this machine only, at {place}. Open the address above; Ctrl-C stops it.")
 
 
 def wrote(*paths: Path) -> None:

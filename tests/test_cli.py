@@ -20,6 +20,7 @@ from render.plan import Plan
 ROOT = Path(__file__).parents[1]
 TINY = (ROOT / "scenes/tiny.toml").read_text()
 COMMANDS = ["video", "preview", "frame", "sheet", "recolour", "encode", "plan", "show", "probe", "doctor", "clean"]
+COMMANDS += ["explore"]
 COMMANDS += ["store ls", "store verify", "store prune"]
 
 

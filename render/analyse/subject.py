@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from render import backends, fields, film
+from render import backends, fields
 from render.analyse import files
 from render.backends import Backend, Batch
 from render.fields import CHANNELS, Field
@@ -25,7 +25,7 @@ from render.film import Progress, Report
 from render.problem import Problem
 from render.scene import Scene
 from render.schedule import Training
-from render.store import DirectoryStore
+from render.store import DirectoryStore, check_store
 from render.tiles import Tile
 
 # How often a waiting analysis looks up to report progress, in seconds.
@@ -54,7 +54,7 @@ class Subject:
 
 def prepare(scene: Scene, store_root: Path) -> Subject:
     """Return a scene with this machine's devices and its folder of the store."""
-    film.check_store(store_root)
+    check_store(store_root)
     backend = backends.make("local", scene.problem)
     return Subject(scene, backend, DirectoryStore(store_root, scene.problem, backend.numerics))
 

@@ -6,7 +6,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -81,16 +81,17 @@ def shrunk(frame: np.ndarray, width_px: int) -> np.ndarray:
     return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
 
 
-def read_png_metadata(path: Path) -> dict[str, str]:
-    """Return the text chunks of a PNG by name."""
+def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
+    """Return the text chunks of a PNG, a file or an open one, by name."""
     from PIL import Image, PngImagePlugin
 
     try:
         with Image.open(path, formats=["PNG"]) as image:
             assert isinstance(image, PngImagePlugin.PngImageFile)
             return {name: str(text) for name, text in image.text.items()}
-    except (OSError, SyntaxError, ValueError) as error:
-        raise EncodeError(f"{path} must be a readable PNG: {error}.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        name = path if isinstance(path, Path) else "The picture"
+        raise EncodeError(f"{name} must be a readable PNG: {error}.") from None
 
 
 def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:

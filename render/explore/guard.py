@@ -1,0 +1,170 @@
+"""Who may talk to the explorer: this machine's own browser, from the explorer's own page, with its token. Nobody else.
+
+Another page in the same browser can send requests here, and a name under an attacker's control can be made to point
+here (DNS rebinding); other users of this machine can connect, too. So the Host must name this machine, the Origin must
+be the page's own, and everything but the page's static files needs a token that only the terminal has shown.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections.abc import Iterable
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_HOSTS = {"127.0.0.1", "localhost", "::1"}
+_TOKEN_HEADER = "x-render-token"
+SUBPROTOCOL = "render"
+
+# Largest bodies: a dropped still of 4K is about 25 MB, everything else is text.
+_MOST_BYTES = {"/api/still": 64_000_000}
+_MOST_BYTES_ELSE = 1_000_000
+
+_HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self' ws://127.0.0.1:* ws://localhost:*; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-cache",
+}
+
+
+class Refused(Exception):
+    """A request that is turned away. status: of HTTP."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+def new_token() -> str:
+    """Return a token of 256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+class Guard:
+    """Turns away what is not the explorer's own page, before anything else sees it."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        try:
+            if scope["type"] == "http" and scope["path"] == "/" and (entered := self._enter(scope, headers)):
+                await entered(scope, receive, _with_headers(send))
+                return
+            self._check(scope, headers)
+            most = _MOST_BYTES.get(scope["path"], _MOST_BYTES_ELSE)
+            if int(headers.get("content-length") or 0) > most:
+                raise Refused(413, "the request is too large.")
+            await self._app(scope, _bounded(receive, most), _with_headers(send))
+        except (Refused, ValueError) as refusal:
+            status = refusal.status if isinstance(refusal, Refused) else 400
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008, "reason": str(refusal)})
+            else:
+                answer = JSONResponse({"fault": f"{refusal}"}, status)
+                await answer(scope, receive, _with_headers(send))
+
+    def _check(self, scope: Scope, headers: Headers) -> None:
+        host = _host(headers)
+        origin = _single(headers, "origin")
+        changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if (origin is not None and origin != f"http://{host}") or (changes and origin is None):
+            raise Refused(403, "requests must come from the explorer's own page.")
+        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            raise Refused(403, "requests must come from the explorer's own page.")
+        if scope["path"] == "/" or scope["path"].startswith("/api/"):
+            self._check_token(_tokens(scope, headers))
+
+    def _check_token(self, tokens: Iterable[str]) -> None:
+        if not any(hmac.compare_digest(token.encode(), self._token.encode()) for token in tokens):
+            raise Refused(403, "open the address that `render explore` has printed: it carries this explorer's token.")
+
+    def _enter(self, scope: Scope, headers: Headers) -> Response | None:
+        """Let a person in who comes with the token in the address: keep it in a cookie, and show a clean address."""
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token")
+        if not given:
+            return None
+        host = _host(headers)
+        self._check_token(given)
+        response = RedirectResponse("/", 303)
+        response.set_cookie(_cookie(host), self._token, httponly=True, samesite="strict")
+        return response
+
+
+def _host(headers: Headers) -> str:
+    host = _single(headers, "host") or ""
+    try:
+        name = urlsplit(f"//{host}").hostname
+        urlsplit(f"//{host}").port  # noqa: B018 -- raises where it is no number
+    except ValueError:
+        name = None
+    if name not in _HOSTS or "@" in host or "/" in host:
+        raise Refused(421, "this explorer serves its own machine only, as 127.0.0.1 or localhost.")
+    return host
+
+
+def _single(headers: Headers, name: str) -> str | None:
+    values = headers.getlist(name)
+    if len(values) > 1:
+        raise Refused(400, f"a request must have one {name}.")
+    return values[0] if values else None
+
+
+def _cookie(host: str) -> str:
+    """Return the cookie's name. Cookies do not tell ports apart, so the name does."""
+    return f"render-explore-{urlsplit(f'//{host}').port or 80}"
+
+
+def _tokens(scope: Scope, headers: Headers) -> list[str]:
+    """Return the tokens that a request shows: a header for the API, a subprotocol for sockets, a cookie for pages."""
+    if scope["type"] == "websocket":
+        return [protocol for protocol in scope.get("subprotocols", []) if protocol != SUBPROTOCOL]
+    if scope["path"] == "/":
+        try:
+            found = SimpleCookie(headers.get("cookie", "")).get(_cookie(_host(headers)))
+        except CookieError:
+            found = None
+        return [found.value] if found else []
+    return headers.getlist(_TOKEN_HEADER)
+
+
+def _bounded(receive: Receive, most: int) -> Receive:
+    """Return a receive that refuses a body of more bytes, whatever length it announced."""
+    seen = 0
+
+    async def receive_some() -> Message:
+        nonlocal seen
+        message = await receive()
+        if message["type"] == "http.request":
+            seen += len(message.get("body", b""))
+            if seen > most:
+                raise Refused(413, "the request is too large.")
+        return message
+
+    return receive_some
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_all(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers[name] = value
+        await send(message)
+
+    return send_all

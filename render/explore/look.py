@@ -1,0 +1,97 @@
+"""How a page colours samples: which channel, by what curve, in which palette. Everything from the film's own colours.
+
+The page holds samples and paints them itself, so a new look is there at once; the curve that spreads their ranks over
+the palette, and the palette, come from `render.colour` as in a film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from render import colour
+from render.fields import Field, Status
+from render.problem import Problem
+
+# Entries of a palette as a page gets it: neighbouring ones are within two steps of 8-bit sRGB for smooth palettes.
+PALETTE_ENTRIES = 1024
+
+# What a page offers first; any name of the cmap catalogue can be typed.
+PALETTES = (
+    "Spectral", "colorbrewer:RdYlBu", "colorbrewer:RdBu", "colorbrewer:PuOr", "matplotlib:coolwarm", "cmocean:balance",
+    "crameri:vik", "crameri:roma", "crameri:berlin", "crameri:managua", "colorcet:CET_D1A", "twilight", "viridis",
+    "cividis", "magma", "turbo", "gray",
+)  # fmt: skip
+
+# No curve needs more samples than this to place 128 knots a side.
+_MOST_VALUES = 200_000
+
+
+class Channel(NamedTuple):
+    """One way to see a field: a signed size for every sample, negative where it converged, larger = nearer the border.
+
+    name: for a person. converged, diverged: what the two ends of either half of the palette mean; near its gap first.
+    """
+
+    name: str
+    converged: tuple[str, str]
+    diverged: tuple[str, str]
+    signed: Callable[[Field], np.ndarray]
+
+
+def _by_loss(field: Field) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.where(field.status == Status.CONVERGED, -np.maximum(field.final_loss, 1e-300), 1 / field.final_loss)
+
+
+def _by_escape(field: Field) -> np.ndarray:
+    # Runs that never escaped are the slowest of all to do so.
+    stayed = np.where(field.status == Status.CONVERGED, -1.0, np.iinfo(np.int32).max)
+    return np.where(field.escape_step >= 0, field.escape_step.astype(np.float64), stayed)
+
+
+def _by_further(name: str) -> Callable[[Field], np.ndarray]:
+    """Return the signed size for a channel that a system measures besides: larger stays larger, on either side."""
+
+    def signed(field: Field) -> np.ndarray:
+        x = np.nan_to_num(field.more[name], nan=0.0)
+        # Ranks are all that counts: any rising map of the line onto the positive numbers will do.
+        size = np.where(x >= 0, 1 + np.abs(x), 1 / (1 + np.abs(x)))
+        either: np.ndarray = np.where(field.status == Status.CONVERGED, -size, size)
+        return either
+
+    return signed
+
+
+_CHANNELS = {
+    "value": Channel("speed", ("fast", "slow"), ("at once", "slow"), lambda field: field.value),
+    "final_loss": Channel("last loss", ("low", "high"), ("high", "low"), _by_loss),
+    "escape_step": Channel("escape step", ("none escapes", ""), ("at once", "late or never"), _by_escape),
+}
+
+
+def channels(problem: Problem) -> dict[str, Channel]:
+    """Return the ways to see a problem's samples: the usual ones, and what its system measures besides."""
+    low_high = ("low", "high")
+    further = {n: Channel(n.replace("_", " "), low_high, low_high, _by_further(n)) for n in problem.row.channels}
+    return _CHANNELS | further
+
+
+def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
+    """Return the colour curve of the signed sizes in a view as plain lists: knots that rise, tones that fall."""
+    joined = np.concatenate([np.empty(0), *(part.ravel() for part in values)])
+    if joined.size > _MOST_VALUES:
+        joined = joined[:: -(-joined.size // _MOST_VALUES)]
+    made = colour.curve_from_values(joined, gap)
+    return {"knots": made.knots.tolist(), "tones": made.tones.tolist()}
+
+
+def palette(name: str) -> list[int]:
+    """Return a palette as 0xrrggbb of PALETTE_ENTRIES colours from tone -1 to tone 1. ValueError with near names."""
+    colour.check_palette(name)
+    tones = np.linspace(-1.0, 1.0, PALETTE_ENTRIES, dtype=np.float32)
+    srgb = colour.srgb8_from_linear(colour.linear_from_tone(tones, name)).astype(np.int64)
+    packed: list[int] = (srgb[:, 0] << 16 | srgb[:, 1] << 8 | srgb[:, 2]).tolist()
+    return packed

@@ -1,0 +1,53 @@
+// Small helpers for the document.
+
+export const $ = (id) => document.getElementById(id);
+
+/** Make an element: make("li", { class: "x", onclick: f }, child, "text"). */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (key.startsWith("on") || key in element && key !== "list") element[key] = value;
+    else if (value !== null && value !== undefined) element.setAttribute(key, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Fill a <dl> with pairs [term, text, class]. */
+export function define(list, pairs) {
+  list.replaceChildren(...pairs.flatMap(([term, text, kind]) => [make("dt", {}, term), make("dd", { className: kind ?? "" }, text)]));
+}
+
+/** Call a function once things have been quiet for a while. */
+export function calmly(f, ms) {
+  let timer;
+  return (...args) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => f(...args), ms);
+  };
+}
+
+let fading;
+
+/** Say something that went well, or why it did not, for a few seconds. */
+export function toast(text) {
+  const box = $("toast");
+  box.textContent = text;
+  box.hidden = false;
+  clearTimeout(fading);
+  fading = setTimeout(() => { box.hidden = true; }, 4500);
+}
+
+export function showFault(box, text) {
+  box.textContent = text ?? "";
+  box.hidden = !text;
+}
+
+export async function copyText(text, what) {
+  try {
+    await navigator.clipboard.writeText(text);
+    toast(`${what} copied.`);
+  } catch {
+    prompt(`${what}:`, text);
+  }
+}

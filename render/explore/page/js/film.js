@@ -1,0 +1,185 @@
+// The film: keyframes in their order, its timing, its path on the map, its cost.
+
+import * as api from "./api.js";
+import { $, calmly, make, showFault, toast } from "./dom.js";
+import { bytes, count, duration, widthText } from "./numbers.js";
+import { Preview } from "./preview.js";
+import { reorderable } from "./reorder.js";
+import { Saving } from "./save.js";
+
+const L = globalThis.L;
+
+export class Film {
+  constructor(app) {
+    this.app = app;
+    this.keyframes = [];
+    this.aspect = 9 / 16;
+    this.preview = new Preview(app);
+    this.saving = new Saving(app, this);
+    this.drawn = L.layerGroup().addTo(app.map);
+    this.walk = calmly(() => this.askPath(), 250);
+    $("add").onclick = () => this.add();
+    $("clear").onclick = () => { this.keyframes = []; this.show(); };
+    $("restore").onclick = () => { this.open(this.app.scene); };
+    $("costs").onclick = () => this.askCosts();
+    $("speed").onchange = () => this.changed();
+    $("smooth").onchange = () => this.changed();
+    for (const radio of document.getElementsByName("timing")) radio.onchange = () => this.show();
+    reorderable($("keyframes"), (from, to) => {
+      this.keyframes.splice(to, 0, ...this.keyframes.splice(from, 1));
+      this.show();
+    });
+  }
+
+  /** Take a scene's own film. */
+  open(scene) {
+    const { keyframes, octaves_per_s: speed, easing } = scene.film;
+    this.keyframes = keyframes.map((key) => ({ ...key }));
+    document.querySelector(`input[name="timing"][value="${speed === null ? "times" : "speed"}"]`).checked = true;
+    $("speed").value = speed ?? 0.667;
+    $("smooth").checked = easing === "smooth";
+    this.show();
+  }
+
+  get timed() {
+    return document.querySelector('input[name="timing"]:checked').value === "times";
+  }
+
+  /** What the server needs to know of this film. */
+  edit() {
+    const { palette, gap } = this.app.look;
+    return {
+      scene: this.app.scene.name,
+      keyframes: this.keyframes,
+      octaves_per_s: this.timed && this.keyframes.length > 1 ? null : Number($("speed").value) || 0.667,
+      easing: $("smooth").checked ? "smooth" : "linear",
+      palette,
+      gap,
+    };
+  }
+
+  add() {
+    const { x, y, width } = this.app.framed();
+    if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) return toast("A keyframe's centre must lie in the plane.");
+    const last = this.keyframes.at(-1);
+    this.keyframes.push({ x, y, width, hold_s: 1, time_s: last ? (last.time_s ?? 0) + last.hold_s + 10 : 0, source: null });
+    this.app.showTab("film");
+    this.show();
+    return toast(`Keyframe ${this.keyframes.length} added.`);
+  }
+
+  // ---- the list -----------------------------------------------------------------------------------------------
+
+  show() {
+    $("keyframes").replaceChildren(...this.keyframes.map((key, i) => this.row(key, i)));
+    $("save").disabled = $("costs").disabled = !this.keyframes.length;
+    $("speed").disabled = this.timed;
+    this.changed();
+  }
+
+  row(key, i) {
+    const { axes } = this.app.scene;
+    const number = (field, label, title) => make("label", { title }, `${label} `, make("input", {
+      type: "number", min: "0", max: "3600", step: "0.1", value: String(key[field] ?? 0),
+      onchange: (event) => { key[field] = Math.max(0, Number(event.target.value) || 0); this.changed(); },
+    }), " s");
+    const go = make("button", { className: "go", title: "Go there", onclick: () => this.app.go(key) }, widthText(axes[0], key.width));
+    const acts = make("span", { className: "acts" },
+      make("button", { title: "Set it to the framed view", onclick: () => { Object.assign(key, this.app.framed()); this.show(); } }, "set"),
+      make("button", { title: "Remove it", onclick: () => { this.keyframes.splice(i, 1); this.show(); } }, "×"));
+    const numbers = make("span", { className: "numbers" }, number("hold_s", "rest", "Seconds of rest after arrival"),
+      ...this.timed ? [number("time_s", "at", "Second of arrival")] : []);
+    const grip = make("span", { className: "grip", tabIndex: 0, title: "Drag, or use the arrow keys, to reorder" }, String(i + 1));
+    return make("li", {}, grip, go, acts, numbers);
+  }
+
+  /** Something about the film is another: its path and cost are, too. */
+  changed() {
+    $("cost-table").hidden = true;
+    this.walk();
+  }
+
+  async askPath() {
+    showFault($("film-fault"));
+    $("film-facts").textContent = "";
+    if (!this.keyframes.length || !this.app.scene) {
+      this.preview.take(null);
+      this.draw(null);
+      return;
+    }
+    const edit = this.edit();
+    try {
+      const path = await api.post("path", edit);
+      this.aspect = path.aspect;
+      this.moved();
+      this.preview.take(path);
+      this.draw(path);
+      $("film-facts").textContent = `${duration(path.duration_s)} of film, ${path.octaves.toFixed(1)} doublings of path`;
+      showFault($("film-fault"), path.warning);
+    } catch (fault) {
+      this.preview.take(null);
+      this.draw(null);
+      showFault($("film-fault"), fault.message.replaceAll(`${edit.scene}: `, ""));
+    }
+  }
+
+  // ---- on the map ---------------------------------------------------------------------------------------------
+
+  /** Pixels of the map that a film's frame takes, in the middle of what the rulers leave. */
+  guideWidth() {
+    const { x: width, y: height } = this.app.map.getSize();
+    return Math.max(60, Math.min(width - 116, (height - 76) / this.aspect));
+  }
+
+  moved() {
+    const width = this.guideWidth();
+    const height = width * this.aspect;
+    const { x, y } = this.app.map.getSize();
+    const guide = $("guide");
+    guide.dataset.label = this.app.scene ? widthText(this.app.scene.axes[0], this.app.framed().width) : "";
+    Object.assign(guide.style, {
+      left: `${(x - width) / 2}px`, top: `${(y - height) / 2}px`, width: `${width}px`, height: `${height}px`,
+    });
+  }
+
+  showGuide(on) {
+    $("guide").hidden = !on;
+  }
+
+  draw(path) {
+    this.drawn.clearLayers();
+    if (!path) return;
+    const style = { color: "#e6f598", weight: 1.5, opacity: 0.8, dashArray: "2 5", interactive: false };
+    this.drawn.addLayer(L.polyline(path.views.map(([x, y]) => [y, x]), style));
+    this.keyframes.forEach(({ x, y, width }, i) => {
+      const half = [width / 2, width * this.aspect / 2];
+      const bounds = [[y - half[1], x - half[0]], [y + half[1], x + half[0]]];
+      this.drawn.addLayer(L.rectangle(bounds, { color: "#e6f598", weight: 1, opacity: 0.5, fill: false, interactive: false }));
+      const icon = L.divIcon({ className: "stop", html: String(i + 1), iconSize: [20, 20] });
+      const marker = L.marker([y, x], { icon, title: `Keyframe ${i + 1}` });
+      this.drawn.addLayer(marker.on("click", () => this.app.go(this.keyframes[i])));
+    });
+  }
+
+  // ---- cost ---------------------------------------------------------------------------------------------------
+
+  async askCosts() {
+    const body = $("cost-table").tBodies[0];
+    body.replaceChildren();
+    $("cost-table").hidden = false;
+    $("costs").disabled = true;
+    try {
+      await api.postLines("costs", this.edit(), (row) => body.append(costRow(row)));
+    } catch (fault) {
+      showFault($("film-fault"), fault.message);
+    }
+    $("costs").disabled = false;
+  }
+}
+
+function costRow(row) {
+  if (row.fault) return make("tr", {}, make("td", {}, row.quality), make("td", { colSpan: 3 }, row.fault));
+  const done = row.missing < row.samples ? `${Math.floor(100 * (1 - row.missing / row.samples))} % of ${count(row.samples)} is there` : "";
+  const cells = [row.quality, `${row.size[0]}×${row.size[1]}`, count(row.missing), row.time_s === null ? "" : duration(row.time_s)];
+  return make("tr", { title: `${done ? `${done}, ` : ""}${bytes(row.disk_bytes)} on disk` }, ...cells.map((text) => make("td", {}, text)));
+}

@@ -1,0 +1,93 @@
+// Buttons, keys, tabs, and stills dropped on the page.
+
+import { $, copyText } from "./dom.js";
+
+export function listen(app) {
+  const acts = {
+    back: () => history.back(),
+    forward: () => history.forward(),
+    home: () => app.whole(),
+    box: () => boxZoom(app),
+    surprise: () => app.surprise(),
+    copy: () => app.copy(),
+    share: () => { app.writeAddress(); copyText(location.href, "Address of this view"); },
+    help: () => $("keys").showModal(),
+    fold: () => app.fold(),
+  };
+  for (const [id, act] of Object.entries(acts)) $(id).onclick = act;
+  const keys = {
+    0: acts.home, b: acts.box, s: acts.surprise, c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
+    k: () => app.film.add(),
+  };
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input, select, textarea, dialog");
+    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+    const act = keys[event.key.toLowerCase()];
+    if (act) {
+      event.preventDefault();
+      act();
+    }
+  });
+  for (const name of ["film", "look", "sample"]) $(`tab-${name}`).onclick = () => app.showTab(name);
+  listenForFiles(app);
+}
+
+/** The next drag on the map draws the box to zoom into, as shift + drag always does. */
+function boxZoom(app) {
+  const { map } = app;
+  const box = $("map");
+  const on = !box.classList.contains("boxing");
+  box.classList.toggle("boxing", on);
+  $("box").setAttribute("aria-pressed", String(on));
+  map.dragging[on ? "disable" : "enable"]();
+  box.removeEventListener("pointerdown", box.boxStart);
+  if (!on) return;
+  box.boxStart = (down) => drawBox(app, down);
+  box.addEventListener("pointerdown", box.boxStart);
+}
+
+function drawBox(app, down) {
+  const { map } = app;
+  const box = $("map");
+  const bounds = box.getBoundingClientRect();
+  const at = (event) => globalThis.L.point(event.clientX - bounds.left, event.clientY - bounds.top);
+  const start = at(down);
+  const drawn = document.createElement("div");
+  drawn.className = "leaflet-zoom-box";
+  drawn.style.position = "absolute";
+  box.append(drawn);
+  const move = (event) => {
+    const here = at(event);
+    Object.assign(drawn.style, {
+      left: `${Math.min(start.x, here.x)}px`, top: `${Math.min(start.y, here.y)}px`,
+      width: `${Math.abs(here.x - start.x)}px`, height: `${Math.abs(here.y - start.y)}px`,
+    });
+  };
+  const up = (event) => {
+    removeEventListener("pointermove", move);
+    removeEventListener("pointerup", up);
+    drawn.remove();
+    const here = at(event);
+    boxZoom(app);
+    if (start.distanceTo(here) > 8)
+      map.fitBounds([map.containerPointToLatLng(start), map.containerPointToLatLng(here)], { animate: false });
+  };
+  addEventListener("pointermove", move);
+  addEventListener("pointerup", up);
+}
+
+function listenForFiles(app) {
+  const cover = $("drop");
+  let depth = 0; // dragenter and dragleave come for every element passed
+  const files = (event) => event.dataTransfer?.types.includes("Files");
+  addEventListener("dragenter", (event) => { if (files(event)) { depth++; cover.hidden = false; } });
+  addEventListener("dragleave", (event) => { if (files(event) && --depth <= 0) { depth = 0; cover.hidden = true; } });
+  addEventListener("dragover", (event) => { if (files(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => {
+    if (!files(event)) return;
+    event.preventDefault();
+    depth = 0;
+    cover.hidden = true;
+    if (event.dataTransfer.files[0]) app.dropped(event.dataTransfer.files[0]);
+  });
+}

@@ -1,0 +1,310 @@
+// The page: one map, one panel, one live connection. Everything else is a part with one subject.
+
+import * as address from "./address.js";
+import * as api from "./api.js";
+import { Cache } from "./cache.js";
+import { Colours } from "./colours.js";
+import { $, calmly, copyText, make, toast } from "./dom.js";
+import { Film } from "./film.js";
+import { listen } from "./keys.js";
+import { Live } from "./live.js";
+import { LookPanel } from "./lookpanel.js";
+import { finestLevel, makeMap, viewOf, zoomFor } from "./map.js";
+import { showActivity, showReadout } from "./readout.js";
+import { drawRulers } from "./rulers.js";
+import { Sample } from "./sample.js";
+
+const SEND_MS = 120; // a moving map says where it is this often
+const POINT_MS = 500; // and where the pointer is, this often: the order of training follows it
+const SETTLED_MS = 900; // a view that stands this long is a step for back and forward
+const USUAL = "mean_lr"; // the scene that every command takes if none is named
+
+class App {
+  constructor() {
+    this.cache = new Cache();
+    this.colours = new Colours();
+    this.look = {
+      palette: "Spectral", gap: 0.25, channel: "value", wholePlane: false,
+      detail: 0.5, smoothing: false, train: true, deepestLevel: 0, background: "#1b1b1f",
+    };
+    this.scene = null;
+    this.pointer = null;
+    this.since = 0; // tiles of views before this one are of another scene or channel
+    this.changed = []; // tiles to be painted at the next frame
+    const made = makeMap($("map"), this);
+    this.map = made.map;
+    this.layer = made.layer;
+    this.view = viewOf(this.map);
+    this.sample = new Sample(this);
+    this.lookAgain = throttle(() => this.say(), SEND_MS);
+    this.pointAgain = throttle(() => this.say(), POINT_MS);
+    this.settled = calmly(() => this.writeAddress(true), SETTLED_MS);
+  }
+
+  get finest() {
+    return finestLevel(this.view.zoom, this.look);
+  }
+
+  // ---- scenes and views ---------------------------------------------------------------------------------------
+
+  async open(name, at = {}) {
+    let scene;
+    try {
+      scene = await api.get("scene", { name });
+    } catch (fault) {
+      toast(fault.message);
+      return;
+    }
+    this.scene = scene;
+    document.title = `${name} · render explore`;
+    this.list([name]);
+    $("scene").value = name;
+    $("scene").title = scene.about;
+    Object.assign(this.look, scene.look, { deepestLevel: scene.deepest_level, channel: at.channel in scene.channels ? at.channel : "value" });
+    if (at.palette) this.look.palette = at.palette;
+    this.map.setMaxZoom(scene.deepest_zoom);
+    this.recolour();
+    this.film.open(scene);
+    if (at.width) this.go(at, { quietly: true }); else this.whole({ quietly: true });
+    await this.panel.show();
+    this.writeAddress();
+  }
+
+  /** Offer scenes that are not offered yet. */
+  list(names) {
+    const known = new Set([...$("scene").options].map((option) => option.value));
+    $("scene").append(...names.filter((name) => !known.has(name)).map((name) => make("option", { value: name }, name)));
+  }
+
+  /** Go to a view: centre and width in units of the plane. Its width fills the frame that a film would have. */
+  go({ x, y, width }, { fly = false, quietly = false } = {}) {
+    const zoom = Math.min(zoomFor(width, this.film.guideWidth()), this.map.getMaxZoom());
+    if (fly) this.map.flyTo([y, x], zoom, { duration: 1.6 });
+    else this.map.setView([y, x], zoom, { animate: false });
+    if (!quietly) this.settled();
+  }
+
+  /** Go to where the whole plane fits between the rulers. */
+  whole(how) {
+    const { x, y } = this.map.getSize();
+    this.go({ x: 0.5, y: 0.5, width: 1.03 * this.film.guideWidth() / Math.min(x - 90, y - 54) }, how);
+  }
+
+  /** What the frame of a film shows now. */
+  framed() {
+    const { x, y, zoom } = this.view;
+    return { x, y, width: this.film.guideWidth() / 256 / 2 ** zoom };
+  }
+
+  moved() {
+    this.view = viewOf(this.map);
+    this.rule();
+    showReadout(this, this.pointer);
+    this.film.moved();
+    this.lookAgain();
+  }
+
+  rule() {
+    if (this.scene) drawRulers($("rulers"), this.view, this.scene.axes);
+  }
+
+  // ---- the server ---------------------------------------------------------------------------------------------
+
+  /** Tell the server what is looked at, unless a preview has its attention. */
+  say() {
+    if (this.scene && !this.film?.preview.busy) this.mapSerial = this.live.look({ ...this.asked(this.view), train: this.look.train });
+  }
+
+  asked({ x, y, width, width_px, height_px }) {
+    const { look } = this;
+    const pointer = this.pointer && inPlane(this.pointer) ? this.pointer : null;
+    return {
+      scene: this.scene.name, x, y, width, width_px: Math.round(width_px), height_px: Math.round(height_px),
+      pointer, detail: look.detail, channel: look.channel, gap: look.gap, whole_plane: look.wholePlane, train: false,
+    };
+  }
+
+  /** Another channel or scene: every sample comes anew. */
+  recolour() {
+    this.cache.clear();
+    this.since = this.live.serial + 1;
+    this.repaint();
+    this.lookAgain();
+    this.writeAddress();
+  }
+
+  take(buffer) {
+    const serial = new DataView(buffer).getUint32(4, true);
+    if (serial < this.since) return;
+    this.changed.push(this.cache.add(buffer));
+    this.soon();
+  }
+
+  takeCurve(message) {
+    if (message.serial < this.since) return;
+    const { preview } = this.film;
+    if (message.serial === preview.serial) preview.takeCurve(message);
+    else if (this.colours.setCurve(message)) {
+      this.panel.legend();
+      this.repaint();
+    }
+  }
+
+  repaint() {
+    this.all = true;
+    this.soon();
+  }
+
+  /** Paint at the next frame what has changed, once. */
+  soon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.layer.repaint(this.all ? null : this.changed);
+      this.all = false;
+      this.changed = [];
+      this.live.forget(this.cache.trim());
+      this.film.preview.repaint();
+      showReadout(this, this.pointer);
+    });
+  }
+
+  // ---- addresses ----------------------------------------------------------------------------------------------
+
+  writeAddress(step = false) {
+    if (!this.scene) return;
+    const { look, scene } = this;
+    const hash = address.write({
+      scene: scene.name, ...this.framed(),
+      palette: look.palette === scene.look.palette ? null : look.palette,
+      channel: look.channel === "value" ? null : look.channel,
+    });
+    // Back and forward come to a view but for a last bit, and must not count as a step of their own.
+    if (address.same(hash, location.hash)) return;
+    if (step) history.pushState(null, "", hash); else history.replaceState(null, "", hash);
+  }
+
+  async readAddress() {
+    const at = address.read(location.hash);
+    if (!at) return;
+    if (at.scene !== this.scene?.name) await this.open(at.scene, at);
+    else if (at.width) this.go(at, { quietly: true });
+  }
+
+  // ---- things to do -------------------------------------------------------------------------------------------
+
+  async copy() {
+    const at = this.framed();
+    if (!inPlane(at)) return toast("The centre of this view lies outside the plane.");
+    try {
+      const digits = await api.post("where", { scene: this.scene.name, ...at });
+      const lines = this.scene.axes.map((axis, i) => `${axis.name} = ${digits[i].value}${digits[i].log10 ? `  (log10 ${digits[i].log10})` : ""}`);
+      await copyText(lines.join("\n"), "Coordinates of the centre");
+    } catch (fault) {
+      toast(fault.message);
+    }
+  }
+
+  async surprise() {
+    $("surprise").disabled = true;
+    try {
+      const seed = Math.floor(Math.random() * 2 ** 32);
+      const [best, ...others] = await api.post("targets", { ...this.asked(this.view), serial: 0, seed });
+      const target = Math.random() < 0.5 || !others.length ? best : others[Math.floor(Math.random() * Math.min(3, others.length))];
+      this.go(target, { fly: true });
+      toast(`${Math.round(100 * target.density)} % of neighbours differ there; good for about ${target.decades.toFixed(1)} more decades.`);
+    } catch (fault) {
+      toast(fault.message);
+    } finally {
+      $("surprise").disabled = false;
+    }
+  }
+
+  async dropped(file) {
+    try {
+      const at = await api.postFile("still", file);
+      if (at.scene !== this.scene?.name) await this.open(at.scene, at);
+      else this.go(at);
+    } catch (fault) {
+      toast(fault.message);
+    }
+  }
+
+  showTab(name) {
+    for (const tab of ["film", "look", "sample"]) {
+      $(tab).hidden = tab !== name;
+      $(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
+    }
+    this.film.showGuide(name === "film");
+  }
+
+  fold() {
+    document.body.classList.toggle("folded");
+    this.map.invalidateSize({ animate: false });
+  }
+}
+
+const inPlane = ({ x, y }) => x >= 0 && x <= 1 && y >= 0 && y <= 1;
+
+/** Call at once, then at most every `ms`, and once more at the end. */
+function throttle(f, ms) {
+  let waiting = false;
+  let again = false;
+  return function run() {
+    if (waiting) { again = true; return; }
+    waiting = true;
+    f();
+    setTimeout(() => {
+      waiting = false;
+      if (again) { again = false; run(); }
+    }, ms);
+  };
+}
+
+async function begin() {
+  const app = new App();
+  globalThis.explorer = app; // for the curious, and for tests
+  app.live = new Live();
+  const lost = $("lost");
+  app.live.addEventListener("lost", ({ detail }) => {
+    lost.textContent = detail.code === 1013 ? "Too many pages of this explorer are open. Close one."
+      : "The explorer's server is gone. What is here stays; start it again with render explore, and open the address it prints.";
+    lost.hidden = false;
+  });
+  app.live.addEventListener("open", () => { lost.hidden = true; app.cache.clear(); });
+  app.live.addEventListener("tile", ({ detail }) => app.take(detail));
+  app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));
+  app.live.addEventListener("status", ({ detail }) => showActivity(detail));
+  app.live.addEventListener("fault", ({ detail }) => toast(detail.text));
+
+  const start = await api.get("start");
+  app.statuses = start.statuses;
+  app.folder = start.folder;
+  app.list(start.scenes);
+  $("scene").onchange = () => app.open($("scene").value);
+  app.film = new Film(app);
+  app.panel = new LookPanel(app, start);
+
+  app.map.on("move zoom resize", () => app.moved());
+  app.map.on("moveend", () => app.settled());
+  app.map.on("mousemove", ({ latlng }) => {
+    app.pointer = { x: latlng.lng, y: latlng.lat };
+    showReadout(app, app.pointer);
+    app.pointAgain();
+  });
+  app.map.on("mouseout", () => { app.pointer = null; showReadout(app, null); });
+  app.map.on("click", ({ latlng }) => app.sample.show(latlng.lng, latlng.lat));
+  addEventListener("popstate", () => app.readAddress());
+  addEventListener("hashchange", () => app.readAddress());
+  new ResizeObserver(() => app.map.invalidateSize({ animate: false })).observe($("map"));
+  listen(app);
+
+  const at = address.read(location.hash);
+  await app.open(at && start.scenes.includes(at.scene) ? at.scene : start.first ?? (start.scenes.includes(USUAL) ? USUAL : start.scenes[0]), at ?? {});
+  if (!start.first && !at) toast("Choose a scene above: each is another network, or another pair of hyperparameters.");
+  app.ready = true;
+}
+
+begin().catch((error) => {
+  $("lost").textContent = error.message;
+  $("lost").hidden = false;
+});

@@ -1,0 +1,106 @@
+// A rough preview of the film, from samples at hand: nothing is trained for it.
+
+import { Colours } from "./colours.js";
+import { $ } from "./dom.js";
+import { paint } from "./paint.js";
+
+const ASK_MS = 180; // while the preview moves, the server is asked for stored tiles this often
+const BUSY_MS = 1500; // after that long the map has the server's attention again
+const FIRST_LOOK_MS = 400; // what a new path needs for its first picture
+
+export class Preview {
+  constructor(app) {
+    this.app = app;
+    this.path = null;
+    this.serial = -1;
+    this.busy = false;
+    this.asked = 0;
+    this.colours = new Colours();
+    this.playing = null;
+    $("time").oninput = () => { this.stop(); this.seek(); };
+    $("play").onclick = () => this.playing ? this.stop() : this.play();
+  }
+
+  /** Take another path, or none. */
+  take(path) {
+    this.path = path;
+    const canvas = $("preview");
+    canvas.height = Math.round(canvas.width * (path?.aspect ?? 9 / 16));
+    $("time").disabled = $("play").disabled = !path;
+    if (this.serial < 0) this.colours.setCurve(this.app.colours.curve); // until it has one of its own
+    if (path) this.seek(FIRST_LOOK_MS);
+    this.repaint();
+  }
+
+  /** The view at the slider: centre and width. */
+  view() {
+    const { views } = this.path;
+    const at = Number($("time").value) / 1000 * (views.length - 1);
+    const i = Math.min(Math.floor(at), views.length - 2);
+    const [a, b] = [views[i], views[i + 1]];
+    const share = at - i;
+    // Even in log width, as the camera goes.
+    return { x: a[0] + (b[0] - a[0]) * share, y: a[1] + (b[1] - a[1]) * share, width: a[2] * (b[2] / a[2]) ** share };
+  }
+
+  /** Show the view at the slider, and keep the server's attention for a while. */
+  seek(busyMs = BUSY_MS) {
+    if (!this.path) return;
+    this.busy = true;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => { this.busy = false; this.app.say(); }, busyMs);
+    const now = performance.now();
+    if (now - this.asked > ASK_MS) {
+      this.asked = now;
+      const canvas = $("preview");
+      const view = { ...this.view(), width_px: canvas.width, height_px: canvas.height };
+      this.serial = this.app.live.look({ ...this.app.asked(view), pointer: null, train: false, detail: 0.5 });
+    }
+    this.repaint();
+  }
+
+  takeCurve(curve) {
+    if (this.colours.setCurve(curve)) this.repaint();
+  }
+
+  repaint() {
+    const canvas = $("preview");
+    if (!this.path) {
+      canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+      $("clock").textContent = "";
+      return;
+    }
+    if ($("film").hidden) return;
+    const { x, y, width } = this.view();
+    const height = width * canvas.height / canvas.width;
+    const box = { x0: x - width / 2, y0: y - height / 2, width, height };
+    const finest = Math.max(0, Math.floor(Math.log2(canvas.width / 32 / width) + 0.5));
+    this.colours.follow(this.app.colours);
+    paint(canvas, box, this.app.cache, this.colours, Math.min(finest, this.app.look.deepestLevel), { smooth: true });
+    const seconds = Number($("time").value) / 1000 * this.path.duration_s;
+    $("clock").textContent = `${seconds.toFixed(1)} of ${this.path.duration_s.toFixed(1)} s`;
+  }
+
+  play() {
+    if (!this.path) return;
+    const slider = $("time");
+    if (Number(slider.value) >= 1000) slider.value = 0;
+    let before = performance.now();
+    let at = Number(slider.value);
+    $("play").textContent = "❚❚";
+    const step = (now) => {
+      at = Math.min(1000, at + (now - before) / 1000 / this.path.duration_s * 1000);
+      before = now;
+      slider.value = at;
+      this.seek();
+      if (at >= 1000) this.stop(); else this.playing = requestAnimationFrame(step);
+    };
+    this.playing = requestAnimationFrame(step);
+  }
+
+  stop() {
+    cancelAnimationFrame(this.playing);
+    this.playing = null;
+    $("play").textContent = "▶";
+  }
+}

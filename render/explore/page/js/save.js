@@ -1,0 +1,56 @@
+// Saving: the keyframes become a scene file. Nothing is replaced unless the person saw it and said so.
+
+import * as api from "./api.js";
+import { $, showFault, toast } from "./dom.js";
+
+export class Saving {
+  constructor(app, film) {
+    this.app = app;
+    this.film = film;
+    this.replacing = null;
+    $("save").onclick = () => this.ask();
+    $("save-cancel").onclick = () => $("saving").close();
+    $("save-name").oninput = () => this.fresh();
+    $("save-append").onclick = () => this.go(true);
+    $("saving").querySelector("form").onsubmit = (event) => {
+      event.preventDefault();
+      this.go(false);
+    };
+  }
+
+  ask() {
+    $("save-name").value = this.app.scene.name.replace(/[^A-Za-z0-9_-]+/g, "-").replace(/^-+|-+$/g, "") || "scene";
+    this.fresh();
+    $("saving").showModal();
+    $("save-name").select();
+  }
+
+  /** Another name: what was agreed for the one before does not count. */
+  fresh() {
+    this.replacing = null;
+    showFault($("save-fault"));
+    $("save-text").hidden = $("save-append").hidden = true;
+    $("save-go").textContent = "Save";
+    $("save-where").textContent = `Goes to ${this.app.folder}/${$("save-name").value}.toml, with the comments of ${this.app.scene.name}.`;
+  }
+
+  async go(append) {
+    const name = $("save-name").value;
+    try {
+      const saved = await api.post("save", { ...this.film.edit(), name, replacing: this.replacing, append });
+      $("saving").close();
+      this.app.list(saved.scenes);
+      toast(`Saved ${saved.path}. To film it: make video SCENE=${saved.path}`);
+    } catch (fault) {
+      showFault($("save-fault"), fault.message);
+      if (fault.status !== 409) return;
+      // Show what is there; a second press changes exactly that, and nothing newer.
+      this.replacing = fault.answer.seen;
+      $("save-text").textContent = fault.answer.text;
+      $("save-text").hidden = $("save-append").hidden = false;
+      const own = name === this.app.scene.name;
+      showFault($("save-fault"), `${fault.message} It holds this. ${own ? "Replace its keyframes (its comments stay)," : "Replace all of it,"} or append to its keyframes?`);
+      $("save-go").textContent = "Replace";
+    }
+  }
+}

@@ -1,0 +1,78 @@
+"""An explorer as a process, and requests as its page would send them, or nearly."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from websockets.sync.client import connect
+
+ROOT = Path(__file__).parents[1]
+
+
+class Server:
+    """A real explorer, as a process."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "render.cli", "explore", *arguments, "--store", str(folder / "store"), "--folder",
+             str(folder / "scenes"), "--port", "0", "--no-open"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env={**os.environ, "RENDER_CPU_DEVICES": "2"},
+        )  # fmt: skip
+        assert self.process.stdout is not None
+        self.url = self.process.stdout.readline().strip()
+        assert self.url.startswith("http://127.0.0.1:"), self.process.communicate()
+        self.port = int(self.url.split(":")[2].split("/")[0])
+        self.token = self.url.split("token=")[1]
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        token: str | None = "",
+        raw: bytes | None = None,
+        **headers: str,
+    ) -> tuple[int, dict[str, Any]]:
+        """Send one request as a page would, but for the headers given; return its status and its answer."""
+        sent = {"Host": f"127.0.0.1:{self.port}", "Origin": f"http://127.0.0.1:{self.port}"}
+        if token is not None:
+            sent["X-Render-Token"] = token or self.token
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.putrequest(method, path, skip_host=True)
+        content = raw if raw is not None else json.dumps(body).encode() if body is not None else b""
+        for name, value in {"Content-Length": str(len(content)), **sent}.items():
+            if value:
+                connection.putheader(name, value)
+        connection.endheaders()
+        with contextlib.suppress(OSError):  # refused before all of it was sent
+            connection.send(content)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        with contextlib.suppress(ValueError):
+            return answer.status, json.loads(text)
+        return answer.status, {"text": text.decode(errors="replace"), "headers": dict(answer.getheaders())}
+
+    def socket(self, **changes: Any) -> Any:
+        """Open the live connection as a page would, but for the changes."""
+        options = {"origin": f"http://127.0.0.1:{self.port}", "subprotocols": ["render", self.token], "proxy": None}
+        return connect(f"ws://127.0.0.1:{self.port}/api/live", **(options | changes))
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> str:
+        """Stop it, and return what it said."""
+        self.process.send_signal(how)
+        said = self.process.communicate(timeout=20)[1]
+        assert self.process.returncode == 0, said
+        return said

@@ -1,0 +1,438 @@
+"""The explorer's parts: wishes, growing tiles, the queue, keyframes into text, stills, and who is turned away."""
+
+import contextlib
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from render import encode, fields, scene
+from render.errors import RenderError
+from render.explore import asked, film, keyframes, look, stills, toml
+from render.explore.parts import UNKNOWN, GrowingTile, masks
+from render.explore.planes import Plane, Planes
+from render.explore.trainer import Trainer
+from render.explore.wishes import Look
+from render.fields import Field
+from render.tiles import SAMPLES, Tile
+from render.train.engine import Engine
+from render.viewport import Viewport
+
+ROOT = Path(__file__).parents[1]
+SCENES = sorted(path.stem for path in (ROOT / "scenes").glob("*.toml"))
+
+
+@pytest.fixture(scope="module")
+def tiny() -> scene.Scene:
+    return scene.load("tiny")
+
+
+# ---- what a view wants ----------------------------------------------------------------------------------------------
+
+coordinates = st.fractions(0, 1)
+
+
+@st.composite
+def looks(draw: st.DrawFn) -> Look:
+    width = 2.0 ** -draw(st.floats(0, 44))
+    view = Viewport(
+        draw(coordinates), draw(coordinates), width, draw(st.integers(50, 2000)), draw(st.integers(50, 1200))
+    )
+    return Look(view, (draw(coordinates), draw(coordinates)), draw(st.sampled_from(asked.DETAILS)), 47)
+
+
+@given(looks())
+def test_parents_come_first_and_every_wished_tile_is_in_view_once(wish: Look) -> None:
+    tiles = wish.tiles()
+    assert len(set(tiles)) == len(tiles)
+    position = {tile: i for i, tile in enumerate(tiles)}
+    for tile in tiles:
+        assert 0 <= tile.ix < 1 << tile.level and 0 <= tile.iy < 1 << tile.level
+        if tile.level > wish.levels.start:
+            assert position[tile.parent] < position[tile]
+    assert {tile.level for tile in tiles} <= set(wish.levels)
+    assert max(wish.levels) <= 47
+
+
+def test_what_is_under_the_pointer_is_sharp_first() -> None:
+    wish = Look(Viewport(Fraction(1, 2), Fraction(1, 2), 0.1, 1024, 768), (Fraction(1, 2), Fraction(1, 2)), 1.0, 47)
+    tiles = wish.tiles()
+    finest = [tile for tile in tiles if tile.level == wish.levels[-1]]
+    coarser = [tile for tile in tiles if tile.level == wish.levels[-2]]
+    assert tiles.index(finest[0]) < tiles.index(coarser[-1])
+
+
+# ---- tiles that grow -----------------------------------------------------------------------------------------------
+
+
+def test_the_parts_are_each_sample_once_and_a_parent_brings_the_first_two() -> None:
+    total = np.sum(masks(), axis=0)
+    assert (total == 1).all()
+    inherited = np.zeros((SAMPLES, SAMPLES), bool)
+    inherited[::2, ::2] = True
+    assert (masks()[0] | masks()[1] == inherited).all()
+
+
+def test_a_tile_trained_in_parts_has_the_bits_of_one_trained_whole(tiny: scene.Scene) -> None:
+    engine = Engine(tiny.problem)
+
+    def grown(tile: Tile, parent: Field | None) -> Field:
+        growing = GrowingTile(tiny.problem, tile, parent)
+        assert not growing.whole
+        for part in growing.left():
+            x, y = growing.points(tiny.problem, part)
+            growing.add(part, engine.run(x, y))
+        assert growing.whole and (growing.field.status != UNKNOWN).all()
+        return growing.field
+
+    parent = grown(Tile(1, 1, 0), None)
+    tile = Tile(2, 3, 1)
+    for one, other in zip(grown(tile, None), grown(tile, parent), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# ---- the queue ------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def training() -> Iterator[Trainer]:
+    trainer = Trainer(lambda: None)
+    trainer.start()
+    try:
+        yield trainer
+    finally:
+        trainer.stop(20.0)
+
+
+def wait(condition: Any, what: str, timeout_s: float = 60.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, what
+        time.sleep(0.02)
+
+
+def test_wishes_are_trained_stored_and_dropped_with_the_view(tmp_path: Path, tiny: scene.Scene) -> None:
+    plane = Plane(tiny.problem, tmp_path)
+    first, second = Tile(0, 0, 0), Tile(1, 1, 0)
+    with training() as trainer:
+        trainer.wish(1, plane, [first, second])
+        wait(lambda: {first, second} <= plane.stored, "both wishes are stored")
+        assert trainer.activity().tiles_waiting == 0
+        whole = Engine(tiny.problem).run(*GrowingTile(tiny.problem, second, None).points(tiny.problem, 2))
+        np.testing.assert_array_equal(plane.store.get(second).value[masks()[2]], whole.value)
+        many = [Tile(5, ix, iy) for ix in range(32) for iy in range(32)]
+        trainer.wish(1, plane, many)
+        trainer.wish(1, plane, [Tile(1, 0, 0)])  # the view moved on at once
+        wait(lambda: Tile(1, 0, 0) in plane.stored, "the later wish is served")
+        assert len(list(tmp_path.rglob("05/*/*.npz"))) < 100
+        trainer.forget(1)
+        wait(lambda: trainer.activity().state == "idle", "nothing is left to do")
+
+
+def test_two_pages_and_two_scenes_are_served_in_turn(tmp_path: Path, tiny: scene.Scene) -> None:
+    one = Plane(tiny.problem, tmp_path)
+    other = Plane(scene.load("mandelbrot").problem, tmp_path)
+    with training() as trainer:
+        trainer.wish(1, one, [Tile(4, ix, 3) for ix in range(16)])
+        trainer.wish(2, one, [Tile(4, ix, 9) for ix in range(16)])
+        trainer.wish(3, other, [Tile(0, 0, 0)])
+        wait(lambda: other.stored and len(one.stored) == 32, "all three are served")
+
+
+def test_a_damaged_tile_is_trained_again(tmp_path: Path, tiny: scene.Scene) -> None:
+    plane = Plane(tiny.problem, tmp_path)
+    tile = Tile(0, 0, 0)
+    with training() as trainer:
+        trainer.wish(1, plane, [tile])
+        wait(lambda: tile in plane.stored, "it is stored")
+        good = plane.store.path(tile).read_bytes()
+        plane.store.path(tile).write_bytes(good[:-1] + b"?")
+        assert plane.get(tile) is None
+        plane.look_up([tile])
+        trainer.wish(1, plane, [tile])
+        wait(lambda: tile in plane.stored and plane.get(tile) is not None, "it is stored anew")
+        assert plane.store.path(tile).read_bytes() == good
+
+
+def test_trouble_with_the_store_is_said_and_the_next_wish_tries_again(tmp_path: Path, tiny: scene.Scene) -> None:
+    plane = Plane(tiny.problem, tmp_path)
+    blocked = plane.store.path(Tile(0, 0, 0)).parent.parent
+    blocked.write_text("in the way")
+    with training() as trainer:
+        trainer.wish(1, plane, [Tile(0, 0, 0)])
+        wait(lambda: trainer.activity().state == "failed", "trouble shows")
+        assert str(blocked) in trainer.activity().error
+        blocked.unlink()
+        trainer.wish(1, plane, [Tile(0, 0, 0)])
+        wait(lambda: Tile(0, 0, 0) in plane.stored, "it goes on")
+
+
+# ---- colours --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_channel_keeps_the_sides_apart(name: str) -> None:
+    problem = scene.load(name).problem
+    samples = fields.empty((4,), problem.channels)
+    samples.status[:] = [0, 1, 2, 3]
+    samples.value[:] = [-3.0, 2.0, 1.0, 0.5]
+    samples.final_loss[:] = [0.0, 1.2, np.inf, np.inf]
+    samples.escape_step[:] = [-1, -1, 7, 2]
+    for channel in samples.more.values():
+        channel[:] = [0.5, -2.0, np.nan, np.nan]
+    for channel in look.channels(problem).values():
+        signed = channel.signed(samples)
+        assert (signed < 0).tolist() == [True, False, False, False]
+        assert np.isfinite(signed).all()
+
+
+def test_palettes_are_the_films() -> None:
+    assert all(len(look.palette(name)) == look.PALETTE_ENTRIES for name in look.PALETTES)
+    assert look.palette("gray")[0] == 0x000000 and look.palette("gray")[-1] == 0xFFFFFF
+    with pytest.raises(ValueError, match="viridis"):
+        look.palette("virids")
+
+
+# ---- keyframes and the text of a scene ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_an_edit_that_changes_nothing_changes_no_byte(name: str) -> None:
+    found = scene.load(name)
+    assert keyframes.rewritten(found, keyframes.own_edit(found)) == found.text
+
+
+COMMENTED = """
+# about the whole
+[camera]
+octaves_per_s = 0.5  # slowly
+
+# the first of two lines about the overview
+# the second
+[[camera.keyframes]]  # beside the header
+centre_log10 = ["1.5", "1.5"]
+width_decades = 9.0
+
+# about the target
+[[camera.keyframes]]
+centre_log10 = ["1.123456789012345678901234567", "2.25"]  # many digits
+width_decades = 1e-6
+"""
+
+
+@pytest.fixture
+def commented(tiny: scene.Scene) -> scene.Scene:
+    head, tail = tiny.text.split("[camera]")
+    return scene.parse(head + COMMENTED.lstrip() + "\n[look]" + tail.split("[look]")[1], "commented.toml", "commented")
+
+
+def test_comments_move_with_their_keyframes_and_digits_stay(commented: scene.Scene) -> None:
+    edit = keyframes.own_edit(commented)
+    new = keyframes.Keyframe(replace(edit.keyframes[0].view, width=0.25), 2.0, None, None)
+    moved = keyframes.rewritten(commented, replace(edit, keyframes=(edit.keyframes[1], new, edit.keyframes[0])))
+    again = scene.parse(moved, "moved", "moved")
+    assert [key.view.width for key in again.keyframes] == pytest.approx([1e-6 / 9, 0.25, 1.0])
+    assert again.keyframes[0].view == commented.keyframes[1].view
+    for comment in re.findall("#.*", commented.text):
+        assert comment in moved
+    assert moved.index("# about the target") < moved.index("1.123456789012345678901234567")
+    assert (
+        moved.index("1.123456789012345678901234567") < moved.index("# the first of two") < moved.index("# the second")
+    )
+
+
+@given(x=coordinates, y=coordinates, octaves=st.floats(0, 42), name=st.sampled_from(SCENES))
+def test_a_saved_keyframe_shows_the_view_it_was_made_from(x: Fraction, y: Fraction, octaves: float, name: str) -> None:
+    found = scene.load(name)
+    x, y, width = float(x), float(y), 2.0**-octaves
+    row = {"x": x, "y": y, "width": width, "hold_s": 1, "time_s": None, "source": None}
+    raw = keyframes.described(found) | {"keyframes": [row], "palette": "gray", "gap": 0.1, "octaves_per_s": 1.0}
+    made = film.edited(found, keyframes.edit(raw, found))
+    (key,) = made.keyframes
+    assert abs(key.view.x - Fraction(x)) < width * 1e-6 and abs(key.view.y - Fraction(y)) < width * 1e-6
+    assert key.view.width == pytest.approx(width, rel=1e-6)
+    assert (made.look.palette, made.look.gap) == ("gray", 0.1)
+    assert made.problem == found.problem
+
+
+def test_keyframes_get_times_or_a_speed_and_lose_the_other(commented: scene.Scene) -> None:
+    edit = keyframes.own_edit(commented)
+    timed = replace(
+        edit, octaves_per_s=None, keyframes=tuple(replace(k, time_s=7.0 * i) for i, k in enumerate(edit.keyframes))
+    )
+    made = film.edited(commented, timed)
+    assert [key.time_s for key in made.keyframes] == [0.0, 7.0]
+    assert "octaves_per_s" not in made.text
+    back = film.edited(made, replace(keyframes.own_edit(made), octaves_per_s=0.5))
+    assert "time_s" not in back.text and "octaves_per_s = 0.5" in back.text
+
+
+def test_inline_keyframes_become_tables(tiny: scene.Scene) -> None:
+    head, tail = tiny.text.split("[camera]")
+    inline = '[camera]\noctaves_per_s = 1.0\nkeyframes = [{ centre_log10 = ["1", "1"], width_decades = 2.0 }]\n\n[look]'
+    found = scene.parse(head + inline + tail.split("[look]")[1], "inline", "inline")
+    edit = keyframes.own_edit(found)
+    made = film.edited(found, replace(edit, keyframes=edit.keyframes * 2))
+    assert [key.view for key in made.keyframes] == [found.keyframes[0].view] * 2
+
+
+@given(st.text('ab[]\n#.=1" ', max_size=80))
+def test_cutting_a_text_into_tables_loses_nothing(text: str) -> None:
+    assert toml.text(toml.blocks(text)).rstrip("\n") == "\n".join(text.splitlines()).rstrip("\n")
+
+
+def test_saving_never_replaces_what_was_not_seen(tmp_path: Path, tiny: scene.Scene) -> None:
+    edit = keyframes.own_edit(tiny)
+    saved = film.save(tiny, edit, "mine", tmp_path, replacing=None)
+    assert saved.path.read_text() == tiny.text
+    with pytest.raises(film.Clash) as clash:
+        film.save(tiny, edit, "mine", tmp_path, replacing=None)
+    saved.path.write_text(tiny.text + "# a later thought\n")
+    with pytest.raises(film.Clash) as later:
+        film.save(tiny, edit, "mine", tmp_path, replacing=clash.value.seen)
+    assert "a later thought" in later.value.text
+    shorter = replace(edit, keyframes=edit.keyframes[:1])
+    film.save(tiny, shorter, "mine", tmp_path, replacing=later.value.seen)
+    seen = film.digest(saved.path.read_text())
+    film.save(tiny, edit, "mine", tmp_path, replacing=seen, append=True)
+    assert len(scene.load(saved.path).keyframes) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../up", "/etc/passwd", ".hidden", "a/b", "", "a" * 65, "x.toml", "-rf", "nul\0", "ü"]
+)
+def test_a_saved_scene_has_a_plain_name(tmp_path: Path, tiny: scene.Scene, name: str) -> None:
+    with pytest.raises(RenderError, match="name must be"):
+        film.save(tiny, keyframes.own_edit(tiny), name, tmp_path / "in", replacing=None)
+    assert not list(tmp_path.rglob("*.toml"))
+
+
+def test_a_link_is_not_followed_out_of_the_folder(tmp_path: Path, tiny: scene.Scene) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("precious")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/x.toml").symlink_to(outside)
+    with pytest.raises(RenderError, match="no plain file"):
+        film.save(tiny, keyframes.own_edit(tiny), "x", tmp_path / "in", replacing=film.digest("precious"))
+    assert outside.read_text() == "precious"
+
+
+def test_keyframes_that_make_no_film_are_refused_by_the_scenes_own_checks(tiny: scene.Scene) -> None:
+    edit = keyframes.own_edit(tiny)
+    late = tuple(replace(key, time_s=0.0) for key in edit.keyframes)
+    with pytest.raises(RenderError, match="time_s"):
+        film.edited(tiny, replace(edit, octaves_per_s=None, keyframes=late))
+
+
+# ---- stills ---------------------------------------------------------------------------------------------------------
+
+
+def still(tmp_path: Path, metadata: dict[str, str]) -> bytes:
+    path = tmp_path / "still.png"
+    encode.write_png(path, np.zeros((36, 64, 3), np.uint8), metadata)
+    return path.read_bytes()
+
+
+def test_a_still_tells_its_scene_and_view(tmp_path: Path) -> None:
+    found = scene.with_quality(scene.load("tiny"), "preview")
+    facts = {"scene": scene.resolved(found), "name": "tiny", "frame": "7"}
+    told, view = stills.origin(still(tmp_path, facts))
+    path = found.path(found.output)
+    assert told.problem == found.problem
+    assert view == path.view(path.s_of_frame(7, found.output.fps))
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [{}, {"scene": "[", "name": "x", "frame": "0"}, {"scene": "", "name": "x", "frame": "nine"}],
+)
+def test_a_picture_from_elsewhere_is_refused(tmp_path: Path, facts: dict[str, str]) -> None:
+    with pytest.raises(RenderError):
+        stills.origin(still(tmp_path, facts))
+    with pytest.raises(RenderError):
+        stills.origin(b"\x89PNG\r\n\x1a\n not a picture")
+
+
+# ---- a run in full, and targets -------------------------------------------------------------------------------------
+
+
+ONE_OF_EACH_SYSTEM = sorted({scene.load(name).problem.system: name for name in SCENES}.values())
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH_SYSTEM)
+def test_a_trace_ends_where_the_stored_sample_does(name: str) -> None:
+    from render.train import trace
+
+    problem = scene.load(name).problem
+    if problem.steps > 100:
+        problem = replace_steps(problem, 60)
+    level = 2
+    ix = np.array([13, 40, 77, 90, 111, 64])
+    x, y = (axis.values(level, 0).repeat(4)[:128] for axis in (problem.x, problem.y))
+    x = np.array([problem.x.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix])
+    y = np.array([problem.y.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix[::-1]])
+    made, stored = trace.run(problem, x, y), Engine(problem).run(x, y)
+    assert made.losses.shape == (6, problem.steps)
+    bounded = np.isfinite(stored.final_loss)
+    np.testing.assert_allclose(made.losses[bounded, -1], stored.final_loss[bounded], rtol=1e-6)
+    assert (np.asarray(made.parting) >= 0).all()
+
+
+def replace_steps(problem: Any, steps: int) -> Any:
+    from render.problem import Problem
+
+    return Problem(
+        problem.x, problem.y, problem.system, steps=steps, seed=problem.seed, measure=problem.measure,
+        fixed=problem.fixed, settings=problem.settings,
+    )  # fmt: skip
+
+
+def test_parting_is_how_fast_neighbours_part() -> None:
+    from render.train import trace
+
+    problem = scene.load("tiny").problem
+    x = np.array([1.0, 1.0 * 10**1e-6])
+    y = np.array([0.5, 0.5])
+    ends = trace.run(problem, x, y)
+    quiet = trace.run(problem, np.array([1e-3]), np.array([1e-3])).parting[0]
+    assert 0 < quiet < ends.parting[0]  # where nearly nothing is learned, neighbours stay together
+
+
+def test_targets_lie_on_the_boundary(tmp_path: Path, tiny: scene.Scene) -> None:
+    from render.explore import targets
+
+    plane = Plane(tiny.problem, tmp_path)
+    wish = Look(Viewport(Fraction(1, 2), Fraction(1, 2), 1.0, 256, 256), (Fraction(1, 2),) * 2, 0.5, 47)
+    with pytest.raises(RenderError, match="No boundary"):
+        targets.find(plane, wish, 5, 1)
+    with training() as trainer:
+        trainer.wish(1, plane, wish.tiles())
+        wait(lambda: set(wish.tiles()) <= plane.stored, "the view is stored")
+    found = targets.find(plane, wish, 5, 1)
+    assert found and found == sorted(found, key=lambda t: -t.density * t.decades)
+    for target in found:
+        around = np.linspace(-1, 1, 9) * target.width / 4
+        x = [float(tiny.problem.x.value_from_unit(target.x + Fraction(d))) for d in around]
+        y = [float(tiny.problem.y.value_from_unit(target.y + Fraction(d))) for d in around]
+        grid = np.array([[a, b] for a in x for b in y])
+        status = Engine(tiny.problem).run(grid[:, 0].copy(), grid[:, 1].copy()).status
+        assert {True, False} == set((status == 0).tolist())
+        assert 0 <= target.decades < 15
+    assert found[0].decades > 0
+
+
+def test_dropped_scenes_do_not_pile_up(tmp_path: Path, tiny: scene.Scene) -> None:
+    planes = Planes(tmp_path, None)
+    names = [planes.drop(replace(tiny, name=f"s{i}")) for i in range(20)]
+    assert planes.load(names[-1]).name == "s19"
+    with pytest.raises(RenderError):
+        planes.load(names[0])

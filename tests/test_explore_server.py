@@ -1,0 +1,225 @@
+"""The explorer as a process: what it answers, whom it turns away, and how it ends."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from explorer import ROOT, Server
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from render import scene
+from render.tiles import SAMPLES
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("explorer"), "tiny")
+    yield started
+    said = started.stop()
+    assert "Traceback" not in said
+    assert "stopped" in said
+
+
+def view(**changes: Any) -> dict[str, Any]:
+    asked_for = {
+        "type": "view", "serial": 1, "scene": "tiny", "x": 0.5, "y": 0.5, "width": 1.0, "width_px": 256,
+        "height_px": 256, "pointer": None, "detail": 0.125, "channel": "value", "gap": 0.25, "whole_plane": False,
+        "train": True,
+    }  # fmt: skip
+    return asked_for | changes
+
+
+def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server) -> None:
+    with server.socket() as live:
+        live.send(json.dumps(view()))
+        tiles, kinds = set(), set()
+        end = time.monotonic() + 60
+        while not ({(0, 6)} <= tiles and kinds >= {"curve", "status"}):
+            assert time.monotonic() < end
+            message = live.recv(timeout=60)
+            if isinstance(message, bytes):
+                assert len(message) == 32 + 21 * SAMPLES**2
+                tiles.add((message[0], message[1]))
+            else:
+                kinds.add(json.loads(message)["type"])
+    assert list((server.folder / "store").rglob("*.npz"))
+
+
+def test_the_page_needs_the_token_and_then_shows_a_clean_address(server: Server) -> None:
+    assert server.ask("GET", "/", token=None, Origin="")[0] == 403
+    assert server.ask("GET", "/?token=guess", token=None, Origin="")[0] == 403
+    status, entered = server.ask("GET", f"/?token={server.token}", token=None, Origin="")
+    headers = {name.lower(): value for name, value in entered["headers"].items()}
+    assert (status, headers["location"]) == (303, "/")
+    assert "HttpOnly" in headers["set-cookie"] and "strict" in headers["set-cookie"].lower()
+    status, page = server.ask("GET", "/", token=None, Origin="", Cookie=headers["set-cookie"].split(";")[0])
+    assert status == 200 and server.token in page["text"]
+    policy = {name.lower(): value for name, value in page["headers"].items()}["content-security-policy"]
+    assert "default-src 'none'" in policy and "http:" not in policy
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("trace", {"scene": "tiny", "level": 0, "ix": 0, "iy": 0}),
+        ("where", {"scene": "tiny", "x": 0, "y": 0, "width": 1}),
+    ],
+)
+def test_only_the_page_itself_with_its_token_is_answered(server: Server, path: str, body: dict[str, Any]) -> None:
+    place = f"/api/{path}"
+    assert server.ask("POST", place, body)[0] == 200
+    assert server.ask("POST", place, body, token="guess")[0] == 403
+    assert server.ask("POST", place, body, token=None)[0] == 403
+    assert server.ask("POST", place, body, token=server.token[:-1])[0] == 403
+    for origin in (
+        "http://evil.example",
+        f"https://127.0.0.1:{server.port}",
+        "null",
+        f"http://127.0.0.1:{server.port + 1}",
+        "",
+    ):
+        assert server.ask("POST", place, body, Origin=origin)[0] == 403
+    for host in ("evil.example", f"evil.example:{server.port}", "127.0.0.1.evil.example", "127.0.0.1@evil.example", ""):
+        assert server.ask("POST", place, body, Host=host, Origin=f"http://{host}")[0] in (400, 421)
+    assert server.ask("POST", place, body, Sec_Fetch_Site="cross-site")[0] == 403
+    assert server.ask("POST", place, body, Sec_Fetch_Site="same-site")[0] == 403
+
+
+def test_the_live_connection_is_as_closed(server: Server) -> None:
+    for changes in (
+        {"origin": "http://evil.example"}, {"origin": None}, {"subprotocols": ["render"]},
+        {"subprotocols": ["render", "guess"]},
+    ):  # fmt: skip
+        with pytest.raises(InvalidStatus):
+            server.socket(**changes)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/page/../app.py", "/page/..%2fapp.py", "/page/%2e%2e/app.py", "/page//etc/passwd", "/page/....//app.py",
+        "/page/..\\app.py", "/page/js/../../guard.py", "/page/%00", "/etc/passwd", "/../../etc/passwd",
+    ],
+)  # fmt: skip
+def test_no_path_leaves_the_pages_folder(server: Server, path: str) -> None:
+    status, answer = server.ask("GET", path)
+    assert status in (400, 404)
+    assert "import" not in str(answer) and "root:" not in str(answer)
+
+
+@pytest.mark.parametrize(
+    "name", ["../tiny", "/etc/passwd", "tiny.toml", "scenes/tiny", "", "x" * 5000, "tiny\0", "~", "{{token}}"]
+)
+def test_scenes_are_names_out_of_a_list(server: Server, name: str) -> None:
+    from urllib.parse import quote
+
+    assert server.ask("GET", f"/api/scene?name={quote(name)}")[0] == 400
+    assert server.ask("POST", "/api/trace", {"scene": name, "level": 0, "ix": 0, "iy": 0})[0] == 400
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"level": 48}, {"level": -1}, {"level": 1.5}, {"level": "0"}, {"level": 10**30}, {"ix": -1}, {"ix": 32},
+        {"iy": 2**64}, {"ix": None}, {"ix": True},
+    ],
+)  # fmt: skip
+def test_samples_that_do_not_exist_are_not_trained(server: Server, change: dict[str, Any]) -> None:
+    status, answer = server.ask("POST", "/api/trace", {"scene": "tiny", "level": 0, "ix": 0, "iy": 0} | change)
+    assert status == 400 and "must be" in answer["fault"]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "not json", "[]", '{"type": "view"}', '{"type": "train everything"}', json.dumps(view(width=0)),
+        json.dumps(view(width=1e9)),
+        json.dumps(view(x="0.5")), json.dumps(view(x=1e300)), json.dumps(view(width_px=10**9)),
+        json.dumps(view(detail=64)),
+        json.dumps(view(channel="__class__")), json.dumps(view(pointer={"x": 5, "y": 0})),
+        json.dumps(view()).replace("0.5", "NaN"),
+        '{"type": "forget", "tiles": 5}', '{"type": "forget", "tiles": [["a"]]}', "{" * 100_000, "x" * 1_000_000,
+    ],
+)  # fmt: skip
+def test_a_view_that_makes_no_sense_ends_its_own_connection_only(server: Server, message: str) -> None:
+    with server.socket() as other, server.socket() as live:
+        with contextlib.suppress(ConnectionClosed):
+            live.send(message)
+        with pytest.raises(ConnectionClosed):
+            while True:
+                live.recv(timeout=20)
+        other.send(json.dumps(view()))
+        assert other.recv(timeout=20)
+
+
+def test_floods_are_bounded(server: Server) -> None:
+    assert server.ask("POST", "/api/save", raw=b" " * 1_000_001)[0] == 413
+    assert server.ask("POST", "/api/save", raw=b"", Content_Length="99999999999")[0] == 413
+    assert server.ask("POST", "/api/still", raw=b"x", Content_Length="64000001")[0] == 413
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(server.socket()) for _ in range(16)]
+        with server.socket() as one_more, pytest.raises(ConnectionClosed, match="1013"):
+            one_more.recv(timeout=20)
+        for n in range(300):
+            opened[0].send(json.dumps(view(serial=n, x=n / 300)))
+        assert server.ask("GET", "/api/start")[0] == 200
+    assert server.ask("GET", "/api/start")[0] == 200
+
+
+def test_a_request_that_comes_slowly_keeps_nobody_waiting(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as slow:
+        slow.sendall(b"POST /api/save HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le")
+        assert server.ask("GET", "/api/start")[0] == 200
+
+
+def test_a_film_is_described_costed_and_saved_by_the_scenes_own_rules(server: Server) -> None:
+    described = server.ask("GET", "/api/scene?name=tiny")[1]
+    edit = {"scene": "tiny", "palette": "Spectral", "gap": 0.25} | described["film"]
+    path = server.ask("POST", "/api/path", edit)[1]
+    assert path["duration_s"] > 1 and len(path["views"]) > 100
+    lines = server.ask("POST", "/api/costs", edit)[1]["text"].splitlines()
+    assert [json.loads(line)["quality"] for line in lines] == [*scene.QUALITY, "scene"]
+    assert server.ask("POST", "/api/path", edit | {"keyframes": []})[0] == 400
+    assert server.ask("POST", "/api/path", edit | {"keyframes": [{}] * 201})[0] == 400
+    status, saved = server.ask("POST", "/api/save", edit | {"name": "saved", "replacing": None})
+    assert status == 200 and scene.load(saved["path"]).text == scene.load("tiny").text
+    status, clash = server.ask("POST", "/api/save", edit | {"name": "saved", "replacing": None})
+    assert status == 409 and clash["text"] == saved["text"]
+    assert server.ask("POST", "/api/save", edit | {"name": "../saved", "replacing": clash["seen"]})[0] == 400
+    assert [p.name for p in (server.folder / "scenes").iterdir()] == ["saved.toml"]
+
+
+def test_digits_are_all_there(server: Server) -> None:
+    x = 0.3 + 2**-40
+    where = server.ask("POST", "/api/where", {"scene": "tiny", "x": x, "y": 0.5, "width": 1e-12})[1]
+    assert abs(Fraction(where[0]["log10"]) - (9 * Fraction(x) - 3)) < Fraction(1, 10**17)
+    assert float(where[0]["value"]) == pytest.approx(10 ** (9 * x - 3), rel=1e-15)
+    assert len(where[0]["value"]) > 15
+
+
+def test_a_second_server_finds_a_port_and_a_taken_one_is_said(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = subprocess.run(
+            [sys.executable, "-m", "render.cli", "explore", "tiny", "--store", str(tmp_path), "--port",
+             str(taken.getsockname()[1]), "--no-open"],
+            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2 and "Choose another --port" in done.stderr
+    started = Server(tmp_path)  # no scene: the page chooses
+    assert server_scenes(started)
+    with started.socket():
+        started.stop(signal.SIGTERM)
+
+
+def server_scenes(started: Server) -> bool:
+    answer = started.ask("GET", "/api/start")[1]
+    return answer["first"] is None and "tiny" in answer["scenes"]
