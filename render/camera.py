@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
 
@@ -24,11 +24,16 @@ if TYPE_CHECKING:
 # van Wijk and Nuij's trade-off between zooming and panning; their user study found sqrt(2) most pleasant.
 _RHO = math.sqrt(2.0)
 
+Play = Literal["forward", "backward", "ping-pong"]
+
 EASINGS = ("linear", "smooth")
 Easing = Literal["linear", "smooth"]
 
 # Seconds in which the camera gets up to speed (and again slows down) with "smooth" easing; on short legs, half of it.
 _RAMP_S = 2.0
+
+# A frame averages at most this many moments of an open shutter: each costs as much as a frame.
+_MOST_MOMENTS = 16
 
 
 @dataclass(frozen=True)
@@ -42,11 +47,15 @@ class View:
 
 @dataclass(frozen=True)
 class Keyframe:
-    """A view, the second at which the camera arrives there, and how long it then rests (seconds >= 0)."""
+    """A view, the second at which the camera arrives there, and how long it then rests (seconds >= 0).
+
+    phase: by how many turns a closed palette is turned there.
+    """
 
     view: View
     time_s: float
     hold_s: float = 0.0
+    phase: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -121,12 +130,25 @@ class Path:
     """The continuous path through the views of a list of keyframes, for frames of one shape.
 
     length: total path length in octaves. rests: path lengths at which the camera rests (holds, both ends).
+    duration_s: of the whole film, ways back included.
     """
 
-    def __init__(self, keyframes: tuple[Keyframe, ...], size_px: tuple[int, int], easing: Easing = "smooth") -> None:
-        """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame."""
+    def __init__(
+        self,
+        keyframes: tuple[Keyframe, ...],
+        size_px: tuple[int, int],
+        easing: Easing = "smooth",
+        play: Play = "forward",
+    ) -> None:
+        """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame.
+
+        play: "backward" goes from the last keyframe to the first; "ping-pong" there and back, for loops.
+        """
         if not keyframes:
             raise ValueError("a path needs at least one keyframe")
+        if play == "backward":
+            keyframes = _reversed(keyframes)
+        self._back = play == "ping-pong"
         self._keyframes = keyframes
         self._size_px = size_px
         aspect = size_px[1] / size_px[0]
@@ -134,7 +156,8 @@ class Path:
         self.marks = np.concatenate([[0.0], np.cumsum([s.length for s in self._segments])])
         self.length = float(self.marks[-1])
         self.rests = tuple(float(s) for i, s in enumerate(self.marks) if _rests(keyframes, i))
-        self.duration_s = keyframes[-1].time_s + keyframes[-1].hold_s
+        self._way_s = keyframes[-1].time_s + keyframes[-1].hold_s
+        self.duration_s = self._way_s * (2 if self._back else 1)
         self._viewports: dict[float, Viewport] = {}
         self._timing = _timing(keyframes, self.marks, easing)
 
@@ -155,18 +178,56 @@ class Path:
             self._viewports[s] = Viewport(view.x, view.y, view.width, *self._size_px)
         return self._viewports[s]
 
+    def phase(self, s: float) -> float:
+        """Return by how many turns the palette is turned at path length s: even between keyframes."""
+        return float(np.interp(s, self.marks, [key.phase for key in self._keyframes]))
+
     def s_at(self, time_s: float) -> float:
         """Return the path length reached after time_s seconds."""
         return float(np.clip(self._timing(time_s), 0.0, self.length)) if self.length else 0.0
 
     def frame_count(self, fps: float) -> int:
-        """Return the number of frames: the film's duration in frames, rounded once, at least one."""
-        return max(1, round(self.duration_s * fps))
+        """Return the number of frames: the film's duration in frames, rounded once, at least one.
 
-    def s_of_frame(self, frame: int, fps: float) -> float:
-        """Return the path length of a frame; the last frame stands exactly at the end."""
-        count = self.frame_count(fps)
-        return self.s_at(self.duration_s * frame / (count - 1)) if frame < count - 1 else self.length
+        There and back it is two ways less the two frames that would be shown twice where they meet.
+        """
+        count = self._way_count(fps)
+        return max(count, 2 * count - 2) if self._back else count
+
+    def _way_count(self, fps: float) -> int:
+        return max(1, round(self._way_s * fps))
+
+    def s_of_frame(self, frame: float, fps: float) -> float:
+        """Return the path length of a frame; the last one of a way stands exactly at its end.
+
+        A fraction is a moment between two frames.
+        """
+        count = self._way_count(fps)
+        if frame > count - 1 and self._back:
+            frame = 2 * (count - 1) - frame
+        return self.s_at(self._way_s * max(frame, 0.0) / (count - 1)) if frame < count - 1 else self.length
+
+    def moments(self, frame: int, fps: float, shutter: float) -> tuple[float, ...]:
+        """Return the path lengths that a frame averages: its own, or several over the share that a shutter is open.
+
+        As many as keep the corners of the view from moving by more than about two pixels in between, 2 to 16.
+        """
+        here = self.s_of_frame(frame, fps)
+        if shutter <= 0:
+            return (here,)
+        open_s = [self.s_of_frame(frame + shift * shutter / 2, fps) for shift in (-1, 1)]
+        moved_px = abs(open_s[1] - open_s[0]) * math.log(2) / 2 * max(self._size_px)
+        count = min(_MOST_MOMENTS, math.ceil(moved_px / 2))
+        if count < 2:
+            return (here,)
+        shifts = (np.arange(count) + 0.5) / count - 0.5
+        return tuple(self.s_of_frame(frame + float(shift) * shutter, fps) for shift in shifts)
+
+
+def _reversed(keyframes: tuple[Keyframe, ...]) -> tuple[Keyframe, ...]:
+    """Return the same rests in the opposite order and at mirrored times."""
+    end = keyframes[-1].time_s + keyframes[-1].hold_s
+    return tuple(replace(key, time_s=end - key.time_s - key.hold_s) for key in reversed(keyframes))
 
 
 def _rests(keyframes: tuple[Keyframe, ...], i: int) -> bool:

@@ -7,12 +7,17 @@ A *tone* is the palette coordinate in [-1, 1]: positive converged, negative dive
 
 from __future__ import annotations
 
-import difflib
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
+from render import palettes
+from render.channels import STATUS_COLOURS
+from render.fields import Status
+from render.palettes import TABLE
 
 # Knots of a transfer curve on each side of zero. Ranks between knots are linear in the value; with 128 knots a tone
 # is within 1/128 of its exact rank, half a step of an 8-bit palette.
@@ -21,24 +26,41 @@ _KNOTS = 128
 # The nearest that a curve's knot comes to zero: its slope there, at most 2 / this, is still finite.
 _NEXT_TO_ZERO = 1e-300
 
-# Entries of the palette table. 65,536 keeps neighbouring entries within one step of 8-bit sRGB for any palette that
-# is not stepped itself.
-_TABLE = 65_536
+# Codes for a tone's way of 1. The steepest palettes move by about four times the range of 8-bit sRGB over a tone's way
+# of 2: 0.12 of an 8-bit step a code. Two curves that agree on nothing still have fewer than 65,536 codes.
+_CODES_PER_TONE = 4096
+
+# Buckets by which values are coded: at 20 bits neighbours differ by 1/2048 of their value, and the table, 2 MB, is
+# still at hand in a processor's cache.
+_BUCKET_BITS = 20
+_SEARCH = 65_535
+
+
+Equalise = Literal["octave", "film", "fixed", "log"]
+ChannelName = Literal["value", "final_loss", "escape_time", "status"]
 
 
 @dataclass(frozen=True)
 class Look:
     """How values become colours; changing it trains nothing.
 
-    palette: a name of the cmap catalogue. equalise: "octave" ranks each octave of the path on its own and blends
-    between neighbours, "film" uses one curve for the whole film. gap: share of each half of the palette
-    that is left out at its middle, 0 to 0.9. background: colour outside the plane, #rrggbb.
+    palette: a name (of `palettes.OWN`, or of the cmap catalogue), or a list of colours #rrggbb. channel: what colours
+    show, of `channels.CHANNELS`. equalise: "octave" ranks each octave of the path on its own and blends between
+    neighbours, "film" uses one curve for the whole film; "fixed" and "log" rank nothing: a value has its colour in
+    every film, in proportion to it or to its logarithm. gap: share of each half of the palette that is left out at its
+    middle, 0 to 0.9. background: colour outside the plane, #rrggbb. boundary: width of a line along the border between
+    the halves, in pixels of a frame of 1080 lines; 0 for none. shading: strength of light from the upper left on the
+    slopes of the tones, 0 to 1.
     """
 
-    palette: str = "Spectral"
-    equalise: Literal["octave", "film"] = "octave"
+    palette: str | tuple[str, ...] = "Spectral"
+    channel: ChannelName = "value"
+    equalise: Equalise = "octave"
     gap: float = 0.25
     background: str = "#1b1b1f"
+    boundary: float = 0.0
+    boundary_colour: str = "#000000"
+    shading: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -82,59 +104,105 @@ def curve_from_values(values: np.ndarray, gap: float) -> Curve:
     return Curve(np.concatenate(knots), np.concatenate(tones))
 
 
+def fixed_curve(most: float, gap: float, *, log: bool) -> Curve:
+    """Return a curve that ranks nothing: tones go with magnitudes up to `most`, or with logarithms from 1e-3 on."""
+    shares = np.linspace(0.0, 1.0, _KNOTS)
+    magnitudes = 1e-3 * (most / 1e-3) ** shares if log else np.maximum(shares * most, _NEXT_TO_ZERO)
+    tones = gap + (1 - gap) * shares
+    if log:
+        magnitudes, tones = np.insert(magnitudes, 0, _NEXT_TO_ZERO), np.insert(tones, 0, gap)
+    positive = np.where(magnitudes == _NEXT_TO_ZERO, 0.0, magnitudes)
+    return Curve(np.concatenate([-magnitudes[::-1], positive]), np.concatenate([tones[::-1], -tones]))
+
+
+class Code:
+    """Values as whole numbers that two curves can be looked up by: 1 to size - 1, and 0 for no value (NaN).
+
+    A frame blends two curves, with other weights than the last frame. Coded once, all its samples are coloured by one
+    table of a few thousand entries, as exactly as 8-bit colours can show.
+    """
+
+    def __init__(self, first: Curve, second: Curve) -> None:
+        """Between neighbouring codes neither curve's tone moves by more than 1 / _CODES_PER_TONE."""
+        self._knots = np.union1d(first.knots, second.knots)
+        moves = [np.abs(np.diff(np.interp(self._knots, c.knots, c.tones))) for c in (first, second)]
+        steps = np.maximum(1, np.ceil(np.maximum(*moves) * _CODES_PER_TONE)).astype(int)
+        self._at = np.concatenate([[1], 1 + np.cumsum(steps)])
+        self.size = int(self._at[-1]) + 1
+        self.tones = tuple(
+            np.interp(np.arange(self.size), self._at, np.interp(self._knots, c.knots, c.tones)).astype(np.float32)
+            for c in (first, second)
+        )
+        self._table = self._buckets()
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return uint16 codes of float64 values."""
+        codes: np.ndarray = self._table.take(_bucket(values))
+        where = np.flatnonzero(codes == _SEARCH)
+        if where.size:
+            found = np.interp(values.flat[where], self._knots, self._at)
+            codes.flat[where] = np.rint(np.nan_to_num(found, nan=0.0)).astype(np.uint16)
+        return codes
+
+    def _buckets(self) -> np.ndarray:
+        """Return the code of each bucket of values, or _SEARCH where it is not that of all of them.
+
+        A search for each of some million values would take longer than everything else in a film's picture.
+        """
+        bits = np.arange(1 << _BUCKET_BITS, dtype=np.uint32) << np.uint32(32 - _BUCKET_BITS)
+        rest = np.uint32((1 << (32 - _BUCKET_BITS)) - 1)
+        with np.errstate(invalid="ignore"):  # some buckets hold nothing but NaN
+            ends = [end.view(np.float32).astype(float) for end in (bits, bits | rest)]
+        low, high = (np.interp(end, self._knots, self._at) for end in ends)
+        exact = (np.abs(high - low) <= 1) | (np.isnan(low) & np.isnan(high))
+        codes = np.rint(np.nan_to_num((low + high) / 2, nan=0.0))
+        return np.where(exact, codes, _SEARCH).astype(np.uint16)
+
+
+# How scalars become codes.
+Coding = Callable[[np.ndarray], np.ndarray]
+
+
+def status_code(values: np.ndarray) -> np.ndarray:
+    """Return uint16 codes of statuses, or 0 where there are none (NaN)."""
+    codes: np.ndarray = np.nan_to_num(values + 1, nan=0.0).astype(np.uint16)
+    return codes
+
+
+# What each code of a status shows: linear light [codes, 3], and the tones that relief is made from.
+STATUS_TABLE = np.stack(
+    [palettes.linear_from_hex(text) for text in ("#000000", *(c for c, _ in STATUS_COLOURS.values()))]
+)
+STATUS_TONES = np.array([0.0, *(1.0 if status == Status.CONVERGED else -1.0 for status in STATUS_COLOURS)])
+
+
+def _bucket(values: np.ndarray) -> np.ndarray:
+    """Return the leading bits of values as float32: sign, exponent, and some eleven of the fraction."""
+    with np.errstate(over="ignore", under="ignore"):
+        bits = values.astype(np.float32).view(np.uint32)
+    bucket: np.ndarray = (bits >> np.uint32(32 - _BUCKET_BITS)).astype(np.intp)
+    return bucket
+
+
 def curve_weight(share: float) -> float:
     """Return the weight of the later of two curves at a share 0..1 of the way: sin^2, flat at both ends."""
     return float(np.sin(np.pi / 2 * min(max(share, 0.0), 1.0)) ** 2)
 
 
-def check_palette(name: str) -> None:
-    """Raise ValueError with the nearest names unless the cmap catalogue has a palette of this name."""
-    import cmap
-
-    try:
-        cmap.Colormap(name)
-    except (ValueError, TypeError, KeyError):
-        known = [str(key) for key in cmap.Catalog()]
-        near = difflib.get_close_matches(name, [*known, *(key.split(":")[-1] for key in known)], n=3)
-        hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see the cmap catalogue for names"
-        raise ValueError(f"no palette {name!r}{hint}") from None
-
-
-@functools.lru_cache(maxsize=8)
-def palette_table(name: str) -> np.ndarray:
-    """Return the palette as linear-light RGB, float32 [65536, 3], from tone -1 to tone 1."""
-    import cmap
-
-    # cmap goes by a table too, of 256 colours unless told otherwise: bands of up to 4 steps of 8-bit sRGB.
-    srgb = cmap.Colormap(name)(np.linspace(0.0, 1.0, _TABLE), N=_TABLE)[:, :3]
-    table = linear_from_srgb(np.asarray(srgb)).astype(np.float32)
-    table.flags.writeable = False
-    return table
-
-
-def linear_from_tone(tone: np.ndarray, palette: str) -> np.ndarray:
-    """Return linear-light RGB float32 [..., 3] of tones in [-1, 1]."""
-    index = ((tone + np.float32(1.0)) * np.float32((_TABLE - 1) / 2) + np.float32(0.5)).astype(np.int32)
-    linear: np.ndarray = palette_table(palette).take(index, axis=0)
+def linear_from_tone(tone: np.ndarray, palette: str | tuple[str, ...], turns: float = 0.0) -> np.ndarray:
+    """Return linear-light RGB float32 [..., 3] of tones in [-1, 1]. turns: by how much a closed palette is turned."""
+    index = ((tone + np.float32(1.0)) * np.float32((TABLE - 1) / 2) + np.float32(0.5)).astype(np.int32)
+    if turns:
+        index = (index + round(turns * TABLE)) % TABLE
+    linear: np.ndarray = palettes.table(palette).take(index, axis=0)
     return linear
-
-
-def linear_from_hex(text: str) -> np.ndarray:
-    """Return linear-light RGB float32 [3] of a colour written #rrggbb."""
-    srgb = np.array([int(text[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return linear_from_srgb(srgb).astype(np.float32)
-
-
-def linear_from_srgb(srgb: np.ndarray) -> np.ndarray:
-    """Undo the sRGB transfer curve (IEC 61966-2-1); 0 to 1 in and out."""
-    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
 
 
 def srgb8_from_linear(linear: np.ndarray) -> np.ndarray:
     """Return 8-bit sRGB, uint8 of the same shape, of linear light; values outside 0 to 1 are clipped."""
     # Steepest where dark: 12.92 * 255 / 65535 = 0.05 of an 8-bit step per entry, so a table costs no accuracy.
-    index = (np.clip(linear, 0.0, 1.0) * np.float32(_TABLE - 1) + np.float32(0.5)).astype(np.uint16)
-    srgb: np.ndarray = _srgb8_table()[index]
+    index = (np.clip(linear, 0.0, 1.0) * np.float32(TABLE - 1) + np.float32(0.5)).astype(np.intp)
+    srgb: np.ndarray = _srgb8_table().take(index)
     return srgb
 
 
@@ -146,7 +214,7 @@ def srgb16_from_linear(linear: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _srgb8_table() -> np.ndarray:
-    return np.round(_srgb_from_linear(np.linspace(0.0, 1.0, _TABLE)) * 255).astype(np.uint8)
+    return np.round(_srgb_from_linear(np.linspace(0.0, 1.0, TABLE)) * 255).astype(np.uint8)
 
 
 def _srgb_from_linear(linear: np.ndarray) -> np.ndarray:

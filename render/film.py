@@ -6,6 +6,7 @@ This is the Python API; the command line is a thin skin over it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 import render
-from render import backends, colour, encode, estimate, overlay, selection
+from render import backends, encode, estimate, flash, overlay, selection
 from render import scene as scenes
+from render.annotate import Annotator
 from render.backends import Backend
 from render.backends.refuse import RefusingBackend
 from render.compose import Compositor
@@ -169,10 +171,16 @@ def video(
         crf=output.crf,
         metadata=job.provenance(),
     )
+    meter = flash.Meter(output.fps)
     made = frames(job, numbers, report, bits=writer.bits, log=log)
     with writer, contextlib.closing(made):
         for _, picture in made:
             writer.write(picture)
+            meter.add(picture)
+    write_path(job, path.with_suffix(".path.csv"))
+    if warning := meter.warning():
+        count = job.frame_count
+        report(Progress(count, count, 0, 0, (warning,)))
     return path
 
 
@@ -192,6 +200,24 @@ def _is_written(path: Path, metadata: dict[str, str]) -> bool:
         return path.exists() and encode.read_png_metadata(path) == metadata
     except EncodeError:
         return False
+
+
+def write_path(job: Job, file: Path) -> None:
+    """Write where the camera is in every frame as CSV: time, centre in hyperparameter units, width, zoom so far."""
+    path, problem = job.plan.path, job.scene.problem
+    fps = job.scene.output.fps
+    lines = [
+        "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
+    ]
+    for number in range(job.frame_count):
+        view = path.viewport(s := path.s_of_frame(number, fps))
+        centre = (axis.value_from_unit(unit) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
+        x, y = (f"{value:.40g}" for value in centre)
+        lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+    try:
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise EncodeError(f"{file} cannot be written: {error.strerror}. Make room, or use another --out.") from error
 
 
 def stills(
@@ -222,8 +248,8 @@ def frames(
     stored, so the same call goes on where it stopped.
     """
     plan, output = job.plan, job.scene.output
-    places = [plan.path.s_of_frame(n, output.fps) for n in numbers]
-    order = plan.order if len(numbers) == job.frame_count else _needed(plan, places)
+    moments = [plan.path.moments(n, output.fps, output.shutter) for n in numbers]
+    order = plan.order if len(numbers) == job.frame_count else _needed(plan, (s for places in moments for s in places))
     training = Training(job.scene.problem, order, job.store, job.backend)
     facts = FrameLog(plan, training)
     compositor = Compositor(plan, facts.fetch)
@@ -233,16 +259,18 @@ def frames(
 
     training.start()
     try:
-        last_s, picture, tiles = None, None, []
-        for done, (number, s) in enumerate(zip(numbers, places, strict=True)):
-            if s != last_s or picture is None:
-                tiles = plan.tiles_at(s)
-                count = training.count_for(tiles)
-                while not training.wait_for(count, _TICK_S):
-                    report(progress(done))
-                last_s, picture = s, picture_at(plan, compositor, s, bits)
+        last, picture, tiles = None, None, []
+        for done, (number, places) in enumerate(zip(numbers, moments, strict=True)):
+            if places != last or picture is None:
+                tiles = list(dict.fromkeys(tile for s in places for tile in plan.tiles_at(s)))
+                if training.samples_done < training.samples_total:
+                    count = training.count_for(tiles)
+                    while not training.wait_for(count, _TICK_S):
+                        report(progress(done))
+                s = plan.path.s_of_frame(number, output.fps)
+                last, picture = places, picture_at(plan, compositor, s, bits, places)
             yield number, picture
-            log(facts.row(number, s, tiles))
+            log(facts.row(number, plan.path.s_of_frame(number, output.fps), tiles))
             report(progress(done + 1))
     finally:
         training.stop()
@@ -254,24 +282,32 @@ def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
     return [tile for tile in plan.order if tile in wanted]
 
 
-def picture_at(plan: Plan, compositor: Compositor, s: float, bits: int = 8) -> np.ndarray:
-    """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3]."""
-    linear = compositor.linear(s)
-    picture = colour.srgb8_from_linear(linear)
-    drawn = _with_overlay(plan, picture, s)
-    if bits == 8:
-        return drawn
+def picture_at(
+    plan: Plan, compositor: Compositor, s: float, bits: int = 8, moments: tuple[float, ...] = ()
+) -> np.ndarray:
+    """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3].
+
+    moments: the path lengths that it averages; s alone if there are none.
+    """
+    picture = compositor.frame(*(moments or (s,)), bits=bits)
+    written = _annotator(plan)
+    if written is None or bits == 8:
+        return picture if written is None else written.draw(picture, s)
     # Text is drawn on eight bits, and taken over where it is.
-    written = (drawn != picture).any(axis=-1, keepdims=True)
-    deep: np.ndarray = np.where(written, drawn * np.uint16(257), colour.srgb16_from_linear(linear))
+    eight = (picture // 257).astype(np.uint8)
+    drawn = written.draw(eight, s)
+    deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
     return deep
 
 
-def _with_overlay(plan: Plan, picture: np.ndarray, s: float) -> np.ndarray:
-    if not plan.scene.output.overlay:
-        return picture
-    problem = plan.scene.problem
-    return overlay.draw(picture, plan.path.viewport(s), problem.x, problem.y, labels=problem.labels)
+@functools.lru_cache(maxsize=2)
+def _annotator(plan: Plan) -> Annotator | None:
+    """Return what writes on frames, or None if nothing does."""
+    output, problem = plan.scene.output, plan.scene.problem
+    parts = overlay.PARTS if output.overlay is True else output.overlay or ()
+    if not parts and not output.caption:
+        return None
+    return Annotator(plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption)
 
 
 def probe(backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, Field]]:

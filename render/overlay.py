@@ -33,6 +33,9 @@ _CONTEXT = decimal.Context(prec=1000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EM
 _TEXT_SHARE = 50
 _SMALLEST_PX = 11
 
+# What can be written on a frame (see `annotate`).
+PARTS = ("axes", "depth", "legend")
+
 _INK = 245.0
 _BACKING = 0.66  # share of the picture that the dark backing hides; white text then reads on white and on noise
 
@@ -70,22 +73,22 @@ def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, label
         raise ValueError(f"frame must be uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}")
     out = frame.copy()
     height, width = frame.shape[:2]
-    font = _font(max(_SMALLEST_PX, round(min(height, width) / _TEXT_SHARE)))
+    font = font_of(width, height)
     x0, x1, y0, y1 = view.edges()
     gap = round(font.size * 0.5)
-    thick = _pill_height(font)
+    thick = pill_height(font)
     for start, pill in _line(font, width - 2 * gap, *_words(x_axis, x0, x1, labels[0], "width")):
-        _stamp(out, pill, gap + start, height - gap - thick)
+        stamp(out, pill, gap + start, height - gap - thick)
     room = height - 3 * gap - thick  # above the line of the x axis
     for start, pill in _line(font, room, *_words(y_axis, y0, y1, labels[1], "height")):
-        _stamp(out, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
+        stamp(out, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
     return out
 
 
 def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, str]]:
     """Return what is to be said along an axis: the values at its ends, and two titles, of which the first is better."""
     ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
-    extent = f"{side} {_short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
+    extent = f"{side} {short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
     return ends, (f"{name}, {extent}" if name else extent, name)
 
 
@@ -94,20 +97,20 @@ def _line(
 ) -> list[tuple[int, np.ndarray]]:
     """Return the pills along one axis as (start in pixels from the low end, pill); what finds no room is left out."""
     gap = round(font.size * 0.8)
-    pills = [_pill(font, text) for end in ends if (text := _fitting(font, end, (room - gap) // 2))]
+    pills = [pill(font, text) for end in ends if (text := _fitting(font, end, (room - gap) // 2))]
     if len(pills) < 2:
         return []
     placed = [(0, pills[0]), (room - pills[1].shape[2], pills[1])]
     first, last = pills[0].shape[2] + gap, placed[1][0] - gap
     for title in titles:
-        if title and (taken := _pill_width(font, title)) <= last - first:
+        if title and (taken := pill_width(font, title)) <= last - first:
             # In the middle of the frame, unless the values, which need not be equally long, push it aside.
-            placed.append((min(max((room - taken) // 2, first), last - taken), _pill(font, title)))
+            placed.append((min(max((room - taken) // 2, first), last - taken), pill(font, title)))
             break
     return placed
 
 
-def _short(number: float) -> str:
+def short(number: float) -> str:
     """Write a size to two digits: 2.0, 0.031, 3.1e-7."""
     if 0.01 <= number < 99.5:
         return f"{number:#.2g}".rstrip(".")
@@ -120,17 +123,19 @@ def _fitting(font: ImageFont.FreeTypeFont, value: str, room: int) -> str:
     digits, mark, exponent = value.partition("e")
     tail = digits[-_TAIL:] + mark + exponent
     choices = [value, *(digits[:keep] + "…" + tail for keep in range(len(digits) - _TAIL - 2, 2, -1))]
-    return next((text for text in choices if _pill_width(font, text) <= room), "")
+    return next((text for text in choices if pill_width(font, text) <= room), "")
 
 
 # Pills. A pill is two masks, float32 [2, height, width] in [0, 1]: the dark backing, and the ink of the text.
 
 
-def _pill_height(font: ImageFont.FreeTypeFont) -> int:
+def pill_height(font: ImageFont.FreeTypeFont) -> int:
+    """Return the height of a pill in pixels."""
     return round(font.size * 1.5)
 
 
-def _pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
+def pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
+    """Return the width in pixels of the pill of a text."""
     return round(font.getlength(_typeset(text)) + font.size * 0.9)
 
 
@@ -139,20 +144,35 @@ def _typeset(text: str) -> str:
     return re.sub(r"(?<![\w.])-(?=\d)|(?<=\de)-(?=\d)", "\N{MINUS SIGN}", text)
 
 
-@functools.lru_cache(maxsize=64)
-def _pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
+@functools.lru_cache(maxsize=256)
+def pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
+    """Return the masks of a text in a pill."""
     from PIL import Image, ImageDraw
 
-    width, height = _pill_width(font, text), _pill_height(font)
-    fine = 4  # Pillow's shapes have hard edges: drawn four times as large, then averaged
-    backing = Image.new("L", (fine * width, fine * height))
-    corners = (0, 0, fine * width - 1, fine * height - 1)
-    ImageDraw.Draw(backing).rounded_rectangle(corners, radius=fine * height * 0.28, fill=255)
+    width, height = pill_width(font, text), pill_height(font)
     ink = Image.new("L", (width, height))
     ImageDraw.Draw(ink).text((width / 2, height * 0.5), _typeset(text), fill=255, font=font, anchor="mm")
-    masks = np.stack([np.asarray(backing.reduce(fine)), np.asarray(ink)]).astype(np.float32) / 255
+    masks = np.stack([backing(width, height, height * 0.28), np.asarray(ink).astype(np.float32) / 255])
     masks.flags.writeable = False
     return masks
+
+
+@functools.lru_cache(maxsize=64)
+def backing(width: int, height: int, radius: float) -> np.ndarray:
+    """Return the mask of a rounded rectangle: float32 [height, width] in [0, 1]."""
+    from PIL import Image, ImageDraw
+
+    fine = 4  # Pillow's shapes have hard edges: drawn four times as large, then averaged
+    shape = Image.new("L", (fine * width, fine * height))
+    corners = (0, 0, fine * width - 1, fine * height - 1)
+    ImageDraw.Draw(shape).rounded_rectangle(corners, radius=fine * radius, fill=255)
+    mask: np.ndarray = np.asarray(shape.reduce(fine)).astype(np.float32) / 255
+    return mask
+
+
+def font_of(width_px: int, height_px: int) -> ImageFont.FreeTypeFont:
+    """Return the font of a frame of some size."""
+    return _font(max(_SMALLEST_PX, round(min(height_px, width_px) / _TEXT_SHARE)))
 
 
 @functools.lru_cache(maxsize=8)
@@ -163,10 +183,10 @@ def _font(size_px: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(FONT, size_px, layout_engine=ImageFont.Layout.BASIC)
 
 
-def _stamp(frame: np.ndarray, pill: np.ndarray, left: int, top: int) -> None:
+def stamp(frame: np.ndarray, masks: np.ndarray, left: int, top: int) -> None:
     """Blend a pill into the frame, in place; the part outside the frame is cut off."""
-    height, width = pill.shape[1:]
+    height, width = masks.shape[1:]
     patch = frame[max(top, 0) : top + height, max(left, 0) : left + width]
-    backing, ink = pill[:, : patch.shape[0], : patch.shape[1], None]
-    dark = patch * (1 - _BACKING * backing)
-    patch[:] = np.rint(dark + (_INK - dark) * ink)
+    dark, ink = masks[:, : patch.shape[0], : patch.shape[1], None]
+    shaded = patch * (1 - np.float32(_BACKING) * dark)
+    patch[:] = np.rint(shaded + (np.float32(_INK) - shaded) * ink)

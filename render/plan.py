@@ -64,9 +64,10 @@ class Plan:
         self.path: Path = scene.path(output)
         self._delta = 1 + math.log2(output.detail)
         self._rest_delta = 1 + math.log2(output.rest_detail)
-        # Beyond one sample per pixel, finer levels are what a frame is made of: it is super-sampled.
-        self._shift = max(0.0, self._delta - 1)
-        self._rest_shift = max(self._shift, self._rest_delta - 1)
+        # Every complete level is used: a frame shows levels finer than its pixels, reduced, as far as they are complete
+        # all over it, and where no level is, at least up to its pixels.
+        self._shift = max(0.0, self._delta)
+        self._rest_shift = max(self._shift, self._rest_delta)
         self._places = _places(self.path, 2 * output.detail * max(output.width_px, output.height_px))
         self.levels = self._complete_levels()
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
@@ -111,7 +112,7 @@ class Plan:
 
     def curve_window(self, anchor: float) -> Window:
         """Return the samples that give the colour curve of an anchor."""
-        return self.path.viewport(anchor).window(self.curve_level(anchor))
+        return self.path.viewport(anchor).window(self.curve_level(anchor), 1)
 
     def anchors_at(self, s: float) -> tuple[float, float, float]:
         """Return the anchors around s and how far s is from the first to the second, 0 to 1."""

@@ -64,23 +64,32 @@ class Viewport:
         half_x, half_y = Fraction(self.width / 2 + pad), Fraction(self.height / 2 + pad)
         return self.x - half_x, self.x + half_x, self.y - half_y, self.y + half_y
 
-    def cover(self, level: int, margin: float = 0.0) -> TileRange:
-        """Return the tiles of a level that this view needs, one sample beyond each edge included.
+    def reach(self, level: int) -> int:
+        """Return how many samples of a level beyond an edge a pixel inside it may read.
 
-        The extra sample lets the outermost pixels interpolate between two real samples.
+        A filter reads two samples to either side; where samples are denser than pixels two pixels, and at least two
+        of every second sample, which such a level fades in from.
         """
+        per_px = 2.0 ** (level - self.level)
+        return 2 if per_px <= 1 else math.ceil(2 * max(2.0, per_px))
+
+    def cover(self, level: int, margin: float = 0.0) -> TileRange:
+        """Return the tiles of a level that this view needs: all that a filter reads, beyond each edge too."""
+        scale, reach = SAMPLES << level, self.reach(level)
         x0, x1, y0, y1 = self.edges(margin)
-        spacing = Fraction(1, SAMPLES << level)
-        return tiles.cover(x0 - spacing, x1 + spacing, y0 - spacing, y1 + spacing, level)
+        before, beyond = Fraction(reach - 1, scale), Fraction(reach, scale)
+        return tiles.cover(x0 - before, x1 + beyond, y0 - before, y1 + beyond, level)
 
-    def window(self, level: int) -> Window:
-        """Return the samples of a level, the last at or before each low edge to the first at or after each high one.
+    def window(self, level: int, reach: int | None = None) -> Window:
+        """Return the samples of a level that a filter reads, or the given number beyond each edge.
 
-        Every sample of it that lies in the plane is in a tile of `cover(level)`.
+        Every sample that a filter reads and that lies in the plane is in a tile of `cover(level)`.
         """
         scale = SAMPLES << level
+        before = (self.reach(level) if reach is None else reach) - 1
         x0, x1, y0, y1 = (edge * scale for edge in self.edges())
-        return Window(level, math.floor(x0), math.ceil(x1) + 1, math.floor(y0), math.ceil(y1) + 1)
+        low_x, low_y = math.floor(x0) - before, math.floor(y0) - before
+        return Window(level, low_x, math.ceil(x1) + 1 + before, low_y, math.ceil(y1) + 1 + before)
 
     def box(self, level: int, first_x: int, first_y: int) -> Box:
         """Return this view's edges in lattice spacings of a level, counted from the sample (first_x, first_y).

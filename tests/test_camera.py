@@ -261,3 +261,47 @@ def test_retiming_a_film_leaves_its_geometry_alone() -> None:
     fast = CameraPath((Keyframe(WHOLE, 0, 1), Keyframe(DEEP, 7)), SIZE, "linear")
     assert slow.length == fast.length
     assert all(slow.view(s) == fast.view(s) for s in np.linspace(0, slow.length, 20))
+
+
+# ---- ways of playing, and open shutters
+
+
+@given(keyframes(), st.sampled_from([10, 24, 30]))
+def test_backward_is_forward_mirrored(keys: tuple[Keyframe, ...], fps: int) -> None:
+    forward, backward = CameraPath(keys, SIZE), CameraPath(keys, SIZE, play="backward")
+    assert backward.length == pytest.approx(forward.length)
+    assert backward.frame_count(fps) == forward.frame_count(fps)
+    count = forward.frame_count(fps)
+    assume(count > 1)
+    for frame in {0, count // 3, count - 1}:
+        s = backward.s_of_frame(count - 1 - frame, fps)
+        assert forward.length - s == pytest.approx(forward.s_of_frame(frame, fps), rel=1e-6, abs=1e-6)
+
+
+@given(keyframes(), st.sampled_from([10, 24, 30]))
+def test_ping_pong_goes_there_and_back_and_shows_no_frame_twice_in_a_row(keys: tuple[Keyframe, ...], fps: int) -> None:
+    """Played in a loop, the way there is followed by the way back without the frames at its ends, and so on."""
+    there, loop = CameraPath(keys, SIZE), CameraPath(keys, SIZE, play="ping-pong")
+    count = there.frame_count(fps)
+    way = [there.s_of_frame(f, fps) for f in range(count)]
+    assert [loop.s_of_frame(f, fps) for f in range(loop.frame_count(fps))] == (way + way[-2:0:-1] or way)
+
+
+def test_a_shutter_averages_moments_around_its_frame_and_none_at_rest() -> None:
+    zoom = path(WHOLE, View(WHOLE.x, WHOLE.y, 2.0**-8), hold_s=1.0)
+    assert zoom.moments(5, 30, 0.5) == (0.0,)
+    middle = zoom.frame_count(30) // 2
+    assert zoom.moments(middle, 30, 0.0) == (zoom.s_of_frame(middle, 30),)
+    moments = zoom.moments(middle, 30, 0.5)
+    assert 2 <= len(moments) <= 16
+    assert np.mean(moments) == pytest.approx(zoom.s_of_frame(middle, 30), abs=1e-6)
+    speed = zoom.s_of_frame(middle + 1, 30) - zoom.s_of_frame(middle, 30)
+    assert np.ptp(moments) == pytest.approx(0.5 * speed * (1 - 1 / len(moments)), rel=1e-3)
+    corner_px = np.diff(moments).max() * math.log(2) / 2 * SIZE[0]
+    assert corner_px <= 2.5
+
+
+def test_the_palettes_phase_is_that_of_the_keyframes_and_even_in_between() -> None:
+    keys = (Keyframe(WHOLE, 0, phase=0.5), Keyframe(View(WHOLE.x, WHOLE.y, 2.0**-4), 8, phase=2.5))
+    whole = CameraPath(keys, SIZE)
+    assert [whole.phase(s) for s in (0.0, 2.0, 4.0)] == [0.5, 1.5, 2.5]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from render import colour
+from render import colour, palettes
 from render.colour import Curve, Look, curve_from_values
 
 GAP = Look.gap
@@ -194,7 +194,7 @@ def test_converged_is_blue_and_diverged_is_red() -> None:
 
 @pytest.mark.parametrize("palette", ["Spectral", "viridis", "gray", "cmocean:balance"])
 def test_neighbouring_entries_of_a_palette_are_one_step_of_8_bit_colour_apart(palette: str) -> None:
-    table = colour.palette_table(palette)
+    table = palettes.table(palette)
     assert table.dtype == np.float32
     assert not table.flags.writeable
     assert np.abs(np.diff(colour.srgb8_from_linear(table).astype(int), axis=0)).max() <= 1
@@ -217,7 +217,7 @@ def test_blending_two_tones_stays_in_the_palette(weight: float, end: float) -> N
 
 @pytest.mark.parametrize("name", ["Spectral", "viridis", "matplotlib:magma", "cmocean:thermal", "gray_r"])
 def test_palettes_of_the_catalogue_are_known(name: str) -> None:
-    colour.check_palette(name)
+    palettes.check(name)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +231,10 @@ def test_palettes_of_the_catalogue_are_known(name: str) -> None:
 )
 def test_an_unknown_palette_is_refused_with_the_nearest_names(name: str, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
-        colour.check_palette(name)
+        palettes.check(name)
     near = re.findall("'([^']+)'", str(caught.value).partition("; did you mean ")[2])
     for suggestion in near:
-        colour.check_palette(suggestion)
+        palettes.check(suggestion)
     if name in ("Spectrall", "virdis"):
         assert any(suggestion.lower().endswith(("spectral", "viridis")) for suggestion in near)
 
@@ -245,7 +245,7 @@ def test_an_unknown_palette_is_refused_with_the_nearest_names(name: str, message
 def test_every_8_bit_level_survives_the_way_to_linear_light_and_back() -> None:
     levels = np.arange(256)
     for dtype in (np.float64, np.float32):
-        linear = colour.linear_from_srgb(levels / 255).astype(dtype)
+        linear = palettes.linear_from_srgb(levels / 255).astype(dtype)
         np.testing.assert_array_equal(colour.srgb8_from_linear(linear), levels)
 
 
@@ -266,6 +266,6 @@ def test_half_the_light_is_not_half_the_number() -> None:
 
 @pytest.mark.parametrize("text", ["#000000", "#ffffff", "#1b1b1f", "#fF8000"])
 def test_a_colour_written_in_hex_comes_back(text: str) -> None:
-    linear = colour.linear_from_hex(text)
+    linear = palettes.linear_from_hex(text)
     assert linear.dtype == np.float32
     assert "#" + bytes(colour.srgb8_from_linear(linear)).hex() == text.lower()

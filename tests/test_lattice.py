@@ -257,14 +257,17 @@ def test_every_sample_of_the_window_that_is_in_the_plane_is_covered(view: Viewpo
             assert inside_end <= high * SAMPLES
 
 
-@given(viewports(), st.integers(0, 45))
-def test_a_window_holds_a_view_and_less_than_a_sample_more(view: Viewport, level: int) -> None:
-    window = view.window(level)
+@given(viewports(), st.integers(0, 45), st.sampled_from([1, 2, 4, None]))
+def test_a_window_holds_a_view_and_as_many_samples_more_as_a_filter_reads(
+    view: Viewport, level: int, reach: int | None
+) -> None:
+    window = view.window(level, reach)
+    more = (reach or view.reach(level)) - 1
     box = view.box(level, window.x0, window.y0)
     rows, columns = window.shape
     for low, high, count in ((box.x0, box.x1, columns), (box.y0, box.y1, rows)):
-        assert 0 <= low <= 1
-        assert count - 2 - 1e-9 * count <= high <= (count - 1) * (1 + 1e-12)
+        assert more <= low <= more + 1
+        assert count - more - 2 - 1e-9 * count <= high <= (count - more - 1) * (1 + 1e-12)
 
 
 @given(viewports(), st.integers(0, 45), st.integers(0, 10**6), st.integers(0, 10**6))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.resample import FILTERS, to_pixels
+from render.resample import FILTERS, Taps, taps, to_pixels
 from render.viewport import Box
 
 filters = st.sampled_from(sorted(FILTERS))
@@ -142,12 +142,19 @@ def test_weights_resampled_stay_between_the_least_and_the_greatest(
     assert pixels.max() <= 1 + 1e-6
 
 
-def test_the_cubic_ring_at_an_edge_is_a_fourteenth_of_the_step() -> None:
+def test_the_cubic_ring_at_an_edge_is_a_fourteenth_of_the_step_and_gone_in_great_enlargements() -> None:
     """Keys' cubic with a = -0.5: its overshoot is 2/27 where an edge is enlarged, at a third of a sample from it."""
     samples = np.repeat([0.0, 1.0], 8).astype(np.float32)[None, :]
-    pixels = to_pixels(samples, Box(4.0, 11.0, -0.5, 0.5), (7 * 48, 1))
-    assert pixels.max() == pytest.approx(1 + 2 / 27, abs=1e-3)
-    assert pixels.min() == pytest.approx(-2 / 27, abs=1e-3)
+    rings = []
+    for shift in np.linspace(0, 1, 48):  # as if enlarged 48 times, by the filter of one that is not
+        pixels = to_pixels(samples, Box(4.0 + shift, 10.0 + shift, -0.5, 0.5), (12, 1))
+        rings.append((pixels.max(), pixels.min()))
+    assert np.max(rings) == pytest.approx(1 + 2 / 27, abs=1e-3)
+    assert np.min(rings) == pytest.approx(-2 / 27, abs=1e-3)
+    round_ones = to_pixels(samples, Box(4.0, 11.0, -0.5, 0.5), (7 * 48, 1))
+    assert round_ones.max() <= 1 + 1e-6
+    assert round_ones.min() >= -1e-6
+    assert (np.diff(round_ones[0]) >= -1e-6).all()
 
 
 @pytest.mark.parametrize("name", FILTERS)
@@ -170,6 +177,32 @@ def test_a_pattern_finer_than_the_pixels_becomes_its_mean(name: str) -> None:
     np.testing.assert_allclose(pixels, 0.5, atol=0.01)
 
 
+# ---- levels
+
+
+@given(seeds, st.integers(8, 30), st.floats(0.3, 1.0), st.integers(0, 1))
+def test_all_coarse_is_the_filter_on_every_second_sample(seed: int, count: int, per_px: float, first_even: int) -> None:
+    """So a level that fades in begins as what its parent alone would show."""
+    samples = noise(seed, 1, count)[0]
+    low, high = 3.3, count - 4.1
+    size_px = max(1, round((high - low) / per_px))
+    own = weighted(taps(low, high, size_px, count, coarse=1.0, first_even=first_even), samples)
+    parent = samples[first_even::2]
+    ends = (low - first_even) / 2, (high - first_even) / 2
+    np.testing.assert_allclose(own, weighted(taps(*ends, size_px, parent.size), parent), atol=1e-5)
+
+
+@given(seeds, st.integers(8, 30), st.floats(0, 1))
+def test_a_share_of_coarse_is_that_share_of_both(seed: int, count: int, share: float) -> None:
+    samples = noise(seed, 1, count)[0]
+    none, some, whole = (weighted(taps(2.0, count - 3.0, 17, count, coarse=c), samples) for c in (0.0, share, 1.0))
+    np.testing.assert_allclose(some, none + share * (whole - none), atol=1e-5)
+
+
+def weighted(blocks: list[Taps], samples: np.ndarray) -> np.ndarray:
+    return np.concatenate([weights @ samples[read] for _, read, weights in blocks])
+
+
 # ---- arrays
 
 
@@ -184,5 +217,5 @@ def test_channels_do_not_know_each_other(name: str, seed: int, window: tuple[int
     for channel in range(3):
         alone = to_pixels(samples[..., channel], box, size_px, name)
         assert alone.shape == (size_px[1], size_px[0])
-        np.testing.assert_array_equal(pixels[..., channel], alone)
+        np.testing.assert_allclose(pixels[..., channel], alone, atol=1e-6)  # BLAS goes by the product's shape
     np.testing.assert_array_equal(samples, before)

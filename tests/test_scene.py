@@ -298,7 +298,10 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "an unknown section": ({"camra": {}}, ['the scene has no field "camra"; did you mean "camera"?']),
     "an unknown field without a near name": (
         {"look__zzzzzz": 1},
-        ['look has no field "zzzzzz"; its fields are palette, equalise, gap, background.'],
+        [
+            'look has no field "zzzzzz"; its fields are palette, channel, equalise, gap, background, boundary, '
+            "boundary_colour, shading."
+        ],
     ),
     "an unknown hyperparameter": (
         {"problem__fixed__lr_inptu": 1.0},
@@ -310,8 +313,28 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a string for a number": ({"problem__steps": "500"}, ['problem.steps must be a whole number, not "500".']),
     "a boolean for a number": ({"problem__seed": True}, ["problem.seed must be a whole number, not true."]),
-    "a number for a boolean": ({"output__overlay": 1}, ["output.overlay must be true or false, not 1."]),
-    "a number for a string": ({"look__palette": 1}, ["look.palette must be a string, not 1."]),
+    "a number for a boolean": (
+        {"output__overlay": 1},
+        ['output.overlay must be true, false, or a list of "axes", "depth", "legend", not 1.'],
+    ),
+    "a number for a string": ({"look__palette": 1}, ["look.palette must be a name or a list of colours, not 1."]),
+    "a palette of one colour": ({"look__palette": ["#000000"]}, ["look.palette must have 2 to 64 colours, not 1."]),
+    "a palette of words": (
+        {"look__palette": ["#000000", "red"]},
+        ['look.palette must have colours such as "#1b1b1f", not "red" as number 1.'],
+    ),
+    "a part that frames do not have": (
+        {"output__overlay": ["axes", "dept"]},
+        ['output.overlay must be true, false, or a list of "axes", "depth", "legend", not a list.'],
+    ),
+    "a phase without a wheel": (
+        {"camera__keyframes__1__phase": 2.0},
+        ["camera.keyframes: a phase needs a closed palette, such as wheel or twilight."],
+    ),
+    "an unknown way of playing": (
+        {"camera__play": "ping-pog"},
+        ['camera.play must be one of "forward", "backward", "ping-pong", not "ping-pog"; did you mean "ping-pong"?'],
+    ),
     "a string for a section": ({"camera": "smooth"}, ['camera must be a table, not "smooth".']),
     "a table for a list": ({"camera__keyframes": {}}, ["camera.keyframes must be a list, not a table."]),
     "a number for a keyframe": (
@@ -499,7 +522,7 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a name that would steer a terminal": (
         {"look__equalise": "\x1b[31m\u202e"},
-        [r'look.equalise must be one of "octave", "film", not "\x1b[31m\u202e".'],
+        [r'look.equalise must be one of "octave", "film", "fixed", "log", not "\x1b[31m\u202e".'],
     ),
 }
 
@@ -667,3 +690,24 @@ def test_any_text_is_a_scene_or_a_scene_error(content: str) -> None:
         scene.parse(content, "any.toml", "any")
     except SceneError as error:
         assert error.faults
+
+
+def test_every_way_of_playing_and_every_look_reaches_the_scene() -> None:
+    loaded = parse(
+        changed(
+            camera__play="ping-pong",
+            camera__keyframes__1__phase=1.5,
+            look={"palette": "wheel", "channel": "status", "boundary": 2.0, "shading": 0.5, "equalise": "log"},
+            output={"overlay": ["axes", "legend"], "caption": "words", "shutter": 0.5},
+        )
+    )
+    assert (loaded.play, loaded.made, loaded.keyframes[1].phase) == ("ping-pong", None, 1.5)
+    assert (loaded.look.palette, loaded.look.channel, loaded.look.equalise) == ("wheel", "status", "log")
+    assert (loaded.look.boundary, loaded.look.shading) == (2.0, 0.5)
+    assert (loaded.output.overlay, loaded.output.caption, loaded.output.shutter) == (("axes", "legend"), "words", 0.5)
+    count = loaded.path(loaded.output).frame_count(30)
+    assert count == 2 * parse(GOOD).path(loaded.output).frame_count(30) - 2
+
+
+def test_a_list_of_colours_is_a_palette() -> None:
+    assert parse(changed(look__palette=["#102030", "#ffffff"])).look.palette == ("#102030", "#ffffff")

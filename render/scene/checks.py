@@ -13,11 +13,11 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from render import camera
+from render import camera, palettes
 from render.axes import Axis
 from render.camera import Keyframe, View
 from render.catalogue import SYSTEMS, Settings
-from render.colour import Look, check_palette
+from render.colour import Look
 from render.encode import CODECS
 from render.errors import SceneError
 from render.problem import Problem
@@ -95,7 +95,11 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     keyframes = _keyframes(camera_raw, x, y, output, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
         return None
-    return Scene(name, problem, keyframes, good_fields(CameraTable, camera_raw)["easing"], look, output, text)
+    camera_good = good_fields(CameraTable, camera_raw)
+    if any(key.phase for key in keyframes) and not palettes.is_closed(look.palette):
+        faults.append("camera.keyframes: a phase needs a closed palette, such as wheel or twilight")
+        return None
+    return Scene(name, problem, keyframes, camera_good["easing"], look, output, text, play=camera_good["play"])
 
 
 def _one_of(raw: dict[str, Any], where: str, first: str, second: str, faults: list[str]) -> str | None:
@@ -202,8 +206,10 @@ def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> 
 def _look(raw: object, faults: list[str]) -> Look | None:
     good = good_fields(LookTable, raw)
     if "palette" in good:
+        if isinstance(good["palette"], list):
+            good["palette"] = tuple(good["palette"])
         try:
-            check_palette(good["palette"])
+            palettes.check(good["palette"])
         except ValueError as error:
             faults.append(f"look.palette: {str(error).rstrip('.')}")
             return None
@@ -252,7 +258,8 @@ def _keyframes(
         length = f"{times[-1] + holds[-1]:.6g}"
         faults.append(f"camera: the film must last at most {MOST_SECONDS:g} s, not {length} s; raise the speed")
         return None
-    return tuple(Keyframe(*parts) for parts in zip(whole, times, holds, strict=True))
+    phases = [good_fields(KeyframeTable, key)["phase"] for key in keyframes]
+    return tuple(Keyframe(*parts) for parts in zip(whole, times, holds, phases, strict=True))
 
 
 def _view(raw: dict[str, Any], where: str, x: Axis | None, y: Axis | None, faults: list[str]) -> View | None:

@@ -24,9 +24,10 @@ from pydantic import (
 
 from render import axes, camera
 from render.catalogue import SYSTEMS, Setting
-from render.colour import Look
+from render.colour import ChannelName, Equalise, Look
 from render.encode import CodecName
 from render.problem import DEFAULT_SYSTEM
+from render.scene.pictured import Colour, Palette, Parts
 from render.scene.values import SIZE_PX, Output
 from render.scene.words import listed, nearest, quoted, shown
 
@@ -179,6 +180,8 @@ class KeyframeTable(_Table):
     time_s: _Seconds = _absent("Second at which the camera arrives; only in a camera without a speed.")
     hold_s: _Seconds = 0.0
     """Seconds of rest after arrival."""
+    phase: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
+    """By how many turns a closed palette is turned there; even in between."""
 
 
 class CameraTable(_Table):
@@ -186,6 +189,8 @@ class CameraTable(_Table):
 
     keyframes: Annotated[list[KeyframeTable], Field(min_length=1, max_length=MOST_KEYFRAMES)]
     easing: camera.Easing = "smooth"
+    play: camera.Play = "forward"
+    """Forward; backward, from the last keyframe to the first; or ping-pong, there and back without a doubled frame."""
     octaves_per_s: _Positive = _absent("Mean zoom speed in doublings a second; the published films have 0.667.")
     decades_per_s: _Positive = _absent("Mean zoom speed in factors of ten a second.")
 
@@ -193,14 +198,23 @@ class CameraTable(_Table):
 class LookTable(_Table):
     """How samples are coloured; a change trains nothing."""
 
-    palette: str = Look.palette
-    """A colour map of the cmap catalogue."""
-    equalise: Literal["octave", "film"] = Look.equalise
-    """Over what the ranks of samples are spread evenly."""
+    palette: Palette = Look.palette
+    """A palette of this package (luma, luma-dark, even, safe, wheel), a colour map of the cmap catalogue, or a list of
+    colours from slow divergence to slow convergence, mixed in a perceptual space."""
+    channel: ChannelName = Look.channel
+    """What colours show: the published measure, the final loss, the time of escape, or how the run ended."""
+    equalise: Equalise = Look.equalise
+    """Over what the ranks of samples are spread evenly; fixed and log rank nothing."""
     gap: Annotated[float, Field(ge=0, le=0.9)] = Look.gap
     """Share of each half of the palette left out at its middle, between the fastest runs of either kind."""
-    background: Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")] = Look.background
+    background: Colour = Look.background
     """Colour outside the plane."""
+    boundary: Annotated[float, Field(ge=0, le=20)] = Look.boundary
+    """Width of a line along the border, in pixels of a frame of 1080 lines; 0 for none."""
+    boundary_colour: Colour = Look.boundary_colour
+    """Colour of that line."""
+    shading: Annotated[float, Field(ge=0, le=1)] = Look.shading
+    """Strength of light from the upper left on the slopes of the tones; 0 for none."""
 
 
 class OutputTable(_Table):
@@ -221,8 +235,12 @@ class OutputTable(_Table):
     """Least number of samples per pixel (linear) anywhere in a frame."""
     rest_detail: Annotated[float, Field(gt=0, le=4)] = Output.rest_detail
     """The same where the camera rests."""
-    overlay: bool = Output.overlay
-    """Axes and captions on the frames."""
+    overlay: Parts = Output.overlay
+    """What is written on the frames: true for all, false for nothing, or a list of parts: axes, depth, legend."""
+    caption: Annotated[str, Field(max_length=200)] = Output.caption
+    """A line of text in the upper left corner."""
+    shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
+    """Share of the time between two frames that a frame averages: motion blur, without new samples."""
 
 
 class SceneTable(_Table):

@@ -25,6 +25,8 @@ class Output:
     bits: of a channel of single frames and PNG sequences.
     detail: least number of samples per pixel (linear) anywhere in a frame, > 0.
     rest_detail: the same at views where the camera rests (holds, both ends of the film), >= detail.
+    overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
+    shutter: share of the time between two frames that a frame averages, 0 to 1.
     """
 
     width_px: int = 1920
@@ -35,7 +37,9 @@ class Output:
     bits: Literal[8, 16] = 8
     detail: float = 0.71
     rest_detail: float = 1.0
-    overlay: bool = True
+    overlay: bool | tuple[str, ...] = True
+    caption: str = ""
+    shutter: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,11 @@ class Scene:
     output: Output = field(default_factory=Output)
     text: str = ""
     made: Made | None = None
+    play: camera.Play = "forward"
 
     def path(self, output: Output) -> camera.Path:
         """Return the camera's path for frames of this output's shape."""
-        return camera.Path(self.keyframes, (output.width_px, output.height_px), self.easing)
+        return camera.Path(self.keyframes, (output.width_px, output.height_px), self.easing, self.play)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,145 @@
+"""What is written on a film beyond its axes: how deep the zoom is, what the colours mean, and a caption.
+
+Each part can be left out. Sizes follow the frame; what does not change from frame to frame is drawn once.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from render import colour, overlay
+from render.axes import Axis
+from render.camera import Path
+from render.channels import CHANNELS, STATUS_COLOURS
+from render.colour import Look
+from render.viewport import Viewport
+
+# The legend and the depth bar need room: frames of fewer lines get the axes and the caption only.
+_LEAST_LINES = 300
+
+
+class Annotator:
+    """Writes on the frames of one film. Not thread-safe."""
+
+    def __init__(
+        self,
+        path: Path,
+        axes: tuple[Axis, Axis],
+        labels: tuple[str, str],
+        look: Look,
+        parts: tuple[str, ...],
+        caption: str = "",
+    ) -> None:
+        """labels: names of the x and y hyperparameters in words. parts: some of overlay.PARTS."""
+        self._path, self._axes, self._labels, self._look = path, axes, labels, look
+        self._parts, self._caption = parts, caption
+        widths = [path.view(float(s)).width for s in np.linspace(0.0, path.length, 257)]
+        self._widest, self._narrowest = max(widths), min(widths)
+
+    def draw(self, frame: np.ndarray, s: float) -> np.ndarray:
+        """Return a copy of the frame at path length s with everything written on it."""
+        view = self._path.viewport(s)
+        axes = "axes" in self._parts
+        out = overlay.draw(frame, view, *self._axes, labels=self._labels) if axes else frame.copy()
+        font = overlay.font_of(view.width_px, view.height_px)
+        gap = round(font.size * 0.5)
+        if self._caption:
+            beside = 2 * gap + overlay.pill_height(font) if axes else gap  # the y axis
+            overlay.stamp(out, overlay.pill(font, self._caption), beside, gap)
+        if view.height_px >= _LEAST_LINES:
+            top = gap
+            if "legend" in self._parts:
+                top += self._legend(out, s, gap) + gap
+            if "depth" in self._parts and self._widest > self._narrowest:
+                self._depth(out, view, top + gap, gap)
+        return out
+
+    def _legend(self, out: np.ndarray, s: float, gap: int) -> int:
+        """Draw what each colour means into the upper right corner, in place; return the height it took."""
+        turns = round(self._path.phase(s), 3)
+        box = _legend(self._look, turns, out.shape[1], out.shape[0])
+        height, width = (int(side) for side in box.shape[:2])
+        left = out.shape[1] - gap - width
+        patch = out[gap : gap + height, left : left + width]
+        if patch.shape[:2] == box.shape[:2]:
+            share = box[..., 3:]
+            patch[:] = np.rint(patch * (1 - share) + box[..., :3] * share)
+        return height
+
+    def _depth(self, out: np.ndarray, view: Viewport, top: int, gap: int) -> None:
+        """Draw how deep the view is along the way from the widest to the narrowest one, at the right edge."""
+        font = overlay.font_of(view.width_px, view.height_px)
+        thick = max(4, round(font.size * 0.4))
+        bottom = out.shape[0] - 3 * gap - overlay.pill_height(font)
+        tall = bottom - top
+        if tall < 6 * font.size:
+            return
+        left = out.shape[1] - gap - thick
+        share = math.log(self._widest / view.width) / math.log(self._widest / self._narrowest)
+        share = min(max(share, 0.0), 1.0)
+        track = np.stack([overlay.backing(thick, tall, thick / 2), np.zeros((tall, thick), dtype=np.float32)])
+        fill = np.clip(share * tall - np.arange(tall), 0.0, 1.0)[:, None]
+        track[1] = track[0] * fill * 0.9
+        decades = math.log10(self._widest / self._narrowest)
+        for decade in range(1, math.ceil(decades)):
+            y = round(decade / decades * tall)
+            track[1, y : y + max(1, thick // 6)] = np.where(fill[y] > 0, 0.25, 0.6) * track[0, y]
+        overlay.stamp(out, track, left, top)
+        label = overlay.pill(font, f"×{_times(self._widest / view.width)}")
+        y = min(max(top + round(share * tall) - label.shape[1] // 2, top), bottom - label.shape[1])
+        overlay.stamp(out, label, left - gap - label.shape[2], y)
+
+
+def _times(zoom: float) -> str:
+    """Write how many times a view is magnified: 1.0, 37, 4200, 1.6e9."""
+    if zoom < 9.95:
+        return f"{zoom:.1f}"
+    if zoom < 99_500:
+        return f"{float(f'{zoom:.2g}'):.0f}"
+    return overlay.short(zoom)
+
+
+@functools.lru_cache(maxsize=4)
+def _legend(look: Look, turns: float, width_px: int, height_px: int) -> np.ndarray:
+    """Return the legend as float32 [height, width, 4]: sRGB 0 to 255, and how much of the frame it hides."""
+    from PIL import Image, ImageDraw
+
+    font = overlay.font_of(width_px, height_px)
+    size, line = round(font.size), round(font.size * 1.5)
+    rows = _rows(look, turns, 5 * size if look.channel != "status" else 2 * size)
+    widest = max(font.getlength(text) for _, text in rows)
+    pad = round(size * 0.6)
+    width = round(rows[0][0].shape[0] + widest + 3 * pad)
+    height = line * len(rows) + pad
+    ink = Image.new("L", (width, height))
+    box = np.zeros((height, width, 4), dtype=np.float32)
+    box[..., 3] = 0.72 * overlay.backing(width, height, size * 0.42)
+    for i, (colours, text) in enumerate(rows):
+        middle = pad / 2 + line * (i + 0.5)
+        at = (pad * 2 + len(colours), middle)
+        ImageDraw.Draw(ink).text(at, text, fill=255, font=font, anchor="lm")
+        y = slice(round(middle - size * 0.4), round(middle + size * 0.4))
+        box[y, pad : pad + len(colours), :3] = colours
+        box[y, pad : pad + len(colours), 3] = 1.0
+    inked = np.asarray(ink).astype(np.float32)[..., None] / 255
+    box[..., :3] += (245 - box[..., :3]) * inked
+    box[..., 3:] = np.maximum(box[..., 3:], inked)
+    box.flags.writeable = False
+    return box
+
+
+def _rows(look: Look, turns: float, length: int) -> list[tuple[np.ndarray, str]]:
+    """Return the legend's lines: colours sRGB [length, 3], and what they mean."""
+    if look.channel == "status":
+        shown = [colour.STATUS_TABLE[i + 1] for i in range(len(STATUS_COLOURS))]
+        flat = [np.repeat(colour.srgb8_from_linear(c)[None], length, axis=0).astype(np.float32) for c in shown]
+        return list(zip(flat, (said for _, said in STATUS_COLOURS.values()), strict=True))
+    channel, rows = CHANNELS[look.channel], []
+    for sign, words in ((1, channel.blue), (-1, channel.red)):
+        tones = (sign * np.linspace(look.gap, 1.0, length)).astype(np.float32)
+        linear = colour.linear_from_tone(tones, look.palette, turns)
+        rows.append((colour.srgb8_from_linear(linear).astype(np.float32), f"{words}, fast to slow"))
+    return rows

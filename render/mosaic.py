@@ -1,0 +1,107 @@
+"""The samples of one level around the view as one array, filled tile by tile and kept from frame to frame.
+
+A zoom looks at an ever smaller part of what it looked at before, so most frames add no more than a few tiles. What is
+kept is of the size of a view, however long the film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from render.tiles import SAMPLES, Tile, TileRange
+from render.viewport import Window
+
+# A view that moves out of the array gets a new one, larger by this share of the view on each side, so that a pan copies
+# the array every few frames only.
+_SLACK = 0.2
+
+
+class Mosaic:
+    """Scalars of a level's tiles, and whole numbers (codes) made from them, side by side; row 0 is the lowest."""
+
+    def __init__(self, values_of: Callable[[Tile], np.ndarray]) -> None:
+        """values_of: returns the float64 scalars [SAMPLES, SAMPLES] of a tile."""
+        self._values_of = values_of
+        self._area = TileRange(0, 0, 0, 0, 0)
+        self._values = np.empty((0, 0))
+        self._codes = np.empty((0, 0), dtype=np.uint16)
+        self._filled = np.empty((0, 0), dtype=bool)
+        self._coded = np.empty((0, 0), dtype=bool)
+        self._code_of: object = None
+
+    def codes(
+        self, area: TileRange, planned: np.ndarray, code_of: Callable[[np.ndarray], np.ndarray], window: Window
+    ) -> np.ndarray:
+        """Return uint16 codes [rows, columns] of a window, which must lie in the area; NaN is coded where no tile is.
+
+        planned: bool, in the area's shape, which of its tiles are there. code_of: codes of scalars; codes are kept for
+        as long as it stays the same object.
+        """
+        if not _holds(self._area, area):
+            self._move(area)
+        if code_of is not self._code_of:
+            self._coded[:] = False
+            self._code_of = code_of
+        x, y = area.x0 - self._area.x0, area.y0 - self._area.y0
+        here = slice(y, y + planned.shape[0]), slice(x, x + planned.shape[1])
+        for row, column in np.argwhere(planned & ~self._filled[here]):
+            tile = Tile(area.level, area.x0 + int(column), area.y0 + int(row))
+            self._values[_samples(y + row), _samples(x + column)] = self._values_of(tile)
+            self._filled[y + row, x + column] = True
+            self._coded[y + row, x + column] = False
+        self._code(here, code_of)
+        first_x, first_y = self._area.x0 * SAMPLES, self._area.y0 * SAMPLES
+        return self._codes[window.y0 - first_y : window.y1 - first_y, window.x0 - first_x : window.x1 - first_x]
+
+    def _code(self, here: tuple[slice, slice], code_of: Callable[[np.ndarray], np.ndarray]) -> None:
+        """Code what is not coded yet, a row of tiles at a time: long pieces cost less than many short ones."""
+        stale = ~self._coded[here]
+        for row in np.flatnonzero(stale.any(axis=1)):
+            found = np.flatnonzero(stale[row])
+            rows = _samples(here[0].start + row)
+            columns = slice((here[1].start + found[0]) * SAMPLES, (here[1].start + found[-1] + 1) * SAMPLES)
+            self._codes[rows, columns] = code_of(self._values[rows, columns])
+        self._coded[here] = True
+
+    def _move(self, area: TileRange) -> None:
+        """Make arrays that hold an area, and take over what the old ones hold of it."""
+        old, values, codes, filled, coded = self._area, self._values, self._codes, self._filled, self._coded
+        self._area = _around(area) if old.level == area.level and filled.size else area
+        rows, columns = self._area.shape
+        self._values = np.full((rows * SAMPLES, columns * SAMPLES), np.nan)
+        self._codes = np.zeros(self._values.shape, dtype=np.uint16)
+        self._filled = np.zeros((rows, columns), dtype=bool)
+        self._coded = np.zeros((rows, columns), dtype=bool)
+        x0, x1 = max(old.x0, self._area.x0), min(old.x1, self._area.x1)
+        y0, y1 = max(old.y0, self._area.y0), min(old.y1, self._area.y1)
+        if old.level != area.level or x0 >= x1 or y0 >= y1:
+            return
+        for new, kept, side in ((self._filled, filled, 1), (self._coded, coded, 1)):
+            _part(new, self._area, (x0, x1, y0, y1), side)[:] = _part(kept, old, (x0, x1, y0, y1), side)
+        for big, had in ((self._values, values), (self._codes, codes)):
+            _part(big, self._area, (x0, x1, y0, y1), SAMPLES)[:] = _part(had, old, (x0, x1, y0, y1), SAMPLES)
+
+
+def _part(array: np.ndarray, area: TileRange, of: tuple[int, int, int, int], side: int) -> np.ndarray:
+    x0, x1, y0, y1 = of
+    rows = slice((y0 - area.y0) * side, (y1 - area.y0) * side)
+    return array[rows, (x0 - area.x0) * side : (x1 - area.x0) * side]
+
+
+def _samples(index: int) -> slice:
+    return slice(int(index) * SAMPLES, (int(index) + 1) * SAMPLES)
+
+
+def _holds(outer: TileRange, inner: TileRange) -> bool:
+    across = outer.x0 <= inner.x0 and inner.x1 <= outer.x1
+    return outer.level == inner.level and across and outer.y0 <= inner.y0 and inner.y1 <= outer.y1
+
+
+def _around(area: TileRange) -> TileRange:
+    rows, columns = area.shape
+    x, y = 1 + int(_SLACK * columns), 1 + int(_SLACK * rows)
+    count = 1 << area.level
+    left, right = max(0, area.x0 - x), min(count, area.x1 + x)
+    return TileRange(area.level, left, right, max(0, area.y0 - y), min(count, area.y1 + y))

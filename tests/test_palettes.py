@@ -1,0 +1,122 @@
+"""Laws of palettes: named colours where they belong, even steps, halves that no eye and no codec confuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from render import colour, palettes
+
+LUMA = np.array([0.2126, 0.7152, 0.0722])
+hexes = st.from_regex("#[0-9a-f]{6}", fullmatch=True)
+
+# Machado, Oliveira and Fernandes (2009), severity 1.0: what linear-light sRGB looks like without one kind of cone.
+BLIND = {
+    "red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+def lab(tones: np.ndarray, palette: str | tuple[str, ...]) -> np.ndarray:
+    return palettes.oklab_from_linear(colour.linear_from_tone(tones.astype(np.float32), palette).astype(float))
+
+
+def halves(palette: str, gap: float = 0.25) -> tuple[np.ndarray, np.ndarray]:
+    """Tones that are used of the diverged and of the converged half."""
+    return -np.linspace(gap, 1, 200), np.linspace(gap, 1, 200)
+
+
+@given(st.lists(hexes, min_size=2, max_size=9))
+def test_a_list_of_colours_is_met_in_its_order_and_both_ends_exactly(colours: list[str]) -> None:
+    palette = tuple(colours)
+    for tone, name in zip(np.linspace(-1, 1, len(palette)), palette, strict=True):
+        shown = colour.srgb8_from_linear(colour.linear_from_tone(np.array([tone], np.float32), palette))[0]
+        wanted = [int(name[i : i + 2], 16) for i in (1, 3, 5)]
+        # Where two colours of a list differ by the whole range, entries between them are a few steps apart.
+        assert np.abs(shown.astype(int) - wanted).max() <= 1
+
+
+def test_colours_are_mixed_in_a_perceptual_space() -> None:
+    """Halfway between black and white is middle grey to the eye (OKLab L 0.5), neither in light nor in sRGB numbers."""
+    middle = lab(np.array([0.0]), ("#000000", "#ffffff"))[0]
+    np.testing.assert_allclose(middle, [0.5, 0, 0], atol=1e-3)
+
+
+@given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
+def test_oklab_and_back_is_the_same_colour(linear: list[float]) -> None:
+    there = palettes.oklab_from_linear(np.array(linear))
+    np.testing.assert_allclose(palettes.linear_from_oklab(there), linear, atol=1e-6)
+
+
+def test_oklab_has_its_authors_values() -> None:
+    """Ottosson (2020): white is (1, 0, 0); linear-light red (0.627955, 0.224863, 0.125846)."""
+    np.testing.assert_allclose(palettes.oklab_from_linear(np.ones(3)), [1, 0, 0], atol=1e-4)
+    red = palettes.oklab_from_linear(np.array([1.0, 0.0, 0.0]))
+    np.testing.assert_allclose(red, [0.627955, 0.224863, 0.125846], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["luma", "luma-dark"])
+def test_the_halves_of_a_luma_palette_never_share_a_brightness(name: str) -> None:
+    """In what 4:2:0 video keeps at every pixel, luma, the border shows whatever the two tones beside it."""
+    luma = [
+        (colour.srgb8_from_linear(colour.linear_from_tone(t.astype(np.float32), name)) / 255.0) @ LUMA
+        for t in halves(name, gap=0.01)
+    ]
+    dark, bright = sorted(luma, key=lambda found: float(found.mean()))
+    assert bright.min() - dark.max() > 0.1
+    both = halves(name)
+    luma = [colour.srgb8_from_linear(colour.linear_from_tone(t.astype(np.float32), name)) / 255.0 @ LUMA for t in both]
+    slow = abs(float(luma[0][-1] - luma[1][-1]))
+    assert slow > 0.75, "beside the border, where both are slow, the contrast is greatest"
+
+
+def test_even_is_even() -> None:
+    """Along each half lightness falls monotonically, by steps that differ by less than a half from their mean."""
+    for tones in halves("even", gap=0.0):
+        light = lab(tones[:: len(tones) // 16], "even")[:, 0]
+        steps = -np.diff(light)
+        assert (steps > 0).all()
+        assert steps.min() > 0.5 * steps.mean()
+        assert steps.max() < 1.5 * steps.mean()
+
+
+@pytest.mark.parametrize("name", ["safe", "luma"])
+@pytest.mark.parametrize("blind", BLIND)
+def test_blue_and_orange_stay_apart_for_every_kind_of_eye(name: str, blind: str) -> None:
+    """At each tone from the gap on; 0.02 in OKLab is a difference one just sees."""
+    diverged, converged = (
+        palettes.oklab_from_linear(
+            np.clip(colour.linear_from_tone(t.astype(np.float32), name).astype(float) @ np.array(BLIND[blind]).T, 0, 1)
+        )
+        for t in halves(name, gap=0.35)
+    )
+    apart = np.linalg.norm(diverged - converged, axis=1)
+    assert apart.min() > 0.06
+
+
+def test_a_turned_closed_palette_has_no_seam_and_a_whole_turn_changes_nothing() -> None:
+    tones = np.linspace(-1, 1, 4001).astype(np.float32)
+    for turns in (0.0, 0.25, 0.7):
+        steps = np.abs(np.diff(colour.linear_from_tone(tones, "wheel", turns), axis=0))
+        assert steps.max() < 0.01
+    whole = colour.linear_from_tone(tones, "wheel", 3.0)
+    np.testing.assert_array_equal(whole, colour.linear_from_tone(tones, "wheel"))
+
+
+@pytest.mark.parametrize(
+    ("name", "closed"), [("wheel", True), ("twilight", True), ("Spectral", False), ("luma", False)]
+)
+def test_only_closed_palettes_can_turn(name: str, closed: bool) -> None:
+    assert palettes.is_closed(name) == closed
+
+
+@pytest.mark.parametrize("name", palettes.OWN)
+def test_every_own_palette_is_known_and_whole(name: str) -> None:
+    palettes.check(name)
+    table = palettes.table(name)
+    assert table.shape == (palettes.TABLE, 3)
+    assert table.min() >= 0
+    assert table.max() <= 1
