@@ -294,7 +294,7 @@ def picture_at(
     if written is None or bits == 8:
         return picture if written is None else written.draw(picture, s)
     # Text is drawn on eight bits, and taken over where it is.
-    eight = (picture // 257).astype(np.uint8)
+    eight = compositor.frame(*(moments or (s,)))
     drawn = written.draw(eight, s)
     deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
     return deep
