@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import colour
+from render import colour, palettes
+from render.channels import CHANNELS
 from render.fields import Field, Status
 from render.problem import Problem
 
@@ -20,7 +21,8 @@ PALETTE_ENTRIES = 1024
 
 # What a page offers first; any name of the cmap catalogue can be typed.
 PALETTES = (
-    "Spectral", "colorbrewer:RdYlBu", "colorbrewer:RdBu", "colorbrewer:PuOr", "matplotlib:coolwarm", "cmocean:balance",
+    "Spectral", *palettes.OWN,
+    "colorbrewer:RdYlBu", "colorbrewer:RdBu", "colorbrewer:PuOr", "matplotlib:coolwarm", "cmocean:balance",
     "crameri:vik", "crameri:roma", "crameri:berlin", "crameri:managua", "colorcet:CET_D1A", "twilight", "viridis",
     "cividis", "magma", "turbo", "gray",
 )  # fmt: skip
@@ -41,17 +43,6 @@ class Channel(NamedTuple):
     signed: Callable[[Field], np.ndarray]
 
 
-def _by_loss(field: Field) -> np.ndarray:
-    with np.errstate(divide="ignore"):
-        return np.where(field.status == Status.CONVERGED, -np.maximum(field.final_loss, 1e-300), 1 / field.final_loss)
-
-
-def _by_escape(field: Field) -> np.ndarray:
-    # Runs that never escaped are the slowest of all to do so.
-    stayed = np.where(field.status == Status.CONVERGED, -1.0, np.iinfo(np.int32).max)
-    return np.where(field.escape_step >= 0, field.escape_step.astype(np.float64), stayed)
-
-
 def _by_further(name: str) -> Callable[[Field], np.ndarray]:
     """Return the signed size for a channel that a system measures besides: larger stays larger, on either side."""
 
@@ -66,9 +57,12 @@ def _by_further(name: str) -> Callable[[Field], np.ndarray]:
 
 
 _CHANNELS = {
-    "value": Channel("speed", ("fast", "slow"), ("at once", "slow"), lambda field: field.value),
-    "final_loss": Channel("last loss", ("low", "high"), ("high", "low"), _by_loss),
-    "escape_step": Channel("escape step", ("none escapes", ""), ("at once", "late or never"), _by_escape),
+    name: Channel(title, converged, diverged, CHANNELS[name].values)
+    for name, title, converged, diverged in (
+        ("value", "speed", ("fast", "slow"), ("at once", "slow")),
+        ("final_loss", "last loss", ("low", "high"), ("high", "low")),
+        ("escape_time", "escape time", ("fast", "slow"), ("at once", "late or never")),
+    )
 }
 
 
@@ -90,7 +84,7 @@ def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
 
 def palette(name: str) -> list[int]:
     """Return a palette as 0xrrggbb of PALETTE_ENTRIES colours from tone -1 to tone 1. ValueError with near names."""
-    colour.check_palette(name)
+    palettes.check(name)
     tones = np.linspace(-1.0, 1.0, PALETTE_ENTRIES, dtype=np.float32)
     srgb = colour.srgb8_from_linear(colour.linear_from_tone(tones, name)).astype(np.int64)
     packed: list[int] = (srgb[:, 0] << 16 | srgb[:, 1] << 8 | srgb[:, 2]).tolist()
