@@ -190,7 +190,9 @@ def probe(
     /,
     *more: More,
     points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units.")],
-    out: Annotated[Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step.")],
+    out: Annotated[
+        Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
+    ],
     changes: Changes = AS_WRITTEN,
     json: Json = False,
     debug: Debug = False,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import estimate, fields, film, scene
+from render import estimate, fields, film, probe, scene
 from render.axes import Axis
 from render.fields import Field, Status
 from render.plan import Plan
@@ -167,3 +167,11 @@ def test_channels_of_a_system_are_stored_and_inherited(tmp_path: Path) -> None:
     np.testing.assert_array_equal(memory.get(Tile(0, 0, 0)).more["root"], field.more["root"])
     with pytest.raises(ValueError, match="must have the channels value, final_loss, escape_step, status, root"):
         job.store.put(child, Field(*list(field)[:4]))
+
+
+def test_a_probe_writes_the_channels_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y\n1.1,0\n-0.5,0.9\n-0.5,-0.9\n")
+    probe.run(scene.load("newton"), tmp_path / "points.csv", tmp_path / "out.csv")
+    header, *rows = (tmp_path / "out.csv").read_text().split()
+    assert header == "x,y,value,status,final_loss,escape_step,root"
+    assert [row.split(",")[-1] for row in rows] == ["0.0", "1.0", "2.0"]

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
 from bench import crossings
@@ -14,6 +15,7 @@ from render.axes import Axis
 from render.fields import Status
 from render.problem import Problem
 from render.train import engine
+from render.train.systems import nonconvex
 
 X, Y = Axis("lr", "linear", Fraction(0), Fraction(3, 2)), Axis("epsilon", "linear", Fraction(0), Fraction(1))
 CASES = {
@@ -83,3 +85,11 @@ def test_a_convex_function_has_one_crossing() -> None:
         assert crossings.exponent(counts) == 0
     counts = crossings.counts(crossings.problem("additive", epsilon=0.02, wavelength=0.1, start=5.0), 13)
     assert counts[-1] > 5
+
+
+def test_cosine_and_sine_of_turns_are_right_to_rounding() -> None:
+    turns = np.concatenate([np.linspace(-3, 3, 1001), [0.25, 0.5, 0.75, 1e6 + 0.25]])
+    cosine, sine = nonconvex._cos_sin_of_turns(jax.numpy.asarray(turns))
+    angle = 2 * np.pi * (turns - np.round(turns))
+    np.testing.assert_allclose(cosine, np.cos(angle), rtol=0, atol=3e-15)
+    np.testing.assert_allclose(sine, np.sin(angle), rtol=0, atol=3e-15)

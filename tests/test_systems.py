@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import scene
+from render import listing, scene
 from render.axes import Axis
 from render.catalogue import SYSTEMS
+from render.errors import RenderError, SceneError
 from render.fields import CHANNELS, Field
 from render.problem import Problem
 from render.store import DirectoryStore
@@ -77,7 +78,7 @@ def test_a_problem_refuses_settings_that_its_system_has_not() -> None:
         _ = Problem(x, y, "mandelbrot").width
 
 
-def short(name: str, steps: int = 24) -> Problem:
+def short(name: str, steps: int = 16) -> Problem:
     """A scene's problem, cut short."""
     problem = SCENES[name].problem
     settings = {"examples": 8} if "examples" in problem.row.settings else {}
@@ -102,12 +103,17 @@ def spread(problem: Problem, count: int, seed: int) -> tuple[np.ndarray, np.ndar
     return tuple(10.0**v if a.scale == "log10" else v for a, v in zip(axes, (x, y), strict=True))  # type: ignore[return-value]
 
 
-BITS = sorted({problem.system: name for name, problem in ((n, s.problem) for n, s in SCENES.items())}.values())
+# The smallest scene of each kernel: the one of fewest steps. (mlp: test_engine.py)
+BITS = {
+    problem.row.kernel: name
+    for name, problem in sorted(((n, s.problem) for n, s in SCENES.items()), key=lambda pair: -pair[1].steps)
+    if problem.system != "mlp"
+}
 
 
-@pytest.mark.parametrize("name", [name for name in BITS if SCENES[name].problem.system != "mlp"])
+@pytest.mark.parametrize("name", BITS.values(), ids=BITS)
 def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
-    """Alone, permuted, in other company, on another device: the same bits, in every channel. (mlp: test_engine.py)"""
+    """Alone, permuted, in other company: the same bits, in every channel. (On another device: test_engine.py.)"""
     problem = short(name)
     trainer = engine.Engine(problem)
     x, y = spread(problem, 150, 0)
@@ -116,7 +122,7 @@ def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
     for field, expected in (
         (trainer.run(x[order], y[order]), whole.at(order)),
         (trainer.run(x[23:24], y[23:24]), whole.at(slice(23, 24))),
-        (trainer.run(x[77:110], y[77:110], engine.devices()[1]), whole.at(slice(77, 110))),
+        (trainer.run(x[77:110], y[77:110]), whole.at(slice(77, 110))),
     ):
         for channel, a in field.channels().items():
             np.testing.assert_array_equal(a, expected.channels()[channel], err_msg=channel)
@@ -125,3 +131,101 @@ def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
         ended = whole.escape_step < 0
         assert np.isfinite(whole.more[channel][ended]).all()
         assert np.isnan(whole.more[channel][~ended]).all()
+
+
+# ---- faults of scenes
+
+SCENE = """
+[problem]
+{problem}
+x = {{name = "{x}", range = ["1e-3", "1e3"]}}
+y = {{name = "{y}", range = ["1e-3", "1e3"]}}
+[camera]
+octaves_per_s = 1
+keyframes = [{{centre = ["1", "1"], width_decades = 6.0}}]
+"""
+FAULTS = {
+    "an unknown system hides no fault elsewhere, and its own fields mean nothing": (
+        ('system = "newtn"\nroot = 1', "lr", "lr"),
+        ['problem.system must be one of {systems}, not "newtn"; did you mean "newton"?'],
+    ),
+    "a setting of another system": (
+        ('system = "newton"\nwidth = 3', "re", "im"),
+        [
+            'problem has no field "width"; its fields are x, y, system, degree, steps, seed, measure, fixed.',
+        ],
+    ),
+    "an axis of another system": (
+        ('system = "newton"', "re", "lr"),
+        ['problem.y.name must be one of "re", "im", "relaxation", not "lr".'],
+    ),
+    "a measure that makes no sense": (
+        ('system = "newton"\nmeasure = "published"', "re", "im"),
+        ['problem.measure must be "absolute", not "published".'],
+    ),
+    "a hyperparameter without an effect": (
+        ('system = "network"\nfixed = {beta1 = 0.5}', "lr", "momentum"),
+        [
+            'problem.y.name: "momentum" only has an effect with optimiser = "momentum" or "nesterov".',
+            'problem.fixed.beta1: "beta1" only has an effect with optimiser = "adam".',
+        ],
+    ),
+    "a deep network without a rate for its middle": (
+        ('system = "network"\ndepth = 3', "lr_input", "lr_output"),
+        [
+            'problem must set the learning rate of the hidden layers; put "lr_hidden" on an axis or into '
+            "[problem.fixed]."
+        ],
+    ),
+    "a shallow network with one": (
+        ('system = "network"\nfixed = {lr_hidden = 1.0}', "lr_input", "lr_output"),
+        ['problem.fixed.lr_hidden: "lr_hidden" only has an effect with depth = 3 or more.'],
+    ),
+    "no rate at all": (
+        ('system = "nonconvex"', "epsilon", "start"),
+        ['problem must set the learning rate of the descent; put "lr" on an axis or into [problem.fixed].'],
+    ),
+    "heads that do not divide": (
+        ('system = "transformer"\nheads = 3', "lr_attention", "lr_rest"),
+        ["problem.heads must divide problem.model = 8, not be 3."],
+    ),
+    "more digits than there are": (
+        ('system = "network"\ndata = "digits"\nexamples = 501', "lr", "offset"),
+        ['problem.examples must be <= 500 with data = "digits", not 501.'],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTS)
+def test_faults_between_a_system_and_its_scene_are_located(case: str) -> None:
+    (problem, x, y), expected = FAULTS[case]
+    with pytest.raises(SceneError) as caught:
+        scene.parse(SCENE.format(problem=problem, x=x, y=y), "new.toml", "new")
+    systems = ", ".join(f'"{name}"' for name in SYSTEMS)
+    assert list(caught.value.faults) == [f"new.toml: {fault}".replace("{systems}", systems) for fault in expected]
+
+
+def test_a_value_that_is_fixed_at_its_default_is_the_same_problem() -> None:
+    def parse(fixed: str) -> Problem:
+        problem = f'system = "network"\noptimiser = "adam"{fixed}'
+        return scene.parse(SCENE.format(problem=problem, x="lr", y="weight_decay"), "new.toml", "new").problem
+
+    plain, said, other = (parse(fixed) for fixed in ("", "\nfixed = {beta1 = 0.9}", "\nfixed = {beta1 = 0.8}"))
+    assert plain == said
+    assert plain.key == said.key != other.key
+
+
+def test_the_listing_names_every_system_axis_default_and_scene(capsys: pytest.CaptureFixture[str]) -> None:
+    listing.show(None)
+    text = capsys.readouterr().out
+    for name, row in SYSTEMS.items():
+        assert name in text
+        assert row.source.split(",")[0].split()[0] in text
+    assert "epsilon = 0.2" in text
+    assert "mean_lr" in text
+    listing.show("network")
+    text = capsys.readouterr().out
+    for name in (*SYSTEMS["network"].hyperparameters, *SYSTEMS["network"].settings):
+        assert name in text
+    with pytest.raises(RenderError, match='a system must be one of .*, not "netwrk"; did you mean "network"?'):
+        listing.show("netwrk")

@@ -40,6 +40,10 @@ class BlockShape(NamedTuple):
 BLOCK_SHAPES = {"cpu": BlockShape(16, 64), "gpu": BlockShape(4096, 4)}
 
 
+# What a block's step may take of memory, with every device working on one.
+_BLOCK_BYTES = {"cpu": 2**29, "gpu": 2**34}
+
+
 class Carry(NamedTuple):
     """What a batch carries from phase to phase; first axis: lane."""
 
@@ -58,12 +62,12 @@ def devices() -> list[jax.Device]:
     return found
 
 
-def numerics(device: jax.Device | None = None, lanes: int | None = None) -> dict[str, str | int]:
-    """Return everything besides the problem that a tile's bits depend on. lanes: what the system asks for."""
+def numerics(device: jax.Device | None = None, system: systems.System | None = None) -> dict[str, str | int]:
+    """Return everything besides the problem that a tile's bits depend on. system: if not one of the usual size."""
     device = device or devices()[0]
     return {
         "kernel": KERNEL_VERSION,
-        "lanes": _shape(device, lanes).lanes,
+        "lanes": _shape(device, system).lanes,
         "samples": SAMPLES,
         "jaxlib": jaxlib_version,
         "backend": device.platform,
@@ -72,10 +76,17 @@ def numerics(device: jax.Device | None = None, lanes: int | None = None) -> dict
     }
 
 
-def _shape(device: jax.Device, lanes: int | None) -> BlockShape:
-    if device.platform != "cpu":
-        return BLOCK_SHAPES["gpu"]
-    return BLOCK_SHAPES["cpu"] if lanes is None else BlockShape(lanes, 4096 // lanes)
+def _shape(device: jax.Device, system: systems.System | None) -> BlockShape:
+    """Return the shape of a batch; without a system, that of the networks all this is tuned for."""
+    kind = "cpu" if device.platform == "cpu" else "gpu"
+    lanes, blocks = BLOCK_SHAPES[kind]
+    if system is None:
+        return BlockShape(lanes, blocks)
+    if kind == "cpu" and system.lanes is not None:
+        return BlockShape(system.lanes, 4096 // system.lanes)
+    fitting = _BLOCK_BYTES[kind] // max(system.bytes_per_lane, 1)
+    # A power of two, so that blocks still fill tiles.
+    return BlockShape(min(lanes, 1 << max(fitting.bit_length() - 1, 0)), blocks)
 
 
 def phase_ends(steps: int) -> list[int]:
@@ -100,16 +111,16 @@ class Engine:
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the most points that one call of `run` takes."""
-        shape = _shape(device or devices()[0], self._system.lanes)
+        shape = _shape(device or devices()[0], self._system)
         return shape.lanes * shape.blocks
 
     def lanes(self, device: jax.Device | None = None) -> int:
         """Return the number of lanes of a block: fewer points than this take as long."""
-        return _shape(device or devices()[0], self._system.lanes).lanes
+        return _shape(device or devices()[0], self._system).lanes
 
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on."""
-        return numerics(device, self._system.lanes)
+        return numerics(device, self._system)
 
     def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point].

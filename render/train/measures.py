@@ -99,6 +99,65 @@ def finish_bounded(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.
     return np.where(converged, -np.maximum(total, _TINY), inverse), converged
 
 
+class Chart(NamedTuple):
+    """Running sums of the measure of `torkamandi`, [lane] float64; v is at most CHART_CAP."""
+
+    first: jax.Array  # loss 0, non-finite -> CHART_CAP
+    total: jax.Array  # sum of v
+    head: jax.Array  # sum of v over the first twentieth of the run
+    tail: jax.Array  # the same of the last twentieth
+    tail_squares: jax.Array  # and of v^2
+
+
+# Losses relative to the first are capped here, and non-finite losses count as this.
+CHART_CAP = 10.0
+
+
+def begin_chart(lanes: int) -> Chart:
+    """Return the sums before step 0."""
+    return Chart(*(jnp.zeros(lanes) for _ in Chart._fields))
+
+
+def add_chart(sums: Chart, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Chart:
+    """Add the loss before update t of the lanes that are alive."""
+    counted = jnp.where(jnp.isfinite(loss), loss, CHART_CAP)
+    first = jnp.where(t == 0, counted, sums.first)
+    v = jnp.where(alive, jnp.minimum(counted / first, CHART_CAP), 0.0)
+    ends = max(1, steps // 20)
+    head, tail = jnp.where(t < ends, v, 0.0), jnp.where(t >= steps - ends, v, 0.0)
+    return Chart(first, sums.total + v, sums.head + head, sums.tail + tail, sums.tail_squares + tail * tail)
+
+
+def finish_chart(sums: Chart, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return value and converged by the rule of Torkamandi 2025 (arXiv:2501.04286, released code).
+
+    Converged: over n = steps / 20 losses at either end, mean(last) + 0.1 < mean(first), variance(last) < 0.01 and
+    mean(last) < 0.4. With S the sum of all and A = 1 + 0.4 (steps - 1), the published magnitude is
+    m = sqrt((A - S) / (0.4 (steps - 1))) if converged, else sqrt((S - A) / (1 + 9.6 (steps - 1))): large is quick.
+    Here large is slow, as with every measure, so the value is m - 2 if converged and else 2 - m; where the published
+    root has no value, m counts as 0. From its escape on a run counts what a loss that is not finite does.
+    """
+    ends = max(1, steps // 20)
+    gone = escape_step >= 0
+    begin = np.where(gone, escape_step, steps)
+
+    cap = np.minimum(CHART_CAP / np.asarray(sums.first), CHART_CAP)
+
+    def capped(first: int, end: int) -> np.ndarray:
+        filled: np.ndarray = cap * np.clip(end - np.maximum(begin, first), 0, None)
+        return filled
+
+    total = np.asarray(sums.total) + capped(0, steps)
+    head = (np.asarray(sums.head) + capped(0, ends)) / ends
+    tail = (np.asarray(sums.tail) + capped(steps - ends, steps)) / ends
+    squares = (np.asarray(sums.tail_squares) + cap * capped(steps - ends, steps)) / ends
+    converged = (tail + 0.1 < head) & (squares - tail**2 < 0.01) & (tail < 0.4)
+    even = 1 + 0.4 * (steps - 1)
+    span = np.where(converged, max(0.4 * (steps - 1), 1e-300), 1 + 9.6 * (steps - 1))
+    size = np.sqrt(np.maximum(np.where(converged, even - total, total - even), 0) / span)
+    return np.where(converged, size - 2, 2 - size), converged
+
+
 def _filled(
     sums: Sums, escape_step: np.ndarray, steps: int, cap: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,5 +180,6 @@ def _reference_one(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
 MEASURES = {
     "published": Measure(begin, _reference_first, add, finish),
     "absolute": Measure(begin, _reference_one, add_absolute, finish_absolute),
+    "torkamandi": Measure(begin_chart, _reference_one, add_chart, finish_chart),
     "bounded": Measure(begin, _reference_one, add_absolute, finish_bounded),
 }

@@ -25,6 +25,7 @@ class System(NamedTuple):
     train with and without it.
     readout(state after the last step, hyper) -> the further channels of the system's catalogue row, [lane] each.
     lanes: per block on CPUs, where a lane is so little work that the usual number would be mostly overhead.
+    bytes_per_lane: about what a lane's step takes, where so much that blocks must have fewer lanes than usual.
     """
 
     start: Callable[[Hyper], State]
@@ -32,6 +33,7 @@ class System(NamedTuple):
     escape_radius: float
     readout: Callable[[State, Hyper], dict[str, jax.Array]] = lambda state, hyper: {}
     lanes: int | None = None
+    bytes_per_lane: int = 0
 
 
 def make(problem: Problem) -> System:

@@ -35,27 +35,43 @@ def make(problem: Problem) -> System:
 
     cosines = [("epsilon", "wavelength"), ("epsilon_2", "wavelength_2")]
     if ("epsilon_2", 0.0) in problem.fixed:
-        del cosines[1]  # nine tenths of a step are sines and cosines
+        del cosines[1]
 
-    def losses(x: jax.Array, hyper: Hyper) -> jax.Array:
-        """Return f [lane] of x [lane, dimension]."""
-        waves = jnp.zeros_like(x)
+    def loss_and_gradient(x: jax.Array, hyper: Hyper) -> tuple[jax.Array, jax.Array]:
+        """Return f [lane] and its gradient [lane, dimension] at x [lane, dimension]."""
+        wave, slope = jnp.zeros_like(x), jnp.zeros_like(x)
         for epsilon, wavelength in cosines:
-            waves += hyper[epsilon][:, None] * jnp.cos(2 * math.pi / hyper[wavelength][:, None] * x)
+            height, length = hyper[epsilon][:, None], hyper[wavelength][:, None]
+            cosine, sine = _cos_sin_of_turns(x / length)
+            wave += height * cosine
+            slope -= height * (2 * math.pi / length) * sine
         if problem.shape == "additive":
-            return (x * x + waves).sum(axis=1)
-        return (x * x).sum(axis=1) * (1 + waves.sum(axis=1))
-
-    def summed(x: jax.Array, hyper: Hyper) -> tuple[jax.Array, jax.Array]:
-        loss = losses(x, hyper)
-        return loss.sum(), loss  # lanes are independent: the gradient of the sum is each lane's own gradient
+            return (x * x + wave).sum(axis=1), 2 * x + slope
+        square, factor = (x * x).sum(axis=1, keepdims=True), 1 + wave.sum(axis=1, keepdims=True)
+        return (square * factor)[:, 0], 2 * x * factor + square * slope
 
     def start(hyper: Hyper) -> jax.Array:
         return hyper["start"][:, None] * directions
 
     def step(x: jax.Array, hyper: Hyper, t: jax.Array) -> tuple[jax.Array, jax.Array]:
-        gradient, loss = jax.grad(summed, has_aux=True)(x, hyper)
+        loss, gradient = loss_and_gradient(x, hyper)
         # f may be a little below 0, where a size is asked for.
         return x - hyper["lr"][:, None] * gradient, jnp.abs(loss)
 
     return System(start, step, _ESCAPE_RADIUS, lanes=_LANES)
+
+
+def _cos_sin_of_turns(turns: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return cos and sin of 2 pi turns, to about 1e-15.
+
+    XLA's own call the C library for one number at a time, which was nine tenths of a step; Taylor's series on
+    [-pi, pi], to the powers 30 and 31, are products that run eight numbers at a time.
+    """
+    angle = 2 * math.pi * (turns - jnp.round(turns))
+    square = angle * angle
+    cosine, sine = jnp.zeros_like(turns), jnp.zeros_like(turns)
+    for k in range(30, -1, -2):
+        sign = -1.0 if k % 4 else 1.0
+        cosine = cosine * square + sign / math.factorial(k)
+        sine = sine * square + sign / math.factorial(k + 1)
+    return cosine, sine * angle

@@ -1,0 +1,236 @@
+"""Fully connected networks of any depth, with the choices that the published one leaves out.
+
+A layer is z = m W h (+ b), m a fixed multiplier of the scaling; hidden units are f(g norm(z)), with the gain g inside
+(sqrt(2), and 1 for identity) as in the published network, plus the layer's input where `skip` is set and sizes agree.
+Width 16, mean-field scaling and plain gradient descent on gaussian data is the published network, with other draws.
+
+Layout as in mlp: the example axis is last; lanes share the inputs, so the largest product is one flat matrix product.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from render.problem import Problem
+from render.train import examples, optimisers
+from render.train.systems import Hyper, System
+
+# Weights of a layer: "w" [lane, output, input] and, with biases, "b" [lane, output].
+Weights = tuple[dict[str, jax.Array], ...]
+
+ACTIVATIONS = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "identity": lambda z: z,
+    "gelu": jax.nn.gelu,  # its tanh form
+    "sin": jnp.sin,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "silu": jax.nn.silu,
+}
+
+# Bounded or linear units fed by plain gradients never came back from here (see mlp). Normalised ones forget the size of
+# their weights, units with a flat half may die, and adaptive steps do not grow: there only overflow counts.
+_ESCAPE_RADIUS = 1e30
+_STEADY = {"tanh", "identity", "sigmoid", "sin"}
+
+_NORM_EPSILON = 1e-5  # of the variance, as everybody has it
+
+
+class State(NamedTuple):
+    """What a lane carries: weights, and what the optimiser remembers of each array of them."""
+
+    weights: Any
+    memory: Any
+
+
+class Scale(NamedTuple):
+    """Of one layer: multiplier of the product, standard deviation of the initial weights, factor of its rate."""
+
+    multiplier: float
+    std: float
+    rate: float = 1.0
+
+
+def scales(scaling: str, sizes: list[int], *, adaptive: bool) -> list[Scale]:
+    """Return the scale of each layer for layer sizes [input, hidden ..., output].
+
+    mean-field: as published. standard: He or LeCun, without a multiplier. mup: the maximal update parametrisation (Yang
+    and Hu 2020, arXiv:2011.14522, table 1), whose best rate does not move with the width.
+    """
+    last = len(sizes) - 2
+    made = []
+    for layer, fan_in in enumerate(sizes[:-1]):
+        first, final = layer == 0, layer == last
+        width = sizes[1] if first and not final else fan_in
+        if scaling == "mean-field":
+            made.append(Scale(1 / (math.sqrt(fan_in) * (math.sqrt(width) if final else 1.0)), 1.0))
+        elif scaling == "standard":
+            made.append(Scale(1.0, 1 / math.sqrt(fan_in)))
+        else:
+            outer = math.sqrt(width) if first and not final else 1 / math.sqrt(width) if final else 1.0
+            factor = 1.0 if not adaptive else 1 / math.sqrt(width) if first or final else 1 / width
+            made.append(Scale(outer, 1 / math.sqrt(fan_in * (width if first and not final else 1)), factor))
+    return made
+
+
+def make(problem: Problem) -> System:
+    """Return the network's training as a system."""
+    data = examples.make(problem)
+    sizes = [data.inputs.shape[1], *[problem.width] * (problem.depth - 1), data.targets.shape[1]]
+    optimiser = optimisers.OPTIMISERS[problem.optimiser]
+    scale = scales(problem.scaling, sizes, adaptive=optimiser.adaptive)
+    initial = _initial(problem.seed, sizes)
+    inputs_t, targets_t = jnp.asarray(data.inputs.T), jnp.asarray(data.targets.T)
+    batches = _batches(problem, len(data.inputs))
+    own_order = batches is not None and problem.order == "own"
+    last = len(sizes) - 2
+
+    def losses(weights: Weights, x_t: jax.Array, y_t: jax.Array, share: jax.Array | None) -> jax.Array:
+        """Return the loss [lane] on x_t ([input, example], or with a lane in front), each example's share [lane, .]."""
+        output = forward(problem, weights, x_t, scale)
+        each = examples.LOSSES[problem.loss](output, y_t)
+        return each.mean(axis=1) if share is None else (each * share).sum(axis=1)
+
+    def summed(weights: Weights, *given: Any) -> tuple[jax.Array, jax.Array]:
+        loss = losses(weights, *given)
+        return loss.sum(), loss  # lanes are independent: the gradient of the sum is each lane's own gradient
+
+    def start(hyper: Hyper) -> State:
+        lanes = hyper[problem.x.name].shape[0]
+        keys = _keys(problem, hyper) if problem.init == "own" else None
+        weights = []
+        for layer, (unit, s) in enumerate(zip(initial, scale, strict=True)):
+            drawn = jnp.broadcast_to(jnp.asarray(unit), (lanes, *unit.shape))
+            if keys is not None:
+                drawn = jax.vmap(lambda k, n=layer, u=unit: jax.random.normal(jax.random.fold_in(k, n), u.shape))(keys)
+            w = drawn * (s.std * hyper["init_std"][:, None, None])
+            if layer == 0:
+                w = w + hyper["init_mean"][:, None, None]
+            weights.append({"w": w} | ({"b": jnp.zeros(w.shape[:2])} if problem.bias else {}))
+        memory = jax.tree.map(lambda w: optimisers.begin(problem.optimiser, w), tuple(weights))
+        return State(tuple(weights), memory)
+
+    def step(state: State, hyper: Hyper, t: jax.Array) -> tuple[State, jax.Array]:
+        # The published "parameter initialization" condition: added inside every step and kept.
+        first = state.weights[0] | {"w": state.weights[0]["w"] + hyper["offset"][:, None, None]}
+        weights = (first, *state.weights[1:])
+        if batches is None:
+            gradient, loss = jax.grad(summed, has_aux=True)(weights, inputs_t, targets_t, None)
+        else:
+            chosen = _own_batch(_keys(problem, hyper), t, problem.batch, len(data.inputs)) if own_order else batches[t]
+            x_t, y_t = inputs_t[:, chosen], targets_t[:, chosen]
+            if own_order:  # [input, lane, example] -> [lane, input, example]
+                x_t, y_t = jnp.moveaxis(x_t, 1, 0), jnp.moveaxis(y_t, 1, 0)
+            share = jnp.clip(hyper["batch_size"][:, None] - jnp.arange(problem.batch, dtype=jnp.float64), 0.0, 1.0)
+            share = share / share.sum(axis=1, keepdims=True)
+            gradient, _ = jax.grad(summed, has_aux=True)(weights, x_t, y_t, share)
+            loss = losses(weights, inputs_t, targets_t, None)  # the recorded loss is always the full set's
+        now = optimisers.rate_share(problem.schedule, hyper["warmup"], t, problem.steps)
+        moved, memory = [], []
+        for layer, (w, g, m) in enumerate(zip(weights, gradient, state.memory, strict=True)):
+            rate = _rate(hyper, layer, last) * now * scale[layer].rate
+            both = {name: optimisers.move(problem.optimiser, w[name], g[name], m[name], rate, hyper, t) for name in w}
+            moved.append({name: pair[0] for name, pair in both.items()})
+            memory.append({name: pair[1] for name, pair in both.items()})
+        return State(tuple(moved), tuple(memory)), loss
+
+    probe = jnp.asarray(np.random.default_rng([problem.seed, _PROBE]).standard_normal((sizes[0], 1)))
+
+    def readout(state: State, hyper: Hyper) -> dict[str, jax.Array]:
+        # A lone example has no batch statistics: it is put beside the training set.
+        beside = jnp.concatenate([probe, inputs_t], axis=1) if problem.norm == "batch" else probe
+        return {"probe": forward(problem, state.weights, beside, scale)[:, 0, 0]}
+
+    steady = problem.activation in _STEADY and problem.norm == "none" and not optimiser.adaptive
+    return System(start, step, _ESCAPE_RADIUS if steady else math.inf, readout)
+
+
+def forward(problem: Problem, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
+    """Return the outputs [lane, output, example] for inputs [input, example] or [lane, input, example]."""
+    h = x_t
+    for layer in range(len(weights) - 1):
+        h = _layer(problem, weights, h, scale, layer)
+    return _product(weights[-1], h, scale[-1])
+
+
+def first_hidden(problem: Problem, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
+    """Return what the first hidden layer gives out, [lane, unit, example]."""
+    return _layer(problem, weights, x_t, scale, 0)
+
+
+def _layer(problem: Problem, weights: Weights, h: jax.Array, scale: list[Scale], layer: int) -> jax.Array:
+    z = _product(weights[layer], h, scale[layer])
+    if problem.norm != "none":
+        axis = 1 if problem.norm == "layer" else 2
+        z = z - z.mean(axis=axis, keepdims=True)
+        z = z / jnp.sqrt((z * z).mean(axis=axis, keepdims=True) + _NORM_EPSILON)
+    gain = 1.0 if problem.activation == "identity" else math.sqrt(2.0)
+    a: jax.Array = ACTIVATIONS[problem.activation](gain * z)
+    return h + a if problem.skip and layer > 0 else a
+
+
+def _product(w: dict[str, jax.Array], h: jax.Array, scale: Scale) -> jax.Array:
+    """Return m W h (+ b) [lane, output, example]."""
+    matrix = w["w"] * scale.multiplier
+    if h.ndim == 2:
+        lanes, units, fan_in = matrix.shape
+        z = (matrix.reshape(lanes * units, fan_in) @ h).reshape(lanes, units, -1)
+    else:
+        z = jnp.einsum("lij,lje->lie", matrix, h)
+    return z + w["b"][:, :, None] if "b" in w else z
+
+
+# What is drawn with NumPy beside the data: streams of the problem's seed.
+_WEIGHTS, _ORDER, _PROBE = 1, 2, 3
+
+
+def _initial(seed: int, sizes: list[int]) -> list[np.ndarray]:
+    """Return N(0, 1) draws [output, input] for each layer, those that all samples share."""
+    rng = np.random.default_rng([seed, _WEIGHTS])
+    return [rng.standard_normal((out, fan_in)) for fan_in, out in itertools.pairwise(sizes)]
+
+
+def _batches(problem: Problem, count: int) -> jax.Array | None:
+    """Return the shared minibatches, example indices [steps, batch], drawn with replacement; None for the full set."""
+    if problem.batch is None:
+        return None
+    rng = np.random.default_rng([problem.seed, _ORDER])
+    return jnp.asarray(rng.integers(0, count, (problem.steps, problem.batch), dtype=np.int32))
+
+
+def _keys(problem: Problem, hyper: Hyper) -> jax.Array:
+    """Return a random key [lane] for each sample, which follows from the bits of its two hyperparameters alone."""
+    words = [jax.lax.bitcast_convert_type(hyper[name], jnp.uint32) for name in (problem.x.name, problem.y.name)]
+
+    def key(x: jax.Array, y: jax.Array) -> jax.Array:
+        made = jax.random.key(problem.seed)
+        for word in (x[0], x[1], y[0], y[1]):
+            made = jax.random.fold_in(made, word)
+        return made
+
+    return jax.vmap(key)(*words)
+
+
+def _own_batch(keys: jax.Array, t: jax.Array, size: int, count: int) -> jax.Array:
+    """Return each lane's own example indices [lane, batch] of step t."""
+
+    def draw(key: jax.Array) -> jax.Array:
+        # Steps are counted from 2^31 on, apart from the layers that draw initial weights.
+        step_key = jax.random.fold_in(key, jnp.uint32(2**31) + t.astype(jnp.uint32))
+        return jax.random.randint(step_key, (size,), 0, count)
+
+    return jax.vmap(draw)(keys)
+
+
+def _rate(hyper: Hyper, layer: int, last: int) -> jax.Array:
+    """Return the learning rate [lane] of a layer."""
+    if "lr" in hyper:
+        return hyper["lr"]
+    return hyper["lr_input" if layer == 0 else "lr_output" if layer == last else "lr_hidden"]

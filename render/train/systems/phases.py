@@ -1,0 +1,70 @@
+"""Teacher and student over temperature and disorder: what training does to the singular values of the weights.
+
+The plane of Park, Lucini and Aarts 2025 (arXiv:2509.01349): learning rate over batch size, the temperature of the noise
+of stochastic gradients, against the variance of the initial weights, the strength of disorder. Their thresholds could
+not be verified, so what is stored are quantities with definitions of our own, of the input weights W [unit, input]:
+
+    outlier         largest singular value over s (sqrt(units) + sqrt(inputs)), the edge of the bulk of a matrix of
+                    independent entries of the initial standard deviation s (Marchenko and Pastur 1967)
+    change          Frobenius norm of W - W_0 over that of W_0
+    effective_rank  exp of the entropy of the shares of the squared singular values (Roy and Vetterli 2007)
+    first_share     share of the variance of the hidden units, over the examples, in its first direction
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from render.problem import Problem
+from render.train import examples
+from render.train.systems import Hyper, System, network
+
+
+def make(problem: Problem) -> System:
+    """Return a network's training by minibatches as a system; hyper holds temperature and init_variance."""
+    own = [(name, value) for name, value in problem.settings if name in _SHARED]
+    own += [("data", "teacher"), ("depth", 2)]
+    student = Problem(problem.x, problem.y, "network", steps=problem.steps, seed=problem.seed, settings=own)
+    trained = network.make(student)
+    inputs_t = jnp.asarray(examples.make(student).inputs.T)
+
+    def of_network(hyper: Hyper) -> Hyper:
+        lanes = hyper["temperature"].shape[0]
+        rate = hyper["temperature"] * problem.batch
+        given = {"lr": rate, "init_std": jnp.sqrt(hyper["init_variance"])}
+        return {name: jnp.full(lanes, value) for name, value in student.fixed} | hyper | given
+
+    def readout(state: network.State, hyper: Hyper) -> dict[str, jax.Array]:
+        hyper = of_network(hyper)
+        w, w0 = state.weights[0]["w"], trained.start(hyper).weights[0]["w"]
+        _, units, inputs = w.shape
+        values = jnp.linalg.svd(w, compute_uv=False)
+        scale = network.scales(student.scaling, [inputs, units, 1], adaptive=False)
+        std = hyper["init_std"] * scale[0].std
+        hidden = network.first_hidden(student, state.weights, inputs_t, scale)
+        centred = hidden - hidden.mean(axis=2, keepdims=True)
+        spread = jnp.linalg.svd(centred, compute_uv=False) ** 2
+        return {
+            "outlier": values[:, 0] / (std * (units**0.5 + inputs**0.5)),
+            "change": jnp.sqrt(((w - w0) ** 2).sum(axis=(1, 2)) / (w0**2).sum(axis=(1, 2))),
+            "effective_rank": _effective_rank(values),
+            "first_share": spread[:, 0] / spread.sum(axis=1),
+        }
+
+    return System(
+        lambda hyper: trained.start(of_network(hyper)),
+        lambda state, hyper, t: trained.step(state, of_network(hyper), t),
+        trained.escape_radius,
+        readout,
+    )
+
+
+# Settings that the student takes over from its problem as they are.
+_SHARED = {"width", "inputs", "examples", "teacher_width", "noise", "activation", "scaling", "batch"}
+
+
+def _effective_rank(values: jax.Array) -> jax.Array:
+    shares = values**2 / (values**2).sum(axis=1, keepdims=True)
+    entropy = -jnp.where(shares > 0, shares * jnp.log(jnp.where(shares > 0, shares, 1.0)), 0.0).sum(axis=1)
+    return jnp.exp(entropy)
