@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Literal, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -189,26 +189,38 @@ def probe(
     scene: Scene,
     /,
     *more: More,
-    points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units.")],
+    points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units, of any length.")],
     out: Annotated[
         Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
     ],
+    precision: Annotated[
+        Literal["auto", "float64", "differences"],
+        Parameter(
+            help='"float64"; "differences" from a reference run in as many digits as it takes; or "auto", which takes '
+            "these for points whose digits float64 cannot hold."
+        ),
+    ] = "auto",
     changes: Changes = AS_WRITTEN,
+    store: Store = Path("store"),
     json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Train at the points of a table and write what happened there.
 
+    Points may have any number of digits: past float64 they are followed by their differences from a reference run,
+    which is made if the store has none near (a minute or two, once).
+
     Try:
 
         render probe mean_lr.toml --points points.csv --out values.csv
+        render probe tanh.toml --points deep.csv --out values.csv --precision differences
     """
     from render import probe as probing
     from render import terminal
 
     try:
-        with terminal.working("probing"):
-            probing.run(changes.load(scene, *more), points, out)
+        with terminal.working("probing") as tell:
+            probing.run(changes.load(scene, *more), points, out, precision=precision, store=store, tell=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
     terminal.wrote(out)

@@ -310,10 +310,13 @@ def _annotator(plan: Plan) -> Annotator | None:
     return Annotator(plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption)
 
 
-def probe(backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, Field]]:
+def probe(
+    backend: Backend, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None = None, dy: np.ndarray | None = None
+) -> Iterator[tuple[slice, Field]]:
     """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
 
-    x, y: float64 [points], in hyperparameter units of the backend's problem. Nothing is stored.
+    x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
+    for a backend that follows one. Nothing is stored.
     """
     starts = iter(range(0, x.size, backend.capacity))
     pieces: dict[int, slice] = {}
@@ -323,7 +326,7 @@ def probe(backend: Backend, x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slic
         if start is None:
             return None
         piece = slice(start, start + backend.capacity)
-        batch = backends.Batch((), x[piece], y[piece])
+        batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
         pieces[id(batch)] = piece
         return batch
 

@@ -8,13 +8,19 @@ import errno
 import io
 import math
 import os
+import sys
+from collections.abc import Iterator
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-from render import backends, fields, film
+from render import axes, backends, deep, fields, film
+from render.deep import Point, Tell
 from render.errors import RenderError
-from render.fields import Status
+from render.fields import Field, Status
 from render.problem import Problem
 from render.scene import Scene
 
@@ -24,19 +30,68 @@ COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 _MOST_POINTS = 10_000_000
 
 
-def run(loaded: Scene, points: Path, out: Path) -> None:
-    """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order."""
-    x, y = read_points(points, loaded.problem)
+# How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written.
+Precision = Literal["auto", "float64", "differences"]
+
+
+class Table(NamedTuple):
+    """Points to train. x, y: float64 [points]. exact: those that float64 does not hold as written, by their place."""
+
+    x: np.ndarray
+    y: np.ndarray
+    exact: dict[int, Point]
+    texts: dict[int, tuple[str, str]]
+
+
+def run(
+    loaded: Scene,
+    points: Path,
+    out: Path,
+    *,
+    precision: Precision = "auto",
+    store: Path = Path("store"),
+    tell: Tell = lambda words: None,
+) -> None:
+    """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
+
+    store: where reference runs are kept. tell: told what takes long.
+    """
+    table = read_points(points, loaded.problem)
     _check_writable(out)
-    result = fields.empty(x.shape, loaded.problem.channels)
-    for piece, field in film.probe(backends.make("local", loaded.problem), x, y):
+    result = fields.empty(table.x.shape, loaded.problem.channels)
+    for places, field in _trained(loaded.problem, table, precision, store, tell):
         for channel, values in zip(result, field, strict=True):
-            channel[piece] = values
-    _write(out, x, y, result)
+            channel[places] = values
+    _write(out, table, result)
 
 
-def read_points(path: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64 x, y [points] of a CSV with columns x and y; every fault is located by its line."""
+def _trained(
+    problem: Problem, table: Table, precision: Precision, store: Path, tell: Tell
+) -> Iterator[tuple[np.ndarray, Field]]:
+    """Yield (places of points, their field), each by the engine that it needs."""
+    every = range(table.x.size)
+    followed = {"auto": list(table.exact), "float64": [], "differences": list(every)}[precision]
+    plain = np.setdiff1d(np.array(every), np.array(followed, dtype=int))
+    if plain.size:
+        for piece, field in film.probe(backends.make("local", problem), table.x[plain], table.y[plain]):
+            yield plain[piece], field
+    points = [table.exact.get(i) or Point(Fraction(table.x[i]), Fraction(table.y[i])) for i in followed]
+    if points:
+        film.check_store(store)
+    groups = deep.groups(points)
+    for number, group in enumerate(groups, start=1):
+        own = [points[i] for i in group]
+        if len(groups) > 1:
+            tell(f"group {number} of {len(groups)}")
+        reference = deep.find_reference(problem, own, store, tell)
+        tell(f"{len(own):,} points by differences")
+        backend, places = deep.backend(problem, reference), np.array(followed)[group]
+        for piece, field in film.probe(backend, *deep.columns(own), *deep.differences(own, reference)):
+            yield places[piece], field
+
+
+def read_points(path: Path, problem: Problem) -> Table:
+    """Return the points of a CSV with columns x and y; every fault is located by its line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -48,20 +103,24 @@ def read_points(path: Path, problem: Problem) -> tuple[np.ndarray, np.ndarray]:
         raise RenderError(f"{path}: line 1 must name columns x and y, not {', '.join(names) or 'nothing'}.")
     rows.fieldnames = names
     points: list[tuple[float, float]] = []
+    exact: dict[int, Point] = {}
+    texts: dict[int, tuple[str, str]] = {}
     for row in rows:
         if len(points) == _MOST_POINTS:
             raise RenderError(f"{path}: at most {_MOST_POINTS:,} points; split the table.")
-        points.append(
-            (_number(path, rows.line_num, row, "x", problem), _number(path, rows.line_num, row, "y", problem))
-        )
+        pair = (row["x"] or "").strip(), (row["y"] or "").strip()
+        x, y = (_number(path, rows.line_num, word, name, problem) for word, name in zip(pair, "xy", strict=True))
+        if not (_holds(x, pair[0]) and _holds(y, pair[1])):
+            texts[len(points)] = pair
+            exact[len(points)] = Point(*(_exact(path, rows.line_num, *named) for named in zip(pair, "xy", strict=True)))
+        points.append((x, y))
     if not points:
         raise RenderError(f"{path}: the table must hold at least one point.")
-    x, y = np.array(points, dtype=np.float64).T
-    return np.ascontiguousarray(x), np.ascontiguousarray(y)
+    x_values, y_values = np.array(points, dtype=np.float64).T
+    return Table(np.ascontiguousarray(x_values), np.ascontiguousarray(y_values), exact, texts)
 
 
-def _number(path: Path, line: int, row: dict[str, str | None], column: str, problem: Problem) -> float:
-    text = (row[column] or "").strip()
+def _number(path: Path, line: int, text: str, column: str, problem: Problem) -> float:
     axis = problem.x if column == "x" else problem.y
     try:
         value = float(text)
@@ -70,6 +129,18 @@ def _number(path: Path, line: int, row: dict[str, str | None], column: str, prob
     if not math.isfinite(value):
         raise RenderError(f"{path}: line {line}: {column} must be a finite number ({axis.name}), not {text!r}.")
     return value
+
+
+def _exact(path: Path, line: int, text: str, column: str) -> Fraction:
+    try:
+        return axes.exact(text)
+    except ValueError as error:
+        raise RenderError(f"{path}: line {line}: {column} {error}.") from None
+
+
+def _holds(value: float, text: str) -> bool:
+    """Say whether float64 holds a number as written: no digit is lost when it is written again."""
+    return len(text) <= sys.float_info.dig or Decimal(repr(value)) == Decimal(text)
 
 
 def _check_writable(path: Path) -> None:
@@ -93,10 +164,10 @@ def _unwritable(path: Path, error: OSError) -> RenderError:
     return RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.")
 
 
-def _write(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> None:
+def _write(path: Path, points: Table, field: Field) -> None:
     partial = _partial(path)
     try:
-        _write_rows(partial, x, y, field)
+        _write_rows(partial, points, field)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -104,12 +175,14 @@ def _write(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> Non
         raise _unwritable(path, error) from error
 
 
-def _write_rows(path: Path, x: np.ndarray, y: np.ndarray, field: fields.Field) -> None:
+def _write_rows(path: Path, points: Table, field: Field) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
         table.writerow([*COLUMNS, *field.more])
-        for i in range(x.size):
+        for i in range(points.x.size):
             status = Status(int(field.status[i])).name.lower().replace("_", "-")
-            numbers = (float(v) for v in (x[i], y[i], field.value[i]))
+            place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
             ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
-            table.writerow([*map(repr, numbers), *ended, *(repr(float(more[i])) for more in field.more.values())])
+            table.writerow(
+                [*place, repr(float(field.value[i])), *ended, *(repr(float(more[i])) for more in field.more.values())]
+            )

@@ -191,7 +191,7 @@ class DirectoryStore:
     def put(self, tile: Tile, field: Field) -> None:
         """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
         content = _npz(self._meta(tile), _interleaved(tile, field, self._dtype).tobytes(), self._dtype)
-        _write(self.path(tile), content, fsync=self.fsync)
+        write_whole(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:
         """Say whether a tile's file is there, whoever wrote it."""
@@ -287,7 +287,7 @@ _TAIL_BYTES = 2 * 46 + len("meta.npy" + "field.npy") + 22
 # ---- files ----------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, content: bytes, *, fsync: bool) -> None:
+def write_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
     """Write a file whole or not at all, making its folder if need be."""
     # The same folder, hence the same file system: only there is a rename atomic.
     temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
@@ -350,7 +350,7 @@ def _explain(path: Path, fields: Mapping[str, object], kind: str) -> None:
         found = read_toml(path, kind)
     except FileNotFoundError:
         title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
-        _write(path, (title + text).encode(), fsync=True)
+        write_whole(path, (title + text).encode(), fsync=True)
         return
     if found != fields:
         name = next(name for name in {**fields, **found} if found.get(name) != fields.get(name))

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -337,13 +337,13 @@ class _Rate:
 
 
 @contextlib.contextmanager
-def working(what: str) -> Iterator[None]:
-    """Show that something short is going on."""
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show that something is going on; what is yielded is told further words for it."""
     if _json or not _err.is_terminal:
-        yield
+        yield lambda words: None
         return
-    with _err.status(what):
-        yield
+    with _err.status(what) as status:
+        yield lambda words: status.update(f"{what}: {words}")
 
 
 def served(address: str, place: str) -> None:

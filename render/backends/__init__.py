@@ -13,11 +13,21 @@ from render.tiles import Tile
 
 
 class Batch(NamedTuple):
-    """Points to train together: those of `tiles`, one after the other. x, y: float64 [points]."""
+    """Points to train together: those of `tiles`, one after the other. x, y: float64 [points].
+
+    dx, dy: the same less the reference's, float64 [points], for a backend that follows a reference run; else None.
+    """
 
     tiles: tuple[Tile, ...]
     x: np.ndarray
     y: np.ndarray
+    dx: np.ndarray | None = None
+    dy: np.ndarray | None = None
+
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """All that an engine is given of the points."""
+        return tuple(column for column in (self.x, self.y, self.dx, self.dy) if column is not None)
 
 
 class Backend(Protocol):

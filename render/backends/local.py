@@ -11,7 +11,8 @@ from render.backends import Batch
 from render.backends.shares import Shares
 from render.fields import Field
 from render.problem import Problem
-from render.train import engine
+from render.references import Reference
+from render.train import deep, engine
 
 # A share is no smaller than this many blocks of lanes. A share costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
@@ -21,9 +22,14 @@ _LEAST_BLOCKS = 4
 class LocalBackend:
     """Trains in this process. Making one compiles nothing; the first batch on each device does."""
 
-    def __init__(self, problem: Problem, *, backwards: bool = False) -> None:
-        """backwards: take every sum in the opposite order, to see what rounding does; other numerics."""
-        self.engine = engine.Engine(problem, backwards=backwards)
+    def __init__(self, problem: Problem, *, backwards: bool = False, reference: Reference | None = None) -> None:
+        """Train plainly, or follow a reference run by differences: then batches need dx and dy.
+
+        backwards: take every sum in the opposite order, to see what rounding does; other numerics.
+        """
+        self.engine = (
+            engine.Engine(problem, backwards=backwards) if reference is None else deep.DeepEngine(problem, reference)
+        )
         self._order = {"sums": "backwards"} if backwards else {}
         self.devices = engine.devices()
 
@@ -50,7 +56,7 @@ class LocalBackend:
         def work(device: Any) -> None:
             try:
                 while (share := shares.take()) is not None:
-                    field = self.engine.run(*share.points, device)
+                    field = self.engine.train(share.points, device)
                     if (whole := shares.finish(share, field)) is not None:
                         results.put((share.batch, whole))
                 results.put(None)

@@ -23,9 +23,9 @@ class Share(NamedTuple):
     parts: list[Field | None]
 
     @property
-    def points(self) -> tuple[np.ndarray, np.ndarray]:
-        """The hyperparameters x and y of this piece, float64 [points]."""
-        return self.batch.x[self.piece], self.batch.y[self.piece]
+    def points(self) -> tuple[np.ndarray, ...]:
+        """What an engine is given of this piece: x, y, and any differences from a reference, float64 [points] each."""
+        return tuple(column[self.piece] for column in self.batch.columns)
 
 
 class Shares:

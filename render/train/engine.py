@@ -127,15 +127,8 @@ class Engine:
 
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
         """
-        device = device or devices()[0]
-        lanes = self.lanes(device)
+        device, lanes, padded = self._padded((x, y), device)
         points, capacity = x.size, self.capacity(device)
-        if x.dtype != np.float64 or y.dtype != np.float64:
-            raise TypeError(f"hyperparameters must be float64, not {x.dtype} and {y.dtype}")
-        if not 1 <= points <= capacity:
-            raise ValueError(f"a batch holds 1 to {capacity} points, not {points}")
-        # Padding repeats the first point, in the capacity's one shape; blocks of nothing but padding are not run.
-        padded = [np.concatenate([v, np.full(capacity - points, v[0])]) for v in (x, y)]
         carry = self._begin(tuple(jax.device_put(v, device) for v in padded), capacity)
         alive, t = points, 0
         for end in phase_ends(self.problem.steps):
@@ -146,6 +139,27 @@ class Engine:
             if alive == 0:
                 break
         return self._finish(carry, points)
+
+    def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
+        """Train at the points of a batch's columns: x and y."""
+        x, y = columns
+        return self.run(x, y, device)
+
+    def _padded(
+        self, columns: tuple[np.ndarray, ...], device: jax.Device | None
+    ) -> tuple[jax.Device, int, list[np.ndarray]]:
+        """Check a batch; return its device, the lanes of a block, and the columns padded to the capacity's one shape.
+
+        Padding repeats the first point; blocks of nothing but padding are not run.
+        """
+        device = device or devices()[0]
+        points, capacity = columns[0].size, self.capacity(device)
+        if any(column.dtype != np.float64 for column in columns):
+            raise TypeError(f"hyperparameters must be float64, not {' and '.join(str(c.dtype) for c in columns)}")
+        if not 1 <= points <= capacity:
+            raise ValueError(f"a batch holds 1 to {capacity} points, not {points}")
+        padded = [np.concatenate([v, np.full(capacity - points, v[0])]) for v in columns]
+        return device, self.lanes(device), padded
 
     def _begin_block(self, xy: tuple[jax.Array, jax.Array], lanes: int) -> Carry:
         problem = self.problem
@@ -177,13 +191,16 @@ class Engine:
 
     def _step(self, carry: Carry, t: jax.Array) -> Carry:
         state, loss = self._system.step(carry.state, carry.hyper, t)
+        return self._judged(carry._replace(state=state), loss, t)
+
+    def _judged(self, carry: Carry, loss: jax.Array, t: jax.Array) -> Carry:
+        """Add the loss before step t to what is known of each lane, and see whether the lane has left."""
         reference = self._measure.reference(carry.sums, loss, t)
         inside = loss <= self._escape_radius * reference  # False for nan, and for inf beyond a finite radius
         was_alive = carry.escape_step < 0
         alive = was_alive & inside & jnp.isfinite(loss)
         leaves = was_alive & ~alive
         return carry._replace(
-            state=state,
             sums=self._measure.add(carry.sums, loss, alive, t, self.problem.steps),
             loss=jnp.where(was_alive, loss, carry.loss),
             escape_step=jnp.where(leaves, jnp.int32(t), carry.escape_step),

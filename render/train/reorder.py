@@ -14,11 +14,8 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from render.problem import Problem
-from render.train import systems
+from render.train import systems, tracing
 from render.train.systems import Hyper, State, System
-
-# Operations that only wrap others: what is inside is evaluated in their place. Loops keep their own order.
-_WRAPPERS = ("pjit", "jit", "closed_call", "core_call", "custom_jvp_call", "custom_vjp_call", "remat", "checkpoint")
 
 
 def backwards(system: System) -> System:
@@ -37,8 +34,7 @@ def backwards(system: System) -> System:
 def sums(problem: Problem) -> int:
     """Return how many sums and products of a problem's step `backwards` reverses: with none, nothing is compared."""
     system = systems.make(problem)
-    names = {problem.x.name, problem.y.name, *(name for name, _ in problem.fixed)}
-    hyper = {name: jnp.ones(1) for name in names}
+    hyper = {name: jnp.ones(1) for name in tracing.hyperparameters(problem)}
     state = jax.eval_shape(system.start, hyper)
     return _count(jax.make_jaxpr(system.step)(state, hyper, jnp.int32(0)).jaxpr)
 
@@ -53,21 +49,13 @@ def _evaluate(jaxpr: Any, consts: Any, arguments: list[Any]) -> list[Any]:
     known.update(zip(jaxpr.invars, arguments, strict=True))
     for eqn in jaxpr.eqns:
         values = [read(var) for var in eqn.invars]
-        inner = _inner(eqn)
+        inner = tracing.inside(eqn)
         if inner is not None:
             results = _evaluate(inner.jaxpr, inner.consts, values)
         else:
-            results = eqn.primitive.bind(*_reversed(eqn, values), **eqn.primitive.get_bind_params(eqn.params))
-            results = results if eqn.primitive.multiple_results else [results]
+            results = tracing.bound(eqn, _reversed(eqn, values))
         known.update(zip(eqn.outvars, results, strict=True))
     return [read(var) for var in jaxpr.outvars]
-
-
-def _inner(eqn: Any) -> Any | None:
-    if eqn.primitive.name not in _WRAPPERS:
-        return None
-    found = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr") or eqn.params.get("fun_jaxpr")
-    return core.ClosedJaxpr(found, ()) if isinstance(found, core.Jaxpr) else found
 
 
 def _contracted(eqn: Any) -> list[tuple[int, ...]]:
@@ -93,5 +81,5 @@ def _reversed(eqn: Any, values: list[Any]) -> list[Any]:
 
 
 def _count(jaxpr: Any) -> int:
-    inner = [found.jaxpr for eqn in jaxpr.eqns if (found := _inner(eqn)) is not None]
+    inner = [found.jaxpr for eqn in jaxpr.eqns if (found := tracing.inside(eqn)) is not None]
     return sum(1 for eqn in jaxpr.eqns if _contracted(eqn)) + sum(map(_count, inner))

@@ -1,0 +1,161 @@
+"""Training at points that float64 cannot tell apart, or where its rounding would decide: by differences.
+
+Points close to one another share a reference run. It is taken from the store if one stands near, else made: in
+arbitrary precision, at a point of theirs whose run converges, and kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from render import backends, references
+from render.fields import Field
+from render.problem import Problem
+from render.references import Reference
+
+# Points within this relative distance share a reference. Following a run costs nothing in exactness; but a lane that
+# starts further away is promoted earlier, and what plain rounding is amplified by after that is the ratio of the
+# distance to the promotion threshold (1e-2): 1e-9 leaves it seven decades of growth less than a plain run has.
+REACH = 1e-9
+
+# Reference runs tried for one group before the best of them is taken. Where float64 is noise, its guess of which points
+# converge is chance: after the first reference the guess is that of the differences.
+_TRIES = 4
+
+
+class Point(NamedTuple):
+    """Hyperparameter values on the two axes, exact."""
+
+    x: Fraction
+    y: Fraction
+
+
+# Told what is going on, in words, now and then.
+Tell = Callable[[str], None]
+
+
+def groups(points: Sequence[Point]) -> list[list[int]]:
+    """Return the places of points that can share a reference, group by group, in order of their first points."""
+    found: list[tuple[Point, list[int]]] = []
+    cells: dict[tuple[int, int], list[int]] = {}
+    for i, point in enumerate(points):
+        cell = _cell(point)
+        near = (number for a in (-1, 0, 1) for b in (-1, 0, 1) for number in cells.get((cell[0] + a, cell[1] + b), ()))
+        mine = next((number for number in near if _apart(found[number][0], point) <= REACH), None)
+        if mine is None:
+            cells.setdefault(cell, []).append(len(found))
+            found.append((point, [i]))
+        else:
+            found[mine][1].append(i)
+    return [places for _, places in found]
+
+
+def _cell(point: Point) -> tuple[int, int]:
+    """Return whole numbers that differ by at most one between points in reach of each other."""
+
+    def along(value: Fraction) -> int:
+        size = float(value)
+        return math.floor(math.copysign(math.log(abs(size)), 1.0) / (2 * REACH)) if size else 0
+
+    return along(point.x), along(point.y)
+
+
+def _apart(a: Point, b: Point) -> float:
+    """Return how far apart two points are, relative to their values."""
+    distances = (abs(p - q) / max(abs(p), abs(q)) if p != q else Fraction(0) for p, q in zip(a, b, strict=True))
+    return float(max(distances))
+
+
+def find_reference(
+    problem: Problem,
+    points: Sequence[Point],
+    root: Path,
+    tell: Tell,
+    *,
+    spacing: float | None = None,
+    reach: float = REACH,
+) -> Reference:
+    """Return a reference for points near one another: one that the store keeps, or a new one, kept from now on.
+
+    spacing: the least relative distance of points that it shall serve; None for that of these. reach: how near one of
+    the store must stand.
+    """
+    from render.train import reference
+
+    middle = points[len(points) // 2]
+    bits = reference.bits_for(_spacing(points) if spacing is None else spacing)
+    near = [
+        kept
+        for kept in references.load_all(root, problem)
+        if kept.converged and kept.bits >= bits and _apart(Point(kept.x, kept.y), middle) <= reach
+    ]
+    if near:
+        return min(near, key=lambda kept: _apart(Point(kept.x, kept.y), middle))
+    return _new_reference(problem, points, bits, root, tell)
+
+
+def _new_reference(problem: Problem, points: Sequence[Point], bits: int, root: Path, tell: Tell) -> Reference:
+    from render.train import deep, engine, reference
+
+    plain = engine.Engine(problem)
+    step = -(-len(points) // plain.capacity())
+    sample = list(points[::step])
+    x, y = columns(sample)
+    field = plain.run(x, y)
+    tried: set[int] = set()
+    best: Reference | None = None
+    while len(tried) < min(_TRIES, len(sample)):
+        chosen = next(i for i in _promising(field, sample) if i not in tried)
+        tried.add(chosen)
+
+        def told(done: int, total: int) -> None:
+            tell(f"reference run {len(tried)}, {bits} bits: {100 * done // total} %")
+
+        made = reference.make(problem, *sample[chosen], bits, told)
+        if best is None or (made.converged, made.steps) > (best.converged, best.steps):
+            best = made
+        if made.converged:
+            break
+        field = deep.DeepEngine(problem, made).follow(x, y, *differences(sample, made)).field
+    assert best is not None
+    references.save(best, root, problem)
+    return best
+
+
+def _promising(field: Field, points: Sequence[Point]) -> list[int]:
+    """Return the places of points, first those that converge, nearest the middle; then those that last longest."""
+    middle = points[len(points) // 2]
+    last = np.where(field.escape_step < 0, np.iinfo(np.int32).max, field.escape_step)
+    return sorted(range(len(points)), key=lambda i: (field.value[i] >= 0, -int(last[i]), _apart(points[i], middle)))
+
+
+def _spacing(points: Sequence[Point]) -> float:
+    """Return the least relative distance of points that are neighbours in order; that of float64 if there are none."""
+    ordered = sorted(points)
+    gaps = [gap for a, b in itertools.pairwise(ordered) if (gap := _apart(a, b)) > 0]
+    return min(gaps, default=2.0**-53)
+
+
+def columns(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """Return x, y float64 [points]."""
+    return np.array([float(p.x) for p in points]), np.array([float(p.y) for p in points])
+
+
+def differences(points: Sequence[Point], reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """Return dx, dy float64 [points]: values less the reference's, exact and rounded once."""
+    dx = np.array([float(p.x - reference.x) for p in points])
+    return dx, np.array([float(p.y - reference.y) for p in points])
+
+
+def backend(problem: Problem, reference: Reference) -> backends.Backend:
+    """Return the backend that follows a reference on this machine's devices."""
+    from render.backends.local import LocalBackend
+
+    return LocalBackend(problem, reference=reference)
