@@ -91,14 +91,18 @@ def find_reference(
 
     middle = points[len(points) // 2]
     bits = reference.bits_for(_spacing(points) if spacing is None else spacing)
-    near = [
-        kept
-        for kept in references.load_all(root, problem)
-        if kept.converged and kept.bits >= bits and _apart(Point(kept.x, kept.y), middle) <= reach
-    ]
+    fitting = [kept for kept in references.load_all(root, problem) if kept.bits >= bits]
+    here = set(points)
+    # One that diverges is the best there was at its place; elsewhere a better one may be found.
+    near = [kept for kept in fitting if kept.converged and _apart(_place(kept), middle) <= reach]
+    near = near or [kept for kept in fitting if _place(kept) in here]
     if near:
-        return min(near, key=lambda kept: _apart(Point(kept.x, kept.y), middle))
+        return min(near, key=lambda kept: (not kept.converged, _apart(_place(kept), middle)))
     return _new_reference(problem, points, bits, root, tell)
+
+
+def _place(reference: Reference) -> Point:
+    return Point(reference.x, reference.y)
 
 
 def _new_reference(problem: Problem, points: Sequence[Point], bits: int, root: Path, tell: Tell) -> Reference:

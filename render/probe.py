@@ -23,6 +23,7 @@ from render.errors import RenderError
 from render.fields import Field, Status
 from render.problem import Problem
 from render.scene import Scene
+from render.store import check_store
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 
@@ -77,7 +78,7 @@ def _trained(
             yield plain[piece], field
     points = [table.exact.get(i) or Point(Fraction(table.x[i]), Fraction(table.y[i])) for i in followed]
     if points:
-        film.check_store(store)
+        check_store(store)
     groups = deep.groups(points)
     for number, group in enumerate(groups, start=1):
         own = [points[i] for i in group]

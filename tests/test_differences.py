@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from render.errors import RenderError
-from render.train.differences import RULES, Differences
+from render.train.differences import Differences
+from render.train.rules import RULES
 from render.train.systems import System
 
 # Differences far below the last digit of the numbers that they belong to.
