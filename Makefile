@@ -19,7 +19,7 @@ LOCKS  := lock.txt $(if $(GPU),$(GPU).txt)
 BIN    := .venv/bin
 STAMP  := .venv/installed-$(shell cat $(LOCKS) pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)$(PIP)
 
-.PHONY: help video preview frame sheet explore plan test check bench lock clean
+.PHONY: help video preview frame sheet explore plan test check bench soak lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -55,10 +55,13 @@ check: $(STAMP) ## lint, types and import layers
 bench: $(STAMP) ## speed, as ratios measured side by side
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+soak: $(STAMP) ## kills, damage, malformed scenes, a million tiles: an hour; ARGS="kills 50" for one part
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 lock: $(STAMP) ## resolve the locked dependencies anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse -o lock.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cuda12 -c lock.txt -o cuda12.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cuda13 -c lock.txt -o cuda13.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster -o lock.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra cuda12 -c lock.txt -o cuda12.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra cuda13 -c lock.txt -o cuda13.txt
 
 clean: ## remove the environment (trained samples in store/ and films in out/ stay)
 	@rm -rf .venv

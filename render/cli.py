@@ -16,7 +16,22 @@ import render
 from render import cli_keeping, cli_studio
 from render.cli_analyse import app as analyse
 from render.errors import RenderError, SceneError
-from render.options import AS_WRITTEN, Budget, Changes, Debug, Json, More, Out, Poster, Quality, Scene, Store, parted
+from render.options import (
+    AS_WRITTEN,
+    HERE,
+    Budget,
+    Changes,
+    Debug,
+    Json,
+    Machines,
+    More,
+    Out,
+    Poster,
+    Quality,
+    Scene,
+    Store,
+    parted,
+)
 
 app = App(
     name="render",
@@ -54,6 +69,7 @@ def video(
     budget: Budget = 15.0,
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     out: Out = Path("out"),
     store: Store = Path("store"),
     json: Json = False,
@@ -67,11 +83,13 @@ def video(
 
         render video mean_lr.toml
         render video mean_lr.toml --quality hd
+        render video mean_lr.toml --backend dask
+        render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
     from render import deliver, terminal
 
-    job = terminal.prepare(changes.load(scene, *more), quality, budget, store)
+    job = terminal.prepare(changes.load(scene, *more), quality, budget, store, machines.make)
     with terminal.progress(job) as report:
         written = deliver.whole_film(job, deliver.film_path(out, job), report, poster=poster)
     terminal.wrote(*written)
@@ -83,6 +101,7 @@ def preview(
     /,
     *more: More,
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     out: Out = Path("out"),
     store: Store = Path("store"),
     json: Json = False,
@@ -94,7 +113,7 @@ def preview(
 
         render preview mean_lr.toml
     """
-    video(scene, *more, quality="preview", changes=changes, out=out, store=store)
+    video(scene, *more, quality="preview", changes=changes, machines=machines, out=out, store=store)
 
 
 @app.command
@@ -107,6 +126,7 @@ def frame(
     quality: Quality = "auto",
     budget: Budget = 15.0,
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     out: Out = Path("out"),
     store: Store = Path("store"),
     json: Json = False,
@@ -127,7 +147,7 @@ def frame(
 
     more, chosen = parted(frames)
     loaded = changes.load(scene, *more)
-    job = terminal.prepare(loaded, quality, budget, store, whole_film=False)
+    job = terminal.prepare(loaded, quality, budget, store, machines.make, whole_film=False)
     if not chosen and loaded.made is not None and loaded.made.frame is not None:
         chosen = (str(loaded.made.frame),)
     numbers = film.frame_numbers(chosen or ("last",), job)
@@ -144,6 +164,7 @@ def plan(
     quality: Quality = "auto",
     budget: Budget = 15.0,
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     store: Store = Path("store"),
     json: Json = False,
     debug: Debug = False,
@@ -157,7 +178,7 @@ def plan(
     """
     from render import terminal
 
-    terminal.show_plan(changes.load(scene, *more), quality, budget, store)
+    terminal.show_plan(changes.load(scene, *more), quality, budget, store, machines.make)
 
 
 @app.command
@@ -278,6 +299,19 @@ def explore(
 
     serve.run(scene, store, folder, port, browse=open, announce=terminal.served)
     terminal.note("The explorer has stopped. Every whole tile is in the store.")
+
+
+@app.command
+def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
+    """Print the script of a SLURM job whose workers join a scheduler, to be submitted by hand.
+
+    Try:
+
+        render jobscript --scheduler tcp://login:8786 --job cores=32 --job queue=long
+    """
+    from render import terminal
+
+    terminal.show_jobscript(machines.cluster())
 
 
 def main() -> NoReturn:

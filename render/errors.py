@@ -31,3 +31,11 @@ class DamagedTile(StoreError):
 
 class EncodeError(RenderError):
     """ffmpeg is missing, refused its arguments or died; or an output path cannot be written."""
+
+
+class ClusterError(RenderError):
+    """Machines that cannot be reached, that cannot train, or an extra that is not installed."""
+
+
+class TrainingError(RenderError):
+    """Tiles that could not be trained, although everything else was."""

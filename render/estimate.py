@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from render import backends
 from render.backends import Backend, Batch
 from render.plan import Plan
 from render.problem import Problem
@@ -65,7 +66,7 @@ def _timed(problem: Problem, tiles: Sequence[Tile], backend: Backend, points: in
     """Return the seconds in which all workers train a batch of this many points each."""
     batches = _Batches([_random_batch(problem, tiles, points, seed) for seed in range(backend.workers)])
     started = time.perf_counter()
-    for _ in backend.run(batches):
+    for _ in backends.trained(backend.run(batches)):
         pass
     return time.perf_counter() - started
 

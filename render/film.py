@@ -318,17 +318,18 @@ def probe(
     x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
     for a backend that follows one. Nothing is stored.
     """
-    starts = iter(range(0, x.size, backend.capacity))
+    capacity = backend.capacity
+    starts = iter(range(0, x.size, capacity))
     pieces: dict[int, slice] = {}
 
     def next_batch() -> backends.Batch | None:
         start = next(starts, None)
         if start is None:
             return None
-        piece = slice(start, start + backend.capacity)
+        piece = slice(start, start + capacity)
         batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
         pieces[id(batch)] = piece
         return batch
 
-    for batch, field in backend.run(next_batch):
+    for batch, field in backends.trained(backend.run(next_batch)):
         yield pieces[id(batch)], field

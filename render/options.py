@@ -10,6 +10,8 @@ from cyclopts import Parameter
 
 if TYPE_CHECKING:
     from render import scene as scenes
+    from render.backends import Backend, Cluster
+    from render.problem import Problem
 
 Scene = Annotated[
     str, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
@@ -54,6 +56,63 @@ class Changes:
 
 
 AS_WRITTEN = Changes()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Machines:
+    """Where to train."""
+
+    backend: Annotated[
+        str, Parameter(help="local (this process), or dask (worker processes, on this machine or on many).")
+    ] = "local"
+    workers: Annotated[
+        int | None, Parameter(help="Worker processes of dask on this machine; one a core if not given.")
+    ] = None
+    scheduler: Annotated[
+        str | None, Parameter(help="A running dask scheduler to train with, such as tcp://login:8786.")
+    ] = None
+    slurm: Annotated[int, Parameter(help="Train in this many SLURM jobs, submitted from here.")] = 0
+    job: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--job",
+            help="NAME=VALUE of a SLURM job: cores, gpus, memory, walltime, queue, account, interface, constraint, "
+            "logs.",
+            negative="",
+        ),
+    ] = ()
+
+    def make(self, problem: Problem) -> Backend:
+        """Return the backend that trains a problem there. Raises ClusterError."""
+        from render import backends, terminal
+        from render.errors import ClusterError
+
+        elsewhere = bool(self.scheduler or self.slurm)
+        if self.slurm < 0:
+            raise ClusterError(f"--slurm must be the number of jobs, at least 1, not {self.slurm}.")
+        if self.job and not self.slurm:
+            raise ClusterError("--job describes the jobs of --slurm; say how many: --slurm 10.")
+        if self.workers is not None and self.backend == "local" and not elsewhere:
+            raise ClusterError("--workers is for --backend dask; local uses every core.")
+        if self.slurm and self.workers is not None:
+            raise ClusterError("--slurm starts a worker for each of a job's cores: --job cores=8, and not --workers.")
+        name = "dask" if elsewhere and self.backend == "local" else self.backend
+        return backends.make(name, problem, self.cluster(), terminal.note)
+
+    def cluster(self) -> Cluster:
+        """Return what is asked for in the words of the backends."""
+        from render.backends import Cluster
+        from render.errors import ClusterError
+
+        for text in self.job:
+            if "=" not in text:
+                raise ClusterError(f"--job must be NAME=VALUE, such as queue=long, not {text!r}.")
+        pairs = tuple((name, value) for name, _, value in (text.partition("=") for text in self.job))
+        return Cluster(self.workers, self.scheduler, self.slurm, pairs)
+
+
+HERE = Machines()
 
 
 def parted(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

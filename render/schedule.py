@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from render import fields, tiles
-from render.backends import Backend, Batch
-from render.errors import DamagedTile, StoreError
+from render.backends import Backend, Batch, Failed
+from render.errors import DamagedTile, StoreError, TrainingError
 from render.fields import Field
 from render.problem import Problem
 from render.store import TileStore
@@ -18,6 +18,9 @@ from render.tiles import SAMPLES, Tile
 
 # A tile lost more often than this is no accident: the disk or another program destroys what is written.
 _MOST_LOSSES = 3
+
+# With more tiles than this that nobody can train, something else is wrong, and the rest is not worth its time.
+_MOST_FAILURES = 16
 
 
 class Stopped(Exception):
@@ -66,6 +69,8 @@ class Training:
         self._stop = False
         self._under_way = 0  # tiles handed out and not yet stored
         self._losses: Counter[Tile] = Counter()
+        self._alone: set[Tile] = set()  # of a batch that nobody could train
+        self._failed: dict[Tile, str] = {}
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self.repaired: list[str] = []
@@ -121,11 +126,11 @@ class Training:
     def _train(self) -> None:
         try:
             while True:
-                for batch, field in self._backend.run(self._next_batch):
-                    self._keep(batch, field)
+                for batch, result in self._backend.run(self._next_batch):
+                    self._keep(batch, result)
                 with self._changed:  # decided under the lock, or a tile put back just now would wait for ever
                     if self._stop or not self._pending:
-                        self._leave(Stopped() if self._pending else None)
+                        self._leave(Stopped() if self._pending else self._failure())
                         return
         except BaseException as error:  # handed to the thread that waits
             with self._changed:
@@ -155,10 +160,11 @@ class Training:
         skipped: list[Tile] = []
         points = 0
         # Looking far past tiles that wait for a parent would train what is needed much later: a few are enough.
+        capacity = self._backend.capacity
         while self._pending and len(skipped) < 256:
             tile = self._pending[0]
             points += self._new_samples(tile)
-            if points > self._backend.capacity:
+            if points > capacity or (chosen and (tile in self._alone or chosen[0] in self._alone)):
                 break
             self._pending.popleft()
             if self._is_done(self._parents[tile]):
@@ -174,9 +180,12 @@ class Training:
         x, y = (np.concatenate(axis) for axis in zip(*points, strict=True))
         return Batch(tuple(chosen), x, y)
 
-    def _keep(self, batch: Batch, field: Field) -> None:
+    def _keep(self, batch: Batch, result: Field | Failed) -> None:
         try:
-            self._store_tiles(batch, field)
+            if isinstance(result, Failed):
+                self._give_up(batch, result.why)
+            else:
+                self._store_tiles(batch, result)
         finally:
             with self._changed:
                 self._under_way -= len(batch.tiles)
@@ -203,6 +212,34 @@ class Training:
                 self.samples_done += count
                 self._advance_prefix()
                 self._changed.notify_all()
+
+    def _give_up(self, batch: Batch, why: str) -> None:
+        """Put the tiles of a batch that nobody could train back, to be tried one by one; leave out one that was."""
+        with self._changed:
+            if len(batch.tiles) > 1:
+                self._alone.update(batch.tiles)
+                self._pending.extendleft(reversed(batch.tiles))
+                return
+            (tile,) = batch.tiles
+            self._failed[tile] = why
+            self.repaired.append(f"{tile} could not be trained: {why}. The others go on.")
+            if len(self._failed) > _MOST_FAILURES:
+                raise self._failure() or AssertionError
+            for child in self._pending:  # whoever waits for its samples trains them too
+                if self._parents[child] == tile:
+                    self.samples_total -= self._new_samples(child)
+                    self._parents[child] = None
+                    self.samples_total += self._new_samples(child)
+
+    def _failure(self) -> TrainingError | None:
+        """Return what to say of the tiles that could not be trained, if there are any."""
+        if not self._failed:
+            return None
+        named = "; ".join(f"{tile}: {why}" for tile, why in list(self._failed.items())[:_MOST_FAILURES])
+        return TrainingError(
+            f"{len(self._failed)} of {len(self._done)} tiles could not be trained ({named}). All others that were "
+            "trained are kept: once that is mended, the same command trains only what is missing."
+        )
 
     def _again(self, tile: Tile, fault: Exception) -> None:
         """Put a tile that the store lost at the head of what is to be trained."""

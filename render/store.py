@@ -112,15 +112,18 @@ class DirectoryStore:
     root: folder of the whole store; it is made if need be.
     problem: what the tiles belong to; a folder whose problem.toml says otherwise is refused.
     numerics: what the last bits depend on, as JSON values; other numerics lie in other folders, never mixed.
-    fsync: whether every tile also survives a power cut (about 4 ms a tile; a kill never needs it).
+    fsync: whether every tile also survives a power cut (about 4 ms a tile; a kill never needs it); as RENDER_FSYNC=1
+    says if not given.
     """
 
-    def __init__(self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool = False) -> None:
+    def __init__(
+        self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool | None = None
+    ) -> None:
         self.problem_key = problem.key
         self.numerics = dict(numerics)
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
-        self.fsync = fsync
+        self.fsync = os.environ.get("RENDER_FSYNC", "0") not in ("", "0") if fsync is None else fsync
         self._dtype = _dtype(problem.channels)
         _explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
         _explain(self.folder / "numerics.toml", dict(numerics), "numerics")

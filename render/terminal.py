@@ -69,9 +69,21 @@ def result(event: str, text: str, *, style: str | None = None, **facts: object) 
         _out.print(text, style=style)
 
 
-def prepare(loaded: Scene, quality: str, budget_min: float, store: Path, *, whole_film: bool = True) -> Job:
-    """Settle a scene's quality (measuring this machine where that needs it), and say what is to come."""
-    job, rate = _settle(loaded, quality, budget_min, store)
+def _here(problem: Problem) -> Backend:
+    return backends.make("local", problem)
+
+
+def prepare(
+    loaded: Scene,
+    quality: str,
+    budget_min: float,
+    store: Path,
+    make: Callable[[Problem], Backend] = _here,
+    *,
+    whole_film: bool = True,
+) -> Job:
+    """Settle a scene's quality (measuring its backend where that needs it), and say what is to come."""
+    job, rate = _settle(loaded, quality, budget_min, store, make)
     if whole_film:
         _announce(job, store, rate)
     return job
@@ -149,14 +161,16 @@ def note(text: str) -> None:
     tell("note", text)
 
 
-def _settle(loaded: Scene, quality: str, budget_min: float, store: Path) -> tuple[Job, estimate.Rate | None]:
+def _settle(
+    loaded: Scene, quality: str, budget_min: float, store: Path, make: Callable[[Problem], Backend]
+) -> tuple[Job, estimate.Rate | None]:
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
         scene.with_quality(loaded, quality)  # refuse a misspelt one before anything slow begins
     check_store(store)
     with working("measuring this machine"):
-        backend = backends.make("local", loaded.problem)
+        backend = make(loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
     job = film.prepare(choice, store, backend=backend)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
@@ -188,9 +202,11 @@ def _explain_auto(job: Job, rate: estimate.Rate | None, budget_min: float) -> No
     tell("note", f'Quality "{job.quality}": {why}. For the scene\'s own output: --quality scene (make: QUALITY=scene).')
 
 
-def show_plan(loaded: Scene, quality: str, budget_min: float, store: Path) -> None:
+def show_plan(
+    loaded: Scene, quality: str, budget_min: float, store: Path, make: Callable[[Problem], Backend] = _here
+) -> None:
     """Print what a film of a scene would cost: levels, tiles, samples, time, disk."""
-    job, rate = _settle(loaded, quality, budget_min, store)
+    job, rate = _settle(loaded, quality, budget_min, store, make)
     rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
     ahead = _forecast(job, missing, rate)
@@ -356,6 +372,11 @@ def wrote(*paths: Path) -> None:
     """Print where results are, one path a line, on stdout."""
     for path in paths:
         result("wrote", str(path), path=str(path))
+
+
+def show_jobscript(cluster: backends.Cluster) -> None:
+    """Print the script of a SLURM job."""
+    print(backends.job_script(cluster), end="")
 
 
 def duration(seconds: float) -> str:

@@ -119,7 +119,7 @@ def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) 
         batch, places[id(batch)] = found
         return batch
 
-    for batch, trained in backend.run(next_batch):
+    for batch, trained in backends.trained(backend.run(next_batch)):
         yield places[id(batch)], trained
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from render.errors import ClusterError, RenderError, TrainingError
 from render.fields import Field
 from render.problem import Problem
 from render.tiles import Tile
@@ -30,12 +32,32 @@ class Batch(NamedTuple):
         return tuple(column for column in (self.x, self.y, self.dx, self.dy) if column is not None)
 
 
+class Failed(NamedTuple):
+    """Instead of a batch's field: nobody could train it, and why."""
+
+    why: str
+
+
+class Cluster(NamedTuple):
+    """The machines of a cluster: started here, joined, or asked of a queue.
+
+    workers: processes started on this machine; None for one a core, or one a GPU.
+    scheduler: address of a running scheduler, such as tcp://login:8786.
+    slurm_jobs: jobs to submit, 0 for none. job: what each asks for, see render.backends.slurm.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    slurm_jobs: int = 0
+    job: tuple[tuple[str, str], ...] = ()
+
+
 class Backend(Protocol):
     """Trains batches of one problem. Batches are idempotent: one may run twice, or never finish, without harm."""
 
     @property
     def capacity(self) -> int:
-        """The most points of one batch."""
+        """The most points of one batch; it may change between batches."""
 
     @property
     def workers(self) -> int:
@@ -45,15 +67,33 @@ class Backend(Protocol):
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
 
-    def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
+    def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train what next_batch hands out, until it gives None, and yield results as they come.
 
-        next_batch is called from the backend's threads, one per worker, and may block.
+        next_batch is called from the backend's threads and may block.
         """
 
 
-def make(name: str, problem: Problem) -> Backend:
-    """Return the backend of a name: "local" trains here, "refuse" proves that nothing is trained."""
+def trained(results: Iterable[tuple[Batch, Field | Failed]]) -> Iterator[tuple[Batch, Field]]:
+    """Pass results on, for callers that need all of them. Raises TrainingError at one that failed."""
+    for batch, result in results:
+        if isinstance(result, Failed):
+            raise TrainingError(f"A batch of {batch.x.size} points could not be trained: {result.why}.")
+        yield batch, result
+
+
+NAMES = ("local", "dask", "refuse")
+
+
+def make(
+    name: str, problem: Problem, cluster: Cluster | None = None, notice: Callable[[str], None] = lambda _: None
+) -> Backend:
+    """Return a backend: "local" trains here, "dask" on a cluster, "refuse" proves that nothing is trained.
+
+    notice: told what a person should know while it runs. Raises ClusterError.
+    """
+    if name == "dask":
+        return _dask(problem, cluster or Cluster(), notice)
     if name == "local":
         from render.backends.local import LocalBackend
 
@@ -62,4 +102,32 @@ def make(name: str, problem: Problem) -> Backend:
         from render.backends.refuse import RefusingBackend
 
         return RefusingBackend()
-    raise ValueError(f"no backend {name!r}")
+    near = get_close_matches(name, NAMES, n=1)
+    hint = f"; did you mean {near[0]}?" if near else "."
+    raise RenderError(f"--backend must be one of {', '.join(NAMES)}, not {name!r}{hint}")
+
+
+def job_script(cluster: Cluster) -> str:
+    """Return the script of a SLURM job whose workers join the cluster's scheduler. Raises ClusterError."""
+    _need_extra("render jobscript")
+    from render.backends import slurm
+
+    return slurm.script(cluster)
+
+
+def _dask(problem: Problem, cluster: Cluster, notice: Callable[[str], None]) -> Backend:
+    _need_extra("--backend dask")
+    from render.backends.dask import DaskBackend
+
+    return DaskBackend(problem, cluster, notice)
+
+
+def _need_extra(what: str) -> None:
+    try:
+        import dask_jobqueue  # noqa: F401
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise ClusterError(
+            f"{what} needs the extra `cluster` ({error.name} is not installed). Install it with "
+            "`pip install 'render[cluster]'`, or `.venv/bin/pip install distributed dask-jobqueue`."
+        ) from error

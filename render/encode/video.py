@@ -137,6 +137,8 @@ class VideoWriter:
         """Return what ffmpeg said. Only for when it has ended, or closed its end of the pipe and is about to."""
         assert self._process is not None and self._log is not None
         code = self._process.wait()
+        if not self.path.parent.is_dir():
+            return EncodeError(f"{self.path}: its folder is gone. Make it again, or choose another --out.")
         self._log.seek(0)
         words = re.sub(r" @ 0x[0-9a-f]+", "", self._log.read().decode(errors="replace"))
         lines = [line.strip() for line in words.splitlines() if line.strip()]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render.backends import Batch
+from render.backends import Batch, trained
 from render.explore.parts import GrowingTile, masks
 from render.explore.planes import Plane
 from render.fields import Field
@@ -143,7 +143,8 @@ class Trainer:
                 turn = self._turn = _Turn(plane, time.monotonic())
                 self._last = plane
             try:
-                for batch, field in plane.backend.run(lambda turn=turn: self._next_batch(turn)):  # type: ignore[misc]
+                results = plane.backend.run(lambda turn=turn: self._next_batch(turn))  # type: ignore[misc]
+                for batch, field in trained(results):
                     self._keep(plane, batch, field)
             except Exception as error:  # shown in the page; the next wish tries again
                 with self._changed:

@@ -1,0 +1,67 @@
+"""Where the workers of backend dask come from: processes of this machine, a running scheduler, or jobs of a queue."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import dask
+from distributed import Client, LocalCluster
+
+from render.backends import Cluster, slurm
+from render.backends.worker import accelerators
+from render.errors import ClusterError
+
+# What a person should know of workers, the backend says in words; the rest of dask's log is for its developers.
+dask.config.set({"distributed.admin.log-format": "%(message)s"})
+
+# How long a scheduler that answers at all may take to do so.
+_ANSWER_S = 5.0
+
+
+def start(cluster: Cluster) -> Any:
+    """Start what is to be started here, and return it: a LocalCluster, a SLURMCluster, or None for a running one."""
+    if cluster.scheduler:
+        if cluster.slurm_jobs or cluster.workers:
+            raise ClusterError("--scheduler joins a running cluster: it takes neither --workers nor --slurm.")
+        return None
+    if cluster.slurm_jobs:
+        return slurm.submit(cluster)
+    return _local(cluster.workers)
+
+
+def connect(cluster: Cluster, started: Any, away_s: float) -> Client:
+    """Return a client of a cluster. Raises ClusterError where nobody answers."""
+    if cluster.scheduler is None:
+        return Client(started, timeout=away_s)
+    address = cluster.scheduler if "://" in cluster.scheduler else f"tcp://{cluster.scheduler}"
+    try:
+        parts = urlsplit(address)
+        if not parts.hostname or not parts.port:
+            raise ValueError("it names no host and port")
+        socket.create_connection((parts.hostname, parts.port), timeout=_ANSWER_S).close()
+        return Client(address, timeout=away_s)
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"--scheduler must be the address of a running scheduler, such as tcp://login:8786, but {address} does not "
+            f"answer as one: {error}. Start one with `dask scheduler`."
+        ) from error
+
+
+def _local(workers: int | None) -> LocalCluster:
+    """Start one process a core, each with one thread; or one process for all GPUs, with a thread for each."""
+    gpus = accelerators()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if workers is not None and workers < 1:
+        raise ClusterError(f"--workers must be at least 1, not {workers}.")
+    return LocalCluster(
+        n_workers=1 if gpus else workers or cores,
+        threads_per_worker=gpus or 1,
+        processes=True,
+        resources={"GPU": gpus} if gpus else {},
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
+    )

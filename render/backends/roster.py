@@ -1,0 +1,124 @@
+"""Who works: the workers of a scheduler, as they come and go, and which of them may train for one render."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from render.backends.worker import Facts, facts
+from render.errors import ClusterError
+from render.problem import Problem
+
+# How often the scheduler is asked who is there.
+_LOOK_S = 2.0
+
+Notice = Callable[[str], None]
+
+
+class Roster:
+    """The workers whose numerics are those of the render, and those left out. Looks again every other second."""
+
+    def __init__(self, client: Any, problem: Problem, notice: Notice, *, wait_s: float) -> None:
+        """Wait for the first workers and settle on the numerics that most of their slots have."""
+        self._client, self._problem, self._notice = client, problem, notice
+        self.known: dict[str, Facts] = {}
+        self._sick: set[str] = set()
+        self._ended = threading.Event()
+        self._meet(self._first(wait_s))
+        if not self.known:
+            raise ClusterError(
+                "No worker of the cluster can train: " + "; ".join(sorted(self._faults)) + ". "
+                "Each must have this version of render installed."
+            )
+        votes: Counter[tuple[tuple[str, str | int], ...]] = Counter()
+        for one in self.known.values():
+            votes[tuple(one.numerics.items())] += one.slots
+        self.numerics = dict(votes.most_common(1)[0][0])
+        self._tell_apart(self.known)
+        threading.Thread(target=self._look, name="roster", daemon=True).start()
+
+    @property
+    def good(self) -> dict[str, Facts]:
+        """The workers that may train, by address."""
+        return {address: one for address, one in self.known.items() if one.numerics == self.numerics}
+
+    @property
+    def slots(self) -> int:
+        """How many batches are trained at the same time, at least 1."""
+        return max(1, sum(one.slots for one in self.good.values()))
+
+    @property
+    def only(self) -> list[str] | None:
+        """Addresses that a batch has to be kept to; None if any worker will do."""
+        good = self.good
+        return sorted(good) if len(good) < len(self.known) or self._sick else None
+
+    def meet(self, addresses: list[str]) -> None:
+        """Ask workers what they are, and say which of them get no work."""
+        self._meet(addresses)
+        self._tell_apart({address: self.known[address] for address in addresses if address in self.known})
+
+    def close(self) -> None:
+        """Look no more."""
+        self._ended.set()
+
+    def _first(self, wait_s: float) -> list[str]:
+        self._faults: set[str] = set()
+        try:
+            self._client.wait_for_workers(1, timeout=wait_s)
+        except TimeoutError:
+            raise ClusterError(
+                f"No worker came to {self._client.scheduler.address} within {wait_s:g} s. Start some "
+                "(`dask worker` with the scheduler's address), and run the same command again."
+            ) from None
+        return self._addresses()
+
+    def _addresses(self) -> list[str]:
+        return list(self._client.scheduler_info(n_workers=-1)["workers"])
+
+    def _look(self) -> None:
+        while not self._ended.wait(_LOOK_S):
+            with contextlib.suppress(Exception):  # the scheduler is gone, or going: the backend sees to that
+                there = set(self._addresses())
+                gone = self.known.keys() - there
+                self.known = {address: one for address, one in self.known.items() if address in there}
+                self._sick &= there
+                if gone:
+                    self._notice(f"{_count(len(gone), 'worker')} left the cluster; {len(self.known)} remain.")
+                new = sorted(there - self.known.keys() - self._sick)
+                if new:
+                    self.meet(new)
+
+    def _meet(self, addresses: list[str]) -> None:
+        answers = self._client.run(facts, self._problem, workers=addresses, on_error="return")
+        found = {address: answer for address, answer in answers.items() if isinstance(answer, Facts)}
+        for address in answers.keys() - found.keys():
+            self._faults.add(f"{type(answers[address]).__name__}: {answers[address]}")
+        self._sick |= answers.keys() - found.keys()
+        self.known = self.known | found
+
+    def _tell_apart(self, workers: dict[str, Facts]) -> None:
+        others = {a: one for a, one in workers.items() if one.numerics != self.numerics}
+        for one in {tuple(one.numerics.items()): one for one in others.values()}.values():
+            count = sum(other.numerics == one.numerics for other in others.values())
+            differs = ", ".join(
+                f"{name} {one.numerics.get(name)} and not {value}"
+                for name, value in self.numerics.items()
+                if one.numerics.get(name) != value
+            )
+            self._notice(
+                f"{_count(count, 'worker')} of the cluster would give other last bits ({differs}) and gets no work."
+            )
+        if self._sick and self._faults:
+            self._notice(
+                f"{_count(len(self._sick), 'worker')} of the cluster cannot train ({'; '.join(sorted(self._faults))}) "
+                "and gets no work."
+            )
+            self._faults.clear()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

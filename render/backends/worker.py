@@ -1,0 +1,128 @@
+"""What runs in the worker processes of a cluster. JAX is imported there only after the process has its core."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import itertools
+import os
+import platform
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import distributed
+import numpy as np
+
+from render import fields
+from render.fields import Field
+from render.problem import Problem
+
+
+class Facts(NamedTuple):
+    """What a worker is. capacity: points of one call of its kernel. slots: batches that it trains at a time."""
+
+    numerics: dict[str, str | int]
+    capacity: int
+    slots: int
+    gpu: bool  # it declared the resource GPU, so that a task has to ask for one
+
+
+class OtherNumerics(Exception):
+    """A batch came to a worker whose samples would differ in their last bits. Holds the worker's address."""
+
+
+def accelerators() -> int:
+    """Return the number of NVIDIA devices of this machine, without waking any."""
+    return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
+
+
+async def facts(problem: Problem, dask_worker: Any) -> Facts:
+    """Return what this worker is, for a problem; it is made ready on the way, beside its heartbeat."""
+    threads, gpus = _share(dask_worker)
+    engine = await asyncio.to_thread(_engine, problem, threads)
+    device = _devices(threads)[0]
+    return Facts(engine.numerics(device), engine.capacity(device), gpus or threads, gpus > 0)
+
+
+def train(problem: Problem, numerics: dict[str, str | int], x: np.ndarray, y: np.ndarray) -> tuple[Field, float, str]:
+    """Train at any number of points; return a field [points], the seconds that it took, and this worker's address.
+
+    Raises OtherNumerics where this worker's differ from those asked for.
+    """
+    worker = distributed.get_worker()
+    threads, _ = _share(worker)
+    engine, device = _engine(problem, threads), _device(threads)
+    if engine.numerics(device) != numerics:
+        raise OtherNumerics(worker.address)
+    started = time.perf_counter()
+    capacity = engine.capacity(device)
+    parts = [engine.run(x[i : i + capacity], y[i : i + capacity], device) for i in range(0, x.size, capacity)]
+    return fields.join(parts), time.perf_counter() - started, worker.address
+
+
+def _share(worker: Any) -> tuple[int, int]:
+    """Return how many threads a worker trains with, and how many GPUs it declared."""
+    return worker.state.nthreads, int(worker.state.total_resources.get("GPU", 0))
+
+
+_preparing = threading.Lock()
+_number = itertools.count()
+_own = threading.local()
+
+
+@functools.lru_cache(maxsize=8)
+def _engine(problem: Problem, threads: int) -> Any:
+    with _preparing:
+        _devices(threads)
+        from render.train import engine
+
+        return engine.Engine(problem)
+
+
+@functools.cache
+def _devices(threads: int) -> list[Any]:
+    # One XLA device for each thread, as a local render has one for each core.
+    os.environ["RENDER_CPU_DEVICES"] = str(threads)
+    if threads == 1 and not accelerators():
+        take_core()
+    from render.train import engine
+
+    return engine.devices()
+
+
+def _device(threads: int) -> Any:
+    """Return the device of the thread that asks: each takes the next, and keeps it."""
+    devices = _devices(threads)
+    if not hasattr(_own, "place"):
+        _own.place = next(_number)
+    return devices[_own.place % len(devices)]
+
+
+# Held until the process ends, however it ends.
+_core: socket.socket | None = None
+
+
+def take_core() -> int | None:
+    """Bind this process to a core that no other worker of this machine has; return it, or None if all are taken.
+
+    A process on one core is as fast as a thread of a process that has them all, or faster: nothing moves it, and XLA
+    starts one thread. What marks a core as taken is a socket's name, which the kernel frees with the process.
+    """
+    global _core
+    if platform.system() != "Linux":
+        return None
+    for core in sorted(os.sched_getaffinity(0)):
+        mark = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            mark.bind(f"\0render-core-{core}")
+        except OSError:
+            mark.close()
+            continue
+        for thread in os.listdir("/proc/self/task"):  # the event loop and the heartbeat stay on it too
+            os.sched_setaffinity(int(thread), {core})
+        _core = mark
+        return core
+    return None

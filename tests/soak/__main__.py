@@ -1,0 +1,19 @@
+"""Runs one part, or all: python -m tests.soak [tiles|flips|scenes|kills|scaling|thousand] [count]."""
+
+import importlib
+import sys
+
+PARTS = ("tiles", "flips", "scenes", "kills", "scaling", "thousand")
+
+
+def main() -> None:
+    chosen, count = sys.argv[1:2], [int(word) for word in sys.argv[2:3]]
+    for part in chosen or PARTS:
+        if part not in PARTS:
+            sys.exit(f"tests.soak knows {', '.join(PARTS)}, not {part!r}")
+        module = importlib.import_module(f"tests.soak.{part}")
+        print(f"{part}: {module.run(*count)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

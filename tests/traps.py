@@ -1,0 +1,41 @@
+"""What makes workers of a cluster die, hang or fail on chosen points. Workers import it: it imports little."""
+
+from collections.abc import Callable
+
+import numpy as np
+from distributed import WorkerPlugin
+
+Spring = Callable[[np.ndarray, np.ndarray], None]
+SetTrap = Callable[[Spring], None]
+
+
+class Trap(WorkerPlugin):
+    """Makes workers run a function on the points of every batch, before training it."""
+
+    name = "trap"
+
+    def __init__(self, spring: Spring) -> None:
+        self.spring = spring
+
+    def setup(self, worker: object) -> None:
+        from render.backends import worker as trained
+
+        self.plain, spring = trained._engine, self.spring
+
+        class Engine:
+            def __init__(self, engine: object) -> None:
+                self.engine = engine
+
+            def __getattr__(self, name: str) -> object:
+                return getattr(self.engine, name)
+
+            def run(self, x: np.ndarray, y: np.ndarray, device: object) -> object:
+                spring(x, y)
+                return self.engine.run(x, y, device)  # type: ignore[attr-defined]
+
+        trained._engine = lambda problem, threads: Engine(self.plain(problem, threads))
+
+    def teardown(self, worker: object) -> None:
+        from render.backends import worker as trained
+
+        trained._engine = self.plain
