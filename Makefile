@@ -44,7 +44,7 @@ plan: $(STAMP) ## what the film would cost; trains nothing
 	@$(BIN)/render plan "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
 
 test: check ## lint, types, import layers and all tests
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
 check: $(STAMP) ## lint, types and import layers
 	@$(BIN)/ruff check .

@@ -236,10 +236,10 @@ def probe(
         render probe mean_lr.toml --points points.csv --out values.csv
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
     """
-    from render import probe as probing
-    from render import terminal
-
     try:
+        from render import probe as probing
+        from render import terminal
+
         with terminal.working("probing") as tell:
             probing.run(changes.load(scene, *more), points, out, precision=precision, store=store, tell=tell)
     except KeyboardInterrupt:

@@ -83,7 +83,7 @@ def test_a_convex_function_has_one_crossing() -> None:
         counts = crossings.counts(crossings.problem("additive", epsilon=epsilon, wavelength=0.1, start=5.0), 12)
         assert counts[-1] == 1
         assert crossings.exponent(counts) == 0
-    counts = crossings.counts(crossings.problem("additive", epsilon=0.02, wavelength=0.1, start=5.0), 13)
+    counts = crossings.counts(crossings.problem("additive", epsilon=0.02, wavelength=0.1, start=5.0), 15)
     assert counts[-1] > 5
 
 

@@ -30,13 +30,14 @@ class Trace(NamedTuple):
 
 
 def run(problem: Problem, x: np.ndarray, y: np.ndarray) -> Trace:
-    """Train at the points (x[i], y[i]), float64 [points], at most `lanes` of them, recording every step."""
-    lanes = int(engine.Engine(problem).numerics()["lanes"])
-    if not 1 <= x.size <= lanes:
-        raise ValueError(f"a trace takes 1 to {lanes} points, not {x.size}")
-    padded = [jnp.asarray(np.concatenate([v, np.full(lanes - v.size, v[0])])) for v in (x, y)]
-    losses, parting = _compiled(problem)(*padded)
-    return Trace(np.asarray(losses).T[: x.size], np.asarray(parting)[: x.size])
+    """Train at the points (x[i], y[i]), float64 [points], one block of lanes after the other, recording every step."""
+    lanes = engine.Engine(problem).lanes()
+    size = -(-x.size // lanes) * lanes
+    padded = [np.concatenate([v, np.full(size - v.size, v[0])]) for v in (x, y)]
+    blocks = (slice(start, start + lanes) for start in range(0, size, lanes))
+    traced = (_compiled(problem)(*(jnp.asarray(v[block]) for v in padded)) for block in blocks)
+    losses, parting = zip(*traced, strict=True)
+    return Trace(np.concatenate(losses, axis=1).T[: x.size], np.concatenate(parting)[: x.size])
 
 
 @functools.lru_cache(maxsize=8)
