@@ -20,7 +20,7 @@ def runs() -> Field:
     return field
 
 
-@pytest.mark.parametrize("name", {*CHANNELS} - {"status"})
+@pytest.mark.parametrize("name", [name for name in CHANNELS if name != "status"])
 def test_converged_is_negative_and_diverged_positive(name: str) -> None:
     values = CHANNELS[name].values(runs())
     assert values.dtype == np.float64
