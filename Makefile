@@ -77,7 +77,7 @@ $(STAMP):
 		$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	else \
 		$(BIN)/pip install -q --disable-pip-version-check uv && \
-		$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r $(lastword $(LOCKS)) && \
+		$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $(lastword $(LOCKS)) && \
 		$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .; \
 	fi
 	@touch $@

@@ -5,12 +5,17 @@ import os
 # Two devices, so that every test of the film or the backend also trains on several devices.
 os.environ.setdefault("RENDER_CPU_DEVICES", "2")
 
+# Commands that tests start find modules compiled, as a user's do, even where bytecode is switched off.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 import hypothesis
 import pytest
 
-# The same examples every time, so that a test fails for a change and not by luck; and no deadline, since whatever else
-# the machine does must not decide a test.
-hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+# The same examples every time, so that a test fails for a change and not by luck; and neither a deadline nor a
+# check of their speed, since whatever else the machine does must not decide a test.
+hypothesis.settings.register_profile(
+    "steady", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("steady")
 
 

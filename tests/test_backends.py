@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 
@@ -143,6 +144,17 @@ def test_killed_workers_cost_their_batches_and_nothing_else(cluster: DaskBackend
     while set(killed) & set(pids := worker_pids(cluster)) or len(pids) < 2:
         assert time.monotonic() < deadline_s, "dead workers must be replaced"
         time.sleep(0.2)
+
+
+def test_workers_that_never_come_back_are_replaced(cluster: DaskBackend) -> None:
+    """As when a worker dies before its nanny knows it to be up: nobody restarts it, and dask gives it up."""
+    nannies = list(cluster._cluster.workers.values())
+    batches = some_batches(5)
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "0.5s"}):
+        for nanny in nannies:
+            cluster._cluster.sync(nanny.close)
+        assert len(list(backends.trained(cluster.run(handed_out(batches))))) == len(batches)
+    assert not set(nannies) & set(cluster._cluster.workers.values())
 
 
 def test_a_tile_that_kills_its_workers_is_named_and_the_rest_is_trained(cluster: DaskBackend, trap: SetTrap) -> None:

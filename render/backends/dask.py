@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from distributed import LocalCluster
 from distributed.scheduler import KilledWorker
 
 from render.backends import Batch, Cluster, Failed, clusters, worker
@@ -100,6 +101,16 @@ class DaskBackend:
         now = seconds / points
         self._s_per_point = 0.8 * self._s_per_point + 0.2 * now if self._s_per_point else now
 
+    def replace_lost(self) -> None:
+        """Start workers anew in place of those that dask gave up.
+
+        It gives up one that is away for 15 s, and one that died before its nanny knew it to be up never comes back by
+        itself: without this, a batch that kills workers could leave none, and a render that waits for ever.
+        """
+        ours = self._cluster
+        if isinstance(ours, LocalCluster) and len(ours.workers) < len(ours.worker_spec):
+            ours.scale(len(ours.worker_spec))
+
     def close(self) -> None:
         """Let go of the cluster; end it if it was started here."""
         for name in ("roster", "client", "_cluster"):
@@ -131,6 +142,7 @@ class _Run:
         self._ended = False
         self._done: queue.SimpleQueue[str | BaseException | None] = queue.SimpleQueue()
         self._heard: dict[str, float] = {}
+        self._restarting: set[str] = set()
 
     def results(self) -> Iterator[tuple[Batch, Field | Failed]]:
         threading.Thread(target=self._feed, name="batches", daemon=True).start()
@@ -245,15 +257,17 @@ class _Run:
     # ---- workers that give nothing ----------------------------------------------------------------------------------
 
     def _look_after(self) -> None:
-        """Restart workers that hang, and move batches that were kept to workers which are no more."""
+        """Restart workers that hang or are lost, and move batches that were kept to workers which are no more."""
+        self._backend.replace_lost()
         now = time.monotonic()
         patience_s = max(self._backend.patience_s, _PATIENCE_TASKS * self._backend.task_s)
         late = {key for key, task in self._tasks.items() if now - task.since > patience_s}
         if late and self._client.status == "running":
             for address, keys in self._client.processing().items():
-                if late.intersection(keys) and now - self._heard.setdefault(address, now) > patience_s:
-                    del self._heard[address]
-                    self._restart(address, patience_s)
+                silent = late.intersection(keys) and now - self._heard.setdefault(address, now) > patience_s
+                if silent and address not in self._restarting:
+                    self._restarting.add(address)  # never taken out: what starts in its place has another address
+                    threading.Thread(target=self._restart, args=(address, patience_s), daemon=True).start()
         good = self._roster.good
         for key, task in list(self._tasks.items()):
             if task.only is not None and good and not good.keys() & set(task.only):
