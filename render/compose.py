@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
-from render import colour, palettes, raster, relief, resample
-from render.channels import CHANNELS
-from render.colour import Code, Coding, Curve
 from render.fields import Field
-from render.mosaic import Mosaic
+from render.picture import colour, palettes, raster, relief, resample
+from render.picture.channels import CHANNELS
+from render.picture.colour import Code, Coding, Curve
+from render.picture.mosaic import Mosaic
+from render.picture.raster import BAND_PX, Edge, Layer
 from render.plan import Plan
-from render.raster import BAND_PX, Edge, Layer
 from render.tiles import SAMPLES, Tile, TileRange
 from render.viewport import Box, Viewport, Window
 

@@ -14,10 +14,11 @@ from typing import Literal
 
 import numpy as np
 
-from render import backends, encode, estimate, overlay
+from render import backends, encode, estimate
 from render import scene as scenes
 from render.backends import Batch
 from render.errors import RenderError
+from render.picture import overlay
 from render.plan import Plan
 
 # What a preview of a ten-decade film leaves on disk, twice.

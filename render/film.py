@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 
 import render
-from render import backends, encode, estimate, flash, overlay, selection
+from render import backends, encode, estimate, selection
 from render import scene as scenes
-from render.annotate import Annotator
 from render.backends import Backend
 from render.backends.refuse import RefusingBackend
 from render.compose import Compositor
@@ -25,6 +24,8 @@ from render.errors import EncodeError, StoreError
 from render.estimate import Choice
 from render.fields import Field
 from render.framelog import FrameFacts, FrameLog
+from render.picture import flash, overlay
+from render.picture.annotate import Annotator
 from render.plan import Plan
 from render.scene import Scene
 from render.schedule import Training

@@ -13,7 +13,7 @@ import numpy as np
 from render import encode, film
 from render.errors import RenderError
 from render.film import Job, Report
-from render.overlay import FONT
+from render.picture.overlay import FONT
 
 _PAPER, _INK = (24, 24, 28), (225, 225, 225)
 

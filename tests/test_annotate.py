@@ -7,11 +7,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from render import annotate, overlay
-from render.annotate import Annotator
 from render.axes import Axis
 from render.camera import Keyframe, Path, View
-from render.colour import Look
+from render.picture import annotate, overlay
+from render.picture.annotate import Annotator
+from render.picture.colour import Look
 
 AXES = (Axis("offset", "log10", Fraction(-3), Fraction(6)), Axis("lr", "log10", Fraction(-3), Fraction(6)))
 LABELS = ("offset", "learning rate")

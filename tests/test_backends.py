@@ -18,8 +18,8 @@ from render import backends, estimate, film, scene
 from render.backends import Backend, Batch, Cluster, Failed, slurm
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
+from render.cli.options import Machines
 from render.errors import ClusterError, RenderError, TrainingError
-from render.options import Machines
 from render.plan import Plan
 from render.schedule import Training
 from render.store import MemoryStore

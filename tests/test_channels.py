@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from render import channels, colour, fields, palettes
-from render.channels import CHANNELS, STATUS_COLOURS
+from render import fields
 from render.fields import Field, Status
+from render.picture import channels, colour, palettes
+from render.picture.channels import CHANNELS, STATUS_COLOURS
 
 
 def runs() -> Field:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from render import colour, palettes
-from render.colour import Curve, Look, curve_from_values
+from render.picture import colour, palettes
+from render.picture.colour import Curve, Look, curve_from_values
 
 GAP = Look.gap
 seeds = st.integers(0, 2**32 - 1)

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from test_plan import JOURNEY, TARGET, WHOLE, places, scene_of, zoomed
 
-from render import colour, fields, palettes
+from render import fields
 from render.camera import View
 from render.compose import Compositor
 from render.fields import Field
+from render.picture import colour, palettes
 from render.plan import Plan
 from render.tiles import SAMPLES, Tile
 from render.viewport import Viewport

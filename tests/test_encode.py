@@ -459,5 +459,5 @@ def test_what_is_not_a_png_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_importing_the_module_loads_neither_pillow_nor_ffmpeg() -> None:
-    check = "import sys, render.encode, render.overlay; assert not {'PIL', 'imageio_ffmpeg'} & {*sys.modules}"
+    check = "import sys, render.encode, render.picture.overlay; assert not {'PIL', 'imageio_ffmpeg'} & {*sys.modules}"
     subprocess.run([sys.executable, "-c", check], cwd=Path(encode.__file__).parents[1], check=True)

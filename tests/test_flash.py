@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from render.flash import Meter
+from render.picture.flash import Meter
 
 SIZE = (360, 640)
 FPS = 30

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from render.axes import Axis
-from render.overlay import draw, end_labels
+from render.picture.overlay import draw, end_labels
 from render.viewport import Viewport
 
 RATE = Axis("rate", "log10", Fraction(-3), Fraction(6))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render import colour, palettes
+from render.picture import colour, palettes
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])
 hexes = st.from_regex("#[0-9a-f]{6}", fullmatch=True)

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from render import camera, plan, scene
 from render.axes import Axis
 from render.camera import Keyframe, View
-from render.colour import Look
 from render.errors import DepthError
+from render.picture.colour import Look
 from render.plan import Plan
 from render.problem import Problem
 from render.scene import Output, Scene

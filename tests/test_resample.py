@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.resample import FILTERS, Taps, taps, to_pixels
+from render.picture.resample import FILTERS, Taps, taps, to_pixels
 from render.viewport import Box
 
 filters = st.sampled_from(sorted(FILTERS))

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import listing, scene
+from render import scene
 from render.axes import Axis
 from render.catalogue import SYSTEMS
+from render.cli import listing
 from render.errors import RenderError, SceneError
 from render.fields import CHANNELS, Field
 from render.problem import Problem

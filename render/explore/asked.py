@@ -30,7 +30,7 @@ class AskError(RenderError):
 class View:
     """One look of a page at a scene. serial: the page's own count. train: whether to train what is missing.
 
-    whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in render.colour.Look.
+    whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in Look.
     """
 
     serial: int

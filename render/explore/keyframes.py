@@ -17,9 +17,9 @@ import tomlkit
 
 from render.axes import Axis
 from render.camera import EASINGS, View
-from render.colour import Look
 from render.errors import RenderError
 from render.explore import asked, toml
+from render.picture.colour import Look
 from render.scene import Scene
 from render.scene.tables import MOST_KEYFRAMES
 

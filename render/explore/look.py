@@ -1,7 +1,7 @@
 """How a page colours samples: which channel, by what curve, in which palette. Everything from the film's own colours.
 
 The page holds samples and paints them itself, so a new look is there at once; the curve that spreads their ranks over
-the palette, and the palette, come from `render.colour` as in a film.
+the palette, and the palette, come from `render.picture.colour` as in a film.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import colour, palettes
-from render.channels import CHANNELS
 from render.fields import Field, Status
+from render.picture import colour, palettes
+from render.picture.channels import CHANNELS
 from render.problem import Problem
 
 # Entries of a palette as a page gets it: neighbouring ones are within two steps of 8-bit sRGB for smooth palettes.

@@ -13,13 +13,14 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from render import camera, palettes
+from render import camera
 from render.axes import Axis
 from render.camera import Keyframe, View
 from render.catalogue import SYSTEMS, Settings
-from render.colour import Look
 from render.encode import CODECS
 from render.errors import SceneError
+from render.picture import palettes
+from render.picture.colour import Look
 from render.problem import Problem
 from render.scene.tables import (
     MOST_KEYFRAMES,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
-from render.overlay import PARTS
+from render.picture.overlay import PARTS
 from render.scene.words import listed, shown
 
 

@@ -24,8 +24,8 @@ from pydantic import (
 
 from render import axes, camera
 from render.catalogue import SYSTEMS, Setting
-from render.colour import ChannelName, Equalise, Look
 from render.encode import CodecName
+from render.picture.colour import ChannelName, Equalise, Look
 from render.problem import DEFAULT_SYSTEM
 from render.scene.pictured import Colour, Palette, Parts
 from render.scene.values import SIZE_PX, Output

@@ -7,9 +7,9 @@ from typing import Literal
 
 from render import camera
 from render.camera import Keyframe
-from render.colour import Look
 from render.encode import CodecName
 from render.errors import SceneError
+from render.picture.colour import Look
 from render.problem import Problem
 from render.scene.words import listed, nearest, quoted
 

@@ -1,4 +1,4 @@
-// From samples to colours: the curve that the server made of the view's ranks, and a palette. See render/colour.py.
+// From samples to colours: the curve that the server made of the view's ranks, and a palette. See render/picture/colour.py.
 
 import { UNKNOWN } from "./cache.js";
 

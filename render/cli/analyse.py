@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from render.options import AS_WRITTEN, Changes, Debug, More, Out, Scene, Store
+from render.cli.options import AS_WRITTEN, Changes, Debug, More, Out, Scene, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,8 +132,8 @@ def _analyse(
     table: Callable[[Any], Any],
 ) -> None:
     """Say what is to come, measure with progress, print, write. plan gives tiles to time, and the runs to do."""
-    from render import terminal
     from render.analyse import files, plots, subject
+    from render.cli import terminal
 
     folder = out / loaded.name
     files.check_folder(folder)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from render import resample
-from render.resample import Taps
+from render.picture import resample
+from render.picture.resample import Taps
 
 # Rows of pixels in a band. 32 read 51 rows of samples where 1.4 samples meet a pixel: with 2726 of them in three
 # channels that is 1.7 MB, about a core's cache; smaller bands would look up more of their samples twice.

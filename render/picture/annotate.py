@@ -10,11 +10,11 @@ import math
 
 import numpy as np
 
-from render import colour, overlay
 from render.axes import Axis
 from render.camera import Path
-from render.channels import CHANNELS, STATUS_COLOURS
-from render.colour import Look
+from render.picture import colour, overlay
+from render.picture.channels import CHANNELS, STATUS_COLOURS
+from render.picture.colour import Look
 from render.viewport import Viewport
 
 # The legend and the depth bar need room: frames of fewer lines get the axes and the caption only.

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from render.options import Debug, Json, Out, Store
+from render.cli.options import Debug, Json, Out, Store
 
 Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
 Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
@@ -22,7 +22,7 @@ def doctor(*, store: Store = Path("store"), out: Out = Path("out"), json: Json =
         render doctor
     """
     from render import doctor as examination
-    from render import terminal_keeping
+    from render.cli import terminal_keeping
 
     bad = False
     for finding in examination.examine(store, out):
@@ -39,7 +39,8 @@ def clean(*, out: Out = Path("out"), store: Store = Path("store"), json: Json = 
 
         render clean
     """
-    from render import keeping, terminal_keeping
+    from render import keeping
+    from render.cli import terminal_keeping
 
     left = keeping.left_behind(out, store)
     size_bytes = keeping.delete(left)
@@ -58,7 +59,7 @@ def ls(*scenes: Names, store: Store = Path("store"), json: Json = False, debug: 
         render store ls
         render store ls mine.toml
     """
-    from render import terminal_keeping
+    from render.cli import terminal_keeping
 
     terminal_keeping.show_store(store, scenes)
 
@@ -80,7 +81,7 @@ def verify(
         render store verify
         render store verify mean_lr.toml --repair
     """
-    from render import terminal_keeping
+    from render.cli import terminal_keeping
 
     if not terminal_keeping.show_verified(store, scenes, repair=repair):
         raise SystemExit(1)
@@ -104,6 +105,6 @@ def prune(
         render store prune --yes
         render store prune tiny --yes
     """
-    from render import terminal_keeping
+    from render.cli import terminal_keeping
 
     terminal_keeping.show_pruned(store, scenes, yes=yes)

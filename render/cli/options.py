@@ -85,7 +85,8 @@ class Machines:
 
     def make(self, problem: Problem) -> Backend:
         """Return the backend that trains a problem there. Raises ClusterError."""
-        from render import backends, terminal
+        from render import backends
+        from render.cli import terminal
         from render.errors import ClusterError
 
         elsewhere = bool(self.scheduler or self.slurm)

@@ -8,8 +8,21 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from render.cli.options import (
+    AS_WRITTEN,
+    Budget,
+    Changes,
+    Debug,
+    Json,
+    More,
+    Out,
+    Poster,
+    Quality,
+    Scene,
+    Store,
+    parted,
+)
 from render.errors import RenderError
-from render.options import AS_WRITTEN, Budget, Changes, Debug, Json, More, Out, Poster, Quality, Scene, Store, parted
 
 Stored = Annotated[str, Parameter(help='As in video; "auto" is the best whose samples are all in the store.')]
 
@@ -36,8 +49,9 @@ def sheet(
         render sheet mean_lr.toml
         render sheet mean_lr.toml 0..last:100 --columns 4 --quality preview
     """
-    from render import film, terminal
+    from render import film
     from render import sheet as sheets
+    from render.cli import terminal
 
     more, chosen = parted(frames)
     for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
@@ -73,7 +87,8 @@ def recolour(
         render recolour mean_lr.toml --palette viridis
         render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
     """
-    from render import deliver, terminal
+    from render import deliver
+    from render.cli import terminal
 
     asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
     changes = Changes((*changes.settings, *asked), changes.shape, changes.name)
@@ -109,7 +124,8 @@ def encode(
         render encode mean_lr.toml --codec prores4444 --quality hd
         render encode mean_lr.toml t=5s..t=9s --codec webp
     """
-    from render import deliver, film, terminal
+    from render import deliver, film
+    from render.cli import terminal
 
     more, chosen = parted(frames)
     asked = [f"output.codec={codec}", *([f"output.crf={crf}"] if crf is not None else [])]

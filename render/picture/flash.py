@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from render import palettes
+from render.picture import palettes
 
 # Cells along a frame's longer side: a field of ten degrees is then 32 x 24 cells of a 4:3 frame.
 _CELLS = 96

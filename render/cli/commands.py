@@ -1,4 +1,4 @@
-"""The command line: arguments and printing only. Everything it does is in the rooms below, in Python too."""
+"""The commands: arguments and printing only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render import cli_keeping, cli_studio
-from render.cli_analyse import app as analyse
-from render.errors import RenderError, SceneError
-from render.options import (
+from render.cli import keeping, studio
+from render.cli.analyse import app as analyse
+from render.cli.options import (
     AS_WRITTEN,
     HERE,
     Budget,
@@ -32,6 +31,7 @@ from render.options import (
     Store,
     parted,
 )
+from render.errors import RenderError, SceneError
 
 app = App(
     name="render",
@@ -87,7 +87,8 @@ def video(
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
-    from render import deliver, terminal
+    from render import deliver
+    from render.cli import terminal
 
     job = terminal.prepare(changes.load(scene, *more), quality, budget, store, machines.make)
     with terminal.progress(job) as report:
@@ -143,7 +144,8 @@ def frame(
         render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
         render frame mean_lr.toml last --set output.bits=16
     """
-    from render import deliver, film, terminal
+    from render import deliver, film
+    from render.cli import terminal
 
     more, chosen = parted(frames)
     loaded = changes.load(scene, *more)
@@ -176,7 +178,7 @@ def plan(
         render plan mean_lr.toml
         render plan mean_lr.toml --quality full
     """
-    from render import terminal
+    from render.cli import terminal
 
     terminal.show_plan(changes.load(scene, *more), quality, budget, store, machines.make)
 
@@ -238,7 +240,7 @@ def probe(
     """
     try:
         from render import probe as probing
-        from render import terminal
+        from render.cli import terminal
 
         with terminal.working("probing") as tell:
             probing.run(changes.load(scene, *more), points, out, precision=precision, store=store, tell=tell)
@@ -261,17 +263,17 @@ def systems(
         render systems
         render systems mlp
     """
-    from render import listing
+    from render.cli import listing
 
     listing.show(name)
 
 
-app.command(cli_studio.sheet)
-app.command(cli_studio.recolour)
-app.command(cli_studio.encode)
-app.command(cli_keeping.doctor)
-app.command(cli_keeping.clean)
-app.command(cli_keeping.store)
+app.command(studio.sheet)
+app.command(studio.recolour)
+app.command(studio.encode)
+app.command(keeping.doctor)
+app.command(keeping.clean)
+app.command(keeping.store)
 
 
 @app.command
@@ -294,7 +296,7 @@ def explore(
         render explore mean_lr.toml
         render explore
     """
-    from render import terminal
+    from render.cli import terminal
     from render.explore import serve
 
     serve.run(scene, store, folder, port, browse=open, announce=terminal.served)
@@ -309,7 +311,7 @@ def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
 
         render jobscript --scheduler tcp://login:8786 --job cores=32 --job queue=long
     """
-    from render import terminal
+    from render.cli import terminal
 
     terminal.show_jobscript(machines.cluster())
 
@@ -318,7 +320,7 @@ def main() -> NoReturn:
     """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C."""
     debug, json = "--debug" in sys.argv, "--json" in sys.argv
     if json:
-        from render import terminal
+        from render.cli import terminal
 
         terminal.speak_json()
     with _one_line_errors(debug, json):
@@ -355,7 +357,3 @@ def _leave(code: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from render import backends, keeping, scene, terminal
+from render import backends, keeping, scene
+from render.cli import terminal
 from render.doctor import Finding
 from render.keeping import Kept
 from render.problem import Problem

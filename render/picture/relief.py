@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from render import palettes
-from render.colour import Look
+from render.picture import palettes
+from render.picture.colour import Look
 
 # Widths and slopes are given for frames of this many lines, so that a preview looks like the film.
 _LINES = 1080
