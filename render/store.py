@@ -3,7 +3,7 @@
 Below the root of a directory store:
 
     <problem key>/problem.toml                  what decides every sample in here
-    <problem key>/<numerics key>/numerics.toml  what decides its last bits: lane count, kernel, jaxlib, device
+    <problem key>/<numerics key>/numerics.toml  what decides its last bits: lane count, kernel, jaxlib, processor
     <problem key>/<numerics key>/<level>/<ix>/<iy>.npz
 
 A tile is one uncompressed .npz that `np.load` opens: `field`, a structured array [SAMPLES, SAMPLES] with the

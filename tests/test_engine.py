@@ -1,6 +1,7 @@
 """The engine against an independent NumPy run, and the laws that stored tiles rest on."""
 
 import dataclasses
+import importlib
 import threading
 from fractions import Fraction
 
@@ -201,3 +202,27 @@ def test_new_samples_and_parent_samples_partition_a_tile() -> None:
     assert mask.sum() == SAMPLES * SAMPLES * 3 // 4 == tiles.new_sample_count(with_parent=True)
     assert not mask[::2, ::2].any()
     assert tiles.new_samples(with_parent=False).all()
+
+
+# ---- numerics -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("machine", "has", "says"),
+    [
+        ("x86_64", {"AVX2", "AVX512F"}, "x86_64 AVX512F"),
+        ("x86_64", {"AVX2"}, "x86_64 AVX2"),
+        ("x86_64", {"SSE2"}, "x86_64 plain"),
+        ("aarch64", {"SVE", "ASIMD"}, "aarch64 SVE"),
+        ("arm64", {"ASIMD"}, "arm64 ASIMD"),
+    ],
+)
+def test_processors_with_other_vectors_have_numerics_of_their_own(
+    machine: str, has: set[str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
+    assert {"AVX2", "AVX512F", "SVE", "ASIMD"} <= features.keys()  # numpy's names for them, on every machine
+    for name in features:
+        monkeypatch.setitem(features, name, name in has)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert engine.numerics()["machine"] == says

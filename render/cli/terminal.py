@@ -178,7 +178,7 @@ def _settle(
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(backend.numerics)):
         tell(
             "warning",
-            "This was made with another kernel, jaxlib or device, whose samples differ in their last bits: the same "
+            "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains.",
         )
     if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):

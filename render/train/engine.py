@@ -8,6 +8,7 @@ is fixed per kind of device and part of the numerics (tests prove both).
 
 from __future__ import annotations
 
+import importlib
 import platform
 from typing import Any, NamedTuple
 
@@ -43,6 +44,9 @@ BLOCK_SHAPES = {"cpu": BlockShape(16, 64), "gpu": BlockShape(4096, 4)}
 # What a block's step may take of memory, with every device working on one.
 _BLOCK_BYTES = {"cpu": 2**29, "gpu": 2**34}
 
+# Vector instructions that XLA uses, the widest of each architecture first, by numpy's names for them.
+_VECTORS = ("AVX512F", "AVX2", "SVE", "ASIMD")
+
 
 class Carry(NamedTuple):
     """What a batch carries from phase to phase; first axis: lane."""
@@ -72,8 +76,18 @@ def numerics(device: jax.Device | None = None, system: systems.System | None = N
         "jaxlib": jaxlib_version,
         "backend": device.platform,
         "device": device.device_kind,
-        "machine": platform.machine(),  # "cpu" is all that a processor says of itself
+        "machine": _processor() if device.platform == "cpu" else platform.machine(),
     }
+
+
+def _processor() -> str:
+    """Return the architecture and the widest vector instructions of this processor, such as "x86_64 AVX2".
+
+    To JAX every processor is a "cpu", but their widths decide how XLA groups sums, and so the last bits. Numpy asked
+    the processor, and the operating system, what there is.
+    """
+    features = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
+    return f"{platform.machine()} {next((name for name in _VECTORS if features.get(name)), 'plain')}"
 
 
 def _shape(device: jax.Device, system: systems.System | None) -> BlockShape:
