@@ -54,6 +54,11 @@ class Page:
         """Go to an address."""
         self.send("Page.navigate", url=url)
 
+    def close(self) -> None:
+        """Close the tab."""
+        self._browser.pages.pop(self._session, None)
+        self.send("Page.close")
+
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
         """Set the size of the window, in CSS pixels."""
         self.send(

@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +24,7 @@ from render.explore.planes import Plane, Planes
 from render.explore.trainer import Trainer
 from render.explore.wishes import Look
 from render.fields import Field
+from render.store import DirectoryStore
 from render.tiles import SAMPLES, Tile
 from render.train.engine import Engine
 from render.viewport import Viewport
@@ -173,6 +176,29 @@ def test_trouble_with_the_store_is_said_and_the_next_wish_tries_again(tmp_path: 
         blocked.unlink()
         trainer.wish(1, plane, [Tile(0, 0, 0)])
         wait(lambda: Tile(0, 0, 0) in plane.stored, "it goes on")
+
+
+def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgotten(
+    tmp_path: Path, tiny: scene.Scene
+) -> None:
+    tile = Tile(0, 0, 0)
+    first = Plane(tiny.problem, tmp_path)
+    first.put(tile, fields.empty((SAMPLES, SAMPLES), tiny.problem.channels))
+    seen = "import sys; from pathlib import Path; from render import scene; from render.explore.planes import Plane\n"
+    seen += "from render.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
+    seen += "p.look_up([Tile(0, 0, 0)]); assert p.get(Tile(0, 0, 0)) is not None; print('jax' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", seen, tmp_path], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert said.stdout == "False\n"
+    # The same tiles, made elsewhere: shown at first, and forgotten once this machine's numerics are known.
+    described = first.store.folder / "numerics.toml"
+    other = DirectoryStore(tmp_path / "b", tiny.problem, first.store.numerics | {"jaxlib": "0.0"})
+    other.put(tile, first.store.get(tile))
+    later = Plane(tiny.problem, tmp_path / "b")
+    later.look_up([tile])
+    assert later.stored == {tile} and later.generation == 0
+    assert later.store.folder.name == described.parent.name and later.stored == set() and later.generation == 1
+    later.look_up([tile])
+    assert later.get(tile) is None
 
 
 # ---- colours --------------------------------------------------------------------------------------------------------

@@ -299,8 +299,10 @@ def explore(
     from render.cli import terminal
     from render.explore import serve
 
-    serve.run(scene, store, folder, port, browse=open, announce=terminal.served)
+    ended = serve.run(scene, store, folder, port, browse=open, announce=terminal.served)
     terminal.note("The explorer has stopped. Every whole tile is in the store.")
+    if not ended:
+        os._exit(0)
 
 
 @app.command

@@ -17,13 +17,12 @@ from starlette.applications import Starlette
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 import render
 from render.errors import RenderError
-from render.explore import asked, film, keyframes, look, stills
+from render.explore import asked, film, keyframes, look, pagefiles, stills
 from render.explore.guard import SUBPROTOCOL, Guard
 from render.explore.live import Live
 from render.explore.planes import Planes
@@ -31,8 +30,6 @@ from render.explore.trainer import Trainer
 from render.fields import Status
 from render.scene import Scene
 from render.tiles import SAMPLES
-
-PAGE = Path(__file__).parent / "page"
 
 # Slow requests, one at a time each; more than these waiting are refused, so that a flood costs nothing.
 _MOST_WAITING = 8
@@ -52,7 +49,7 @@ class Settings:
 
 
 def make(planes: Planes, settings: Settings) -> Starlette:
-    """Return the whole application; its lifespan is the trainer's."""
+    """Return the whole application; its lifespan is the trainer's, which is its `state.trainer`."""
     desk = _Desk(planes, settings)
 
     @contextlib.asynccontextmanager
@@ -66,9 +63,10 @@ def make(planes: Planes, settings: Settings) -> Starlette:
         Route("/", desk.page),
         *(Route(f"/api/{name}", answer, methods=[method]) for name, (method, answer) in desk.answers().items()),
         WebSocketRoute("/api/live", desk.live),
-        Mount("/page", StaticFiles(directory=PAGE)),
+        *pagefiles.routes(),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={RenderError: _fault})
+    app.state.trainer = desk.trainer
     app.add_middleware(Guard, token=settings.token)
     return app
 
@@ -92,12 +90,15 @@ class _Desk:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.trainer.start()
-        if self.planes.first:  # while the browser starts, JAX is loaded and the store opened
+        if self.planes.first:
             loop.run_in_executor(None, self._open_first)
 
     def _open_first(self) -> None:
+        """Load JAX while the browser starts; but where there is something to show already, only once it is shown."""
         with contextlib.suppress(RenderError):  # said in the page, when it asks
-            self.planes.open(self.planes.first or "")
+            plane = self.planes.open(self.planes.first or "")
+            if not plane.has_store:
+                plane.backend  # noqa: B018 -- made and kept
 
     def _notify(self) -> None:
         if self._loop is not None:
@@ -114,6 +115,7 @@ class _Desk:
             "trace": ("POST", self.trace),
             "targets": ("POST", self.targets),
             "path": ("POST", self.path),
+            "depth": ("POST", self.depth),
             "costs": ("POST", self.costs),
             "save": ("POST", self.save),
             "still": ("POST", self.still),
@@ -122,8 +124,7 @@ class _Desk:
     # ---- the page ----------------------------------------------------------------------------------------------
 
     async def page(self, _: Request) -> Response:
-        text = (PAGE / "index.html").read_text(encoding="utf-8")
-        return HTMLResponse(text.replace("{{token}}", self.settings.token))
+        return HTMLResponse(pagefiles.index(self.settings.token))
 
     async def live(self, socket: WebSocket) -> None:
         await self._live.serve(socket, SUBPROTOCOL)
@@ -229,6 +230,13 @@ class _Desk:
         _, found, edit = await self._edited(request)
         async with self._one("path"):
             return JSONResponse(await run_in_threadpool(lambda: film.path(film.edited(found, edit))))
+
+    async def depth(self, request: Request) -> Response:
+        """Say why a film cannot be made, or will blur, if so. Planning it takes a second: a path should not wait."""
+        _, found, edit = await self._edited(request)
+        async with self._one("depth"):
+            warning = await run_in_threadpool(lambda: film.depth_warning_of(film.edited(found, edit)))
+            return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:
         """Stream what each quality costs, a JSON object a line."""

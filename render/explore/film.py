@@ -59,7 +59,6 @@ def path(of: Scene) -> dict[str, Any]:
         "aspect": of.output.height_px / of.output.width_px,
         "arrivals_s": [key.time_s for key in of.keyframes],
         "views": [[float(view.x), float(view.y), view.width] for view in views],
-        "warning": depth_warning_of(of),
     }
 
 

@@ -54,13 +54,17 @@ _clients = itertools.count()
 
 @dataclass
 class _Page:
-    """What is known of one page. sent: the version of each tile that it has, of the plane and channel it looks at."""
+    """What is known of one page. sent: the version of each tile that it has, of the plane and channel it looks at.
+
+    generation: the plane's, when the page began to get tiles of it.
+    """
 
     client: int = field(default_factory=lambda: next(_clients))
     view: asked.View | None = None
     plane: Plane | None = None
     tiles: list[Tile] = field(default_factory=list)
     sent: dict[Tile, int] = field(default_factory=dict)
+    generation: int = 0
     curve_due: bool = False
     curve_s: float = 0.0
     look_up_s: float = 0.0
@@ -132,6 +136,7 @@ class Live:
         view = asked.view(message, plane.problem)
         if page.view is None or plane is not page.plane or view.channel != page.view.channel:
             page.sent.clear()
+            page.generation = plane.generation
         page.curve_s = 0.0
         page.view, page.plane = view, plane
         page.tiles = view.look.tiles()
@@ -157,6 +162,8 @@ class Live:
                 await asyncio.wait_for(wake.wait(), _STATUS_S)
             wake.clear()
             if page.plane is not None:
+                if page.generation != page.plane.generation:
+                    await self._begin_anew(socket, page)
                 await self._send_curve(socket, page)  # first: a view in the colours of the one before looks broken
                 await self._send_tiles(socket, page)
                 await self._send_curve(socket, page)
@@ -165,6 +172,14 @@ class Live:
             if time.monotonic() - status_s >= _STATUS_S:
                 status_s = time.monotonic()
                 await socket.send_text(json.dumps({"type": "status", **asdict(self._trainer.activity())}))
+
+    async def _begin_anew(self, socket: WebSocket, page: _Page) -> None:
+        """Let a page forget what it has: it was of other numerics than this machine's."""
+        assert page.plane is not None
+        page.generation = page.plane.generation
+        page.sent.clear()
+        await socket.send_text(json.dumps({"type": "anew"}))
+        await self._refresh(page)
 
     async def _send_tiles(self, socket: WebSocket, page: _Page) -> None:
         view, plane = page.view, page.plane

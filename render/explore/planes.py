@@ -22,20 +22,63 @@ _MOST_DROPPED = 8
 class Plane:
     """One problem's plane: what is stored of it, and what trains more. Scenes of one problem share it.
 
+    Opening one loads no JAX, so that what is stored can be seen at once: until the backend is there, and says which
+    numerics are this machine's, samples come from the store that was made last, nearly always the same one.
+
     stored: tiles known to be in the store; a film that runs beside the explorer may add more at any time.
+    generation: another number means that everything seen so far is of other numerics, and to be forgotten.
     """
 
     def __init__(self, problem: Problem, store_root: Path) -> None:
         self.problem = problem
-        self.backend: Backend = backends.make("local", problem)
-        self.store = DirectoryStore(store_root, problem, self.backend.numerics)
         self.stored: set[Tile] = set()
+        self.generation = 0
+        self._root = store_root
         self._lost: set[Tile] = set()
+        self._settling, self._changing = threading.Lock(), threading.Lock()
+        self._backend: Backend | None = None
+        self._at_hand: DirectoryStore | None = next(iter(DirectoryStore.existing(store_root, problem)), None)
+
+    @property
+    def backend(self) -> Backend:
+        """What trains here. The first one loads JAX, which takes a second or two."""
+        with self._settling:
+            if self._backend is None:
+                backend = backends.make("local", self.problem)
+                self._settle(DirectoryStore(self._root, self.problem, backend.numerics))
+                self._backend = backend
+            return self._backend
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store to look at, without waiting for the backend."""
+        return self._at_hand is not None
+
+    @property
+    def store(self) -> DirectoryStore:
+        """The store of this machine's numerics; it waits for the backend."""
+        self.backend  # noqa: B018 -- settles it
+        assert self._at_hand is not None
+        return self._at_hand
+
+    def _settle(self, store: DirectoryStore) -> None:
+        with self._changing:
+            if self._at_hand is None or self._at_hand.folder != store.folder:
+                self.generation += self._at_hand is not None
+                self.stored.clear()
+                self._lost.clear()
+            self._at_hand = store
 
     def look_up(self, tiles: list[Tile]) -> None:
         """Learn which of these tiles are stored by now."""
+        store = self._at_hand
+        if store is None:
+            return
         unknown = [tile for tile in tiles if tile not in self.stored and tile not in self._lost]
-        self.stored |= set(unknown) - set(self.store.missing(unknown))
+        found = set(unknown) - set(store.missing(unknown))
+        with self._changing:
+            if self._is(store):
+                self.stored |= found
 
     def put(self, tile: Tile, field: Field) -> None:
         """Store a tile. StoreError if the folder or the disk refuses."""
@@ -45,12 +88,18 @@ class Plane:
 
     def get(self, tile: Tile) -> Field | None:
         """Return a stored tile; None, and forgotten, if it was lost or damaged: it will be trained again."""
+        store = self._at_hand
         try:
-            return self.store.get(tile)
+            return store.get(tile) if store is not None else None
         except (KeyError, DamagedTile):
-            self._lost.add(tile)
-            self.stored.discard(tile)
+            with self._changing:
+                if self._is(store):
+                    self._lost.add(tile)
+                    self.stored.discard(tile)
             return None
+
+    def _is(self, store: DirectoryStore | None) -> bool:
+        return store is not None and self._at_hand is not None and store.folder == self._at_hand.folder
 
 
 class Planes:
@@ -99,7 +148,7 @@ class Planes:
             return name
 
     def open(self, name: str) -> Plane:
-        """Return the plane of a scene. The first one loads JAX, which takes a second or two."""
+        """Return the plane of a scene."""
         problem = self.load(name).problem
         with self._lock:
             plane = self._open.get(problem.key)

@@ -32,8 +32,11 @@ _MOST_MESSAGE_BYTES = 262_144
 
 def run(
     name: str, store: Path, folder: Path, port: int | None, *, browse: bool, announce: Callable[[str, str], None]
-) -> None:
+) -> bool:
     """Serve until Ctrl-C or SIGTERM, then stop cleanly: nothing more is trained, whole tiles are stored.
+
+    Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be told to, and the
+    interpreter's own end would tear it apart: then the process must leave at once (os._exit).
 
     name: of a scene, or "" to choose in the page. folder: where saved scenes go. port: None for the usual one, or the
     next that is free. announce: gets the address to open, and the same without the token.
@@ -46,8 +49,9 @@ def run(
     token = guard.new_token()
     settings = app.Settings(token, folder)
     place = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    served = app.make(Planes(store, given), settings)
     config = uvicorn.Config(
-        app.make(Planes(store, given), settings),
+        served,
         ws="websockets-sansio",
         ws_max_size=_MOST_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # loopback: compressing costs more than sending
@@ -62,6 +66,7 @@ def run(
     if browse and _has_screen():
         webbrowser.open(f"{place}?token={token}")
     _Server(config).run(sockets=[listener])
+    return not served.state.trainer.busy
 
 
 class _Server(uvicorn.Server):

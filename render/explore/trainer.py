@@ -75,6 +75,7 @@ class Trainer:
         self._turn: _Turn | None = None
         self._last: Plane | None = None
         self._finished: deque[tuple[float, int]] = deque()
+        self._seen: set[Plane] = set()  # planes of which a batch came back
         self._batch_rate: dict[Plane, float] = {}  # points of a batch over its time
         self._rate: dict[Plane, float] = {}  # points of all batches over the time
         self._samples_done = 0
@@ -124,12 +125,17 @@ class Trainer:
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Hand out nothing more, and wait for the batches under way, a second or so."""
+        """Hand out nothing more, and wait for the batches under way, usually a second or so."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
         if self._thread is not None:
             self._thread.join(timeout_s)
+
+    @property
+    def busy(self) -> bool:
+        """Whether its thread is at work, or waits for work."""
+        return self._thread is not None and self._thread.is_alive()
 
     # ---- the trainer's thread ----------------------------------------------------------------------------------
 
@@ -142,6 +148,7 @@ class Trainer:
                     return
                 turn = self._turn = _Turn(plane, time.monotonic())
                 self._last = plane
+            self._notify()
             try:
                 results = plane.backend.run(lambda turn=turn: self._next_batch(turn))  # type: ignore[misc]
                 for batch, field in trained(results):
@@ -175,7 +182,7 @@ class Trainer:
         """Hand out the most wanted parts, about _BATCH_S of them; wait while there is nothing to do."""
         with self._changed:
             while not self._is_over(turn):
-                shares = self._take(turn.plane)
+                shares = [] if self._awaits_first(turn.plane) else self._take(turn.plane)
                 if shares:
                     return self._batch(turn.plane, shares)
                 self._changed.wait()
@@ -183,6 +190,10 @@ class Trainer:
                 self._turn = None
             self._changed.notify_all()
             return None
+
+    def _awaits_first(self, plane: Plane) -> bool:
+        """Say whether a plane's first batch of all is under way: until it is back, no other core compiles beside it."""
+        return plane not in self._seen and bool(self._handed)
 
     def _take(self, plane: Plane) -> list[Share]:
         shares: list[Share] = []
@@ -250,6 +261,8 @@ class Trainer:
                 if growing.whole:
                     whole.append(growing)
             now = time.monotonic()
+            self._seen.add(plane)
+            self._changed.notify_all()
             if self._finished:  # the first batch of all is mostly compilation
                 seen = start / max(now - started, 1e-3)
                 before = self._batch_rate.get(plane, seen)

@@ -2,6 +2,7 @@
 
     make bench                       one table: kernel, ways, plan, film
     make bench ARGS=kernel           one part of it
+    make bench ARGS=explorer         how soon the explorer shows colour, in a real browser
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
 
@@ -116,13 +117,24 @@ def picture_side() -> Iterator[Row]:
     return filmside.measured()
 
 
+def explorer_start() -> Iterator[Row]:
+    """Yield how soon the explorer's page shows colour."""
+    from tests.bench import start
+
+    return start.measured()
+
+
 # Parts of the table by name: `make bench ARGS=kernel` is one of them.
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "kernel": kernels,
     "ways": ways,
     "plan": plans,
     "film": picture_side,
+    "explorer": explorer_start,
 }
+
+# Without a name: not the explorer, which needs a browser.
+USUAL = [name for name in PARTS if name != "explorer"]
 
 
 def speed(*names: str) -> None:
@@ -189,4 +201,4 @@ if __name__ == "__main__":
     if wanted in (["published"], ["crossings"]):
         {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
     else:
-        speed(*(wanted or PARTS))
+        speed(*(wanted or USUAL))

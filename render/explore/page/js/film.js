@@ -18,6 +18,7 @@ export class Film {
     this.saving = new Saving(app, this);
     this.drawn = L.layerGroup().addTo(app.map);
     this.walk = calmly(() => this.askPath(), 250);
+    this.sound = calmly(() => this.askDepth(), 500);
     $("add").onclick = () => this.add();
     $("clear").onclick = () => { this.keyframes = []; this.show(); };
     $("restore").onclick = () => { this.open(this.app.scene); };
@@ -115,12 +116,21 @@ export class Film {
       this.preview.take(path);
       this.draw(path);
       $("film-facts").textContent = `${duration(path.duration_s)} of film, ${path.octaves.toFixed(1)} doublings of path`;
-      showFault($("film-fault"), path.warning);
+      this.sound();
     } catch (fault) {
       this.preview.take(null);
       this.draw(null);
       showFault($("film-fault"), fault.message.replaceAll(`${edit.scene}: `, ""));
     }
+  }
+
+  /** Ask whether this film goes too deep: work for a second, so not before the map has its first samples. */
+  async askDepth() {
+    if (!this.app.cache.tiles.size) return this.sound();
+    const { path } = this.preview;
+    const { warning } = await api.post("depth", this.edit()).catch(({ message }) => ({ warning: message }));
+    if (path && path === this.preview.path) showFault($("film-fault"), warning);
+    return undefined;
   }
 
   // ---- on the map ---------------------------------------------------------------------------------------------

@@ -19,7 +19,12 @@ export class LookPanel {
     };
     $("training").onchange = () => { this.app.look.train = $("training").checked; this.app.lookAgain(); };
     this.changed = calmly(() => this.app.lookAgain(), 120);
-    this.swatches(start.palettes);
+    this.names = start.palettes;
+  }
+
+  /** Draw what only a person who opens this tab needs: a swatch of every palette, each a request. */
+  opened() {
+    this.swatches(this.names.splice(0));
   }
 
   /** Show what is set, as after the scene or the address said so. */

@@ -235,6 +235,7 @@ class App {
       $(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
     }
     this.film.showGuide(name === "film");
+    if (name === "look") this.panel.opened();
   }
 
   fold() {
@@ -271,6 +272,7 @@ async function begin() {
     lost.hidden = false;
   });
   app.live.addEventListener("open", () => { lost.hidden = true; app.cache.clear(); });
+  app.live.addEventListener("anew", () => { app.cache.clear(); app.repaint(); });
   app.live.addEventListener("tile", ({ detail }) => app.take(detail));
   app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));
   app.live.addEventListener("status", ({ detail }) => showActivity(detail));
