@@ -3,6 +3,7 @@
     make bench                       one table: kernel, ways, plan, film
     make bench ARGS=kernel           one part of it
     make bench ARGS=explorer         how soon the explorer shows colour, in a real browser
+    make bench ARGS=coding           what codecs and palettes leave of a real film
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
 
@@ -124,17 +125,21 @@ def explorer_start() -> Iterator[Row]:
     return start.measured()
 
 
+def coding() -> Iterator[Row]:
+    """Yield size and error of codecs, and of palettes at one rate."""
+    from tests.bench import coding
+
+    return coding.measured()
+
+
 # Parts of the table by name: `make bench ARGS=kernel` is one of them.
-PARTS: dict[str, Callable[[], Iterator[Row]]] = {
+TABLE: dict[str, Callable[[], Iterator[Row]]] = {
     "kernel": kernels,
     "ways": ways,
     "plan": plans,
     "film": picture_side,
-    "explorer": explorer_start,
 }
-
-# Without a name: not the explorer, which needs a browser.
-USUAL = [name for name in PARTS if name != "explorer"]
+PARTS = TABLE | {"coding": coding, "explorer": explorer_start}
 
 
 def speed(*names: str) -> None:
@@ -201,4 +206,4 @@ if __name__ == "__main__":
     if wanted in (["published"], ["crossings"]):
         {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
     else:
-        speed(*(wanted or USUAL))
+        speed(*(wanted or TABLE))
