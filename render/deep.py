@@ -48,7 +48,7 @@ def groups(points: Sequence[Point]) -> list[list[int]]:
     for i, point in enumerate(points):
         cell = _cell(point)
         near = (number for a in (-1, 0, 1) for b in (-1, 0, 1) for number in cells.get((cell[0] + a, cell[1] + b), ()))
-        mine = next((number for number in near if _apart(found[number][0], point) <= REACH), None)
+        mine = next((number for number in near if apart(found[number][0], point) <= REACH), None)
         if mine is None:
             cells.setdefault(cell, []).append(len(found))
             found.append((point, [i]))
@@ -67,7 +67,7 @@ def _cell(point: Point) -> tuple[int, int]:
     return along(point.x), along(point.y)
 
 
-def _apart(a: Point, b: Point) -> float:
+def apart(a: Point, b: Point) -> float:
     """Return how far apart two points are, relative to their values."""
     distances = (abs(p - q) / max(abs(p), abs(q)) if p != q else Fraction(0) for p, q in zip(a, b, strict=True))
     return float(max(distances))
@@ -87,18 +87,22 @@ def find_reference(
     spacing: the least relative distance of points that it shall serve; None for that of these. reach: how near one of
     the store must stand.
     """
-    from render.train import reference
+    spacing = _spacing(points) if spacing is None else spacing
+    kept = kept_reference(problem, points, root, spacing=spacing, reach=reach)
+    return kept or _new_reference(problem, points, references.bits_for(spacing), root, tell)
 
-    middle = points[len(points) // 2]
-    bits = reference.bits_for(_spacing(points) if spacing is None else spacing)
+
+def kept_reference(
+    problem: Problem, points: Sequence[Point], root: Path, *, spacing: float, reach: float
+) -> Reference | None:
+    """Return the reference for points near one another that the store keeps, or None."""
+    middle, bits = points[len(points) // 2], references.bits_for(spacing)
     fitting = [kept for kept in references.load_all(root, problem) if kept.bits >= bits]
     here = set(points)
     # One that diverges is the best there was at its place; elsewhere a better one may be found.
-    near = [kept for kept in fitting if kept.converged and _apart(_place(kept), middle) <= reach]
+    near = [kept for kept in fitting if kept.converged and apart(_place(kept), middle) <= reach]
     near = near or [kept for kept in fitting if _place(kept) in here]
-    if near:
-        return min(near, key=lambda kept: (not kept.converged, _apart(_place(kept), middle)))
-    return _new_reference(problem, points, bits, root, tell)
+    return min(near, key=lambda kept: (not kept.converged, apart(_place(kept), middle)), default=None)
 
 
 def _place(reference: Reference) -> Point:
@@ -137,13 +141,13 @@ def _promising(field: Field, points: Sequence[Point]) -> list[int]:
     """Return the places of points, first those that converge, nearest the middle; then those that last longest."""
     middle = points[len(points) // 2]
     last = np.where(field.escape_step < 0, np.iinfo(np.int32).max, field.escape_step)
-    return sorted(range(len(points)), key=lambda i: (field.value[i] >= 0, -int(last[i]), _apart(points[i], middle)))
+    return sorted(range(len(points)), key=lambda i: (field.value[i] >= 0, -int(last[i]), apart(points[i], middle)))
 
 
 def _spacing(points: Sequence[Point]) -> float:
     """Return the least relative distance of points that are neighbours in order; that of float64 if there are none."""
     ordered = sorted(points)
-    gaps = [gap for a, b in itertools.pairwise(ordered) if (gap := _apart(a, b)) > 0]
+    gaps = [gap for a, b in itertools.pairwise(ordered) if (gap := apart(a, b)) > 0]
     return min(gaps, default=2.0**-53)
 
 

@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 
 import render
-from render import backends, encode, estimate, selection
+from render import backends, encode, estimate, seam, selection
 from render import scene as scenes
 from render.backends import Backend
 from render.backends.refuse import RefusingBackend
 from render.compose import Compositor
+from render.deep import Tell
 from render.errors import EncodeError, StoreError
 from render.estimate import Choice
 from render.fields import Field
@@ -28,7 +29,7 @@ from render.picture import flash, overlay
 from render.picture.annotate import Annotator
 from render.plan import Plan
 from render.scene import Scene
-from render.schedule import Training
+from render.schedule import Seam, Training
 from render.store import DirectoryStore, TileStore
 from render.tiles import Tile
 
@@ -67,6 +68,7 @@ class Job:
     plan: Plan
     backend: Backend
     store: TileStore
+    seam: Seam | None = None
 
     @property
     def scene(self) -> Scene:
@@ -80,7 +82,7 @@ class Job:
 
     def missing_samples(self) -> int:
         """Return the training runs that the store does not hold yet."""
-        return Training(self.scene.problem, self.plan.order, self.store, self.backend).samples_total
+        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.seam).samples_total
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
@@ -95,11 +97,18 @@ class Job:
         return texts if frame is None else texts | {"frame": str(frame)}
 
 
-def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None) -> Job:
-    """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root."""
-    problem = choice.plan.scene.problem
-    backend = backend or backends.make("local", problem)
-    return Job(choice.name, choice.plan, backend, DirectoryStore(store_root, problem, backend.numerics))
+def untold(_: str) -> None:
+    """Tell nobody."""
+
+
+def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None, tell: Tell | None = untold) -> Job:
+    """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root.
+
+    tell: told how the reference run goes that a film past float64 needs. None: it is not made, and the job cannot train
+    deep levels unless the store keeps one.
+    """
+    backend = backend or backends.make("local", choice.plan.scene.problem)
+    return Job(choice.name, *seam.prepare(choice.plan, store_root, backend, tell))
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -113,9 +122,10 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     for name in names:
         choice = estimate.named(scene, name)
         for store in stores:
-            missing = len(store.missing(choice.plan.order))
+            whole = seam.stored(choice.plan, store_root, store)
+            missing = len(whole.missing(choice.plan.order))
             if missing == 0:
-                return Job(choice.name, choice.plan, RefusingBackend(store.numerics), store)
+                return Job(choice.name, choice.plan, RefusingBackend(store.numerics), whole)
             if fewest is None or missing < fewest[0]:
                 fewest = missing, choice
     if fewest is None:
@@ -251,7 +261,7 @@ def frames(
     plan, output = job.plan, job.scene.output
     moments = [plan.path.moments(n, output.fps, output.shutter) for n in numbers]
     order = plan.order if len(numbers) == job.frame_count else _needed(plan, (s for places in moments for s in places))
-    training = Training(job.scene.problem, order, job.store, job.backend)
+    training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
     facts = FrameLog(plan, training)
     compositor = Compositor(plan, facts.fetch)
 

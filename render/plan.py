@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from render import tiles
+from render.axes import DEEPEST_LEVEL
 from render.camera import Path
 from render.errors import DepthError
 from render.problem import Problem
@@ -58,7 +59,7 @@ class Plan:
     """The tiles of a film (`order`: by first use) and, for any place on its path, those of its frame."""
 
     def __init__(self, scene: Scene) -> None:
-        """Plan a scene at its output's quality. Raises DepthError where float64 ends."""
+        """Plan a scene at its output's quality. Raises DepthError where its precision ends."""
         self.scene = scene
         output = scene.output
         self.path: Path = scene.path(output)
@@ -72,6 +73,10 @@ class Plan:
         self.levels = self._complete_levels()
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
         _refuse_too_deep(scene, max(self.levels), self.path)
+        # Levels after this one are followed by differences; None if there is none.
+        last_plain = scene.problem.last_plain_level
+        deep = output.precision == "auto" and max(self.levels) > last_plain
+        self.seam: int | None = last_plain if deep else None
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
@@ -133,7 +138,10 @@ class Plan:
     def samples(self) -> int:
         """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
         planned = set(self.order)
-        return sum(tiles.new_sample_count(with_parent=t.level > 0 and t.parent in planned) for t in self.order)
+        return sum(
+            tiles.new_sample_count(with_parent=t.level > 0 and t.parent in planned and t.parent.level != self.seam)
+            for t in self.order
+        )
 
     # ---- making the plan ---------------------------------------------------------------------------------------
 
@@ -269,7 +277,8 @@ def _contains(outer: TileRange, inner: TileRange) -> bool:
 
 def _refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
     problem: Problem = scene.problem
-    limit = problem.deepest_level
+    plainly = scene.output.precision == "float64"
+    limit = problem.deepest_level if plainly else DEEPEST_LEVEL
     if level <= limit:
         return
     axis = min((problem.x, problem.y), key=lambda a: a.deepest_level)
@@ -277,9 +286,12 @@ def _refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
     possible = narrowest * 2.0 ** (level - limit)
     unit = "decades" if problem.x.scale == "log10" else "units"
     raise DepthError(
-        f"{scene.name}: the film needs level {level}, but axis {axis.name!r} separates neighbouring samples only to "
-        f"level {limit} (float64). Its narrowest view is {narrowest:.2g} {unit} wide; at this size and detail it "
-        f"must be at least {possible:.2g}. Widen the last keyframe, or lower output.size or output.detail."
+        f"{scene.name}: the film needs level {level}, but "
+        + (f"axis {axis.name!r} separates neighbouring samples only to level {limit} (float64). " if plainly else "")
+        + (f"no level is deeper than {limit}. " if not plainly else "")
+        + f"Its narrowest view is {narrowest:.2g} {unit} wide; at this size and detail it must be at least "
+        f"{possible:.2g}. Widen the last keyframe, or lower output.size or output.detail"
+        + (', or set output.precision = "auto".' if plainly else ".")
     )
 
 
@@ -287,7 +299,7 @@ def depth_warning(plan: Plan) -> str | None:
     """Return a warning if the film goes where float64 training itself blurs the picture, else None."""
     problem = plan.scene.problem
     narrowest = min(plan.path.view(float(s)).width for s in plan.path.marks) * float(problem.x.span)
-    if problem.x.scale != "log10" or narrowest >= TRUSTED_WIDTH:
+    if problem.x.scale != "log10" or narrowest >= TRUSTED_WIDTH or plan.seam is not None:
         return None
     return (
         f"The narrowest view is {narrowest:.1g} decades wide. Below about {TRUSTED_WIDTH:.0e} decades, rounding inside "

@@ -115,6 +115,11 @@ class Problem:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def last_plain_level(self) -> int:
+        """The deepest level that is trained plainly where samples may be followed by differences."""
+        return min(self.x.last_plain_level, self.y.last_plain_level)
+
+    @property
     def deepest_level(self) -> int:
         """The deepest level that float64 resolves on both axes."""
         return min(self.x.deepest_level, self.y.deepest_level)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,10 @@ import numpy as np
 
 from render.problem import Problem
 from render.store import write_whole
+
+# Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
+# below the sample spacing is 1e-19 of it, and the check below notices where a run needs more.
+MARGIN_BITS = 96
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +59,11 @@ class Reference:
 
     def _names(self) -> dict[str, str | int]:
         return {"x": str(self.x), "y": str(self.y), "bits": self.bits}
+
+
+def bits_for(spacing: float) -> int:
+    """Return the bits of a reference for samples `spacing` apart (relative to the values), a multiple of 64."""
+    return 64 * math.ceil((MARGIN_BITS + max(0.0, -math.log2(spacing))) / 64)
 
 
 def save(reference: Reference, root: Path, problem: Problem) -> Path:

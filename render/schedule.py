@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from render.backends import Backend, Batch, Failed
 from render.errors import DamagedTile, StoreError, TrainingError
 from render.fields import Field
 from render.problem import Problem
+from render.references import Reference
 from render.store import TileStore
 from render.tiles import SAMPLES, Tile
 
@@ -35,6 +37,26 @@ def points_of(problem: Problem, tile: Tile, *, with_parent: bool) -> tuple[np.nd
     return problem.x.values(tile.level, first_x)[columns], problem.y.values(tile.level, first_y)[rows]
 
 
+def differences_of(
+    problem: Problem, tile: Tile, reference: Reference, *, with_parent: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return float64 differences dx, dy [points] of the same samples from a reference run's place."""
+    first_x, first_y = tile.first_sample
+    rows, columns = np.nonzero(tiles.new_samples(with_parent=with_parent))
+    dx = problem.x.differences(tile.level, first_x, reference.x)
+    return dx[columns], problem.y.differences(tile.level, first_y, reference.y)[rows]
+
+
+class Seam(NamedTuple):
+    """Where float64 gives way: levels after `level` are followed by their differences from the reference run.
+
+    reference: None where it is yet to be made; nothing below the seam can be trained then.
+    """
+
+    level: int
+    reference: Reference | None
+
+
 def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
     """Return the whole tile of its trained samples and, where it has one, its parent's quadrant."""
     mask = tiles.new_samples(with_parent=parent is not None)
@@ -55,9 +77,17 @@ class Training:
     repaired: messages about tiles that were lost or damaged and are trained again.
     """
 
-    def __init__(self, problem: Problem, order: Sequence[Tile], store: TileStore, backend: Backend) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        order: Sequence[Tile],
+        store: TileStore,
+        backend: Backend,
+        seam: Seam | None = None,
+    ) -> None:
         """Look up which of the tiles, in order of first use, the store lacks. Nothing is trained before start()."""
         self._problem, self._store, self._backend = problem, store, backend
+        self._seam = seam
         self._position = {tile: i for i, tile in enumerate(order)}
         missing = store.missing(order)
         self._pending = deque(missing)
@@ -164,7 +194,7 @@ class Training:
         while self._pending and len(skipped) < 256:
             tile = self._pending[0]
             points += self._new_samples(tile)
-            if points > capacity or (chosen and (tile in self._alone or chosen[0] in self._alone)):
+            if points > capacity or (chosen and not self._go_together(chosen[0], tile)):
                 break
             self._pending.popleft()
             if self._is_done(self._parents[tile]):
@@ -175,10 +205,27 @@ class Training:
         self._pending.extendleft(reversed(skipped))
         return chosen
 
+    def _go_together(self, first: Tile, other: Tile) -> bool:
+        """Say whether two tiles may be in one batch: neither is to be tried alone, and the same engine trains both."""
+        return not self._alone.intersection((first, other)) and self._is_deep(first) == self._is_deep(other)
+
+    def _is_deep(self, tile: Tile) -> bool:
+        return self._seam is not None and tile.level > self._seam.level
+
     def _batch(self, chosen: list[Tile]) -> Batch:
-        points = [points_of(self._problem, t, with_parent=self._parents[t] is not None) for t in chosen]
-        x, y = (np.concatenate(axis) for axis in zip(*points, strict=True))
-        return Batch(tuple(chosen), x, y)
+        with_parent = [self._parents[tile] is not None for tile in chosen]
+        points = [points_of(self._problem, t, with_parent=has) for t, has in zip(chosen, with_parent, strict=True)]
+        columns = [np.concatenate(axis) for axis in zip(*points, strict=True)]
+        if self._seam is not None and self._is_deep(chosen[0]):
+            reference = self._seam.reference
+            if reference is None:
+                raise RuntimeError("levels below the seam need a reference run")
+            apart = [
+                differences_of(self._problem, t, reference, with_parent=has)
+                for t, has in zip(chosen, with_parent, strict=True)
+            ]
+            columns += [np.concatenate(axis) for axis in zip(*apart, strict=True)]
+        return Batch(tuple(chosen), *columns)
 
     def _keep(self, batch: Batch, result: Field | Failed) -> None:
         try:
@@ -270,6 +317,8 @@ class Training:
         if tile.level == 0:
             return None
         parent = tile.parent
+        if self._is_deep(tile) != self._is_deep(parent):
+            return None  # by differences a run has other last bits, and past float64 other digits
         return parent if parent in self._position or self._store.has(parent) else None
 
     def _new_samples(self, tile: Tile) -> int:

@@ -162,7 +162,13 @@ def note(text: str) -> None:
 
 
 def _settle(
-    loaded: Scene, quality: str, budget_min: float, store: Path, make: Callable[[Problem], Backend]
+    loaded: Scene,
+    quality: str,
+    budget_min: float,
+    store: Path,
+    make: Callable[[Problem], Backend],
+    *,
+    trains: bool = True,
 ) -> tuple[Job, estimate.Rate | None]:
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
@@ -172,7 +178,8 @@ def _settle(
     with working("measuring this machine"):
         backend = make(loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
-    job = film.prepare(choice, store, backend=backend)
+    with working("a reference run, for the levels past float64") as tell:
+        job = film.prepare(choice, store, backend=backend, tell=tell if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(backend.numerics)):
@@ -206,7 +213,7 @@ def show_plan(
     loaded: Scene, quality: str, budget_min: float, store: Path, make: Callable[[Problem], Backend] = _here
 ) -> None:
     """Print what a film of a scene would cost: levels, tiles, samples, time, disk."""
-    job, rate = _settle(loaded, quality, budget_min, store, make)
+    job, rate = _settle(loaded, quality, budget_min, store, make, trains=False)
     rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
     ahead = _forecast(job, missing, rate)
@@ -235,7 +242,10 @@ def show_plan(
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{widths[0]:.3g} to {widths[1]:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
-        "levels": f"{min(plan.levels)} to {max(plan.levels)}; float64 reaches {job.scene.problem.deepest_level}",
+        "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
+        + ("float64 reaches {}" if plan.seam is None else "after {}, by differences from a reference run").format(
+            job.scene.problem.deepest_level if plan.seam is None else plan.seam
+        ),
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {job.scene.problem.steps} steps, {missing:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
@@ -243,7 +253,7 @@ def show_plan(
         "disk": f"about {disk_bytes / 1e6:,.0f} MB in {store}",
         "problem": job.scene.problem.key,
     }
-    if axis.scale == "log10" and widths[1] < _DEEP:
+    if axis.scale == "log10" and widths[1] < _DEEP and plan.seam is None:
         rows["target"] = tables.budget(precision.tangents(job.scene))
     show_table(rows.items())
 

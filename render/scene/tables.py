@@ -241,6 +241,8 @@ class OutputTable(_Table):
     """A line of text in the upper left corner."""
     shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
+    precision: Literal["auto", "float64"] = Output.precision
+    """auto: samples too close for float64 are followed by differences from a reference run; float64: none is."""
 
 
 class SceneTable(_Table):

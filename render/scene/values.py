@@ -27,6 +27,8 @@ class Output:
     rest_detail: the same at views where the camera rests (holds, both ends of the film), >= detail.
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
+    precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
+        them plainly.
     """
 
     width_px: int = 1920
@@ -40,6 +42,7 @@ class Output:
     overlay: bool | tuple[str, ...] = True
     caption: str = ""
     shutter: float = 0.0
+    precision: Literal["auto", "float64"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,9 @@ class DeepEngine(Engine):
         return super().numerics(device) | own
 
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
-        """Train at the points of a batch's columns: x, y and their differences from the reference's."""
+        """Train at the points of a batch's columns: x, y and their differences from the reference's, or plainly."""
+        if len(columns) == 2:
+            return super().train(columns, device)
         x, y, dx, dy = columns
         return self.follow(x, y, dx, dy, device).field
 

@@ -13,10 +13,6 @@ from render.errors import RenderError
 from render.problem import Problem
 from render.references import Reference
 
-# Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
-# below the sample spacing is 1e-19 of it, and the check below notices where a run needs more.
-MARGIN_BITS = 96
-
 # How many more bits the checking run has, and how far both may be apart, relative to the state: a float64 ulp is 1e-16.
 CHECK_BITS = 64
 _AGREE = 1e-13
@@ -26,11 +22,6 @@ _MOST_BITS = 4096
 
 # Told (steps done, steps of all runs) now and then.
 Steps = Callable[[int, int], None]
-
-
-def bits_for(spacing: float) -> int:
-    """Return the bits of a reference for samples `spacing` apart (relative to the values), a multiple of 64."""
-    return 64 * math.ceil((MARGIN_BITS + max(0.0, -math.log2(spacing))) / 64)
 
 
 def make(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None) -> Reference:
