@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import keeping, studio
+from render.cli import descending, keeping, studio
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -268,6 +268,7 @@ def systems(
     listing.show(name)
 
 
+app.command(descending.descend)
 app.command(studio.sheet)
 app.command(studio.recolour)
 app.command(studio.encode)

@@ -182,7 +182,7 @@ def _settle(
         job = film.prepare(choice, store, backend=backend, tell=tell if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
-    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(backend.numerics)):
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
         tell(
             "warning",
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from copy import copy
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -27,6 +27,9 @@ from render.scene.tables import MOST_KEYFRAMES
 _SHARE = Decimal("1e-7")
 
 _KEYFRAMES = "camera.keyframes"
+
+# For numbers of any length that a scene may have; Python's own context keeps 28 digits.
+_ROUNDING = Context(prec=1000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
 # The sizes of a view on a page that mean the same: a page's numbers make a round trip through JSON unharmed, but a
 # person nudges a map by a fraction of a pixel without wanting anything.
@@ -228,12 +231,12 @@ def decimals(position: Fraction, step: Decimal) -> str:
     """Return an exact number as a decimal, rounded to a power of ten below `step`."""
     places = -step.adjusted() + 1
     scaled = round(position * Fraction(10) ** places)
-    return _text(Decimal(scaled).scaleb(-places))
+    return _text(Decimal(f"{scaled}e{-places}"))  # exact: arithmetic would round to 28 digits
 
 
 def rounded(value: Decimal, step: Decimal) -> str:
     """Return a decimal rounded to a power of ten below `step`."""
-    return _text(value.quantize(Decimal((0, (1,), step.adjusted() - 1)), rounding=ROUND_HALF_EVEN))
+    return _text(value.quantize(Decimal((0, (1,), step.adjusted() - 1)), rounding=ROUND_HALF_EVEN, context=_ROUNDING))
 
 
 def _text(number: Decimal) -> str:

@@ -1,0 +1,173 @@
+"""Films past float64: deep levels against 256 bits, one film whatever it is made from, and what is refused."""
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+
+import exact
+import numpy as np
+import published
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_deep import CENTRE
+
+from render import estimate, film, scene, seam
+from render.axes import Axis
+from render.backends.local import LocalBackend
+from render.backends.refuse import RefusingBackend
+from render.cli import app
+from render.errors import DepthError, RenderError
+from render.film import Job
+from render.tiles import SAMPLES
+
+STEPS = 200
+SCENE = f"""
+[problem]
+width = 4
+examples = 8
+steps = {STEPS}
+x = {{ name = "lr_input", scale = "log10", range = ["1e-3", "1e6"] }}
+y = {{ name = "lr_output", scale = "log10", range = ["1e-3", "1e6"] }}
+
+[camera]
+octaves_per_s = 6
+[[camera.keyframes]]
+centre_log10 = ["{CENTRE[0]}", "{CENTRE[1]}"]
+width_decades = 2e-10
+[[camera.keyframes]]
+centre_log10 = ["{CENTRE[0]}", "{CENTRE[1]}"]
+width_decades = 1e-15
+
+[output]
+size = [64, 36]
+fps = 4
+detail = 0.25
+rest_detail = 0.25
+"""
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> scene.Scene:
+    path = tmp_path_factory.mktemp("scene") / "deep.toml"
+    path.write_text(SCENE)
+    return scene.load(path)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(scope="module")
+def job(loaded: scene.Scene, store: Path) -> Job:
+    """The job of the film, with everything trained."""
+    made = film.prepare(estimate.named(loaded, "scene"), store)
+    film.video(made, store / "film.mp4")
+    return made
+
+
+@given(st.integers(41, 300), st.fractions(0, 1), st.integers(0, SAMPLES - 1))
+def test_differences_are_exact_however_deep(level: int, place: Fraction, i: int) -> None:
+    """Between the samples of a tile: 10**b - 10**a, in 400 digits of a decimal that knows nothing of contexts here."""
+    from decimal import Decimal, localcontext
+
+    axis = Axis("lr", "log10", Fraction(-3), Fraction(6))
+    first = int(place * ((1 << level) - 1)) * SAMPLES
+    with localcontext() as context:
+        context.prec = 400
+        positions = [axis.position_from_unit(Fraction(n, SAMPLES << level)) for n in (first, first + i)]
+        a, b = (Decimal(10) ** (Decimal(p.numerator) / Decimal(p.denominator)) for p in positions)
+        expected = float(b - a)
+    found = axis.differences(level, first, Fraction(a))[i]
+    assert found == pytest.approx(expected, rel=1e-15, abs=1e-16 * float(a) * 2.0**-level)
+
+
+def test_levels_after_the_seam_are_trained_by_differences_and_right(job: Job) -> None:
+    assert job.seam is not None and job.seam.reference is not None
+    assert min(job.plan.levels) <= job.seam.level < max(job.plan.levels)
+    deepest = [tile for tile in job.plan.order if tile.level == max(job.plan.levels)]
+    tile = next(t for t in deepest if 0 < np.mean(job.store.get(t).value < 0) < 1)
+    field, problem = job.store.get(tile), job.scene.problem
+    first = tile.first_sample
+    draws, names = published.draws(width=4, examples=8, steps=STEPS), (problem.x.name, problem.y.name)
+    random = np.random.default_rng(0)
+    scale = SAMPLES << tile.level
+    for i, j in random.integers(0, SAMPLES, (10, 2)):
+        x, y = (
+            Fraction(axis.value_from_unit(Fraction(start + int(n), scale), tile.level))
+            for axis, start, n in ((problem.x, first[0], i), (problem.y, first[1], j))
+        )
+        truth = exact.run(draws, "tanh", STEPS, names, x, y)
+        assert (field.value[j, i] < 0) == (truth < 0)
+        if truth < 0:
+            assert field.value[j, i] == pytest.approx(truth, rel=1e-3)
+
+
+def test_both_engines_agree_on_the_samples_that_they_share(job: Job) -> None:
+    count, alike = seam.agreement(job.plan, job.store)
+    assert count >= 256
+    assert alike > 0.9  # plain runs of this net are at the end of what they can tell
+
+
+def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Scene, tmp_path: Path) -> None:
+    number = job.frame_count - 2
+    ((_, of_film),) = film.frames(job, [number])
+    alone = film.prepare(estimate.named(loaded, "scene"), tmp_path)
+    ((_, picture),) = film.frames(alone, [number])
+    assert alone.seam is not None and alone.seam.reference is not None
+    assert alone.seam.reference.key == job.seam.reference.key  # type: ignore[union-attr]
+    assert np.array_equal(picture, of_film)
+
+
+def test_what_is_trained_is_found_again_at_any_quality_and_look(job: Job, loaded: scene.Scene, store: Path) -> None:
+    assert film.prepare(estimate.named(loaded, "scene"), store).missing_samples() == 0
+    other = dataclasses.replace(loaded, look=dataclasses.replace(loaded.look, palette="luma"))
+    again = film.prepare_stored(other, "scene", store)
+    assert isinstance(again.backend, RefusingBackend)
+    assert len(list(film.frames(again, [again.frame_count - 1]))) == 1
+    preview = film.prepare(estimate.named(loaded, "preview"), store)
+    assert preview.backend.numerics == job.backend.numerics
+
+
+def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:
+    made = film.prepare(estimate.named(loaded, "scene"), tmp_path, tell=None)
+    assert made.missing_samples() == made.plan.samples
+    assert not list(tmp_path.rglob("references/*"))
+
+
+def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:
+    plain = dataclasses.replace(loaded, output=dataclasses.replace(loaded.output, precision="float64"))
+    with pytest.raises(DepthError, match=r'float64.*or set output.precision = "auto"'):
+        estimate.named(plain, "scene")
+
+
+def test_deep_views_of_several_places_are_refused(job: Job, loaded: scene.Scene, store: Path) -> None:
+    last = loaded.keyframes[-1]
+    aside = dataclasses.replace(last.view, x=last.view.x + Fraction(1, 10**6), width=last.view.width * 2)
+    keys = (*loaded.keyframes[:-1], dataclasses.replace(last, view=aside), dataclasses.replace(last, time_s=99.0))
+    with pytest.raises(DepthError, match="must lie around one target"):
+        film.prepare(estimate.named(dataclasses.replace(loaded, keyframes=keys), "scene"), store)
+
+
+def test_other_backends_than_this_machine_are_refused(loaded: scene.Scene, tmp_path: Path) -> None:
+    refusing = RefusingBackend(LocalBackend(loaded.problem).numerics)
+    with pytest.raises(RenderError, match="use --backend local"):
+        film.prepare(estimate.named(loaded, "scene"), tmp_path, backend=refusing)
+
+
+def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, out = tmp_path / "given.toml", tmp_path / "found.toml"
+    given.write_text(SCENE.replace("1e-15", "1e-8").replace("2e-10", "1e-6"))
+    words = ["descend", str(given), "--decades", "11", "--out", str(out), "--store", str(tmp_path / "store")]
+    app(words, exit_on_error=False)
+    assert capsys.readouterr().out.split() == [str(out)]
+    found = scene.load(out)
+    assert len(found.keyframes) == 2
+    assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
+    for place in estimate.named(found, "scene").plan.path.marks:
+        assert place >= 0
+    with pytest.raises(RenderError, match="must not be there yet"):
+        app(words, exit_on_error=False)
+    with pytest.raises(RenderError, match="--decades must be more than 8.0"):
+        app([*words[:3], "3", "--out", str(tmp_path / "no.toml")], exit_on_error=False)
