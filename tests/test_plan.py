@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -37,12 +37,13 @@ def scene_of(
     rest_detail: float | None = None,
     hold_s: float = 1.0,
     problem: Problem = PLANE,
+    precision: Literal["auto", "float64"] = "auto",
     **look: Any,
 ) -> Scene:
     """A scene through some views, with a hold at each of them."""
     times = camera.times_from_speed(list(views), size, [hold_s] * len(views), 1.0)
     keyframes = tuple(Keyframe(view, time_s, hold_s) for view, time_s in zip(views, times, strict=True))
-    output = Output(*size, detail=detail, rest_detail=max(rest_detail or 1.0, detail))
+    output = Output(*size, detail=detail, rest_detail=max(rest_detail or 1.0, detail), precision=precision)
     return Scene("synthetic", problem, keyframes, "smooth", Look(**look), output)
 
 
@@ -343,18 +344,33 @@ def decades(width: float, problem: Problem = PLANE, size: tuple[int, int] = (192
     """The last three octaves of a film that ends at a width in decades; no detail of rest, so only depth counts."""
     target = dataclasses.replace(TARGET, width=width / float(problem.x.span))
     start = dataclasses.replace(TARGET, width=8 * target.width)
-    return scene_of(start, target, size=size, detail=0.1, rest_detail=0.1, problem=problem)
+    return scene_of(start, target, size=size, detail=0.1, rest_detail=0.1, problem=problem, precision="float64")
 
 
-def test_ten_decades_are_planned_and_fourteen_are_refused() -> None:
-    assert max(zoomed(math.log2(1e10), detail=0.25).levels) <= PLANE.deepest_level
+def test_ten_decades_are_planned_and_fourteen_are_refused_to_plain_float64() -> None:
+    assert max(zoomed(math.log2(1e10), detail=0.25).levels) <= PLANE.last_plain_level
     with pytest.raises(DepthError) as caught:
-        zoomed(math.log2(1e14), detail=0.71, size=(1920, 1080))
+        zoomed(math.log2(1e14), detail=0.71, size=(1920, 1080), precision="float64")
     assert str(caught.value) == (
         "synthetic: the film needs level 53, but axis 'lr_input' separates neighbouring samples only to level 47 "
         "(float64). Its narrowest view is 9e-14 decades wide; at this size and detail it must be at least 5.8e-12. "
-        "Widen the last keyframe, or lower output.size or output.detail."
+        'Widen the last keyframe, or lower output.size or output.detail, or set output.precision = "auto".'
     )
+
+
+def test_a_film_goes_on_by_differences_where_it_may() -> None:
+    shallow, deep = zoomed(30, detail=0.25), zoomed(150, detail=0.25)
+    assert shallow.seam is None
+    assert deep.seam == PLANE.last_plain_level < max(deep.levels)
+    # The first deep level takes nothing over from above, every other tile below a planned parent a quarter.
+    planned = set(deep.order)
+    whole = [t for t in deep.order if not (t.level and t.parent in planned) or t.level == deep.seam + 1]
+    assert deep.samples == 1024 * len(whole) + 768 * (len(deep.order) - len(whole))
+
+
+def test_no_film_ends_below_level_400() -> None:
+    with pytest.raises(DepthError, match="no level is deeper than 400"):
+        zoomed(450)
 
 
 def test_the_width_that_the_refusal_asks_for_is_enough_and_half_of_it_is_not() -> None:
@@ -394,7 +410,7 @@ def test_a_refused_film_is_refused_before_its_tiles_are_listed(monkeypatch: pyte
     monkeypatch.setattr(plan, "_add_covers", listed)
     monkeypatch.setattr(Viewport, "cover", listed)
     with pytest.raises(DepthError):
-        zoomed(math.log2(1e14), size=(8192, 8192), detail=4.0)
+        zoomed(math.log2(1e14), size=(8192, 8192), detail=4.0, precision="float64")
 
 
 @pytest.mark.parametrize("quality", ["preview", "soft", "draft"])
