@@ -178,8 +178,8 @@ def _settle(
     with working("measuring this machine"):
         backend = make(loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
-    with working("a reference run, for the levels past float64") as tell:
-        job = film.prepare(choice, store, backend=backend, tell=tell if trains else None)
+    with working("a reference run, for the levels past float64") as told:
+        job = film.prepare(choice, store, backend=backend, tell=told if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
