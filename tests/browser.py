@@ -35,20 +35,21 @@ def find() -> str | None:
 
 
 class Page:
-    """One tab. errors: what its console and its scripts complained about."""
+    """One tab. errors: what its console and its scripts complained about. browser: whose tab it is."""
 
     def __init__(self, browser: Browser, session: str) -> None:
-        self._browser = browser
+        self.browser = browser
         self._session = session
         self.errors: list[str] = []
         self.requests: list[str] = []
         browser.pages[session] = self
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.send(f"{domain}.enable")
+        self.send("Emulation.setFocusEmulationEnabled", enabled=True)  # of several tabs, each is in front
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Send one command of the protocol and return its result."""
-        return self._browser.send(method, self._session, **params)
+        return self.browser.send(method, self._session, **params)
 
     def open(self, url: str) -> None:
         """Go to an address."""
@@ -56,7 +57,7 @@ class Page:
 
     def close(self) -> None:
         """Close the tab."""
-        self._browser.pages.pop(self._session, None)
+        self.browser.pages.pop(self._session, None)
         self.send("Page.close")
 
     def size(self, width: int, height: int, *, phone: bool = False) -> None:
@@ -104,6 +105,20 @@ class Page:
             "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
         )
         return box[0], box[1]
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """Drag with the left button, over the middle of the way."""
+        self.mouse("mouseMoved", *start)
+        self.mouse("mousePressed", *start, button="left", buttons=1, clickCount=1)
+        self.mouse("mouseMoved", (start[0] + end[0]) / 2, (start[1] + end[1]) / 2, button="left", buttons=1)
+        self.mouse("mouseMoved", *end, button="left", buttons=1)
+        self.mouse("mouseReleased", *end, button="left", clickCount=1)
+
+    def drop(self, file: Path, x: float, y: float) -> None:
+        """Drop a file on a place, as from a folder's window."""
+        data = {"items": [], "files": [str(file)], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def key(self, key: str) -> None:
         """Press a key."""

@@ -2,17 +2,20 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import browser
+import numpy as np
 import pytest
 from explorer import Server
 
-from render import scene
+from render import encode, scene
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(
@@ -57,6 +60,29 @@ def colours(page: browser.Page) -> int:
             ".getImageData(0, 0, c.width, c.height).data.buffer)])).size"
         )
     )
+
+
+# The pixel in the middle of every tile of the map, 0xbbggrr.
+PIXELS = (
+    "[...document.querySelectorAll('.plane-tile')].map(c => new Uint32Array(c.getContext('2d')"
+    ".getImageData(128, 128, 1, 1).data.buffer)[0] & 0xffffff)"
+)
+
+
+def choose(page: browser.Page, field: str, value: str) -> None:
+    """Set a field of the panel, as a person does who picks or types."""
+    page.js(f"(() => {{ const f = document.getElementById('{field}'); f.value = '{value}'; f.onchange(); }})()")
+
+
+def whole(page: browser.Page) -> None:
+    """Go to the whole plane, roughly, and wait until all of it is there."""
+    choose(page, "detail", "0.125")
+    page.key("0")
+    page.until("explorer.view.zoom < 2")
+    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame", 60)
+
+
+IDLE = "document.getElementById('activity').dataset.state === 'idle'"
 
 
 def test_twenty_levels_two_keyframes_and_a_scene_that_plan_accepts(tab: tuple[browser.Page, Server]) -> None:
@@ -141,6 +167,117 @@ def test_back_and_an_address_lead_to_the_same_view(tab: tuple[browser.Page, Serv
     page.until("Math.abs(explorer.view.x - 0.4) < 1e-6 && Math.abs(explorer.framed().width / 0.01 - 1) < 0.01")
     page.click("#forward")
     page.until("Math.abs(explorer.view.x - 0.7) < 1e-6")
+
+
+def test_the_look_changes_without_training_and_the_address_says_it(tab: tuple[browser.Page, Server]) -> None:
+    page, server = tab
+    whole(page)
+    assert colours(page) > 50
+    trained = sorted(server.folder.rglob("*.npz"))
+    page.click("#tab-look")
+    page.until("document.querySelectorAll('#swatches button').length > 10")
+    choose(page, "palette", "gray")
+    page.until("location.hash.includes('palette=gray')")
+    page.until(f"{PIXELS}.length && {PIXELS}.every(c => (c & 255) === (c >> 8 & 255) || (c & 255) < 40)")
+    choose(page, "channel", "escape_time")
+    page.until("explorer.cache.tiles.size >= 5 && location.hash.includes('channel=escape_time')")
+    assert "late or never" in page.js("document.getElementById('legend').textContent")
+    shot(page, "look")
+    choose(page, "palette", "virids")
+    page.until("document.getElementById('palette-fault').textContent.includes('viridis')")
+    assert page.js("explorer.look.palette") == "gray"
+    choose(page, "palette", "Spectral")
+    choose(page, "channel", "value")
+    page.until("location.hash && !location.hash.includes('?')")
+    assert sorted(server.folder.rglob("*.npz")) == trained
+    assert [e for e in page.errors if "400" not in e] == []
+    page.errors.clear()  # the browser notes every answer that is a refusal
+
+
+def test_keyframes_are_reordered_by_dragging_and_the_preview_plays(tab: tuple[browser.Page, Server]) -> None:
+    page, _ = tab
+    page.click("#tab-film")
+    page.click("#restore")
+    page.until("document.getElementById('film-facts').textContent.includes('doublings')")
+    widths = "[...document.querySelectorAll('#keyframes .go')].map(b => b.textContent)"
+    before = page.js(widths)
+    page.drag(page.middle("#keyframes li:nth-child(1) .grip"), page.middle("#keyframes li:nth-child(2) .grip"))
+    assert page.js(widths) == [before[1], before[0], *before[2:]]
+    page.js("(() => { const t = document.getElementById('time'); t.value = 500; t.oninput(); })()")
+    page.until("/^[1-9]/.test(document.getElementById('clock').textContent)")
+    page.until(
+        "new Set(new Uint32Array(document.getElementById('preview').getContext('2d').getImageData(0, 0, 640, 360).data"
+        ".buffer)).size > 20"
+    )
+    page.click("#costs")
+    page.until(f"document.querySelectorAll('#cost-table tbody tr').length === {len(scene.QUALITY) + 1}", 60)
+    shot(page, "film")
+
+
+def test_a_box_is_zoomed_into_and_a_surprise_leads_to_the_boundary(tab: tuple[browser.Page, Server]) -> None:
+    page, _ = tab
+    whole(page)
+    x, y = page.middle("#map")
+    before = page.js("explorer.view")
+    page.key("b")
+    page.drag((x - 50, y - 100), (x + 150, y + 20))
+    page.until(f"explorer.view.width < {before['width'] / 3}")
+    unit_per_px = before["width"] / before["width_px"]
+    assert page.js("explorer.view.x") == pytest.approx(before["x"] + 50 * unit_per_px, abs=2 * unit_per_px)
+    assert page.js("explorer.view.y") == pytest.approx(before["y"] + 40 * unit_per_px, abs=2 * unit_per_px)
+    assert page.js("document.getElementById('box').getAttribute('aria-pressed')") == "false"
+    whole(page)
+    page.key("s")
+    page.until("document.getElementById('toast').textContent.includes('more decades')", 30)
+    page.until("explorer.view.zoom > 2.5")
+    shot(page, "surprise")
+
+
+def test_a_dropped_still_leads_to_where_it_was_made(tab: tuple[browser.Page, Server], tmp_path: Path) -> None:
+    page, _ = tab
+    found = scene.with_quality(scene.load("tiny"), "preview")
+    path = found.path(found.output)
+    last = path.frame_count(found.output.fps) - 1
+    facts = {"scene": scene.resolved(found), "name": "tiny", "frame": str(last)}
+    encode.write_png(tmp_path / "still.png", np.zeros((36, 64, 3), np.uint8), facts)
+    page.drop(tmp_path / "still.png", *page.middle("#map"))
+    there = path.view(path.s_of_frame(last, found.output.fps))
+    page.until(f"Math.abs(explorer.framed().width / {there.width} - 1) < 1e-6")
+    assert page.js("explorer.view.x") == pytest.approx(float(there.x), abs=there.width * 1e-3)
+    assert page.js("document.getElementById('drop').hidden")
+    (tmp_path / "other.png").write_bytes(b"no picture")
+    page.drop(tmp_path / "other.png", *page.middle("#map"))
+    page.until("document.getElementById('toast').textContent.includes('drop a still')")
+    page.errors.clear()
+
+
+def test_coordinates_are_copied_with_every_digit(tab: tuple[browser.Page, Server]) -> None:
+    page, server = tab
+    place = f"http://127.0.0.1:{server.port}"
+    page.browser.send("Browser.grantPermissions", origin=place, permissions=["clipboardReadWrite"])
+    page.js("explorer.go({x: 0.3 + 2 ** -30, y: 0.4, width: 1e-9})")
+    page.key("c")
+    page.until("document.getElementById('toast').textContent.includes('copied')")
+    first = page.js("navigator.clipboard.readText()").splitlines()[0]
+    told = Fraction(re.search(r"log10 ([-0-9.]+)", first)[1])
+    axis = scene.load("tiny").problem.x
+    assert abs(told - (axis.lo + axis.span * Fraction(page.js("explorer.view.x")))) < Fraction(1, 10**15)
+
+
+def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None:
+    page, server = tab
+    page.js("explorer.go({x: 0.5, y: 0.5, width: 0.5})")
+    other = page.browser.page()
+    other.size(*LAPTOP)
+    other.open(f"http://127.0.0.1:{server.port}/#tiny@0.375,0.625,0.03125?palette=gray")
+    other.until("globalThis.explorer?.ready && Math.abs(explorer.framed().width * 32 - 1) < 1e-6", 60)
+    here = "explorer.cache.sample(explorer.view.x, explorer.view.y, explorer.finest)?.level >= explorer.finest - 2"
+    other.until(here, 60)
+    page.until(here, 60)
+    assert page.js("[explorer.view.x, explorer.look.palette]") == [0.5, "Spectral"]
+    assert other.js("[explorer.view.x, explorer.look.palette]") == [0.375, "gray"]
+    assert other.errors == []
+    other.close()
 
 
 def test_the_deepest_view_is_where_float64_ends(tab: tuple[browser.Page, Server]) -> None:

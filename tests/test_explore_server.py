@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,18 @@ def test_floods_are_bounded(server: Server) -> None:
     assert server.ask("GET", "/api/start")[0] == 200
 
 
+def test_a_flood_of_slow_requests_is_refused_and_the_page_goes_on(server: Server) -> None:
+    described = server.ask("GET", "/api/scene?name=tiny")[1]
+    edit = {"scene": "tiny", "palette": "Spectral", "gap": 0.25} | described["film"]
+    with ThreadPoolExecutor(30) as many:
+        asked_for = [many.submit(server.ask, "POST", "/api/depth", edit) for _ in range(30)]
+        assert server.ask("GET", "/api/start")[0] == 200
+        answers = [one.result() for one in asked_for]
+    assert {200} <= {status for status, _ in answers} <= {200, 400}
+    assert all("too many" in answer["fault"] for status, answer in answers if status == 400)
+    assert server.ask("POST", "/api/depth", edit)[0] == 200
+
+
 def test_a_request_that_comes_slowly_keeps_nobody_waiting(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /api/save HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le")
@@ -186,8 +199,13 @@ def test_a_film_is_described_costed_and_saved_by_the_scenes_own_rules(server: Se
     edit = {"scene": "tiny", "palette": "Spectral", "gap": 0.25} | described["film"]
     path = server.ask("POST", "/api/path", edit)[1]
     assert path["duration_s"] > 1 and len(path["views"]) > 100
-    lines = server.ask("POST", "/api/costs", edit)[1]["text"].splitlines()
-    assert [json.loads(line)["quality"] for line in lines] == [*scene.QUALITY, "scene"]
+    assert server.ask("POST", "/api/depth", edit) == (200, {"warning": None})
+    deep = edit["keyframes"][-1] | {"width": 1e-13, "source": None}
+    warned = server.ask("POST", "/api/depth", edit | {"keyframes": [edit["keyframes"][0], deep]})[1]["warning"]
+    assert "decades" in warned
+    rows = [json.loads(line) for line in server.ask("POST", "/api/costs", edit)[1]["text"].splitlines()]
+    assert [row["quality"] for row in rows] == [*scene.QUALITY, "scene"]
+    assert all(0 < row["missing"] <= row["samples"] and row["time_s"] > 0 for row in rows)
     assert server.ask("POST", "/api/path", edit | {"keyframes": []})[0] == 400
     assert server.ask("POST", "/api/path", edit | {"keyframes": [{}] * 201})[0] == 400
     status, saved = server.ask("POST", "/api/save", edit | {"name": "saved", "replacing": None})

@@ -133,7 +133,7 @@ def _analyse(
 ) -> None:
     """Say what is to come, measure with progress, print, write. plan gives tiles to time, and the runs to do."""
     from render.analyse import files, plots, subject
-    from render.cli import terminal
+    from render.cli import speech, terminal
 
     folder = out / loaded.name
     files.check_folder(folder)
@@ -142,10 +142,10 @@ def _analyse(
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:
         result = run(what, report)
-    terminal.show(table(result))
+    speech.show(table(result))
     stem = folder / f"{loaded.name}-{kind}"
     written = [files.write_json(stem.with_suffix(".json"), result, numerics=what.backend.numerics)]
     plot = plots.draw(result, stem.with_suffix(".png"))
     if plot is None:
-        terminal.note(plots.MISSING)
-    terminal.wrote(*written, *([plot] if plot else []))
+        speech.note(plots.MISSING)
+    speech.wrote(*written, *([plot] if plot else []))

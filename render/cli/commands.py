@@ -88,12 +88,12 @@ def video(
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
     from render import deliver
-    from render.cli import terminal
+    from render.cli import speech, terminal
 
     job = terminal.prepare(changes.load(scene, *more), quality, budget, store, machines.make)
     with terminal.progress(job) as report:
         written = deliver.whole_film(job, deliver.film_path(out, job), report, poster=poster)
-    terminal.wrote(*written)
+    speech.wrote(*written)
 
 
 @app.command
@@ -145,7 +145,7 @@ def frame(
         render frame mean_lr.toml last --set output.bits=16
     """
     from render import deliver, film
-    from render.cli import terminal
+    from render.cli import speech, terminal
 
     more, chosen = parted(frames)
     loaded = changes.load(scene, *more)
@@ -155,7 +155,7 @@ def frame(
     numbers = film.frame_numbers(chosen or ("last",), job)
     with terminal.progress(job) as report:
         written = deliver.stills(job, numbers, out, report)
-    terminal.wrote(*written)
+    speech.wrote(*written)
 
 
 @app.command
@@ -240,13 +240,13 @@ def probe(
     """
     try:
         from render import probe as probing
-        from render.cli import terminal
+        from render.cli import speech
 
-        with terminal.working("probing") as tell:
+        with speech.working("probing") as tell:
             probing.run(changes.load(scene, *more), points, out, precision=precision, store=store, tell=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
-    terminal.wrote(out)
+    speech.wrote(out)
 
 
 @app.command
@@ -297,11 +297,11 @@ def explore(
         render explore mean_lr.toml
         render explore
     """
-    from render.cli import terminal
+    from render.cli import speech
     from render.explore import serve
 
-    ended = serve.run(scene, store, folder, port, browse=open, announce=terminal.served)
-    terminal.note("The explorer has stopped. Every whole tile is in the store.")
+    ended = serve.run(scene, store, folder, port, browse=open, announce=speech.served)
+    speech.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
         os._exit(0)
 
@@ -323,9 +323,9 @@ def main() -> NoReturn:
     """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C."""
     debug, json = "--debug" in sys.argv, "--json" in sys.argv
     if json:
-        from render.cli import terminal
+        from render.cli import speech
 
-        terminal.speak_json()
+        speech.speak_json()
     with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
     sys.exit(0)

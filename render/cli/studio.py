@@ -51,7 +51,7 @@ def sheet(
     """
     from render import film
     from render import sheet as sheets
-    from render.cli import terminal
+    from render.cli import speech, terminal
 
     more, chosen = parted(frames)
     for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
@@ -62,7 +62,7 @@ def sheet(
     path = out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
     with terminal.progress(job) as report:
         sheets.write(job, numbers, path, columns=columns, width_px=width, report=report)
-    terminal.wrote(path)
+    speech.wrote(path)
 
 
 def recolour(
@@ -88,7 +88,7 @@ def recolour(
         render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
     """
     from render import deliver
-    from render.cli import terminal
+    from render.cli import speech, terminal
 
     asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
     changes = Changes((*changes.settings, *asked), changes.shape, changes.name)
@@ -96,7 +96,7 @@ def recolour(
     path = deliver.film_path(out, job, deliver.tag_of(palette) if palette else "")
     with terminal.progress(job) as report:
         written = deliver.whole_film(job, path, report, poster=poster)
-    terminal.wrote(*written)
+    speech.wrote(*written)
 
 
 def encode(
@@ -125,7 +125,7 @@ def encode(
         render encode mean_lr.toml t=5s..t=9s --codec webp
     """
     from render import deliver, film
-    from render.cli import terminal
+    from render.cli import speech, terminal
 
     more, chosen = parted(frames)
     asked = [f"output.codec={codec}", *([f"output.crf={crf}"] if crf is not None else [])]
@@ -134,4 +134,4 @@ def encode(
     numbers = film.frame_numbers(chosen, job) if chosen else None
     with terminal.progress(job) as report:
         written = deliver.part_of_film(job, numbers, out, report)
-    terminal.wrote(*written)
+    speech.wrote(*written)

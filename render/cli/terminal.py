@@ -6,21 +6,19 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.table import Table
 from rich.text import Text
 
 from render import backends, estimate, film, forecast, scene
 from render.analyse import precision, tables
 from render.backends import Backend
+from render.cli.speech import err, is_live, result, show_table, speaks_json, tell, working
 from render.errors import RenderError
 from render.film import Job
 from render.plan import depth_warning
@@ -32,41 +30,11 @@ from render.tiles import Tile
 # From here on down (decades) the plan says how deep the target's structure goes: a second's work, and of no use above.
 _DEEP = 1e-4
 
-# Results go to stdout, everything else to stderr.
-_out = Console(highlight=False, soft_wrap=True)
-_err = Console(stderr=True, highlight=False, soft_wrap=True)
-
 # Where the output is no terminal, a line is printed this often instead of a live bar.
 _LINE_S = 10.0
 
 # The rate shown is the mean over about this long, so that it neither jumps nor lags.
 _RATE_S = 20.0
-
-
-# Whether results and events are printed as JSON, one object a line.
-_json = False
-
-
-def speak_json() -> None:
-    """From now on print JSON: results to stdout, everything else to stderr, one object a line."""
-    global _json
-    _json = True
-
-
-def tell(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
-    """Say something that is no result: a line of text, or its facts as JSON."""
-    if _json:
-        print(json.dumps({"event": event, **(facts or {"message": text})}), file=sys.stderr, flush=True)
-    else:
-        _err.print(text, style=style)
-
-
-def result(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
-    """Print a result on stdout: a line of text, if it has any, or its facts as JSON."""
-    if _json:
-        print(json.dumps({"event": event, **facts}), flush=True)
-    elif text:
-        _out.print(text, style=style)
 
 
 def _here(problem: Problem) -> Backend:
@@ -151,16 +119,6 @@ def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, b
     )
 
 
-def show(result: RenderableType) -> None:
-    """Print a table on stdout, as wide as it needs to be where that is no terminal."""
-    (_out if _out.is_terminal else Console(width=140, highlight=False)).print(result)
-
-
-def note(text: str) -> None:
-    """Say something that is no result, on stderr."""
-    tell("note", text)
-
-
 def _settle(
     loaded: Scene,
     quality: str,
@@ -221,7 +179,7 @@ def show_plan(
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
     disk_bytes = len(plan.order) * estimate.TILE_BYTES
-    if _json:
+    if speaks_json():
         facts = _job_facts(job) | {
             "duration_s": plan.path.duration_s,
             "octaves": plan.path.length,
@@ -258,24 +216,14 @@ def show_plan(
     show_table(rows.items())
 
 
-def show_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of words in columns, on stdout; results as JSON are printed one by one instead."""
-    if _json:
-        return
-    table = Table.grid(padding=(0, 2))
-    for row in rows:
-        table.add_row(*row)
-    _out.print(table)
-
-
 @contextlib.contextmanager
 def progress(job: Job | None = None) -> Iterator[film.Report]:
     """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
-    live = _err.is_terminal and not _json
+    live = is_live()
     state = _Rate()
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Note(),
-        console=_err, transient=True, disable=not live,
+        console=err, transient=True, disable=not live,
     )  # fmt: skip
     task = bar.add_task("training")
     told: set[str] = set()
@@ -360,28 +308,6 @@ class _Rate:
         left = duration((now.samples_total - now.samples_done) / rate) + " left" if rate > 0 else "starting"
         runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}"
         return f"{runs}; {frames}" if now.frames_total else runs
-
-
-@contextlib.contextmanager
-def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Show that something is going on; what is yielded is told further words for it."""
-    if _json or not _err.is_terminal:
-        yield lambda words: None
-        return
-    with _err.status(what) as status:
-        yield lambda words: status.update(f"{what}: {words}")
-
-
-def served(address: str, place: str) -> None:
-    """Say where a page is served, on stdout, and how to end it."""
-    print(address, flush=True)
-    note(f"The explorer serves this machine only, at {place}. Open the address above; Ctrl-C stops it.")
-
-
-def wrote(*paths: Path) -> None:
-    """Print where results are, one path a line, on stdout."""
-    for path in paths:
-        result("wrote", str(path), path=str(path))
 
 
 def show_jobscript(cluster: backends.Cluster) -> None:

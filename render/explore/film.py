@@ -71,13 +71,17 @@ def depth_warning_of(of: Scene) -> str | None:
 
 
 def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict[str, Any]]:
-    """Yield what each quality would cost, the cheapest first. Trains nothing; the dearest take seconds to plan."""
+    """Yield what each quality would cost, the cheapest first; the dearest take seconds to plan.
+
+    samples_per_s: as seen so far; None where nothing was trained yet: then a second or two of training tells.
+    """
     for name in [*QUALITY, "scene"]:
         try:
             plan = estimate.named(of, name).plan
         except RenderError as error:
             yield {"quality": name, "fault": str(error)}
             continue
+        samples_per_s = samples_per_s or estimate.measure(plan, plane.backend).samples_per_s
         missing = len(plane.store.missing(plan.order)) / max(len(plan.order), 1)
         samples = round(plan.samples * missing)
         output = plan.scene.output
@@ -86,7 +90,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             "size": [output.width_px, output.height_px],
             "samples": plan.samples,
             "missing": samples,
-            "time_s": samples / samples_per_s if samples_per_s else None,
+            "time_s": samples / samples_per_s,
             "disk_bytes": len(plan.order) * estimate.TILE_BYTES,
         }
 

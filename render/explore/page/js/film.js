@@ -190,6 +190,6 @@ export class Film {
 function costRow(row) {
   if (row.fault) return make("tr", {}, make("td", {}, row.quality), make("td", { colSpan: 3 }, row.fault));
   const done = row.missing < row.samples ? `${Math.floor(100 * (1 - row.missing / row.samples))} % of ${count(row.samples)} is there` : "";
-  const cells = [row.quality, `${row.size[0]}×${row.size[1]}`, count(row.missing), row.time_s === null ? "" : duration(row.time_s)];
+  const cells = [row.quality, `${row.size[0]}×${row.size[1]}`, count(row.missing), row.missing ? duration(row.time_s) : "none"];
   return make("tr", { title: `${done ? `${done}, ` : ""}${bytes(row.disk_bytes)} on disk` }, ...cells.map((text) => make("td", {}, text)));
 }

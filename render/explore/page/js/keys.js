@@ -17,7 +17,7 @@ export function listen(app) {
   for (const [id, act] of Object.entries(acts)) $(id).onclick = act;
   const keys = {
     0: acts.home, b: acts.box, s: acts.surprise, c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
-    k: () => app.film.add(),
+    k: () => app.film.add(), escape: () => { if ($("map").classList.contains("boxing")) boxZoom(app); },
   };
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, select, textarea, dialog");

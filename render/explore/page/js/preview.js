@@ -28,7 +28,8 @@ export class Preview {
     canvas.height = Math.round(canvas.width * (path?.aspect ?? 9 / 16));
     $("time").disabled = $("play").disabled = !path;
     if (this.serial < 0) this.colours.setCurve(this.app.colours.curve); // until it has one of its own
-    if (path) this.seek(FIRST_LOOK_MS);
+    // Before the map has samples, its view must keep the server's attention.
+    if (path && this.app.cache.tiles.size) this.seek(FIRST_LOOK_MS);
     this.repaint();
   }
 

@@ -1,0 +1,96 @@
+"""How every command speaks: results on stdout, everything else on stderr, both also as JSON.
+
+Apart from the rest of the terminal, which loads the whole film: the explorer says its address without that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+# Results go to stdout, everything else to stderr.
+_out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+# Whether results and events are printed as JSON, one object a line.
+_json = False
+
+
+def speak_json() -> None:
+    """From now on print JSON: results to stdout, everything else to stderr, one object a line."""
+    global _json
+    _json = True
+
+
+def is_live() -> bool:
+    """Say whether a person watches: what is said changes in place."""
+    return err.is_terminal and not _json
+
+
+def speaks_json() -> bool:
+    """Say whether JSON is printed."""
+    return _json
+
+
+def tell(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
+    """Say something that is no result: a line of text, or its facts as JSON."""
+    if _json:
+        print(json.dumps({"event": event, **(facts or {"message": text})}), file=sys.stderr, flush=True)
+    else:
+        err.print(text, style=style)
+
+
+def result(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
+    """Print a result on stdout: a line of text, if it has any, or its facts as JSON."""
+    if _json:
+        print(json.dumps({"event": event, **facts}), flush=True)
+    elif text:
+        _out.print(text, style=style)
+
+
+def show(result: RenderableType) -> None:
+    """Print a table on stdout, as wide as it needs to be where that is no terminal."""
+    (_out if _out.is_terminal else Console(width=140, highlight=False)).print(result)
+
+
+def note(text: str) -> None:
+    """Say something that is no result, on stderr."""
+    tell("note", text)
+
+
+def show_table(rows: Iterable[Sequence[str]]) -> None:
+    """Print rows of words in columns, on stdout; results as JSON are printed one by one instead."""
+    if _json:
+        return
+    table = Table.grid(padding=(0, 2))
+    for row in rows:
+        table.add_row(*row)
+    _out.print(table)
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[Callable[[str], None]]:
+    """Show that something is going on; what is yielded is told further words for it."""
+    if not is_live():
+        yield lambda words: None
+        return
+    with err.status(what) as status:
+        yield lambda words: status.update(f"{what}: {words}")
+
+
+def served(address: str, place: str) -> None:
+    """Say where a page is served, on stdout, and how to end it."""
+    print(address, flush=True)
+    note(f"The explorer serves this machine only, at {place}. Open the address above; Ctrl-C stops it.")
+
+
+def wrote(*paths: Path) -> None:
+    """Print where results are, one path a line, on stdout."""
+    for path in paths:
+        result("wrote", str(path), path=str(path))
