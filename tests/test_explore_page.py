@@ -39,6 +39,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[browser.Page
             page.size(*LAPTOP)
             page.open(server.url)
             page.until("globalThis.explorer?.ready && explorer.cache.tiles.size > 0", 60)
+            choose(page, "detail", "0.125")  # few samples: what is tested is the page
             yield page, server
     finally:
         if server.process.poll() is None:
@@ -76,7 +77,6 @@ def choose(page: browser.Page, field: str, value: str) -> None:
 
 def whole(page: browser.Page) -> None:
     """Go to the whole plane, roughly, and wait until all of it is there."""
-    choose(page, "detail", "0.125")
     page.key("0")
     page.until("explorer.view.zoom < 2")
     page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame", 60)
@@ -282,11 +282,13 @@ def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None
 
 def test_the_deepest_view_is_where_float64_ends(tab: tuple[browser.Page, Server]) -> None:
     page, _ = tab
+    choose(page, "detail", "0.5")
     page.js("explorer.go({x: 0.5 + 2 ** -40, y: 0.3, width: 1e-17})")
     page.until("explorer.view.zoom === 45")
     assert page.js("explorer.finest") == 47
     page.until("explorer.cache.sample(explorer.view.x, explorer.view.y, 47)?.level >= 42", 60)
     assert "0.0 left in float64" in page.js("document.getElementById('readout').textContent")
+    choose(page, "detail", "0.125")
 
 
 def test_it_works_on_a_phone(tab: tuple[browser.Page, Server]) -> None:

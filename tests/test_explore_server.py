@@ -55,6 +55,19 @@ def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server)
     assert list((server.folder / "store").rglob("*.npz"))
 
 
+def test_a_glance_aside_does_not_stop_what_the_view_wants(server: Server) -> None:
+    def stored() -> set[str]:
+        return {path.parent.parent.name for path in (server.folder / "store").rglob("*.npz")}
+
+    with server.socket() as live:
+        live.send(json.dumps(view(x=0.75, y=0.75, width=0.5, detail=0.25)))
+        live.send(json.dumps(view(serial=2, keep=True, train=False)))
+        end = time.monotonic() + 60
+        while "02" not in stored():
+            assert time.monotonic() < end, "the first view's finest level is trained"
+            live.recv(timeout=60)
+
+
 def test_the_page_needs_the_token_and_then_shows_a_clean_address(server: Server) -> None:
     assert server.ask("GET", "/", token=None, Origin="")[0] == 403
     assert server.ask("GET", "/?token=guess", token=None, Origin="")[0] == 403

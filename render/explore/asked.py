@@ -30,6 +30,7 @@ class AskError(RenderError):
 class View:
     """One look of a page at a scene. serial: the page's own count. train: whether to train what is missing.
 
+    keep: whether a glance aside, as the film's preview is: what the view before wanted is trained on meanwhile.
     whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in Look.
     """
 
@@ -40,6 +41,7 @@ class View:
     gap: float
     whole_plane: bool
     train: bool
+    keep: bool
 
 
 def table(text: str | bytes) -> dict[str, Any]:
@@ -115,6 +117,7 @@ def view(raw: dict[str, Any], problem: Problem) -> View:
         gap=number(raw, "gap", 0, 0.9),
         whole_plane=raw.get("whole_plane") is True,
         train=raw.get("train") is True,
+        keep=raw.get("keep") is True,
     )
 
 

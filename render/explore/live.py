@@ -151,7 +151,8 @@ class Live:
         if page.view.whole_plane:
             wanted = _plane_tiles() + wanted
         await run_in_threadpool(page.plane.look_up, wanted)
-        self._trainer.wish(page.client, page.plane, wanted if page.view.train else [])
+        if not page.view.keep:
+            self._trainer.wish(page.client, page.plane, wanted if page.view.train else [])
 
     # ---- tiles out ---------------------------------------------------------------------------------------------
 

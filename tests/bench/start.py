@@ -54,24 +54,22 @@ def measured() -> Iterator[tuple[str, str]]:
     found = browser.find()
     if found is None:
         raise SystemExit("No Chromium on this machine: install one, or set RENDER_BROWSER.")
-    seen: dict[str, list[tuple[float, float]]] = {}
     usual = os.environ.get("XDG_CACHE_HOME")
     try:
         with tempfile.TemporaryDirectory() as name, browser.running(found, Path(name) / "profile") as chromium:
-            for n in range(ROUNDS):
-                os.environ["XDG_CACHE_HOME"] = f"{name}/cache{n}"
-                for what, folder, tiles in (
-                    ("nothing trained, nothing compiled", "bare", 0),
-                    ("nothing trained", "cold", _WARM_TILES),
-                    ("the plane trained", "cold", 0),
-                ):
-                    colour = _first_colour(chromium, Path(name) / f"{folder}{n}", tiles=tiles)
-                    seen.setdefault(what, []).append(colour)
+            for what, folder, tiles in (
+                ("nothing trained, nothing compiled", "bare", 0),
+                ("nothing trained", "cold", _WARM_TILES),
+                ("the plane trained", "cold", 0),
+            ):
+                seen = []
+                for n in range(ROUNDS):
+                    os.environ["XDG_CACHE_HOME"] = f"{name}/cache{n}"
+                    seen.append(_first_colour(chromium, Path(name) / f"{folder}{n}", tiles=tiles))
+                yield f"{SCENE}, {what}: address", f"{median(address_s for address_s, _ in seen):.1f} s"
+                colours = ", ".join(f"{colour_s:.1f}" for _, colour_s in seen)
+                yield f"{SCENE}, {what}: colour", f"{median(colour_s for _, colour_s in seen):.1f} s ({colours})"
     finally:
-        os.environ.pop("XDG_CACHE_HOME")
+        os.environ.pop("XDG_CACHE_HOME", None)
         if usual is not None:
             os.environ["XDG_CACHE_HOME"] = usual
-    for what, values in seen.items():
-        yield f"{SCENE}, {what}: address", f"{median(address_s for address_s, _ in values):.1f} s"
-        colours = ", ".join(f"{colour_s:.1f}" for _, colour_s in values)
-        yield f"{SCENE}, {what}: colour", f"{median(colour_s for _, colour_s in values):.1f} s ({colours})"

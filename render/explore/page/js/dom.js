@@ -35,7 +35,7 @@ export function toast(text) {
   box.textContent = text;
   box.hidden = false;
   clearTimeout(fading);
-  fading = setTimeout(() => { box.hidden = true; }, 4500);
+  fading = setTimeout(() => { box.hidden = true; }, Math.max(4500, 60 * text.length)); // long ones take longer to read
 }
 
 export function showFault(box, text) {

@@ -81,7 +81,7 @@ export class Film {
   row(key, i) {
     const { axes } = this.app.scene;
     const number = (field, label, title) => make("label", { title }, `${label} `, make("input", {
-      type: "number", min: "0", max: "3600", step: "0.1", value: String(key[field] ?? 0),
+      type: "number", min: "0", max: "3600", step: "any", value: String(key[field] ?? 0),
       onchange: (event) => { key[field] = Math.max(0, Number(event.target.value) || 0); this.changed(); },
     }), " s");
     const go = make("button", { className: "go", title: "Go there", onclick: () => this.app.go(key) }, widthText(axes[0], key.width));

@@ -127,6 +127,7 @@ class App {
   /** Another channel or scene: every sample comes anew. */
   recolour() {
     this.cache.clear();
+    if (this.film) this.film.preview.seen = 0;
     this.since = this.live.serial + 1;
     this.repaint();
     this.lookAgain();
@@ -235,6 +236,7 @@ class App {
       $(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
     }
     this.film.showGuide(name === "film");
+    if (name === "film") this.film.preview.repaint(); // it was not painted while it was hidden
     if (name === "look") this.panel.opened();
   }
 

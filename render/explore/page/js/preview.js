@@ -17,6 +17,7 @@ export class Preview {
     this.asked = 0;
     this.colours = new Colours();
     this.playing = null;
+    this.seen = 0; // tiles at hand when its colours were last asked for
     $("time").oninput = () => { this.stop(); this.seek(); };
     $("play").onclick = () => this.playing ? this.stop() : this.play();
   }
@@ -28,8 +29,7 @@ export class Preview {
     canvas.height = Math.round(canvas.width * (path?.aspect ?? 9 / 16));
     $("time").disabled = $("play").disabled = !path;
     if (this.serial < 0) this.colours.setCurve(this.app.colours.curve); // until it has one of its own
-    // Before the map has samples, its view must keep the server's attention.
-    if (path && this.app.cache.tiles.size) this.seek(FIRST_LOOK_MS);
+    this.seen = 0;
     this.repaint();
   }
 
@@ -48,6 +48,7 @@ export class Preview {
   seek(busyMs = BUSY_MS) {
     if (!this.path) return;
     this.busy = true;
+    this.seen = this.app.cache.tiles.size;
     clearTimeout(this.rest);
     this.rest = setTimeout(() => { this.busy = false; this.app.say(); }, busyMs);
     const now = performance.now();
@@ -55,9 +56,16 @@ export class Preview {
       this.asked = now;
       const canvas = $("preview");
       const view = { ...this.view(), width_px: canvas.width, height_px: canvas.height };
-      this.serial = this.app.live.look({ ...this.app.asked(view), pointer: null, train: false, detail: 0.5 });
+      this.serial = this.app.live.look({ ...this.app.asked(view), pointer: null, keep: true, detail: 0.5 });
     }
     this.repaint();
+  }
+
+  /** Ask for new colours once there is much more to see; before the map has samples, it keeps the server's attention. */
+  lookAgain() {
+    const { size } = this.app.cache.tiles;
+    if (size <= 3 * this.seen || this.busy) return;
+    this.seek(FIRST_LOOK_MS);
   }
 
   takeCurve(curve) {
@@ -72,6 +80,7 @@ export class Preview {
       return;
     }
     if ($("film").hidden) return;
+    this.lookAgain();
     const { x, y, width } = this.view();
     const height = width * canvas.height / canvas.width;
     const box = { x0: x - width / 2, y0: y - height / 2, width, height };
