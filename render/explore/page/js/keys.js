@@ -67,6 +67,10 @@ function drawBox(app, down) {
     removeEventListener("pointermove", move);
     removeEventListener("pointerup", up);
     drawn.remove();
+    // The click that a browser makes of this drag is no question about a sample.
+    const swallow = (click) => click.stopImmediatePropagation();
+    box.addEventListener("click", swallow, { capture: true });
+    setTimeout(() => box.removeEventListener("click", swallow, { capture: true }), 50);
     const here = at(event);
     boxZoom(app);
     if (start.distanceTo(here) > 8)
