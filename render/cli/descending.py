@@ -41,7 +41,7 @@ def descend(
         render descend tanh.toml --decades 30 --seed 1 --out tanh_other.toml
     """
     from render import descend as descending
-    from render.cli import terminal
+    from render.cli import speech
     from render.explore import keyframes
     from render.scene import load
     from render.store import check_store, write_whole
@@ -61,14 +61,14 @@ def descend(
         )
     check_store(store)
     centre = x.position_from_unit(last.view.x), loaded.problem.y.position_from_unit(last.view.y)
-    with terminal.working("descending") as status:
+    with speech.working("descending") as status:
 
         def tell(news: descending.View | str) -> None:
             if isinstance(news, str):
                 status(news)
                 return
             by = "" if news.promotion_step is None else f", by differences for {news.promotion_step:.0f} steps"
-            terminal.note(f"{float(news.width):8.1e} wide: {news.share:4.0%} converged{by}")
+            speech.note(f"{float(news.width):8.1e} wide: {news.share:4.0%} converged{by}")
 
         views = descending.views(loaded.problem, centre, width, narrowest, store, seed=seed, tell=tell)
     end = views[-1]
@@ -90,4 +90,4 @@ def descend(
     text = keyframes.rewritten(loaded, dataclasses.replace(edit, keyframes=(*kept, deep), octaves_per_s=speed))
     write_whole(path, text.encode())
     load(path)  # what is written is a scene
-    terminal.wrote(path)
+    speech.wrote(path)
