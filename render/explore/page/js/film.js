@@ -128,8 +128,9 @@ export class Film {
   async askDepth() {
     if (!this.app.cache.tiles.size) return this.sound();
     const { path } = this.preview;
+    if (!path || !this.keyframes.length) return undefined;
     const { warning } = await api.post("depth", this.edit()).catch(({ message }) => ({ warning: message }));
-    if (path && path === this.preview.path) showFault($("film-fault"), warning);
+    if (path === this.preview.path) showFault($("film-fault"), warning);
     return undefined;
   }
 
