@@ -297,8 +297,7 @@ async function begin() {
   });
   app.map.on("mouseout", () => { app.pointer = null; showReadout(app, null); });
   app.map.on("click", ({ latlng }) => app.sample.show(latlng.lng, latlng.lat));
-  addEventListener("popstate", () => app.readAddress());
-  addEventListener("hashchange", () => app.readAddress());
+  addEventListener("popstate", () => app.readAddress()); // also when a person edits the part behind #
   new ResizeObserver(() => app.map.invalidateSize({ animate: false })).observe($("map"));
   listen(app);
 
