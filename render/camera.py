@@ -277,6 +277,15 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
     return PchipInterpolator(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
 
 
+def stretched(keyframes: tuple[Keyframe, ...], duration_s: float) -> tuple[Keyframe, ...]:
+    """Return keyframes whose timeline, holds included, is stretched evenly to last so long."""
+    now_s = keyframes[-1].time_s + keyframes[-1].hold_s
+    if now_s == 0:  # a single view: a film of it rests there
+        return (*keyframes[:-1], replace(keyframes[-1], hold_s=duration_s))
+    factor = duration_s / now_s
+    return tuple(replace(key, time_s=key.time_s * factor, hold_s=key.hold_s * factor) for key in keyframes)
+
+
 def times_from_speed(
     views: list[View], size_px: tuple[int, int], holds_s: list[float], octaves_per_s: float
 ) -> list[float]:

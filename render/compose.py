@@ -11,11 +11,11 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from render.fields import Field
-from render.picture import colour, palettes, raster, relief, resample
-from render.picture.channels import CHANNELS
+from render.picture import colour, loops, palettes, raster, relief, resample
+from render.picture.channels import channel
 from render.picture.colour import Code, Coding, Curve
 from render.picture.mosaic import Mosaic
-from render.picture.raster import BAND_PX, Edge, Layer
+from render.picture.raster import Edge, Layer
 from render.plan import Plan
 from render.tiles import SAMPLES, Tile, TileRange
 from render.viewport import Box, Viewport, Window
@@ -49,7 +49,7 @@ class Compositor:
         self._fetch = fetch
         self._look = plan.scene.look
         self._background = palettes.linear_from_hex(self._look.background)
-        self._channel = CHANNELS[self._look.channel]
+        self._channel = channel(self._look.channel)
         self._curves: dict[float, Curve] = {}
         self._codes: dict[tuple[float, float], Code] = {}
         self._mosaics: dict[int, Mosaic] = {}
@@ -62,52 +62,51 @@ class Compositor:
         """
         made = [self._bands(s) for s in places]
         view = self._plan.path.viewport(places[0])
-        rows = raster.bands(view.height_px)
-        srgb_of = colour.srgb8_from_linear if bits == 8 else colour.srgb16_from_linear
         picture = np.empty((view.height_px, view.width_px, 3), dtype=np.uint8 if bits == 8 else np.uint16)
 
-        def finish(index: int) -> None:
-            linear = made[0](index)
+        def finish(rows: slice) -> None:
+            linear = made[0](rows)
             for band in made[1:]:
-                linear = linear + band(index)
+                linear += band(rows)
             if len(made) > 1:
                 linear /= np.float32(len(made))
-            for channel, srgb in enumerate(srgb_of(linear)):
-                picture[rows[index], :, channel] = srgb
+            if bits == 8:
+                loops.look_up(linear, colour.srgb8_table(), picture[rows])
+            else:
+                picture[rows] = np.moveaxis(colour.srgb16_from_linear(linear), 0, -1)
 
-        raster.each_band(len(rows), finish)
+        raster.each_band(view.height_px, finish)
         return picture
 
-    def _bands(self, s: float) -> Callable[[int], np.ndarray]:
-        """Return what gives each band of the picture at s: linear light, float32 [3, rows, width]."""
+    def _bands(self, s: float) -> Callable[[slice], np.ndarray]:
+        """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
         view = self._plan.path.viewport(s)
-        layers, table = self._layers(view, s)
+        layers, tables = self._layers(view, s)
         inside = _plane_share(view)
-        rows = raster.bands(view.height_px)
         lit = None
-        if len(table) > 3:  # relief needs neighbours: the whole picture first
-            channels = np.empty((len(table), view.height_px, view.width_px), dtype=np.float32)
+        if len(tables) > 1:  # relief needs neighbours: the whole picture first
+            channels = np.empty((6, view.height_px, view.width_px), dtype=np.float32)
 
-            def keep(index: int) -> None:
-                channels[:, rows[index]] = raster.band(layers, table, index)
+            def keep(rows: slice) -> None:
+                for i, table in enumerate(tables):
+                    channels[3 * i : 3 * i + 3, rows] = raster.band(layers, table, rows)
 
-            raster.each_band(len(rows), keep)
+            raster.each_band(view.height_px, keep)
             lit = relief.drawn(channels, self._look)
 
-        def band(index: int) -> np.ndarray:
-            linear = raster.band(layers, table, index) if lit is None else lit[:, rows[index]]
+        def band(rows: slice) -> np.ndarray:
+            linear = raster.band(layers, tables[0], rows) if lit is None else lit[:, rows].copy()
             if inside is not None:
-                beyond = self._background[:, None, None]
-                linear = beyond + (linear - beyond) * inside[rows[index]]
+                loops.blend_outside(linear, inside[0][rows], inside[1], self._background)
             return linear
 
         return band
 
     # ---- levels ------------------------------------------------------------------------------------------------
 
-    def _layers(self, view: Viewport, s: float) -> tuple[list[Layer], np.ndarray]:
-        """Return the levels that show at s, coarse to fine, and the table of their colours: [channels, codes]."""
-        code, table = self._colours(s)
+    def _layers(self, view: Viewport, s: float) -> tuple[list[Layer], list[np.ndarray]]:
+        """Return the levels that show at s, coarse to fine, and the tables of their colours: see `_colours`."""
+        code, tables = self._colours(s)
         mix = self._plan.mix(s)
         for level in self._mosaics.keys() - {level for level, _ in mix}:
             del self._mosaics[level]
@@ -121,7 +120,7 @@ class Compositor:
             if edge is None and all(coarser[3] is None for coarser in found):
                 found = []  # nothing below shows
             found.append((level, weight, parts, edge))
-        return [self._layer(view, level, parts, weight, code, edge) for level, weight, parts, edge in found], table
+        return [self._layer(view, level, parts, weight, code, edge) for level, weight, parts, edge in found], tables
 
     def _layer(
         self, view: Viewport, level: int, parts: list[TileRange], weight: float, code: Coding, edge: Edge | None
@@ -134,13 +133,13 @@ class Compositor:
         box = view.box(level, window.x0, window.y0)
         # A level fades in as its own filter: from that of its parent, whose samples are every second of its own.
         rows, columns = (
-            resample.taps(low, high, size_px, count, coarse=1 - weight, first_even=first % 2, block=BAND_PX)
+            resample.taps(low, high, size_px, count, coarse=1 - weight, first_even=first % 2)
             for low, high, size_px, count, first in (
                 (box.y0, box.y1, view.height_px, codes.shape[0], window.y0),
                 (box.x0, box.x1, view.width_px, codes.shape[1], window.x0),
             )
         )
-        return Layer(codes, resample.from_the_top(rows), columns, edge, gaps=not bool(planned.all()))
+        return Layer(codes, rows, columns, edge, gaps=not bool(planned.all()))
 
     def _parts(self, area: Viewport | TileRange, level: int) -> list[TileRange]:
         """Return where a level's tiles lie in a view or an area."""
@@ -149,10 +148,10 @@ class Compositor:
 
     # ---- colours -----------------------------------------------------------------------------------------------
 
-    def _colours(self, s: float) -> tuple[Coding, np.ndarray]:
-        """Return how values are coded at s, and what each code shows: [channels, codes], linear light first."""
+    def _colours(self, s: float) -> tuple[Coding, list[np.ndarray]]:
+        """Return how values are coded at s, and what each code shows: see `_tables`."""
         if self._look.channel == "status":
-            return colour.status_code, self._table(colour.STATUS_TABLE, colour.STATUS_TONES)
+            return colour.status_code, self._tables(colour.STATUS_TABLE, colour.STATUS_TONES)
         first, second, share = self._plan.anchors_at(s)
         if self._look.equalise != "octave":
             first = second = self._plan.anchors[0]
@@ -162,15 +161,18 @@ class Compositor:
         weight = np.float32(colour.curve_weight(share))
         tones = code.tones[0] + (code.tones[1] - code.tones[0]) * weight
         turns = self._plan.path.phase(s)
-        return code, self._table(colour.linear_from_tone(tones, self._look.palette, turns), tones)
+        return code, self._tables(colour.linear_from_tone(tones, self._look.palette, turns), tones)
 
-    def _table(self, linear: np.ndarray, tones: np.ndarray) -> np.ndarray:
-        rows = [*linear.T]
+    def _tables(self, linear: np.ndarray, tones: np.ndarray) -> list[np.ndarray]:
+        """Return tables float32 [codes, 4]: linear light (for relief also side and tone), then 1, or 0 for code 0."""
+        tables = [linear]
         if self._look.boundary > 0 or self._look.shading > 0:
-            rows += [np.sign(tones), np.abs(tones)]
-        table = np.ascontiguousarray(np.stack(rows), dtype=np.float32)
-        table[:, 0] = 0.0  # no sample, no light: see `raster`
-        return table
+            tables.append(np.stack([np.sign(tones), np.abs(tones), np.zeros_like(tones)], axis=1))
+        made = [np.ones((len(tones), 4), dtype=np.float32) for _ in tables]
+        for table, channels in zip(made, tables, strict=True):
+            table[:, :3] = channels
+            table[0] = 0.0  # no sample, no light
+        return made
 
     def _curve(self, anchor: float) -> Curve:
         """Return the colour curve of an anchor, from every sample of its view (or of all anchors' views)."""
@@ -186,7 +188,7 @@ class Compositor:
         return self._curves[anchor]
 
     def _values(self, tile: Tile) -> np.ndarray:
-        return self._channel.values(self._fetch(tile))
+        return self._channel.signed(self._fetch(tile))
 
     def _window_values(self, anchor: float) -> np.ndarray:
         planned = self._plan.levels[self._plan.curve_level(anchor)].tiles
@@ -232,14 +234,15 @@ class Compositor:
         whole, distance = found
         box = _cell_box(view.box(level, whole.x0 * SAMPLES, whole.y0 * SAMPLES), cell)
         # What lies outside the plane needs no samples and ends nothing: its last cells go on as far as the view does.
-        rows = resample.taps(box.y0, box.y1, view.height_px, distance.shape[0], "linear", block=BAND_PX)
+        rows = resample.taps(box.y0, box.y1, view.height_px, distance.shape[0], "linear")
         columns = resample.taps(box.x0, box.x1, view.width_px, distance.shape[1], "linear")
         seen = distance[
-            rows[0].samples.start : rows[-1].samples.stop, columns[0].samples.start : columns[-1].samples.stop
+            rows.first[0] : rows.first[-1] + rows.weights.shape[1],
+            columns.first[0] : columns.first[-1] + columns.weights.shape[1],
         ]
         if seen.min() >= margin:
             return None
-        return Edge(distance, resample.from_the_top(rows), columns, margin) if seen.max() > 0 else _NOWHERE
+        return Edge(distance, rows, columns, margin) if seen.max() > 0 else _NOWHERE
 
     def _distance_in(self, area: TileRange) -> np.ndarray:
         """Return how far the centre of each cell of an area is inside a level's tiles, in samples."""
@@ -255,7 +258,8 @@ class _Piece(NamedTuple):
     there: tuple[slice, slice]
 
 
-_NOWHERE = Edge(np.empty((0, 0), dtype=np.float32), [], [], 1.0)
+_NO_TAPS = resample.Taps(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
+_NOWHERE = Edge(np.empty((0, 0), dtype=np.float32), _NO_TAPS, _NO_TAPS, 1.0)
 
 
 def _filled(area: TileRange, parts: list[TileRange]) -> np.ndarray:
@@ -312,8 +316,8 @@ def _cell_box(box: Box, cell: int) -> Box:
     return Box(*((edge + 0.5) / cell - 0.5 for edge in box))
 
 
-def _plane_share(view: Viewport) -> np.ndarray | None:
-    """Return the share of each pixel that lies in the plane, float32 [height_px, width_px]; None if all of it does."""
+def _plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the share of each row (from the top) and column of pixels in the plane, float32; None if all of it is."""
     x0, x1, y0, y1 = view.edges()
     if x0 >= 0 and x1 <= 1 and y0 >= 0 and y1 <= 1:
         return None
@@ -322,10 +326,9 @@ def _plane_share(view: Viewport) -> np.ndarray | None:
         first, last = (float((edge - low) / (high - low) * count) for edge in (0, 1))
         pixels = np.arange(count)
         inside: np.ndarray = np.minimum(pixels + 1, last) - np.maximum(pixels, first)
-        return inside.clip(0.0, 1.0)
+        return inside.clip(0.0, 1.0).astype(np.float32)
 
-    whole: np.ndarray = np.outer(shares(y0, y1, view.height_px)[::-1], shares(x0, x1, view.width_px))
-    return whole.astype(np.float32)
+    return np.ascontiguousarray(shares(y0, y1, view.height_px)[::-1]), shares(x0, x1, view.width_px)
 
 
 def _pieces(window: Window) -> list[_Piece]:

@@ -273,7 +273,8 @@ def frames(
         last, picture, tiles = None, None, []
         for done, (number, places) in enumerate(zip(numbers, moments, strict=True)):
             if places != last or picture is None:
-                tiles = list(dict.fromkeys(tile for s in places for tile in plan.tiles_at(s)))
+                several = (tile for s in places for tile in plan.tiles_at(s))
+                tiles = plan.tiles_at(places[0]) if len(places) == 1 else list(dict.fromkeys(several))
                 if training.samples_done < training.samples_total:
                     count = training.count_for(tiles)
                     while not training.wait_for(count, _TICK_S):

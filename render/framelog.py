@@ -58,7 +58,8 @@ class FrameLog:
         """Return what the frame at path length s, made of these tiles, took since the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
-        edges = [self._edges[tile] for tile in tiles if tile.level == level and tile in self._edges]
+        edges = [edge for tile in tiles if tile.level == level and (edge := self._edges.get(tile)) is not None]
+        missing = self._training.missing
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(
             frame=frame,
@@ -68,7 +69,7 @@ class FrameLog:
             seconds=now_s - self._seen_s,
             samples_trained=samples - self._seen_samples,
             tiles=len(tiles),
-            tiles_stored=sum(tile not in self._training.missing for tile in tiles),
+            tiles_stored=sum(tile not in missing for tile in tiles) if missing else len(tiles),
             boundary_density=float(np.mean(edges)) if edges else 0.0,
         )
         self._seen_s, self._seen_samples = now_s, samples

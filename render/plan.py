@@ -128,7 +128,11 @@ class Plan:
     def tiles_at(self, s: float) -> list[Tile]:
         """Return the tiles that a frame at s is made and coloured from."""
         view = self.path.viewport(s)
-        needed = [t for level, _ in self.mix(s) for t in view.cover(level).tiles() if t in self.levels[level].tiles]
+        needed: list[Tile] = []
+        for level, _ in self.mix(s):
+            area, plan = view.cover(level), self.levels[level]
+            whole = any(_contains(planned, area) for planned in plan.ranges)
+            needed += area.tiles() if whole else [tile for tile in area.tiles() if tile in plan.tiles]
         anchors = self.anchors if self.scene.look.equalise == "film" else self.anchors_at(s)[:2]
         for anchor in anchors:
             needed += self._curve_tiles(anchor)

@@ -86,7 +86,7 @@ def test_a_magnification_reads_as_a_person_would_say_it(zoom: float, text: str) 
 def test_the_legend_shows_the_palettes_own_colours() -> None:
     for palette in ("Spectral", "luma", ("#102030", "#d0a060")):
         rows = annotate._rows(Look(palette=palette), 0.0, 50)
-        assert [text for _, text in rows] == ["converged, fast to slow", "diverged, fast to slow"]
+        assert [text for _, text in rows] == ["converged, fast to slow", "diverged, at once to slow"]
     assert len(annotate._rows(Look(channel="status"), 0.0, 20)) == 4
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def runs() -> Field:
 
 @pytest.mark.parametrize("name", [name for name in CHANNELS if name != "status"])
 def test_converged_is_negative_and_diverged_positive(name: str) -> None:
-    values = CHANNELS[name].values(runs())
+    values = CHANNELS[name].signed(runs())
     assert values.dtype == np.float64
     assert np.isfinite(values).all()
     assert (values[:2] < 0).all()
@@ -31,24 +33,24 @@ def test_converged_is_negative_and_diverged_positive(name: str) -> None:
 
 
 def test_the_published_measure_is_as_stored() -> None:
-    np.testing.assert_array_equal(CHANNELS["value"].values(runs()), runs().value)
+    np.testing.assert_array_equal(CHANNELS["value"].signed(runs()), runs().value)
 
 
 def test_a_larger_final_loss_is_slower_convergence_and_faster_divergence() -> None:
-    values = np.abs(CHANNELS["final_loss"].values(runs()))
+    values = np.abs(CHANNELS["final_loss"].signed(runs()))
     assert values[0] > values[1]
     assert values[2] > values[3]
 
 
 def test_a_later_escape_is_slower_and_within_a_step_the_measure_decides() -> None:
-    values = CHANNELS["escape_time"].values(runs())
+    values = CHANNELS["escape_time"].signed(runs())
     assert values[2] > values[3] > values[4] > values[5]
     assert np.floor(values[[3, 4, 5]]).tolist() == [40, 40, 9]
 
 
 def test_every_status_has_its_colour_and_no_two_look_alike() -> None:
     assert set(STATUS_COLOURS) == set(Status)
-    codes = colour.status_code(CHANNELS["status"].values(runs()))
+    codes = colour.status_code(CHANNELS["status"].signed(runs()))
     assert codes.tolist() == [1, 1, 2, 3, 3, 4]
     assert colour.status_code(np.array([np.nan])).tolist() == [0]
     lab = palettes.oklab_from_linear(colour.STATUS_TABLE[1:].astype(float))
@@ -58,5 +60,15 @@ def test_every_status_has_its_colour_and_no_two_look_alike() -> None:
         assert "#" + bytes(colour.srgb8_from_linear(colour.STATUS_TABLE[code])).hex() == text
 
 
+def test_what_a_system_measures_besides_keeps_the_sides_apart_and_its_order() -> None:
+    found = replace(runs(), more={"first_share": np.array([0.2, 0.9, -3.0, 0.5, np.nan, 7.0])})
+    signed = channels.channel("first_share").signed(found)
+    assert np.isfinite(signed).all()
+    assert (signed < 0).tolist() == [True, True, False, False, False, False]
+    assert -signed[1] > -signed[0]
+    assert signed[5] > signed[3] > signed[4] > signed[2]
+    assert channels.channel("first_share").converged == ("low first share", "high")
+
+
 def test_a_channel_is_one_row() -> None:
-    assert [*channels.CHANNELS] == ["value", "final_loss", "escape_time", "status"]
+    assert all(channels.channel(name) is row for name, row in CHANNELS.items())

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.picture.resample import FILTERS, Taps, taps, to_pixels
+from render.picture import colour, loops, raster
+from render.picture.resample import FILTERS, Taps, taps
 from render.viewport import Box
 
 filters = st.sampled_from(sorted(FILTERS))
@@ -22,6 +23,19 @@ def whole(samples: np.ndarray) -> Box:
     """The box that gives every sample the same area."""
     rows, columns = samples.shape[:2]
     return Box(-0.5, columns - 0.5, -0.5, rows - 0.5)
+
+
+def to_pixels(samples: np.ndarray, box: Box, size_px: tuple[int, int], filter_name: str = "cubic") -> np.ndarray:
+    """Pixels [height, width(, channels)], row 0 at the top, of samples [rows, columns(, channels)], row 0 lowest."""
+    rows, columns = samples.shape[:2]
+    channels = samples.reshape(rows * columns, -1)
+    table = np.ones((rows * columns, 4), dtype=np.float32)
+    table[:, : channels.shape[1]] = channels
+    codes = np.arange(rows * columns, dtype=np.uint16).reshape(rows, columns)
+    read = taps(box.y0, box.y1, size_px[1], rows, filter_name), taps(box.x0, box.x1, size_px[0], columns, filter_name)
+    layer = raster.Layer(codes, *read)
+    pixels = np.concatenate([raster.band([layer], table, band) for band in raster.bands(size_px[1])], axis=1)
+    return np.moveaxis(pixels, 0, -1)[..., : channels.shape[1]].reshape(*size_px[::-1], *samples.shape[2:])
 
 
 @st.composite
@@ -94,7 +108,6 @@ def test_samples_outside_a_filters_reach_change_nothing(
     one = Box(box.x0 + reach + dx, box.x1 + reach + dx, box.y0 + reach + dy, box.y1 + reach + dy)
     two = Box(box.x0 + reach, box.x1 + reach, box.y0 + reach, box.y1 + reach)
     near, far = to_pixels(samples[dy:, dx:], two, size_px, name), to_pixels(samples, one, size_px, name)
-    # Pillow keeps a box in float32: positions are good to about 1e-5 samples.
     np.testing.assert_allclose(near, far, atol=1e-4)
 
 
@@ -199,8 +212,10 @@ def test_a_share_of_coarse_is_that_share_of_both(seed: int, count: int, share: f
     np.testing.assert_allclose(some, none + share * (whole - none), atol=1e-5)
 
 
-def weighted(blocks: list[Taps], samples: np.ndarray) -> np.ndarray:
-    return np.concatenate([weights @ samples[read] for _, read, weights in blocks])
+def weighted(read: Taps, samples: np.ndarray) -> np.ndarray:
+    around = read.first[:, None] + np.arange(read.weights.shape[1])
+    pixels: np.ndarray = (read.weights * samples[around]).sum(axis=1)
+    return pixels
 
 
 # ---- arrays
@@ -217,5 +232,45 @@ def test_channels_do_not_know_each_other(name: str, seed: int, window: tuple[int
     for channel in range(3):
         alone = to_pixels(samples[..., channel], box, size_px, name)
         assert alone.shape == (size_px[1], size_px[0])
-        np.testing.assert_allclose(pixels[..., channel], alone, atol=1e-6)  # BLAS goes by the product's shape
+        np.testing.assert_allclose(pixels[..., channel], alone, atol=1e-6)
     np.testing.assert_array_equal(samples, before)
+
+
+@given(seeds, st.integers(1, 40), st.integers(1, 40))
+def test_a_picture_leaves_linear_light_as_single_colours_do(seed: int, rows: int, columns: int) -> None:
+    light = noise(seed, 3, rows, columns) * 1.4 - 0.2
+    light[0, 0, 0] = np.nan  # must not read outside the table
+    out = np.empty((rows, columns, 3), dtype=np.uint8)
+    loops.look_up(light, colour.srgb8_table(), out)
+    np.testing.assert_array_equal(out, colour.srgb8_from_linear(np.nan_to_num(np.moveaxis(light, 0, -1))))
+
+
+@given(seeds, st.integers(1, 70), st.floats(0.5, 30.0))
+def test_a_finer_level_and_what_is_coarser_fill_what_was_visible(seed: int, rows: int, margin: float) -> None:
+    """Where distances to its end are 0 or less nothing is the finer level's, and all from the margin on."""
+    distance = (noise(seed, 9, 11) * 3 - 1) * np.float32(margin)
+    visible = noise(seed + 1, rows, 13)
+    coarser, finer = visible.copy(), np.empty_like(visible)
+    read = taps(0.2, 7.7, rows, 9, "linear"), taps(1.1, 9.0, 13, 11, "linear")
+    loops.split_share(coarser, finer, distance, *read[0], *read[1], margin)
+    np.testing.assert_allclose(coarser + finer, visible, atol=1e-6)
+    inside = to_pixels(distance, Box(1.1, 9.0, 0.2, 7.7), (13, rows), "linear")
+    assert (finer[inside <= -1e-5 * margin] == 0).all()
+    assert np.allclose(finer[inside >= 1.0001 * margin], visible[inside >= 1.0001 * margin])
+    share = np.clip(inside / margin, 0, 1)
+    np.testing.assert_allclose(finer, visible * share**2 * (3 - 2 * share), atol=1e-4)
+
+
+@given(seeds, st.integers(1, 70), st.integers(1, 40))
+def test_shares_weigh_pixels_and_leave_the_others_alone(seed: int, rows: int, columns: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, 9, (6, 8)).astype(np.uint16)
+    table = noise(seed, 9, 4)
+    table[:, 3] = 1.0
+    table[0] = 0.0
+    read = *taps(0.4, 4.4, rows, 6), *taps(1.3, 6.2, columns, 8)
+    share = np.where(noise(seed + 1, rows, columns) < 0.6, 0.0, noise(seed + 2, rows, columns)).astype(np.float32)
+    for gaps in (False, True):
+        whole, weighed = (np.zeros((3, rows, columns), dtype=np.float32) for _ in range(2))
+        loops.add_pixels(whole, codes, table, *read, np.ones_like(share), gaps)
+        loops.add_pixels(weighed, codes, table, *read, share, gaps)
+        np.testing.assert_allclose(weighed, whole * share, atol=1e-5)

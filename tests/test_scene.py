@@ -709,5 +709,45 @@ def test_every_way_of_playing_and_every_look_reaches_the_scene() -> None:
     assert count == 2 * parse(GOOD).path(loaded.output).frame_count(30) - 2
 
 
+@pytest.mark.parametrize("play", ["forward", "backward", "ping-pong"])
+@pytest.mark.parametrize("fps", [24, 29.97, 60])
+def test_a_film_has_exactly_the_frames_that_it_is_to_have(play: str, fps: float) -> None:
+    for count in (2, 100, 1600):
+        loaded = parse(changed(camera__play=play, output={"frames": count, "fps": fps}))
+        path = loaded.path(loaded.output)
+        assert path.frame_count(fps) == count
+        assert path.s_of_frame(0, fps) == 0
+        assert path.length == parse(GOOD).path(loaded.output).length
+        preview = scene.with_quality(loaded, "preview")
+        assert preview.path(preview.output).frame_count(preview.output.fps) == count
+
+
+def test_a_still_view_may_have_any_number_of_frames() -> None:
+    still = {"keyframes": [{"centre_log10": ["1.5", "1.5"], "width_decades": 9.0}]}
+    loaded = parse(changed(camera=still, output={"frames": 7}))
+    assert loaded.path(loaded.output).frame_count(30) == 7
+
+
+def test_counts_of_frames_that_cannot_be_are_told() -> None:
+    assert faults(changed(camera__play="ping-pong", output={"frames": 7})) == [
+        "output.frames must be even, and at least 2, for a film there and back, not 7."
+    ]
+    assert "output.frames must be >= 1, not 0." in faults(changed(output={"frames": 0}))
+    (told,) = faults(changed(output={"frames": 1_000_000, "fps": 1}))
+    assert told.startswith("output.frames must be at most ")
+
+
+def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
+    for name in NAMES:
+        system = scene.load(name).problem.system
+        for channel in SYSTEMS[system].channels:
+            shown = scene.load(name, settings=[f"look.channel={channel}"])
+            assert shown.look.channel == channel
+    (told,) = faults(changed(look={"channel": "rot"}))
+    assert told == 'look.channel must be one of "value", "final_loss", "escape_time", "status", not "rot".'
+    (told,) = faults(changed(problem__system="newtn", look={"channel": "root"}))
+    assert "system" in told
+
+
 def test_a_list_of_colours_is_a_palette() -> None:
     assert parse(changed(look__palette=["#102030", "#ffffff"])).look.palette == ("#102030", "#ffffff")

@@ -6,14 +6,12 @@ the palette, and the palette, come from `render.picture.colour` as in a film.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Iterable
 
 import numpy as np
 
-from render.fields import Field, Status
 from render.picture import colour, palettes
-from render.picture.channels import CHANNELS
+from render.picture.channels import CHANNELS, Channel, channel
 from render.problem import Problem
 
 # Entries of a palette as a page gets it: neighbouring ones are within two steps of 8-bit sRGB for smooth palettes.
@@ -31,46 +29,9 @@ PALETTES = (
 _MOST_VALUES = 200_000
 
 
-class Channel(NamedTuple):
-    """One way to see a field: a signed size for every sample, negative where it converged, larger = nearer the border.
-
-    name: for a person. converged, diverged: what the two ends of either half of the palette mean; near its gap first.
-    """
-
-    name: str
-    converged: tuple[str, str]
-    diverged: tuple[str, str]
-    signed: Callable[[Field], np.ndarray]
-
-
-def _by_further(name: str) -> Callable[[Field], np.ndarray]:
-    """Return the signed size for a channel that a system measures besides: larger stays larger, on either side."""
-
-    def signed(field: Field) -> np.ndarray:
-        x = np.nan_to_num(field.more[name], nan=0.0)
-        # Ranks are all that counts: any rising map of the line onto the positive numbers will do.
-        size = np.where(x >= 0, 1 + np.abs(x), 1 / (1 + np.abs(x)))
-        either: np.ndarray = np.where(field.status == Status.CONVERGED, -size, size)
-        return either
-
-    return signed
-
-
-_CHANNELS = {
-    name: Channel(title, converged, diverged, CHANNELS[name].values)
-    for name, title, converged, diverged in (
-        ("value", "speed", ("fast", "slow"), ("at once", "slow")),
-        ("final_loss", "last loss", ("low", "high"), ("high", "low")),
-        ("escape_time", "escape time", ("fast", "slow"), ("at once", "late or never")),
-    )
-}
-
-
 def channels(problem: Problem) -> dict[str, Channel]:
-    """Return the ways to see a problem's samples: the usual ones, and what its system measures besides."""
-    low_high = ("low", "high")
-    further = {n: Channel(n.replace("_", " "), low_high, low_high, _by_further(n)) for n in problem.row.channels}
-    return _CHANNELS | further
+    """Return the ways to see a problem's samples on both sides of the border: the usual ones, and its system's own."""
+    return {name: channel(name) for name in (*CHANNELS, *problem.row.channels) if name != "status"}
 
 
 def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:

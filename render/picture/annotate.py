@@ -13,7 +13,7 @@ import numpy as np
 from render.axes import Axis
 from render.camera import Path
 from render.picture import colour, overlay
-from render.picture.channels import CHANNELS, STATUS_COLOURS
+from render.picture.channels import STATUS_COLOURS, channel
 from render.picture.colour import Look
 from render.viewport import Viewport
 
@@ -134,12 +134,12 @@ def _legend(look: Look, turns: float, width_px: int, height_px: int) -> np.ndarr
 def _rows(look: Look, turns: float, length: int) -> list[tuple[np.ndarray, str]]:
     """Return the legend's lines: colours sRGB [length, 3], and what they mean."""
     if look.channel == "status":
-        shown = [colour.STATUS_TABLE[i + 1] for i in range(len(STATUS_COLOURS))]
-        flat = [np.repeat(colour.srgb8_from_linear(c)[None], length, axis=0).astype(np.float32) for c in shown]
+        colours = colour.STATUS_TABLE[1:]
+        flat = [np.repeat(colour.srgb8_from_linear(c)[None], length, axis=0).astype(np.float32) for c in colours]
         return list(zip(flat, (said for _, said in STATUS_COLOURS.values()), strict=True))
-    channel, rows = CHANNELS[look.channel], []
-    for sign, words in ((1, channel.blue), (-1, channel.red)):
+    shown, rows = channel(look.channel), []
+    for sign, side, (near, far) in ((1, "converged", shown.converged), (-1, "diverged", shown.diverged)):
         tones = (sign * np.linspace(look.gap, 1.0, length)).astype(np.float32)
         linear = colour.linear_from_tone(tones, look.palette, turns)
-        rows.append((colour.srgb8_from_linear(linear).astype(np.float32), f"{words}, fast to slow"))
+        rows.append((colour.srgb8_from_linear(linear).astype(np.float32), f"{side}, {near} to {far}"))
     return rows

@@ -5,6 +5,7 @@ As in the published measure: negative converged, positive diverged, and the fart
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,15 +18,17 @@ _LEAST = 1e-300
 
 
 class Channel(NamedTuple):
-    """values: float64 of a field's samples. most: the largest usual magnitude, None for the number of steps.
+    """One way to see a field.
 
-    blue, red: what a legend says that the two sides show.
+    signed: float64 of a field's samples. most: the largest usual magnitude, None for the number of steps. name: for a
+    person. converged, diverged: what lies at the two ends of either half of the palette; next to its middle first.
     """
 
-    values: Callable[[Field], np.ndarray]
+    signed: Callable[[Field], np.ndarray]
     most: float | None
-    blue: str
-    red: str
+    name: str
+    converged: tuple[str, str] = ("fast", "slow")
+    diverged: tuple[str, str] = ("at once", "slow")
 
 
 def _converged(field: Field) -> np.ndarray:
@@ -48,13 +51,39 @@ def _escape_time(field: Field) -> np.ndarray:
     return np.where(_converged(field), field.value, steps + np.clip(within, 0.0, 1 - 1e-6) + 1e-6)
 
 
+def _measured(name: str) -> Callable[[Field], np.ndarray]:
+    """Return the signed size for a channel that a system measures besides: larger is farther out, on either side."""
+
+    def signed(field: Field) -> np.ndarray:
+        x = np.nan_to_num(field.more[name], nan=0.0)
+        # Ranks are what counts: any rising map of the line onto the positive numbers will do.
+        size = np.where(x >= 0, 1 + np.abs(x), 1 / (1 + np.abs(x)))
+        either: np.ndarray = np.where(_converged(field), -size, size)
+        return either
+
+    return signed
+
+
 # A new channel is a row here.
 CHANNELS: dict[str, Channel] = {
-    "value": Channel(lambda field: field.value, None, "converged", "diverged"),
-    "final_loss": Channel(_final_loss, 2.0, "converged, by final loss", "diverged, by final loss"),
-    "escape_time": Channel(_escape_time, None, "converged", "diverged, by time of escape"),
-    "status": Channel(lambda field: field.status.astype(float), None, "", ""),
+    "value": Channel(lambda field: field.value, None, "speed"),
+    "final_loss": Channel(_final_loss, 2.0, "final loss", ("low loss", "high"), ("high loss", "low")),
+    "escape_time": Channel(_escape_time, None, "escape time", diverged=("escaped at once", "late or never")),
+    "status": Channel(lambda field: field.status.astype(float), None, "status"),
 }
+
+
+@functools.cache
+def channel(name: str) -> Channel:
+    """Return a row of CHANNELS, or that of a channel of its own which a system measures and stores by this name.
+
+    What systems measure (outputs, singular values, numbers of roots) is some ones: `most` is 1 + 3.
+    """
+    if name in CHANNELS:
+        return CHANNELS[name]
+    words = name.replace("_", " ")
+    return Channel(_measured(name), 4.0, words, (f"low {words}", "high"), (f"low {words}", "high"))
+
 
 # How a run ended, in colours that red-blind, green-blind and blue-blind eyes can tell apart (after P. Tol's "bright"),
 # and in words for a legend.

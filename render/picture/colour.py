@@ -37,7 +37,6 @@ _SEARCH = 65_535
 
 
 Equalise = Literal["octave", "film", "fixed", "log"]
-ChannelName = Literal["value", "final_loss", "escape_time", "status"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,8 @@ class Look:
     """How values become colours; changing it trains nothing.
 
     palette: a name (of `palettes.OWN`, or of the cmap catalogue), or a list of colours #rrggbb. channel: what colours
-    show, of `channels.CHANNELS`. equalise: "octave" ranks each octave of the path on its own and blends between
+    show, of `channels.CHANNELS` or of what the system measures besides. equalise: "octave" ranks each octave of the
+    path on its own and blends between
     neighbours, "film" uses one curve for the whole film; "fixed" and "log" rank nothing: a value has its colour in
     every film, in proportion to it or to its logarithm. gap: share of each half of the palette that is left out at its
     middle, 0 to 0.9. background: colour outside the plane, #rrggbb. boundary: width of a line along the border between
@@ -54,7 +54,7 @@ class Look:
     """
 
     palette: str | tuple[str, ...] = "Spectral"
-    channel: ChannelName = "value"
+    channel: str = "value"
     equalise: Equalise = "octave"
     gap: float = 0.25
     background: str = "#1b1b1f"
@@ -202,7 +202,7 @@ def srgb8_from_linear(linear: np.ndarray) -> np.ndarray:
     """Return 8-bit sRGB, uint8 of the same shape, of linear light; values outside 0 to 1 are clipped."""
     # Steepest where dark: 12.92 * 255 / 65535 = 0.05 of an 8-bit step per entry, so a table costs no accuracy.
     index = (np.clip(linear, 0.0, 1.0) * np.float32(TABLE - 1) + np.float32(0.5)).astype(np.intp)
-    srgb: np.ndarray = _srgb8_table().take(index)
+    srgb: np.ndarray = srgb8_table().take(index)
     return srgb
 
 
@@ -213,7 +213,8 @@ def srgb16_from_linear(linear: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _srgb8_table() -> np.ndarray:
+def srgb8_table() -> np.ndarray:
+    """Return the 8-bit sRGB, uint8 [entries], of linear light from 0 to 1 in even steps."""
     return np.round(_srgb_from_linear(np.linspace(0.0, 1.0, TABLE)) * 255).astype(np.uint8)
 
 

@@ -22,7 +22,7 @@ _SLOPE_PX = 0.1
 def drawn(channels: np.ndarray, look: Look) -> np.ndarray:
     """Return a picture, linear light float32 [3, height, width], with what the look asks for.
 
-    channels: float32 [5, height, width]: the picture; the side, -1 to 1, in the mean over a pixel; the tone, 0 to 1.
+    channels: float32 [6, height, width]: the picture; the side, -1 to 1, in the mean over a pixel; the tone, 0 to 1; 0.
     """
     picture, side, tone = channels[:3], channels[3], channels[4]
     px = channels.shape[1] / _LINES

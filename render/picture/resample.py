@@ -1,9 +1,7 @@
-"""From samples on a lattice to pixels of a frame: separable filters as small products of matrices.
+"""From samples on a lattice to pixels of a frame: separable filters, as the samples that each pixel reads and weights.
 
 A filter is widened to the pixel where samples are denser than pixels (reduction), and interpolates where they are
-sparser (enlargement). Neighbouring pixels read nearly the same samples, so a block of them is one dense product, which
-BLAS does faster than any loop does the few products that count: 1080p from 2726 x 1534 samples of three channels takes
-a tenth of the time of Pillow's float filter.
+sparser (enlargement). `loops` applies it.
 """
 
 from __future__ import annotations
@@ -13,12 +11,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-
-from render.viewport import Box
-
-# Products above this many multiplications are spread over OpenBLAS's own threads, which spin while others wait; pieces
-# below it stay in the thread that asks. (interface/gemm.c: SMP_THRESHOLD_MIN * GEMM_MULTITHREAD_THRESHOLD)
-_ONE_THREAD = 65_536 * 4
 
 # How far an enlargement goes from Keys' cubic, which is sharp and interpolates, to the B-spline, which is round and
 # never overshoots: not at all up to two pixels a sample, wholly from eight on. Sharp blocks of that size are no detail.
@@ -57,11 +49,17 @@ FILTERS = {
 
 
 class Taps(NamedTuple):
-    """A block of neighbouring pixels along one side, the samples they read, and the weights [pixels, samples]."""
+    """What the pixels along one side read: as many samples each, from `first` on, with `weights`.
 
-    pixels: slice
-    samples: slice
+    first: int64 [pixels], rising. weights: float32 [pixels, taps], 1 in sum.
+    """
+
+    first: np.ndarray
     weights: np.ndarray
+
+    def of(self, pixels: slice) -> Taps:
+        """Return those of some neighbouring pixels."""
+        return Taps(self.first[pixels], self.weights[pixels])
 
 
 def taps(
@@ -73,9 +71,8 @@ def taps(
     *,
     coarse: float = 0.0,
     first_even: int = 0,
-    block: int = 32,
-) -> list[Taps]:
-    """Return the blocks of `size_px` pixels between two positions on a lattice of `count` samples.
+) -> Taps:
+    """Return what `size_px` pixels between two positions on a lattice of `count` samples read.
 
     low, high: the frame's edges in sample positions, sample 0 at 0.0. Beyond the lattice the outermost samples go on.
     coarse: weight of the filter on every second sample alone, from number first_even on; the rest is that on all.
@@ -84,20 +81,17 @@ def taps(
     centres = np.clip(low + (np.arange(size_px) + 0.5) * scale, -0.5, count - 0.5)
     wide = max(scale, 2.0 if coarse else 1.0)
     reach = FILTERS[filter_name].reach * wide
-    first = np.clip(np.ceil(centres - reach), 0, count - 1).astype(int)
-    last = np.clip(np.floor(centres + reach), first, count - 1).astype(int)
-    blocks = []
-    for start in range(0, size_px, block):
-        stop = min(start + block, size_px)
-        samples = slice(int(first[start]), int(last[stop - 1]) + 1)
-        apart = np.arange(samples.start, samples.stop) - centres[start:stop, None]
-        weights = _weights(apart, max(scale, 1.0), filter_name, _blur(scale))
-        if coarse:
-            every_second = slice((first_even - samples.start) % 2, None, 2)
-            weights *= 1 - coarse
-            weights[:, every_second] += coarse * _weights(apart[:, every_second], wide, filter_name, _blur(scale / 2))
-        blocks.append(Taps(slice(start, stop), samples, weights.astype(np.float32)))
-    return blocks
+    first = np.clip(np.ceil(centres - reach), 0, count - 1).astype(np.int64)
+    last = np.clip(np.floor(centres + reach), first, count - 1).astype(np.int64)
+    most = int((last - first).max()) + 1
+    first = np.minimum(first, count - most)
+    samples = first[:, None] + np.arange(most)
+    apart = samples - centres[:, None]
+    weights = _weights(apart, max(scale, 1.0), filter_name, _blur(scale))
+    if coarse:
+        parents = (samples - first_even) % 2 == 0
+        weights = (1 - coarse) * weights + coarse * _weights(apart, wide, filter_name, _blur(scale / 2), parents)
+    return Taps(first, weights.astype(np.float32))
 
 
 def _blur(scale: float) -> float:
@@ -105,57 +99,13 @@ def _blur(scale: float) -> float:
     return min(max(math.log(1 / (scale * _SHARP_PX)) / math.log(_ROUND_PX / _SHARP_PX), 0.0), 1.0)
 
 
-def _weights(apart: np.ndarray, wide: float, filter_name: str, blur: float) -> np.ndarray:
-    """Return weights that sum to one over samples at given distances [pixels, samples] from the pixels' centres."""
-    weights = FILTERS[filter_name].weight(apart / wide, blur)
+def _weights(
+    apart: np.ndarray, wide: float, filter_name: str, blur: float, read: np.ndarray | bool = True
+) -> np.ndarray:
+    """Return weights that sum to one over samples at given distances [pixels, samples] from the pixels' centres.
+
+    read: bool, which of the samples are read at all.
+    """
+    weights = FILTERS[filter_name].weight(apart / wide, blur) * read
     shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
     return shares
-
-
-def from_the_top(blocks: list[Taps]) -> list[Taps]:
-    """Return taps along a rising side as those of rows that are counted from the top, in their order."""
-    size_px = blocks[-1].pixels.stop
-    return [
-        Taps(slice(size_px - t.pixels.stop, size_px - t.pixels.start), t.samples, np.ascontiguousarray(t.weights[::-1]))
-        for t in reversed(blocks)
-    ]
-
-
-def filtered_rows(weights: np.ndarray, samples: np.ndarray) -> np.ndarray:
-    """Return float32 [..., pixels, columns]: rows of samples [..., rows, columns] weighted by [pixels, rows]."""
-    out = np.empty((*samples.shape[:-2], len(weights), samples.shape[-1]), dtype=np.float32)
-    step = max(16, _ONE_THREAD // weights.size)
-    for start in range(0, samples.shape[-1], step):
-        piece = slice(start, start + step)
-        np.matmul(weights, samples[..., piece], out=out[..., piece])
-    return out
-
-
-def filtered_columns(samples: np.ndarray, blocks: list[Taps], first_sample: int = 0) -> np.ndarray:
-    """Return float32 [rows, pixels of the blocks] of samples [rows, columns], the first of which has a given index."""
-    start_px = blocks[0].pixels.start
-    out = np.empty((len(samples), blocks[-1].pixels.stop - start_px), dtype=np.float32)
-    for pixels, columns, weights in blocks:
-        step = max(16, _ONE_THREAD // weights.size)
-        read = samples[:, columns.start - first_sample : columns.stop - first_sample]
-        into = out[:, pixels.start - start_px : pixels.stop - start_px]
-        for start in range(0, len(samples), step):
-            np.matmul(read[start : start + step], weights.T, out=into[start : start + step])
-    return out
-
-
-def to_pixels(samples: np.ndarray, box: Box, size_px: tuple[int, int], filter_name: str = "cubic") -> np.ndarray:
-    """Return float32 pixels [height, width(, channels)], row 0 at the top, of samples [rows, columns(, channels)].
-
-    samples: float32, row 0 lowest. box: the frame's edges in sample positions, sample (0, 0) at (0.0, 0.0).
-    size_px: (width, height).
-    """
-    rows, columns = samples.shape[:2]
-    channels = np.ascontiguousarray(samples.reshape(rows, columns, -1).transpose(2, 0, 1), dtype=np.float32)
-    width, height = size_px
-    across = taps(box.x0, box.x1, width, columns, filter_name)
-    out = np.empty((len(channels), height, width), dtype=np.float32)
-    for pixels, read, weights in from_the_top(taps(box.y0, box.y1, height, rows, filter_name)):
-        tall = filtered_rows(weights, channels[:, read])
-        out[:, pixels] = filtered_columns(tall.reshape(-1, columns), across).reshape(len(channels), -1, width)
-    return out.transpose(1, 2, 0).reshape(height, width, *samples.shape[2:])

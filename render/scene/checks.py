@@ -28,7 +28,6 @@ from render.scene.tables import (
     AxisTable,
     CameraTable,
     KeyframeTable,
-    LookTable,
     OutputTable,
     good_fields,
     layout_faults,
@@ -92,11 +91,15 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     x = _axis(problem_raw, "x", faults)
     y = _axis(problem_raw, "y", faults)
     problem = _problem(problem_raw, system_of(raw), x, y, faults)
-    look, output = _look(raw.get("look", {}), faults), _output(raw.get("output", {}), faults)
+    look, output = _look(raw.get("look", {}), system_of(raw), faults), _output(raw.get("output", {}), faults)
     keyframes = _keyframes(camera_raw, x, y, output, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
         return None
     camera_good = good_fields(CameraTable, camera_raw)
+    if camera_good["play"] == "ping-pong" and output.frames is not None and (output.frames < 2 or output.frames % 2):
+        given = shown(output.frames)
+        faults.append(f"output.frames must be even, and at least 2, for a film there and back, not {given}")
+        return None
     if any(key.phase for key in keyframes) and not palettes.is_closed(look.palette):
         faults.append("camera.keyframes: a phase needs a closed palette, such as wheel or twilight")
         return None
@@ -206,8 +209,9 @@ def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> 
     return faults
 
 
-def _look(raw: object, faults: list[str]) -> Look | None:
-    good = good_fields(LookTable, raw)
+def _look(raw: object, system: str, faults: list[str]) -> Look | None:
+    table = of_system(system).look
+    good = good_fields(table, raw)
     if "palette" in good:
         if isinstance(good["palette"], list):
             good["palette"] = tuple(good["palette"])
@@ -216,7 +220,7 @@ def _look(raw: object, faults: list[str]) -> Look | None:
         except ValueError as error:
             faults.append(f"look.palette: {str(error).rstrip('.')}")
             return None
-    return Look(**good) if len(good) == len(LookTable.model_fields) else None
+    return Look(**good) if len(good) == len(table.model_fields) else None
 
 
 def _output(raw: object, faults: list[str]) -> Output | None:
@@ -229,6 +233,10 @@ def _output(raw: object, faults: list[str]) -> Output | None:
     largest = CODECS[good["codec"]].crf if good["codec"] in CODECS else None
     if largest and good.get("crf", 1) > largest[1]:
         faults.append(f"output.crf must be <= {largest[1]} for {good['codec']}, not {shown(good['crf'])}")
+        return None
+    if good.get("frames", 1) > (most := math.floor(MOST_SECONDS * good["fps"])):
+        length = f"{MOST_SECONDS:g} s at {good['fps']:g} frames a second"
+        faults.append(f"output.frames must be at most {most} ({length}), not {good['frames']}")
         return None
     width_px, height_px = good.pop("size")
     if "rest_detail" not in raw:

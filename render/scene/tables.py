@@ -25,7 +25,8 @@ from pydantic import (
 from render import axes, camera
 from render.catalogue import SYSTEMS, Setting
 from render.encode import CodecName
-from render.picture.colour import ChannelName, Equalise, Look
+from render.picture.channels import CHANNELS
+from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM
 from render.scene.pictured import Colour, Palette, Parts
 from render.scene.values import SIZE_PX, Output
@@ -123,6 +124,7 @@ class SystemTables(NamedTuple):
     axis: type[_Table]
     fixed: type[_Table]
     problem: type[_Table]
+    look: type[_Table]
     scene: type[_Table]
 
 
@@ -166,8 +168,10 @@ def of_system(system: str) -> SystemTables:
             "fixed": (fixed, Field(default_factory=lambda: fixed())),
         },
     )
-    scene = table("SceneTable", "", {"problem": (problem, ...)}, SceneTable)
-    return SystemTables(axis, fixed, problem, scene)
+    look = _look_table(prefix, (*CHANNELS, *row.channels))
+    parts = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}
+    scene = table("SceneTable", "", parts, SceneTable)
+    return SystemTables(axis, fixed, problem, look, scene)
 
 
 class KeyframeTable(_Table):
@@ -201,8 +205,9 @@ class LookTable(_Table):
     palette: Palette = Look.palette
     """A palette of this package (luma, luma-dark, even, safe, wheel), a colour map of the cmap catalogue, or a list of
     colours from slow divergence to slow convergence, mixed in a perceptual space."""
-    channel: ChannelName = Look.channel
-    """What colours show: the published measure, the final loss, the time of escape, or how the run ended."""
+    channel: str = Look.channel
+    """What colours show: the published measure, the final loss, the time of escape, how the run ended, or what the
+    system measures besides."""
     equalise: Equalise = Look.equalise
     """Over what the ranks of samples are spread evenly; fixed and log rank nothing."""
     gap: Annotated[float, Field(ge=0, le=0.9)] = Look.gap
@@ -215,6 +220,14 @@ class LookTable(_Table):
     """Colour of that line."""
     shading: Annotated[float, Field(ge=0, le=1)] = Look.shading
     """Strength of light from the upper left on the slopes of the tones; 0 for none."""
+
+
+def _look_table(prefix: str, channels: tuple[str, ...]) -> type[_Table]:
+    """Return the table of looks that can show these channels."""
+    about = Field(default=Look.channel, description=LookTable.model_fields["channel"].description)
+    fields: dict[str, Any] = {"channel": (Literal[channels], about)}
+    made: type[_Table] = create_model(f"{prefix}LookTable", __base__=LookTable, __doc__=LookTable.__doc__, **fields)
+    return made
 
 
 class OutputTable(_Table):
@@ -243,6 +256,9 @@ class OutputTable(_Table):
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
     precision: Literal["auto", "float64"] = Output.precision
     """auto: samples too close for float64 are followed by differences from a reference run; float64: none is."""
+    frames: Annotated[int, Field(ge=1, le=1_000_000)] = _absent(
+        "Exactly so many frames: the camera's times are stretched to it. Left out, as many as those times give."
+    )
 
 
 class SceneTable(_Table):
@@ -272,7 +288,7 @@ def _tables(system: str) -> dict[tuple[str, ...], type[_Table]]:
         ("problem", "fixed"): own.fixed,
         ("camera",): CameraTable,
         ("camera", "keyframes"): KeyframeTable,
-        ("look",): LookTable,
+        ("look",): own.look,
         ("output",): OutputTable,
     }
 
@@ -280,7 +296,10 @@ def _tables(system: str) -> dict[tuple[str, ...], type[_Table]]:
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a scene file, for editors; its problem is the table of any one system."""
     problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS))
-    table = create_model("SceneTable", __base__=SceneTable, __doc__=SceneTable.__doc__, problem=(problem, ...))
+    channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels)])
+    look = _look_table("", tuple(channels))
+    parts: dict[str, Any] = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}
+    table = create_model("SceneTable", __base__=SceneTable, __doc__=SceneTable.__doc__, **parts)
     return {"$schema": "http://json-schema.org/draft-07/schema#", **table.model_json_schema()}
 
 
@@ -298,10 +317,11 @@ def layout_faults(raw: dict[str, Any]) -> list[str]:
         return []
     for e in found:
         if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
-            # Which fields the problem may have is not known: no other of its faults means anything.
+            # Which fields the problem may have, and what it measures, is not known: no other fault of those counts.
             names = ", ".join(f"'{name}'" for name in SYSTEMS)
             told = _fault(e | {"ctx": {"expected": names}}, system)
-            return [told, *(_fault(other, system) for other in found if other["loc"][:1] != ("problem",))]
+            others = [e for e in found if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
+            return [told, *(_fault(other, system) for other in others)]
     return [_fault(e, system) for e in found]
 
 

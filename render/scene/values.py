@@ -29,6 +29,7 @@ class Output:
     shutter: share of the time between two frames that a frame averages, 0 to 1.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
+    frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
     """
 
     width_px: int = 1920
@@ -43,6 +44,7 @@ class Output:
     caption: str = ""
     shutter: float = 0.0
     precision: Literal["auto", "float64"] = "auto"
+    frames: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,11 @@ class Scene:
 
     def path(self, output: Output) -> camera.Path:
         """Return the camera's path for frames of this output's shape."""
-        return camera.Path(self.keyframes, (output.width_px, output.height_px), self.easing, self.play)
+        keyframes = self.keyframes
+        if output.frames is not None:
+            way = output.frames // 2 + 1 if self.play == "ping-pong" else output.frames  # see Path.frame_count
+            keyframes = camera.stretched(keyframes, way / output.fps)
+        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play)
 
 
 @dataclass(frozen=True)

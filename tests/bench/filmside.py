@@ -38,6 +38,21 @@ detail = 0.2
 rest_detail = 0.2
 """
 
+# Published training, in a film as small machines make it: what its pictures take of the processors beside that. An
+# octave and a half from the whole plane; deeper frames train no less each.
+_PUBLISHED = """
+[problem]
+x = { name = "lr_input", scale = "log10", range = ["1e-3", "1e6"] }
+y = { name = "lr_output", scale = "log10", range = ["1e-3", "1e6"] }
+
+[camera]
+octaves_per_s = 0.667
+keyframes = [
+    { centre_log10 = ["1.5", "1.5"], width_decades = 9.0 },
+    { centre = ["353", "0.2314"], width_decades = 3.18 },
+]
+"""
+
 
 class Run(NamedTuple):
     """One command, ended: wall-clock and processor seconds, and the most memory that it and its ffmpeg each held."""
@@ -115,8 +130,25 @@ def measured(size: tuple[int, int] = (1920, 1080), seconds: float = 6.0) -> Iter
         yield "ffmpeg alone, the same frames", f"{alone_s:.1f} s ({count / alone_s:.1f} frames a second)"
         yield "trained film against ffmpeg alone", f"{trained.time_s / alone_s:.2f}"
         longer = command("video", scene(folder, size, 2 * seconds), "--quality", "scene", *here)
+        further = (longer.time_s - trained.time_s) / alone_s
+        yield "the same without start and end: a second half against ffmpeg alone", f"{further:.2f}"
         memory = f"{longer.peak_mb:.0f} MB, and ffmpeg {longer.ffmpeg_mb:.0f} MB"
         yield "most memory, trained film twice as long", memory
+        yield "pictures beside training, preview of the published condition", _beside_training(folder)
+
+
+def _beside_training(folder: Path) -> str:
+    """Return what pictures and their encoding add to the processor time of training.
+
+    The same film from nothing and once more, when it only has pictures to make; start-up counts for neither.
+    """
+    path = folder / "published.toml"
+    path.write_text(_PUBLISHED, encoding="utf-8")
+    words = ("video", path, "--quality", "preview", "--out", folder / "out", "--store", folder / "store")
+    start = command("plan", path, "--quality", "preview", "--store", folder / "store")
+    both, pictures = command(*words), command(*words)
+    training_s, pictures_s = both.cpu_s - pictures.cpu_s, pictures.cpu_s - start.cpu_s
+    return f"{pictures_s / training_s:.1%} ({pictures_s:.1f} s on {training_s:.0f} s of processor)"
 
 
 def _parts(path: Path, folder: Path) -> tuple[float, float, int]:

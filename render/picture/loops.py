@@ -1,0 +1,223 @@
+"""The loops over all pixels of a frame, compiled: samples to pixels, where a level ends, linear light to 8-bit sRGB.
+
+A film is encoded while its frames are made, on the same cores, so what counts is processor time. These loops take a
+quarter of what the same takes as operations on whole arrays: each pixel is read and written once. They run beside each
+other in threads, and are compiled at first use, for the machine at hand; Numba keeps the result beside this file (or in
+the user's cache).
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+
+import numpy as np
+
+_ZERO, _HALF, _ONE, _TWO, _THREE = (np.float32(number) for number in (0, 0.5, 1, 2, 3))
+_LEAST_KNOWN = np.float32(0.1)
+
+
+# Arrays as arguments: float32 in C order, and codes cut out of a larger array.
+_TAPS = "i8[::1], f4[:, ::1]"
+_PICTURE, _PLANE, _CODES = "f4[:, :, ::1]", "f4[:, ::1]", "u2[:, :]"
+
+_compiling = threading.Lock()
+
+
+def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Return what makes of a function one that is compiled, for arguments of these types, when it is first called."""
+
+    def compiled(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.cache
+        def made() -> Callable[..., None]:
+            import numba  # a second that commands without pictures can do without
+
+            types = f"void({', '.join(arguments)})"
+            try:
+                kept: Callable[..., None] = numba.njit(types, nogil=True, cache=True, error_model="numpy")(function)
+            except (RuntimeError, OSError):  # nowhere to keep it: then every process compiles it anew, in some seconds
+                kept = numba.njit(types, nogil=True, error_model="numpy")(function)
+            return kept
+
+        @functools.wraps(function)
+        def call(*values: object) -> None:
+            with _compiling:
+                loop = made()
+            loop(*values)
+
+        return call
+
+    return compiled
+
+
+@_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
+def add_pixels(
+    picture: np.ndarray,
+    codes: np.ndarray,
+    table: np.ndarray,
+    first_rows: np.ndarray,
+    row_weights: np.ndarray,
+    first_columns: np.ndarray,
+    column_weights: np.ndarray,
+    share: np.ndarray,
+    gaps: bool,
+) -> None:
+    """Add coded samples, coloured and filtered, to a picture, in place.
+
+    picture: float32 [3, pixel rows, pixel columns], row 0 at the top. codes: uint16 [rows, columns], row 0 lowest.
+    table: float32 [codes, 4], the fourth 0 where there is no sample, else 1. first_rows [pixel rows], row_weights
+    [pixel rows, taps]: the samples that pixels read, counted from the lowest row of pixels; likewise for columns.
+    share: float32 [pixel rows, pixel columns], by how much each pixel is added. gaps: whether some samples are
+    missing, so that sums are divided by the weight of those that are known.
+    """
+    height, width = share.shape
+    seen = np.zeros(width, dtype=np.bool_)
+    for y in range(height):
+        for x in range(width):
+            seen[x] |= share[y, x] > 0
+    columns = np.flatnonzero(seen)
+    if columns.size == 0:
+        return
+    left, right = columns[0], columns[-1] + 1
+    row_taps, column_taps = row_weights.shape[1], column_weights.shape[1]
+    low = first_rows[0]
+    rows = first_rows[height - 1] + row_taps - low
+    start = first_columns[left]
+    count = first_columns[right - 1] + column_taps - start
+    channels = 4 if gaps else 3
+
+    # Across first: where samples are sparser than pixels, as they mostly are, their rows are fewer. All rows' values
+    # at a column lie side by side, so that a processor multiplies many at once by the same weight.
+    colours = np.empty((count, channels * rows), dtype=np.float32)
+    read_codes = codes[low : low + rows, start : start + count]
+    for c in range(count):
+        for r in range(rows):
+            code = read_codes[r, c]
+            for channel in range(channels):
+                colours[c, channel * rows + r] = table[code, channel]
+    wide = np.zeros((channels * rows, width), dtype=np.float32)  # where nothing is seen, 0 times it must be 0
+    total = np.empty(channels * rows, dtype=np.float32)
+    for column in columns:
+        at = first_columns[column] - start
+        total[:] = _ZERO
+        for k in range(column_taps):
+            weight = column_weights[column, k]
+            if weight != 0:
+                read = colours[at + k]
+                for i in range(channels * rows):
+                    total[i] += weight * read[i]
+        for i in range(channels * rows):
+            wide[i, column] = total[i]
+
+    # Slices, not indices from `left` on: only of indices that count from 0 the compiler knows that none is negative.
+    line = np.empty((channels, right - left), dtype=np.float32)
+    for up in range(height):
+        y = height - 1 - up
+        for channel in range(channels):
+            into = line[channel]
+            into[:] = _ZERO
+            for k in range(row_taps):
+                weight = row_weights[up, k]
+                if weight != 0:
+                    read = wide[channel * rows + first_rows[up] - low + k, left:right]
+                    for x in range(into.size):
+                        into[x] += weight * read[x]
+        by = share[y, left:right]
+        if gaps:
+            # At a straight end of the samples the known share is a half, at a corner a quarter or a little less.
+            known = line[3]
+            for x in range(known.size):
+                known[x] = by[x] / max(known[x], _LEAST_KNOWN)
+            by = known
+        for channel in range(3):
+            into, read = picture[channel, y, left:right], line[channel]
+            for x in range(into.size):
+                into[x] += by[x] * read[x]
+
+
+@_compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "f8")
+def split_share(
+    visible: np.ndarray,
+    inside: np.ndarray,
+    distance: np.ndarray,
+    first_rows: np.ndarray,
+    row_weights: np.ndarray,
+    first_columns: np.ndarray,
+    column_weights: np.ndarray,
+    margin: float,
+) -> None:
+    """Split how much of each pixel is to be filled between a finer level and what is coarser, in place.
+
+    visible: float32 [pixel rows, pixel columns]; what the coarser levels keep, afterwards. inside: the same, the finer
+    one's, written. distance: float32 [rows, columns] of cells, row 0 lowest, how far they are inside the finer
+    level: it fills all from `margin` on, and rises to that smoothly from 0.
+    """
+    height, width = visible.shape
+    row_taps, column_taps = row_weights.shape[1], column_weights.shape[1]
+    low = first_rows[0]
+    rows = first_rows[height - 1] + row_taps - low
+    left, right = first_columns[0], first_columns[width - 1] + column_taps
+    near, far = distance[low, left], distance[low, left]
+    for r in range(low, low + rows):
+        for c in range(left, right):
+            near, far = min(near, distance[r, c]), max(far, distance[r, c])
+    if far <= 0:
+        inside[:] = _ZERO
+        return
+    if near >= margin:
+        inside[:] = visible
+        visible[:] = _ZERO
+        return
+    wide = np.empty((rows, width), dtype=np.float32)
+    for r in range(rows):
+        read, into = distance[low + r, left:right], wide[r]
+        for x in range(width):
+            at = first_columns[x] - left
+            value = _ZERO
+            for k in range(column_taps):
+                value += column_weights[x, k] * read[at + k]
+            into[x] = value
+    line = np.empty(width, dtype=np.float32)
+    scale = np.float32(1 / margin)
+    for up in range(height):
+        y = height - 1 - up
+        line[:] = _ZERO
+        for k in range(row_taps):
+            weight = row_weights[up, k] * scale
+            read = wide[first_rows[up] - low + k]
+            for x in range(width):
+                line[x] += weight * read[x]
+        finer, coarser = inside[y], visible[y]
+        for x in range(width):
+            share = min(max(line[x], _ZERO), _ONE)
+            finer[x] = coarser[x] * share * share * (_THREE - _TWO * share)
+            coarser[x] -= finer[x]
+
+
+@_compiled(_PICTURE, "f4[::1]", "f4[::1]", "f4[::1]")
+def blend_outside(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray, background: np.ndarray) -> None:
+    """Lay a picture [3, rows, columns] over a colour, by the share rows[y] * columns[x] of each pixel, in place."""
+    for channel in range(3):
+        beyond = background[channel]
+        for y in range(picture.shape[1]):
+            line, share = picture[channel, y], rows[y]
+            for x in range(picture.shape[2]):
+                line[x] = beyond + (line[x] - beyond) * (share * columns[x])
+
+
+@_compiled(_PICTURE, "u1[::1]", "u1[:, :, ::1]")
+def look_up(picture: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
+    """Write table entries of values 0 to 1 (clipped) of a picture [3, rows, columns] to `out` [rows, columns, 3]."""
+    last = np.float32(table.shape[0] - 1)
+    width = picture.shape[2]
+    index = np.empty((3, width), dtype=np.int32)
+    for y in range(picture.shape[1]):
+        for channel in range(3):
+            line, into = picture[channel, y], index[channel]
+            for x in range(width):
+                value = line[x] if line[x] > _ZERO else _ZERO  # not max(), which lets NaN through
+                into[x] = np.int32(min(value, _ONE) * last + _HALF)
+        for x in range(width):
+            for channel in range(3):
+                out[y, x, channel] = table[index[channel, x]]
