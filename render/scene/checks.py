@@ -22,6 +22,7 @@ from render.errors import SceneError
 from render.picture import palettes
 from render.picture.colour import Look
 from render.problem import Problem
+from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,
     MOST_SECONDS,
@@ -30,7 +31,6 @@ from render.scene.tables import (
     KeyframeTable,
     OutputTable,
     good_fields,
-    layout_faults,
     of_system,
     system_of,
 )

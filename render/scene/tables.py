@@ -1,4 +1,4 @@
-"""The layout of a scene file: one table for each of the file's, and the faults of single fields.
+"""The layout of a scene file: one table for each of the file's.
 
 pydantic is known only here.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import math
 import operator
-import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -30,7 +29,7 @@ from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM
 from render.scene.pictured import Colour, Palette, Parts
 from render.scene.values import SIZE_PX, Output
-from render.scene.words import listed, nearest, quoted, shown
+from render.scene.words import listed, shown
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
@@ -277,7 +276,7 @@ def system_of(raw: object) -> str:
     return name if isinstance(name, str) and name in SYSTEMS else DEFAULT_SYSTEM
 
 
-def _tables(system: str) -> dict[tuple[str, ...], type[_Table]]:
+def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
     """Return the table that each key path leads to, list positions left out."""
     own = of_system(system)
     return {
@@ -303,26 +302,7 @@ def schema() -> dict[str, Any]:
     return {"$schema": "http://json-schema.org/draft-07/schema#", **table.model_json_schema()}
 
 
-# ---- Faults of single fields ---------------------------------------------------------------------------------------
-
-
-def layout_faults(raw: dict[str, Any]) -> list[str]:
-    """Return what is wrong with a scene file's fields by themselves, in sentences without their full stops."""
-    system = system_of(raw)
-    try:
-        of_system(system).scene.model_validate(raw)
-    except ValidationError as error:
-        found = error.errors(include_url=False)
-    else:
-        return []
-    for e in found:
-        if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
-            # Which fields the problem may have, and what it measures, is not known: no other fault of those counts.
-            names = ", ".join(f"'{name}'" for name in SYSTEMS)
-            told = _fault(e | {"ctx": {"expected": names}}, system)
-            others = [e for e in found if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
-            return [told, *(_fault(other, system) for other in others)]
-    return [_fault(e, system) for e in found]
+# ---- Fields of a file, by these tables -----------------------------------------------------------------------------
 
 
 def good_fields(table: type[_Table], raw: object) -> dict[str, Any]:
@@ -345,7 +325,7 @@ def good_fields(table: type[_Table], raw: object) -> dict[str, Any]:
 
 def filled(raw: dict[str, Any]) -> dict[str, Any]:
     """Return a valid scene file's fields with every default written out, in the order of the tables."""
-    return _filled(raw, (), _tables(system_of(raw)))
+    return _filled(raw, (), tables_by_path(system_of(raw)))
 
 
 def _filled(raw: dict[str, Any], path: tuple[str, ...], tables: dict[tuple[str, ...], type[_Table]]) -> dict[str, Any]:
@@ -362,55 +342,3 @@ def _filled(raw: dict[str, Any], path: tuple[str, ...], tables: dict[tuple[str, 
         else:
             whole[key] = value
     return whole
-
-
-def _key_path(loc: tuple[int | str, ...]) -> str:
-    path = ""
-    for part in loc:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
-
-
-_KINDS = {
-    "int_type": "a whole number",
-    "float_type": "a number",
-    "string_type": "a string",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "model_type": "a table",
-    "finite_number": "finite",
-    "string_pattern_mismatch": 'a colour such as "#1b1b1f"',
-}
-_BOUNDS = {"greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"), "less_than_equal": ("<=", "le")}
-
-
-def _fault(error: Any, system: str) -> str:
-    """Say one of pydantic's errors in a sentence of our own, without its full stop."""
-    kind, loc, given, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
-    where = _key_path(loc)
-    if kind == "extra_forbidden":
-        path = tuple(part for part in loc[:-1] if isinstance(part, str))
-        names = list(_tables(system)[path].model_fields)
-        hint = nearest(loc[-1], names) or f"; its fields are {', '.join(names)}"
-        return f"{_key_path(loc[:-1]) or 'the scene'} has no field {quoted(loc[-1])}{hint}"
-    if kind == "missing":
-        return f"{_key_path(loc[:-1]) or 'the scene'} must have {loc[-1]}"
-    if kind == "literal_error":
-        names = re.findall("'([^']*)'", context["expected"])
-        must = f"must be one of {listed(names)}" if len(names) > 1 else f"must be {listed(names)}"
-        return f"{where} {must}, not {shown(given)}{nearest(given, names) if isinstance(given, str) else ''}"
-    if kind in _BOUNDS:
-        sign, key = _BOUNDS[kind]
-        return f"{where} must be {sign} {context[key]:.12g}, not {shown(given)}"
-    if kind == "multiple_of":
-        return f"{where} must be even, not {shown(given)}"
-    if kind in ("too_short", "too_long"):
-        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
-        return f"{where} must have {limit} entries, not {len(given)}"
-    if kind == "value_error":
-        return f"{where} {context['error']}"
-    if kind == "float_type" and type(given) is int:
-        return f"{where} must be within float64's range"
-    if kind in _KINDS:
-        return f"{where} must be {_KINDS[kind]}, not {shown(given)}"
-    return f"{where} is not valid: {error['msg']}"

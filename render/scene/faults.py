@@ -1,0 +1,83 @@
+"""What is wrong with the fields of a scene file by themselves, said in sentences of our own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from render.catalogue import SYSTEMS
+from render.scene.tables import of_system, system_of, tables_by_path
+from render.scene.words import listed, nearest, quoted, shown
+
+
+def layout_faults(raw: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a scene file's fields by themselves, in sentences without their full stops."""
+    system = system_of(raw)
+    try:
+        of_system(system).scene.model_validate(raw)
+    except ValidationError as error:
+        found = error.errors(include_url=False)
+    else:
+        return []
+    for e in found:
+        if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
+            # Which fields the problem may have, and what it measures, is not known: no other fault of those counts.
+            names = ", ".join(f"'{name}'" for name in SYSTEMS)
+            told = _fault(e | {"ctx": {"expected": names}}, system)
+            others = [e for e in found if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
+            return [told, *(_fault(other, system) for other in others)]
+    return [_fault(e, system) for e in found]
+
+
+def _key_path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for part in loc:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+_KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "a string",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "model_type": "a table",
+    "finite_number": "finite",
+    "string_pattern_mismatch": 'a colour such as "#1b1b1f"',
+}
+_BOUNDS = {"greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"), "less_than_equal": ("<=", "le")}
+
+
+def _fault(error: Any, system: str) -> str:
+    """Say one of pydantic's errors in a sentence of our own, without its full stop."""
+    kind, loc, given, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
+    where = _key_path(loc)
+    if kind == "extra_forbidden":
+        path = tuple(part for part in loc[:-1] if isinstance(part, str))
+        names = list(tables_by_path(system)[path].model_fields)
+        hint = nearest(loc[-1], names) or f"; its fields are {', '.join(names)}"
+        return f"{_key_path(loc[:-1]) or 'the scene'} has no field {quoted(loc[-1])}{hint}"
+    if kind == "missing":
+        return f"{_key_path(loc[:-1]) or 'the scene'} must have {loc[-1]}"
+    if kind == "literal_error":
+        names = re.findall("'([^']*)'", context["expected"])
+        must = f"must be one of {listed(names)}" if len(names) > 1 else f"must be {listed(names)}"
+        return f"{where} {must}, not {shown(given)}{nearest(given, names) if isinstance(given, str) else ''}"
+    if kind in _BOUNDS:
+        sign, key = _BOUNDS[kind]
+        return f"{where} must be {sign} {context[key]:.12g}, not {shown(given)}"
+    if kind == "multiple_of":
+        return f"{where} must be even, not {shown(given)}"
+    if kind in ("too_short", "too_long"):
+        limit = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
+        return f"{where} must have {limit} entries, not {len(given)}"
+    if kind == "value_error":
+        return f"{where} {context['error']}"
+    if kind == "float_type" and type(given) is int:
+        return f"{where} must be within float64's range"
+    if kind in _KINDS:
+        return f"{where} must be {_KINDS[kind]}, not {shown(given)}"
+    return f"{where} is not valid: {error['msg']}"
