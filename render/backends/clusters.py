@@ -57,11 +57,18 @@ def _local(workers: int | None) -> LocalCluster:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers is not None and workers < 1:
         raise ClusterError(f"--workers must be at least 1, not {workers}.")
-    return LocalCluster(
-        n_workers=1 if gpus else workers or cores,
-        threads_per_worker=gpus or 1,
-        processes=True,
-        resources={"GPU": gpus} if gpus else {},
-        dashboard_address=None,
-        silence_logs=logging.CRITICAL,
-    )
+    count = 1 if gpus else workers or cores
+    try:
+        return LocalCluster(
+            n_workers=count,
+            threads_per_worker=gpus or 1,
+            processes=True,
+            resources={"GPU": gpus} if gpus else {},
+            dashboard_address=None,
+            silence_logs=logging.CRITICAL,
+        )
+    except (OSError, RuntimeError) as error:  # time-outs too
+        raise ClusterError(
+            f"{count} worker processes must start on this machine, but they did not: {error}. Try again when it is "
+            "less busy, with fewer --workers, or without --backend dask."
+        ) from error

@@ -41,9 +41,9 @@ class Kills(NamedTuple):
 def render(folder: Path, words: list[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "render.cli", "video", "tiny", "--quality", "scene", *words,
                "--out", str(folder / "out"), "--store", str(folder / "store")]  # fmt: skip
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-    )
+    folder.mkdir(exist_ok=True)
+    with open(folder.with_suffix(".said"), "wb") as said:
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True)
 
 
 def damaged(store: Path) -> int:
@@ -88,7 +88,7 @@ def trial(backend: str, count: int, seed: int = 0) -> Kills:
             last = kills >= count
             try:
                 code = process.wait(300 if last else chance.uniform(0.2, 1.0) * length_s)
-                assert code == 0, code
+                assert code == 0, (folder / "killed.said").read_text(errors="replace")[-2000:]
                 (film,) = (here / "out").rglob("*.mp4")
                 films, others = films + 1, others + (film.read_bytes() != reference)
                 torn += damaged(here / "store")
