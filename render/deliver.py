@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from render import encode, film, framelog
+from render import encode, film, framelog, seam
 from render.errors import RenderError
 from render.film import Job, Report
 from render.framelog import FrameFacts
@@ -113,6 +113,9 @@ def _record(job: Job, path: Path, frame: int | None = None, *, frames: Sequence[
     }
     if frame is not None:
         fields["frame"] = frame
+    if job.plan.seam is not None and frame is None:
+        shared, alike = seam.agreement(job.plan, job.store)
+        fields["seam"] = {"last_plain_level": job.plan.seam, "shared_samples": shared, "end_alike": round(alike, 4)}
     if frames is not None:
         fields["selected"] = list(frames)
     target = record_path(path)

@@ -90,7 +90,9 @@ def prepare(plan: Plan, root: Path, backend: Backend, tell: Tell | None) -> Read
     plain = DirectoryStore(root, problem, backend.numerics)
     if plan.seam is None:
         return Ready(plan, backend, plain, None)
-    if not hasattr(backend, "engine"):
+    from render.backends.local import LocalBackend  # JAX comes with it
+
+    if not isinstance(backend, LocalBackend):
         raise RenderError(
             f"{plan.scene.name} goes past float64 (level {max(plan.levels)} of {plan.seam}), which only this machine's "
             'own devices train: use --backend local, or output.precision = "float64" where its levels allow it.'

@@ -1,6 +1,7 @@
 """Films past float64: deep levels against 256 bits, one film whatever it is made from, and what is refused."""
 
 import dataclasses
+import json
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_deep import CENTRE
 
-from render import estimate, film, scene, seam
+from render import deliver, estimate, film, scene, seam
 from render.axes import Axis
 from render.backends.local import LocalBackend
 from render.backends.refuse import RefusingBackend
@@ -63,7 +64,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def job(loaded: scene.Scene, store: Path) -> Job:
     """The job of the film, with everything trained."""
     made = film.prepare(estimate.named(loaded, "scene"), store)
-    film.video(made, store / "film.mp4")
+    deliver.whole_film(made, store / "film.mp4", poster=None)
     return made
 
 
@@ -104,10 +105,12 @@ def test_levels_after_the_seam_are_trained_by_differences_and_right(job: Job) ->
             assert field.value[j, i] == pytest.approx(truth, rel=1e-3)
 
 
-def test_both_engines_agree_on_the_samples_that_they_share(job: Job) -> None:
+def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path) -> None:
     count, alike = seam.agreement(job.plan, job.store)
     assert count >= 256
     assert alike > 0.9  # plain runs of this net are at the end of what they can tell
+    record = json.loads((store / "film.mp4.json").read_text())
+    assert record["seam"] == {"last_plain_level": 40, "shared_samples": count, "end_alike": round(alike, 4)}
 
 
 def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Scene, tmp_path: Path) -> None:
