@@ -121,7 +121,6 @@ class Engine:
         self._begin = jax.jit(self._begin_block, static_argnums=1)
         self._advance = jax.jit(self._advance_blocks, static_argnums=4, donate_argnums=0)
         self._compact = jax.jit(_compact_lanes, donate_argnums=0)
-        self._readout = jax.jit(self._system.readout)
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the most points that one call of `run` takes."""
@@ -224,7 +223,7 @@ class Engine:
     def _finish(self, carry: Carry, points: int) -> Field:
         lane = np.asarray(carry.lane)
         back = np.argsort(lane)[:points]
-        more = self._readout(carry.state, carry.hyper) if self.problem.row.channels else {}
+        more = self._system.readout(carry.state, carry.hyper) if self.problem.row.channels else {}
         sums, loss, escape_step, finite, more = jax.tree.map(
             lambda a: np.asarray(a)[back], (carry.sums, carry.loss, carry.escape_step, carry.finite, more)
         )

@@ -6,10 +6,11 @@ What a scene may set of it is its row in render.catalogue, which also names the 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from render.problem import Problem
 
@@ -23,7 +24,8 @@ class System(NamedTuple):
     escape_radius: a run whose loss exceeds this many times its first loss (or, with the measures that count losses as
     they are, simply this) has left for good; inf if a run may come back from anywhere. Wrong is worse than slow: tests
     train with and without it.
-    readout(state after the last step, hyper) -> the further channels of the system's catalogue row, [lane] each.
+    readout(state after the last step, hyper) -> the further channels of the system's catalogue row, [lane] each. It is
+    called once a batch, outside of what is compiled.
     lanes: per block on CPUs, where a lane is so little work that the usual number would be mostly overhead.
     bytes_per_lane: about what a lane's step takes, where so much that blocks must have fewer lanes than usual.
     """
@@ -31,7 +33,7 @@ class System(NamedTuple):
     start: Callable[[Hyper], State]
     step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
     escape_radius: float
-    readout: Callable[[State, Hyper], dict[str, jax.Array]] = lambda state, hyper: {}
+    readout: Callable[[State, Hyper], Mapping[str, jax.Array | np.ndarray]] = lambda state, hyper: {}
     lanes: int | None = None
     bytes_per_lane: int = 0
 

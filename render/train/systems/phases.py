@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from render.problem import Problem
 from render.train import examples
@@ -35,22 +36,29 @@ def make(problem: Problem) -> System:
         given = {"lr": rate, "init_std": jnp.sqrt(hyper["init_variance"])}
         return {name: jnp.full(lanes, value) for name, value in student.fixed} | hyper | given
 
-    def readout(state: network.State, hyper: Hyper) -> dict[str, jax.Array]:
+    def measured(state: network.State, hyper: Hyper) -> tuple[jax.Array, ...]:
         hyper = of_network(hyper)
         w, w0 = state.weights[0]["w"], trained.start(hyper).weights[0]["w"]
         _, units, inputs = w.shape
-        values = jnp.linalg.svd(w, compute_uv=False)
         scale = network.scales(student.scaling, [inputs, units, 1], adaptive=False)
         std = hyper["init_std"] * scale[0].std
         hidden = network.first_hidden(student, state.weights, inputs_t, scale)
         centred = hidden - hidden.mean(axis=2, keepdims=True)
-        spread = jnp.linalg.svd(centred, compute_uv=False) ** 2
-        return {
-            "outlier": values[:, 0] / (std * (units**0.5 + inputs**0.5)),
-            "change": jnp.sqrt(((w - w0) ** 2).sum(axis=(1, 2)) / (w0**2).sum(axis=(1, 2))),
-            "effective_rank": _effective_rank(values),
-            "first_share": spread[:, 0] / spread.sum(axis=1),
-        }
+        change = jnp.sqrt(((w - w0) ** 2).sum(axis=(1, 2)) / (w0**2).sum(axis=(1, 2)))
+        return w, centred, std * (units**0.5 + inputs**0.5), change
+
+    compiled = jax.jit(measured)
+
+    def readout(state: network.State, hyper: Hyper) -> dict[str, np.ndarray]:
+        w, centred, bulk, change = (np.asarray(part) for part in compiled(state, hyper))
+        values, spread = _singular_values(w), _singular_values(centred) ** 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {
+                "outlier": values[:, 0] / bulk,
+                "change": change,
+                "effective_rank": _effective_rank(values),
+                "first_share": spread[:, 0] / spread.sum(axis=1),
+            }
 
     return System(
         lambda hyper: trained.start(of_network(hyper)),
@@ -64,7 +72,18 @@ def make(problem: Problem) -> System:
 _SHARED = {"width", "inputs", "examples", "teacher_width", "noise", "activation", "scaling", "batch"}
 
 
-def _effective_rank(values: jax.Array) -> jax.Array:
+def _singular_values(matrices: np.ndarray) -> np.ndarray:
+    """Return the singular values [lane, value] of matrices [lane, row, column]; NaN where one is not finite.
+
+    In NumPy: XLA's own, on the CPU, waits inside a thread of its pool for others of that pool, and two devices that do
+    so at once leave none (jaxlib 0.10.2; seen as a render that stood still).
+    """
+    finite = np.isfinite(matrices).all(axis=(1, 2))
+    values = np.linalg.svd(np.where(finite[:, None, None], matrices, 0.0), compute_uv=False)
+    return np.where(finite[:, None], values, np.nan)
+
+
+def _effective_rank(values: np.ndarray) -> np.ndarray:
     shares = values**2 / (values**2).sum(axis=1, keepdims=True)
-    entropy = -jnp.where(shares > 0, shares * jnp.log(jnp.where(shares > 0, shares, 1.0)), 0.0).sum(axis=1)
-    return jnp.exp(entropy)
+    entropy = -np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1.0)), 0.0).sum(axis=1)
+    return np.asarray(np.exp(entropy))
