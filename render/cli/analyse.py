@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from render.cli.options import AS_WRITTEN, Changes, Debug, More, Out, Scene, Store
+from render.cli.options import AS_WRITTEN, HOME, Changes, Debug, Folders, More, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +34,7 @@ def dimension(
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
     deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
     changes: Changes = AS_WRITTEN,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
+    folders: Folders = HOME,
     debug: Debug = False,
 ) -> None:
     """Measure the dimension of the boundary in every octave of the film, beside null models and the published number.
@@ -57,7 +55,7 @@ def dimension(
         return measuring.run(what, side, deepest, report)
 
     name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
-    _analyse(changes.load(scene, *more), name, out, store, plan, run, tables.of_dimension)
+    _analyse(changes.load(scene, *more), name, folders, plan, run, tables.of_dimension)
 
 
 @app.command
@@ -66,8 +64,7 @@ def precision(
     /,
     *more: More,
     changes: Changes = AS_WRITTEN,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
+    folders: Folders = HOME,
     debug: Debug = False,
 ) -> None:
     """Measure where float64 ends for the film's target, and how many decades the target is worth.
@@ -83,7 +80,7 @@ def precision(
     def plan(what: Subject) -> tuple[list[Tile], int]:
         return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
 
-    _analyse(changes.load(scene, *more), "precision", out, store, plan, measuring.run, tables.of_precision)
+    _analyse(changes.load(scene, *more), "precision", folders, plan, measuring.run, tables.of_precision)
 
 
 @app.command
@@ -95,8 +92,7 @@ def tuning(
     seed: Annotated[int, Parameter(help="Of the draws.")] = 0,
     last_view: Annotated[bool, Parameter(help="Draw in the film's last view, not in the whole plane.")] = False,
     changes: Changes = AS_WRITTEN,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
+    folders: Folders = HOME,
     debug: Debug = False,
 ) -> None:
     """Measure what random search sees: the tuning curve with bands, and the noisy quadratic of its low tail.
@@ -119,14 +115,13 @@ def tuning(
         return measuring.run(what, draws, seed, last_view, report)
 
     name = "tuning" + ("-last-view" if last_view else "")
-    _analyse(changes.load(scene, *more), name, out, store, plan, run, tables.of_tuning)
+    _analyse(changes.load(scene, *more), name, folders, plan, run, tables.of_tuning)
 
 
 def _analyse(
     loaded: Loaded,
     kind: str,
-    out: Path,
-    store: Path,
+    folders: Folders,
     plan: Callable[[Subject], tuple[list[Tile], int]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
@@ -135,9 +130,9 @@ def _analyse(
     from render.analyse import files, plots, subject
     from render.cli import speech, terminal
 
-    folder = out / loaded.name
+    folder = folders.out / loaded.name
     files.check_folder(folder)
-    what = subject.prepare(loaded, store)
+    what = subject.prepare(loaded, folders.store)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:

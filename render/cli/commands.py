@@ -17,16 +17,18 @@ from render.cli import descending, keeping, studio
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
+    AUTO,
     HERE,
-    Budget,
+    HOME,
+    PLAIN,
     Changes,
     Debug,
-    Json,
+    Effort,
+    Folders,
     Machines,
     More,
-    Out,
     Poster,
-    Quality,
+    Printing,
     Scene,
     Store,
     parted,
@@ -65,15 +67,12 @@ def video(
     scene: Scene,
     /,
     *more: More,
-    quality: Quality = "auto",
-    budget: Budget = 15.0,
+    effort: Effort = AUTO,
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
 ) -> None:
     """Make the film: train what is missing, colour, encode. The same command goes on where it stopped.
 
@@ -90,9 +89,9 @@ def video(
     from render import deliver
     from render.cli import speech, terminal
 
-    job = terminal.prepare(changes.load(scene, *more), quality, budget, store, machines.make)
+    job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, machines.make)
     with terminal.progress(job) as report:
-        written = deliver.whole_film(job, deliver.film_path(out, job), report, poster=poster)
+        written = deliver.whole_film(job, deliver.film_path(folders.out, job), report, poster=poster)
     speech.wrote(*written)
 
 
@@ -103,10 +102,8 @@ def preview(
     *more: More,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
 ) -> None:
     """Make the smallest film of a scene, soft but whole. Its samples count for every larger one.
 
@@ -114,7 +111,7 @@ def preview(
 
         render preview mean_lr.toml
     """
-    video(scene, *more, quality="preview", changes=changes, machines=machines, out=out, store=store)
+    video(scene, *more, effort=Effort("preview"), changes=changes, machines=machines, folders=folders)
 
 
 @app.command
@@ -124,14 +121,11 @@ def frame(
     *frames: Annotated[
         str, Parameter(help="120, -1, 50%, last, t=12.5s, lists, ranges and steps: 1,5,9..20 0..99:10. Or more .toml.")
     ],
-    quality: Quality = "auto",
-    budget: Budget = 15.0,
+    effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
 ) -> None:
     """Make single frames as PNG, training only what they need. Each equals that frame of the film.
 
@@ -149,12 +143,12 @@ def frame(
 
     more, chosen = parted(frames)
     loaded = changes.load(scene, *more)
-    job = terminal.prepare(loaded, quality, budget, store, machines.make, whole_film=False)
+    job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
     if not chosen and loaded.made is not None and loaded.made.frame is not None:
         chosen = (str(loaded.made.frame),)
     numbers = film.frame_numbers(chosen or ("last",), job)
     with terminal.progress(job) as report:
-        written = deliver.stills(job, numbers, out, report)
+        written = deliver.stills(job, numbers, folders.out, report)
     speech.wrote(*written)
 
 
@@ -163,13 +157,11 @@ def plan(
     scene: Scene,
     /,
     *more: More,
-    quality: Quality = "auto",
-    budget: Budget = 15.0,
+    effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Say what a film would cost: levels, tiles, samples, time, disk. Trains nothing but a second's measurement.
 
@@ -180,7 +172,7 @@ def plan(
     """
     from render.cli import terminal
 
-    terminal.show_plan(changes.load(scene, *more), quality, budget, store, machines.make)
+    terminal.show_plan(changes.load(scene, *more), effort.quality, effort.budget, store, machines.make)
 
 
 @app.command
@@ -190,8 +182,7 @@ def show(
     *more: More,
     quality: Annotated[str, Parameter(help='"scene", or a preset whose size, rate and detail to show.')] = "scene",
     changes: Changes = AS_WRITTEN,
-    json: Json = False,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Print the whole scene as TOML, with every default and every change: what would be rendered.
 
@@ -204,7 +195,7 @@ def show(
 
     loaded = changes.load(scene, *more)
     text = scenes.resolved(loaded if quality == "scene" else scenes.with_quality(loaded, quality))
-    print(jsonlib.dumps({"scene": text, "name": loaded.name}) if json else text, end="\n" if json else "")
+    print(jsonlib.dumps({"scene": text, "name": loaded.name}) + "\n" if printing.json else text, end="")
 
 
 @app.command
@@ -225,8 +216,7 @@ def probe(
     ] = "auto",
     changes: Changes = AS_WRITTEN,
     store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Train at the points of a table and write what happened there.
 

@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from render.cli.options import Debug, Json, Out, Store
+from render.cli.options import HOME, PLAIN, Folders, Printing, Store
 
 Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
 Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
 
 
-def doctor(*, store: Store = Path("store"), out: Out = Path("out"), json: Json = False, debug: Debug = False) -> None:
+def doctor(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
     """Check what films need: ffmpeg and its encoders, devices, float64, disks, font; say what to do. Exit code 1 if
     no film can be made.
 
@@ -25,14 +25,14 @@ def doctor(*, store: Store = Path("store"), out: Out = Path("out"), json: Json =
     from render.cli import terminal_keeping
 
     bad = False
-    for finding in examination.examine(store, out):
+    for finding in examination.examine(folders.store, folders.out):
         terminal_keeping.show_finding(finding)
         bad = bad or finding.state == "bad"
     if bad:
         raise SystemExit(1)
 
 
-def clean(*, out: Out = Path("out"), store: Store = Path("store"), json: Json = False, debug: Debug = False) -> None:
+def clean(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
     """Remove the partial files that killed renders left behind. Samples, films and pictures stay.
 
     Try:
@@ -42,7 +42,7 @@ def clean(*, out: Out = Path("out"), store: Store = Path("store"), json: Json = 
     from render import keeping
     from render.cli import terminal_keeping
 
-    left = keeping.left_behind(out, store)
+    left = keeping.left_behind(folders.out, folders.store)
     size_bytes = keeping.delete(left)
     terminal_keeping.show_cleaned(left, size_bytes)
 
@@ -51,7 +51,7 @@ store = App(name="store", help="What is kept in the store of trained samples: fo
 
 
 @store.command
-def ls(*scenes: Names, store: Store = Path("store"), json: Json = False, debug: Debug = False) -> None:
+def ls(*scenes: Names, store: Store = Path("store"), printing: Printing = PLAIN) -> None:
     """List what is kept: scene, levels, tiles, size, and whether this version goes on with it.
 
     Try:
@@ -71,8 +71,7 @@ def verify(
         bool, Parameter(help="Remove damaged tiles, so that they are trained again.", negative="")
     ] = False,
     store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Read every tile and check its bytes. Exit code 1 if any is damaged.
 
@@ -92,8 +91,7 @@ def prune(
     *scenes: Annotated[str, Parameter(help="Everything that is kept of these scenes.")],
     yes: Yes = False,
     store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Remove samples for good: those of old kernel versions and other devices, or all of some scenes.
 

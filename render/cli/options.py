@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,21 +17,53 @@ Scene = Annotated[
     str, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
 More = Annotated[str, Parameter(help="More scene files, each laid over those before it.")]
-Quality = Annotated[
-    str,
-    Parameter(
-        help='"auto" (the scene\'s own output if this machine can train it in the budget, else the best preset that '
-        'fits), "scene", or a preset: preview, soft, draft, fine, hd, full, uhd.'
-    ),
-]
-Out = Annotated[Path, Parameter(help="Folder for what is made.")]
-Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
-Budget = Annotated[float, Parameter(help="Minutes of training that quality auto allows itself.")]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
-Json = Annotated[
-    bool, Parameter(help="Print JSON, one object a line: results on stdout, the rest on stderr.", negative="")
-]
+Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
 Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Effort:
+    """How sharp a film is to be."""
+
+    quality: Annotated[
+        str,
+        Parameter(
+            help='"auto" (the scene\'s own output if this machine can train it in the budget, else the best preset '
+            'that fits), "scene", or a preset: preview, soft, draft, fine, hd, full, uhd.'
+        ),
+    ] = "auto"
+    budget: Annotated[float, Parameter(help="Minutes of training that quality auto allows itself.")] = 15.0
+
+
+AUTO = Effort()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Folders:
+    """Where things are put."""
+
+    out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
+    store: Store = Path("store")
+
+
+HOME = Folders()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Printing:
+    """How things are said. `main` looks for both words itself, before any command runs."""
+
+    json: Annotated[
+        bool, Parameter(help="Print JSON, one object a line: results on stdout, the rest on stderr.", negative="")
+    ] = False
+    debug: Debug = False
+
+
+PLAIN = Printing()
 
 
 @Parameter(name="*")
@@ -53,6 +85,10 @@ class Changes:
         from render import scene
 
         return scene.load(*files, settings=self.settings, shape=self.shape, name=self.name)
+
+    def and_set(self, *settings: str) -> Changes:
+        """Return these changes with further FIELD=VALUE, which outweigh those before."""
+        return replace(self, settings=(*self.settings, *settings))
 
 
 AS_WRITTEN = Changes()

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json as jsonlib
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from render.cli.options import (
     AS_WRITTEN,
-    Budget,
+    AUTO,
+    HOME,
+    PLAIN,
     Changes,
-    Debug,
-    Json,
+    Effort,
+    Folders,
     More,
-    Out,
     Poster,
-    Quality,
+    Printing,
     Scene,
-    Store,
     parted,
 )
 from render.errors import RenderError
@@ -34,13 +33,10 @@ def sheet(
     count: Annotated[int, Parameter(help="How many frames, evenly spaced along the zoom.")] = 24,
     columns: Annotated[int, Parameter(help="Pictures in a row.")] = 6,
     width: Annotated[int, Parameter(help="Pixels that each picture is wide, at most.")] = 320,
-    quality: Quality = "auto",
-    budget: Budget = 15.0,
+    effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
 ) -> None:
     """Make a contact sheet: frames of the film on one page, training only what they need.
 
@@ -57,9 +53,9 @@ def sheet(
     for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
         if value < least:
             raise RenderError(f"{name} must be at least {least}, not {value}.")
-    job = terminal.prepare(changes.load(scene, *more), quality, budget, store, whole_film=False)
+    job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, whole_film=False)
     numbers = film.frame_numbers(chosen, job) if chosen else sheets.even_frames(job, count)
-    path = out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
+    path = folders.out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
     with terminal.progress(job) as report:
         sheets.write(job, numbers, path, columns=columns, width_px=width, report=report)
     speech.wrote(path)
@@ -73,10 +69,8 @@ def recolour(
     quality: Stored = "auto",
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
 ) -> None:
     """Make a film anew in other colours, from stored samples alone: nothing is trained.
 
@@ -91,9 +85,8 @@ def recolour(
     from render.cli import speech, terminal
 
     asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
-    changes = Changes((*changes.settings, *asked), changes.shape, changes.name)
-    job = terminal.prepare_stored(changes.load(scene, *more), quality, store)
-    path = deliver.film_path(out, job, deliver.tag_of(palette) if palette else "")
+    job = terminal.prepare_stored(changes.and_set(*asked).load(scene, *more), quality, folders.store)
+    path = deliver.film_path(folders.out, job, deliver.tag_of(palette) if palette else "")
     with terminal.progress(job) as report:
         written = deliver.whole_film(job, path, report, poster=poster)
     speech.wrote(*written)
@@ -109,10 +102,8 @@ def encode(
     crf: Annotated[int | None, Parameter(help="1 (best) to 51 (63 for av1), instead of the codec's own.")] = None,
     quality: Stored = "auto",
     changes: Changes = AS_WRITTEN,
-    out: Out = Path("out"),
-    store: Store = Path("store"),
-    json: Json = False,
-    debug: Debug = False,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
 ) -> None:
     """Write a film in another format, from stored samples alone: nothing is trained, no frame is compressed twice.
 
@@ -129,9 +120,8 @@ def encode(
 
     more, chosen = parted(frames)
     asked = [f"output.codec={codec}", *([f"output.crf={crf}"] if crf is not None else [])]
-    changes = Changes((*changes.settings, *asked), changes.shape, changes.name)
-    job = terminal.prepare_stored(changes.load(scene, *more), quality, store)
+    job = terminal.prepare_stored(changes.and_set(*asked).load(scene, *more), quality, folders.store)
     numbers = film.frame_numbers(chosen, job) if chosen else None
     with terminal.progress(job) as report:
-        written = deliver.part_of_film(job, numbers, out, report)
+        written = deliver.part_of_film(job, numbers, folders.out, report)
     speech.wrote(*written)

@@ -149,8 +149,8 @@ def _settle(
     if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):
         tell(
             "note",
-            "Samples of this problem from another kernel, jaxlib or device are in the store. They differ in their last "
-            "bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)",
+            "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
+            "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)",
         )
     if warning := depth_warning(job.plan):
         tell("warning", f"warning: {warning}", style="yellow")
