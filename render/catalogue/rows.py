@@ -6,6 +6,7 @@ from render.catalogue.kinds import Hyperparameter, Setting, Settings, System, Wh
 
 _MOST = 1_000_000
 
+_BATCH = Setting(None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, _MOST), none="full")
 _ACTIVATIONS = ("tanh", "relu", "identity", "gelu", "sin", "sigmoid", "softplus", "silu")
 _DEEP = When("depth", range(3, 65), "depth = 3 or more")
 _HEAVY = When("optimiser", ("momentum", "nesterov"), 'optimiser = "momentum" or "nesterov"')
@@ -55,12 +56,7 @@ SYSTEMS: dict[str, System] = {
                 words=("parameters", "inputs"),
                 whole=(1, _MOST),
             ),
-            "batch": Setting(
-                None,
-                "Examples per gradient, drawn with replacement; or the full set.",
-                whole=(1, _MOST),
-                none="full",
-            ),
+            "batch": _BATCH,
         },
     ),
     "network": System(
@@ -108,9 +104,7 @@ SYSTEMS: dict[str, System] = {
             "loss": Setting("mse", words=("mse", "cross-entropy")),
             "optimiser": Setting("sgd", words=("sgd", "momentum", "nesterov", "adam", "rmsprop")),
             "schedule": Setting("constant", "Of the rates over the run.", ("constant", "linear", "cosine")),
-            "batch": Setting(
-                None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, _MOST), none="full"
-            ),
+            "batch": _BATCH,
             "order": Setting("shared", "Whether every sample draws minibatches of its own.", ("shared", "own")),
             "init": Setting("shared", "Whether every sample draws initial weights of its own.", ("shared", "own")),
         },

@@ -120,21 +120,23 @@ def _discrete(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 
 def _add(op: Operation, pairs: list[Pair]) -> jax.Array:
-    if not is_float(pairs[-1].ref):
-        return _discrete(op, pairs)
-    left, right, _ = pairs
-    if right.change is None:
-        return jnp.broadcast_to(_some(left), op.shape)
-    return jnp.broadcast_to(right.change if left.change is None else left.change + right.change, op.shape)
+    return _sum(op, pairs, jnp.positive)
 
 
 def _subtract(op: Operation, pairs: list[Pair]) -> jax.Array:
+    return _sum(op, pairs, jnp.negative)
+
+
+def _sum(op: Operation, pairs: list[Pair], signed: Callable[[jax.Array], jax.Array]) -> jax.Array:
+    """Sum, with the right operand signed; an operand without differences adds none."""
     if not is_float(pairs[-1].ref):
         return _discrete(op, pairs)
     left, right, _ = pairs
     if right.change is None:
-        return jnp.broadcast_to(_some(left), op.shape)
-    return jnp.broadcast_to(-right.change if left.change is None else left.change - right.change, op.shape)
+        change = _some(left)
+    else:
+        change = signed(right.change) if left.change is None else left.change + signed(right.change)
+    return jnp.broadcast_to(change, op.shape)
 
 
 def _some(pair: Pair) -> jax.Array:

@@ -26,29 +26,22 @@ _ESCAPE_RADIUS = CAP
 
 def make(problem: Problem) -> System:
     """Return the map that the problem names."""
-    return {"mandelbrot": _mandelbrot, "julia": _julia, "newton": _newton}[problem.system](problem)
+    return _newton(problem) if problem.system == "newton" else _quadratic(*_CONSTANTS[problem.system])
 
 
-def _mandelbrot(problem: Problem) -> System:
-    """z -> z^2 + c from 0. The loss before step t is abs(z) / 2 after it: the first is abs(c) / 2, as published."""
-
-    def start(hyper: Hyper) -> Point:
-        return hyper["re"], hyper["im"]
-
-    def step(z: Point, hyper: Hyper, t: jax.Array) -> tuple[Point, jax.Array]:
-        return _squared_plus(z, (hyper["re"], hyper["im"])), jnp.hypot(*z) / 2
-
-    return System(start, step, _ESCAPE_RADIUS, lanes=_LANES)
+# Which hyperparameters c is. Mandelbrot's orbit of 0 is at c after one step, so from z = c its losses are the published
+# ones: the first is abs(c) / 2.
+_CONSTANTS = {"mandelbrot": ("re", "im"), "julia": ("c_re", "c_im")}
 
 
-def _julia(problem: Problem) -> System:
-    """z -> z^2 + c from the sample; the loss before step t is abs(z_t) / 2."""
+def _quadratic(c_re: str, c_im: str) -> System:
+    """z -> z^2 + c from z = the sample; the loss before step t is abs(z_t) / 2."""
 
     def start(hyper: Hyper) -> Point:
         return hyper["re"], hyper["im"]
 
     def step(z: Point, hyper: Hyper, t: jax.Array) -> tuple[Point, jax.Array]:
-        return _squared_plus(z, (hyper["c_re"], hyper["c_im"])), jnp.hypot(*z) / 2
+        return _squared_plus(z, (hyper[c_re], hyper[c_im])), jnp.hypot(*z) / 2
 
     return System(start, step, _ESCAPE_RADIUS, lanes=_LANES)
 
