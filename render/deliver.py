@@ -71,10 +71,19 @@ def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = film.qu
 
 def part_of_film(job: Job, numbers: Sequence[int] | None, out: Path, report: Report = film.quiet) -> list[Path]:
     """Make a film of some frames, or of all, with its record alone; return their paths, the film's first."""
-    tag = f"{numbers[0]:05d}-{numbers[-1]:05d}" if numbers else ""
-    path = film_path(out, job, tag)
+    path = film_path(out, job, _tag_of_frames(numbers) if numbers else "")
     film.video(job, path, report, numbers=numbers)
     return [path, _record(job, path, frames=numbers)]
+
+
+def _tag_of_frames(numbers: Sequence[int]) -> str:
+    """Return what tells a part of a film from every other: its ends, and a digest if it skips frames in between."""
+    ends = f"{numbers[0]:05d}-{numbers[-1]:05d}"
+    return ends if _is_run(numbers) else f"{ends}-{hashlib.sha256(repr([*numbers]).encode()).hexdigest()[:6]}"
+
+
+def _is_run(numbers: Sequence[int]) -> bool:
+    return [*numbers] == [*range(numbers[0], numbers[-1] + 1)]
 
 
 def tag_of(palette: str) -> str:
@@ -99,6 +108,9 @@ def _record(job: Job, path: Path, frame: int | None = None, *, frames: Sequence[
     output = job.scene.output
     texts = job.provenance(frame)
     again = f"render {'video' if frame is None else 'frame'} {path.name}.json"
+    if frames is not None:
+        chosen = f"{frames[0]}..{frames[-1]}" if _is_run(frames) else ",".join(map(str, frames))
+        again = f"render encode {path.name}.json {chosen} --codec {output.codec}"
     fields: dict[str, object] = {
         **texts,
         "numerics": job.backend.numerics,

@@ -13,7 +13,7 @@ from typing import Any
 from render import scene as scenes
 from render.encode import is_alive
 from render.errors import DamagedTile, SceneError, StoreError
-from render.problem import Problem
+from render.problem import Problem, described
 from render.scene import Scene
 from render.store import HOST, DirectoryStore, read_toml
 from render.tiles import SAMPLES
@@ -24,6 +24,7 @@ class Kept:
     """The tiles of one problem that one numerics made.
 
     scenes: names of the known scenes that they belong to. levels: the coarsest and the finest there are.
+    size_bytes: of tiles, and of points that an analysis keeps beside them.
     differs: why this version of render, on this machine, does not go on with them: "kernel 1, now 2"; "" if it does.
     """
 
@@ -46,33 +47,29 @@ class Kept:
 def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], Mapping[str, Any]]) -> list[Kept]:
     """Return what a store keeps, the largest first.
 
-    known: scenes to name it by. numerics_of: gives those of this machine; samples of a problem that no scene has are
-    held against those of the first scene.
+    known: scenes to name it by. numerics_of: gives those of a problem on this machine.
     """
     if not root.is_dir():
         raise StoreError(f"{root} must be a store, but there is no such folder. Name it with --store.")
     names: dict[str, list[str]] = {}
-    problems: dict[str, Problem] = {}
     for scene in known:
         names.setdefault(scene.problem.key, []).append(scene.name)
-        problems[scene.problem.key] = scene.problem
     found = []
-    for described in root.glob("*/*/numerics.toml"):
-        folder, problem = described.parent, described.parent.parent
-        made_by = read_toml(described, "numerics")
+    for toml in root.glob("*/*/numerics.toml"):
+        folder, problem = toml.parent, toml.parent.parent
+        made_by, describes = read_toml(toml, "numerics"), read_toml(problem / "problem.toml", "problem")
         tiles = list(_tiles(folder))
-        levels = [int(path.parts[-3]) for path in tiles]
-        now = numerics_of(problems.get(problem.name, known[0].problem))
+        levels = [int(path.relative_to(folder).parts[0]) for path in tiles]
         found.append(
             Kept(
                 folder=folder,
                 problem=problem.name,
                 scenes=tuple(names.get(problem.name, ())),
-                describes=read_toml(problem / "problem.toml", "problem"),
+                describes=describes,
                 numerics=made_by,
-                differs=_difference(made_by, now),
+                differs=_difference(made_by, describes, numerics_of),
                 tiles=len(tiles),
-                size_bytes=sum(_size(path) for path in tiles),
+                size_bytes=sum(_size(path) for path in _files(folder) if path.suffix == ".npz"),
                 levels=(min(levels), max(levels)) if levels else None,
             )
         )
@@ -86,7 +83,13 @@ def known_scenes() -> Iterator[Scene]:
             yield scenes.load(name)
 
 
-def _difference(made_by: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _difference(
+    made_by: Mapping[str, Any], describes: Mapping[str, Any], numerics_of: Callable[[Problem], Mapping[str, Any]]
+) -> str:
+    try:
+        now = numerics_of(described(describes))
+    except ValueError:
+        return f"a problem of system {describes.get('system')!r} that this version does not know"
     names = [name for name in {**now, **made_by} if made_by.get(name) != now.get(name)]
     return "; ".join(f"{name} {made_by.get(name, 'none')}, now {now.get(name, 'none')}" for name in names)
 
@@ -142,7 +145,9 @@ def _belongs_to_living(path: Path) -> bool:
 
 
 def _tiles(folder: Path) -> Iterator[Path]:
-    return (path for path in _files(folder) if path.suffix == ".npz" and not path.name.startswith("."))
+    """Yield the files of tiles. Beside the folders of their levels lie an analysis's points, which are none."""
+    for level in sorted(folder.glob("[0-9][0-9]")):
+        yield from (path for path in _files(level) if path.suffix == ".npz" and not path.name.startswith("."))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -123,6 +124,28 @@ class Problem:
     def deepest_level(self) -> int:
         """The deepest level that float64 resolves on both axes."""
         return min(self.x.deepest_level, self.y.deepest_level)
+
+
+def described(told: Mapping[str, Any]) -> Problem:
+    """Return the problem of a description: the inverse of `describe`. ValueError if this version knows none like it."""
+    try:
+        row = catalogue.SYSTEMS[told["system"]]
+        x, y = (Axis(a["name"], a["scale"], Fraction(a["lo"]), Fraction(a["hi"])) for a in (told["x"], told["y"]))
+        problem = Problem(
+            x,
+            y,
+            told["system"],
+            steps=told["steps"],
+            seed=told["seed"],
+            measure=told["measure"],
+            fixed=[(name, float(value)) for name, value in told["fixed"].items()],
+            settings=[(name, setting.read(told[name])) for name, setting in row.settings.items()],
+        )
+        if problem.describe() == told and problem.measure in row.measures:
+            return problem
+    except (KeyError, TypeError, AttributeError, ValueError):
+        pass
+    raise ValueError(f"this version does not know a problem such as {dict(told)}")
 
 
 def channels_of(system: str) -> dict[str, np.dtype]:

@@ -139,8 +139,21 @@ def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(made: list
     assert checksum(path) != before
     part = deliver.part_of_film(stored(root, "output.codec=ffv1"), [3, 4, 5], root / "out")
     assert [p.name for p in part] == ["tiny-scene-00003-00005-ffv1.mkv", "tiny-scene-00003-00005-ffv1.mkv.json"]
-    assert json.loads(part[1].read_text())["selected"] == [3, 4, 5]
+    record = json.loads(part[1].read_text())
+    assert record["selected"] == [3, 4, 5]
+    assert record["again"] == "render encode tiny-scene-00003-00005-ffv1.mkv.json 3..5 --codec ffv1"
     assert checksum(made[0]) == before
+
+
+def test_parts_with_the_same_ends_do_not_replace_each_other(made: list[Path], root: Path) -> None:
+    job = stored(root, "output.codec=ffv1")
+    parts = {deliver.part_of_film(job, numbers, root / "out")[0]: numbers for numbers in ([3, 5], [3, 4, 5], [5, 3])}
+    assert len(parts) == 3
+    for path, numbers in parts.items():
+        assert json.loads(deliver.record_path(path).read_text())["selected"] == numbers
+    apart = next(path for path, numbers in parts.items() if numbers == [3, 5])
+    again = json.loads(deliver.record_path(apart).read_text())["again"]
+    assert again == f"render encode {apart.name}.json 3,5 --codec ffv1"
 
 
 def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, made: list[Path], root: Path) -> None:
@@ -219,6 +232,40 @@ def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, ma
     assert DirectoryStore(tmp_path, TINY.problem, now).has(tile)
     assert [kept.differs for kept in keeping.listed(tmp_path, [TINY], numerics_of)] == [""]
     assert not (tmp_path / other.problem.key).exists()
+
+
+@pytest.mark.parametrize("system", ["julia", "mlp"])
+def test_samples_of_a_problem_that_no_scene_has_are_held_against_its_own_numerics(system: str, tmp_path: Path) -> None:
+    one, other = (scene.load(name).problem for name in ("julia", "tanh"))
+    mine = replace(one if system == "julia" else other, seed=5)
+    now = numerics_of(mine)
+    assert numerics_of(one)["lanes"] != numerics_of(other)["lanes"]
+    DirectoryStore(tmp_path, mine, now)
+    for known in ([scene.load("tanh")], [scene.load("julia")], []):
+        (kept,) = keeping.listed(tmp_path, known, numerics_of)
+        assert (kept.scenes, kept.differs) == ((), "")
+
+
+def test_a_problem_that_this_version_does_not_know_is_told(tmp_path: Path) -> None:
+    store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
+    toml = store.folder.parent / "problem.toml"
+    toml.write_text(toml.read_text().replace('"mlp"', '"lamp"'))
+    (kept,) = keeping.listed(tmp_path, [TINY], numerics_of)
+    assert kept.differs == "a problem of system 'lamp' that this version does not know"
+
+
+def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(tmp_path: Path, made: list[Path], root: Path) -> None:
+    job = stored(root)
+    store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
+    store.put(job.plan.order[0], job.store.get(job.plan.order[0]))
+    points = store.folder / "points" / "0123456789abcdef.npz"
+    points.parent.mkdir()
+    points.write_bytes(b"x" * 1000)
+    (kept,) = keeping.listed(tmp_path, [TINY], numerics_of)
+    tile_bytes = store.path(job.plan.order[0]).stat().st_size
+    assert (kept.tiles, kept.size_bytes, kept.levels) == (1, tile_bytes + 1000, (1, 1))
+    assert list(keeping.verify(kept, remove=True)) == [None]
+    assert points.exists()
 
 
 def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(

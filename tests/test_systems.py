@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import tomllib
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 
 from render import scene
 from render.axes import Axis
@@ -16,7 +18,7 @@ from render.catalogue import SYSTEMS
 from render.cli import listing
 from render.errors import RenderError, SceneError
 from render.fields import CHANNELS, Field
-from render.problem import Problem
+from render.problem import Problem, described
 from render.store import DirectoryStore
 from render.tiles import SAMPLES, Tile
 from render.train import engine, measures
@@ -230,3 +232,19 @@ def test_the_listing_names_every_system_axis_default_and_scene(capsys: pytest.Ca
         assert name in text
     with pytest.raises(RenderError, match='a system must be one of .*, not "netwrk"; did you mean "network"?'):
         listing.show("netwrk")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_problem_comes_back_from_its_description(name: str) -> None:
+    wanted = SCENES[name].problem
+    found = described(tomllib.loads(tomli_w.dumps(wanted.describe())))
+    assert (found, found.key) == (wanted, wanted.key)
+
+
+@pytest.mark.parametrize(
+    "change", [{"system": "lamp"}, {"measure": "height"}, {"dropout": 0.1}, {"x": {}}, {"fixed": {"lr": "much"}}]
+)
+def test_a_description_of_no_known_problem_is_refused(change: dict[str, object]) -> None:
+    told = SCENES["tiny"].problem.describe() | change
+    with pytest.raises(ValueError, match="does not know a problem such as"):
+        described(told)

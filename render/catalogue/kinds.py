@@ -33,6 +33,10 @@ class Setting:
             return self.none
         return value
 
+    def read(self, written: int | float | str | bool) -> Value:
+        """Return the value that is written like this."""
+        return None if self.none is not None and written == self.none else written
+
 
 @dataclass(frozen=True)
 class When:
