@@ -161,6 +161,13 @@ def test_a_dimension_is_measured_on_stored_tiles_and_shared_points_have_their_bi
     assert what.store.missing(tiles) == []
     # A second run finds everything and comes to the same numbers.
     assert dimension.run(what, 64, 3, quiet) == result
+    # So does one that finds a damaged tile: it is said, and the tile trained again.
+    path = what.store.path(tiles[-1])
+    path.write_bytes(path.read_bytes()[:-1])
+    told: list[Progress] = []
+    assert dimension.run(what, 64, 3, told.append) == result
+    assert any("is damaged" in said for now in told for said in now.repaired)
+    assert list(what.store.get(tiles[-1]).value.shape) == [32, 32]
 
 
 def test_new_detail_counts_what_the_coarse_lattice_did_not_say() -> None:

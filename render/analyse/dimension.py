@@ -7,6 +7,7 @@ Windows of one zoom nest as tiles do, so a quarter of each is a part of the one 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,8 +15,9 @@ import numpy as np
 
 from render.analyse import estimators, nulls
 from render.analyse.estimators import ESTIMATORS, Estimate
-from render.analyse.subject import Subject, train_points, train_tiles
+from render.analyse.subject import Subject, train_points, trained_tiles
 from render.errors import RenderError
+from render.fields import Field
 from render.film import Report
 from render.plan import TRUSTED_WIDTH
 from render.scene import Scene
@@ -172,8 +174,8 @@ def tiles_of(areas: list[TileRange]) -> list[Tile]:
 def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Result:
     """Train the windows of a film, or what the store lacks of them, and measure each."""
     areas = windows(subject.scene, side, deepest)
-    train_tiles(subject, tiles_of(areas), report)
-    values = [_values(subject, area) for area in areas]
+    with trained_tiles(subject, tiles_of(areas), report) as fetch:
+        values = [_values(fetch, area) for area in areas]
     equal = _trained_again(subject, areas, values)
     x = subject.problem.x
     levels = tuple(
@@ -197,10 +199,10 @@ def across_unit(area: TileRange) -> float:
     return math.ldexp(area.x1 - area.x0, -area.level)
 
 
-def _values(subject: Subject, area: TileRange) -> np.ndarray:
+def _values(fetch: Callable[[Tile], Field], area: TileRange) -> np.ndarray:
     """Return the published measure [iy, ix] of all samples of a window."""
     rows = [
-        np.hstack([subject.store.get(Tile(area.level, ix, iy)).value for ix in range(area.x0, area.x1)])
+        np.hstack([fetch(Tile(area.level, ix, iy)).value for ix in range(area.x0, area.x1)])
         for iy in range(area.y0, area.y1)
     ]
     return np.vstack(rows)

@@ -7,10 +7,11 @@ of their coordinates: the same command goes on where it was stopped.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,13 +71,19 @@ def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:
     return sum(x[p].size for p in _pieces(x) if _read(_path(folder, x[p], y[p]), x[p], y[p]) is None)
 
 
-def train_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> None:
-    """Train what the store lacks, in order. Whatever ends this early, batches under way are stored."""
+@contextlib.contextmanager
+def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> Iterator[Callable[[Tile], Field]]:
+    """Train what the store lacks, in order, and give what reads one of the tiles; a damaged one is trained again.
+
+    Whatever ends this early, batches under way are stored.
+    """
     training = Training(subject.problem, tiles, subject.store, subject.backend)
     training.start()
     try:
         while not training.wait_for(len(tiles), _TICK_S):
             report(Progress(0, 0, training.samples_done, training.samples_total, tuple(training.repaired)))
+        yield training.fetch
+        report(Progress(0, 0, training.samples_done, training.samples_total, tuple(training.repaired)))
     finally:
         training.stop()
 
