@@ -15,6 +15,7 @@ import published
 import pytest
 
 from render import cli, scene
+from render.cli import speech
 from render.plan import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -255,6 +256,18 @@ def commands_of(page: str) -> list[str]:
 def readme_commands() -> list[str]:
     """Those of the README."""
     return commands_of("README.md")
+
+
+def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("out/[bold]/x[/y] :smile:.mp4")
+    speech.wrote(path)
+    speech.note(f"no {path}")
+    speech.show_table([("size", str(path))])
+    with speech.working(f"reading {path}") as tell:
+        tell(f"{path}")
+    said = capsys.readouterr()
+    assert said.out == f"{path}\nsize  {path}\n"
+    assert said.err == f"no {path}\n"
 
 
 def test_the_commands_of_the_production_page_run_one_after_the_other(

@@ -162,7 +162,7 @@ class _Run:
                 self._ended = True
                 self._room.notify_all()
             with contextlib.suppress(Exception):
-                self._client.cancel([task.future for task in self._tasks.values()])
+                self._client.cancel([task.future for task in list(self._tasks.values())])
 
     # ---- out ------------------------------------------------------------------------------------------------------
 
@@ -261,7 +261,8 @@ class _Run:
         self._backend.replace_lost()
         now = time.monotonic()
         patience_s = max(self._backend.patience_s, _PATIENCE_TASKS * self._backend.task_s)
-        late = {key for key, task in self._tasks.items() if now - task.since > patience_s}
+        tasks = list(self._tasks.items())  # a copy: the other thread adds to them
+        late = {key for key, task in tasks if now - task.since > patience_s}
         if late and self._client.status == "running":
             for address, keys in self._client.processing().items():
                 silent = late.intersection(keys) and now - self._heard.setdefault(address, now) > patience_s
@@ -269,7 +270,7 @@ class _Run:
                     self._restarting.add(address)  # never taken out: what starts in its place has another address
                     threading.Thread(target=self._restart, args=(address, patience_s), daemon=True).start()
         good = self._roster.good
-        for key, task in list(self._tasks.items()):
+        for key, task in tasks:
             if task.only is not None and good and not good.keys() & set(task.only):
                 with self._room:
                     del self._tasks[key]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from render import scene
@@ -71,7 +72,7 @@ def _scenes() -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
     for name in scene.names():
         try:
-            found[scene.load(name).problem.system].append(name)
+            found[scene.load(name).problem.system].append(escape(name))
         except SceneError:
             continue
     return found

@@ -6,6 +6,7 @@ Apart from the rest of the terminal, which loads the whole film: the explorer sa
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,10 +14,12 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-# Results go to stdout, everything else to stderr.
-_out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+# Results go to stdout, everything else to stderr; what is said is said as it stands, be it [bold] or :smile:.
+_console = functools.partial(Console, highlight=False, markup=False, emoji=False)
+_out = _console(soft_wrap=True)
+err = _console(stderr=True, soft_wrap=True)
 
 # Whether results and events are printed as JSON, one object a line.
 _json = False
@@ -56,7 +59,7 @@ def result(event: str, text: str, *, style: str | None = None, **facts: object) 
 
 def show(result: RenderableType) -> None:
     """Print a table on stdout, as wide as it needs to be where that is no terminal."""
-    (_out if _out.is_terminal else Console(width=140, highlight=False)).print(result)
+    (_out if _out.is_terminal else _console(width=140)).print(result)
 
 
 def note(text: str) -> None:
@@ -80,8 +83,8 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
     if not is_live():
         yield lambda words: None
         return
-    with err.status(what) as status:
-        yield lambda words: status.update(f"{what}: {words}")
+    with err.status(Text(what)) as status:
+        yield lambda words: status.update(Text(f"{what}: {words}"))
 
 
 def served(address: str, place: str) -> None:

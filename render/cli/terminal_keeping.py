@@ -77,7 +77,7 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
             keeping.remove(one)
     total = sum(one.size_bytes for one in chosen)
     if not chosen:
-        text = f"Nothing to prune: everything in {store} is of this kernel and device."
+        text = f"Nothing to prune: everything in {store} is of this kernel and processor."
     elif yes:
         text = f"{_size(total)} freed."
     else:
