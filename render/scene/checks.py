@@ -163,7 +163,7 @@ def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: l
         if name in fixed:
             faults.append(f"problem.fixed.{name} must not repeat the {which} axis; remove one of them")
     good = good_fields(tables.problem, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
-    settings = {name: None if good[name] == s.none else good[name] for name, s in row.settings.items() if name in good}
+    settings = {name: s.read(good[name]) for name, s in row.settings.items() if name in good}
     if len(settings) == len(row.settings) and (broken := row.rule(settings)):
         faults.append(broken)
     places = [(f"problem.{which}.name", name) for which, name in names.items() if name]
