@@ -15,8 +15,9 @@ from render.encode import is_alive
 from render.errors import DamagedTile, SceneError, StoreError
 from render.problem import Problem, described
 from render.scene import Scene
-from render.store import HOST, DirectoryStore, read_toml
+from render.store import DirectoryStore
 from render.tiles import SAMPLES
+from render.wholefiles import HOST, read_toml
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from render.problem import Problem
-from render.store import write_whole
+from render.wholefiles import write_whole
 
 # Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
 # below the sample spacing is 1e-19 of it, and the check below notices where a run needs more.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -37,7 +38,9 @@ def write_whole(path: Path, content: bytes) -> Path:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        raise RenderError(f"{path} cannot be written: {error.strerror}. Choose another folder.") from error
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise RenderError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from error
     return path
 
 

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from render import backends, fields
-from render.analyse import files
 from render.backends import Backend, Batch
 from render.fields import CHANNELS, Field
 from render.film import Progress, Report
@@ -28,6 +27,7 @@ from render.scene import Scene
 from render.schedule import Training
 from render.store import DirectoryStore, check_store
 from render.tiles import Tile
+from render.wholefiles import write_whole
 
 # How often a waiting analysis looks up to report progress, in seconds.
 _TICK_S = 0.5
@@ -163,4 +163,4 @@ def _write(path: Path, x: np.ndarray, y: np.ndarray, field: Field) -> None:
     content = io.BytesIO()
     channels: dict[str, Any] = {name: field.channels()[name] for name in CHANNELS}
     np.savez(content, x=x, y=y, **channels)
-    files.write_whole(path, content.getvalue())
+    write_whole(path, content.getvalue())
