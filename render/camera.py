@@ -35,6 +35,9 @@ _RAMP_S = 2.0
 # A frame averages at most this many moments of an open shutter: each costs as much as a frame.
 _MOST_MOMENTS = 16
 
+# Viewports that are kept, of about half a kilobyte each: those of a film's every moment would fill the memory.
+_MOST_VIEWPORTS = 50_000
+
 
 @dataclass(frozen=True)
 class View:
@@ -174,6 +177,8 @@ class Path:
     def viewport(self, s: float) -> Viewport:
         """Return the viewport at path length s."""
         if s not in self._viewports:  # a plan asks for each of its few thousand places many times
+            if len(self._viewports) >= _MOST_VIEWPORTS:
+                self._viewports.clear()
             view = self.view(s)
             self._viewports[s] = Viewport(view.x, view.y, view.width, *self._size_px)
         return self._viewports[s]

@@ -175,9 +175,8 @@ class DirectoryStore:
 
     def put(self, tile: Tile, field: Field) -> None:
         """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
-        content = tilebytes.npz(
-            self._meta(tile), tilebytes.interleaved(tile, field, self._dtype).tobytes(), self._dtype
-        )
+        samples = tilebytes.interleaved(tile, field, self._dtype).tobytes()
+        content = tilebytes.npz(self._meta(tile), samples, self._dtype)
         wholefiles.write_whole(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:

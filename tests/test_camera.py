@@ -180,6 +180,14 @@ def test_rests_are_the_holds_and_both_ends() -> None:
     assert CameraPath(keys, SIZE).rests == (0.0, 2.0, 3.0)
 
 
+def test_viewports_of_a_long_film_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera, "_MOST_VIEWPORTS", 10)
+    made = path(WHOLE, DEEP)
+    first = [made.viewport(s / 100) for s in range(100)]
+    assert len(made._viewports) <= 10
+    assert [made.viewport(s / 100) for s in range(100)] == first
+
+
 def test_a_viewport_is_the_view_with_the_frames_pixels() -> None:
     viewport = path(WHOLE, DEEP).viewport(0.0)
     assert (viewport.x, viewport.y, viewport.width) == (WHOLE.x, WHOLE.y, WHOLE.width)
