@@ -24,7 +24,7 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-import render.store
+from render import wholefiles
 from render.axes import Axis
 from render.errors import DamagedTile, StoreError
 from render.fields import CHANNELS, Field
@@ -407,7 +407,7 @@ def test_a_refused_write_says_what_to_do_and_leaves_nothing(
 
     with monkeypatch.context() as patch:
         if moment == "write":
-            patch.setattr(render.store, "open", Half, raising=False)
+            patch.setattr(wholefiles, "open", Half, raising=False)
         else:
             patch.setattr(os, "replace", refuse)
         for tile in (TILE, other):
