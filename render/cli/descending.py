@@ -44,7 +44,8 @@ def descend(
     from render.cli import speech
     from render.explore import keyframes
     from render.scene import load
-    from render.store import check_store, write_whole
+    from render.store import check_store
+    from render.wholefiles import write_whole
 
     loaded = changes.load(scene, *more)
     path = out or Path(f"{loaded.name}_deep.toml")
