@@ -136,8 +136,8 @@ def _settle(
     with working("measuring this machine"):
         backend = make(loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
-    with working("a reference run, for the levels past float64") as told:
-        job = film.prepare(choice, store, backend=backend, tell=told if trains else None)
+    with working("a reference run, for the levels past float64") as show_words:
+        job = film.prepare(choice, store, backend=backend, tell=_once_aloud(show_words) if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
@@ -155,6 +155,22 @@ def _settle(
     if warning := depth_warning(job.plan):
         tell("warning", f"warning: {warning}", style="yellow")
     return job, rate
+
+
+def _once_aloud(show_words: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what shows words as they come, and says beforehand, once and in any log, what they are about."""
+    said: list[str] = []
+
+    def told(words: str) -> None:
+        if not said:
+            said.append(words)
+            tell(
+                "note",
+                "This film goes past float64: a reference run is made first, in some hundred digits (once; minutes).",
+            )
+        show_words(words)
+
+    return told
 
 
 def _explain_auto(job: Job, rate: estimate.Rate | None, budget_min: float) -> None:

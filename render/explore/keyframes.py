@@ -15,7 +15,7 @@ from typing import Any
 
 import tomlkit
 
-from render.axes import Axis
+from render.axes import DEEPEST_LEVEL, Axis
 from render.camera import EASINGS, View
 from render.errors import RenderError
 from render.explore import asked, toml
@@ -79,14 +79,15 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
     if not isinstance(row, dict):
         raise asked.AskError("a keyframe must be an object.")
     x, y = asked.point(row)
-    view = View(x, y, asked.number(row, "width", 1e-18, 8))
+    view = View(x, y, asked.number(row, "width", 2.0**-DEEPEST_LEVEL, 8))
     source = None
     if row.get("source") is not None:
         source = asked.whole(row, "source", 0, len(scene.keyframes) - 1)
         there = scene.keyframes[source].view
         # The text may have more digits than a page's numbers: where they mean the same, the text is right.
+        untouched = (float(there.x), float(there.y)) == (float(x), float(y))
         away = max(abs(there.x - x), abs(there.y - y)) / Fraction(there.width)
-        if away < 1e-3 and abs(view.width / there.width - 1) < _SAME:
+        if (untouched or away < 1e-3) and abs(view.width / there.width - 1) < _SAME:
             view = there
     time_s = asked.number(row, "time_s", 0, 3600) if timed else None
     return Keyframe(view, asked.number(row, "hold_s", 0, 3600), time_s, source)
