@@ -150,7 +150,7 @@ def test_every_fault_of_a_scene_is_told_at_once(scene_file: Path) -> None:
         ("0.140625", "-1e-9", "width_decades must be > 0"),
         ('["353", "0.2314"]', '["inf", "1"]', "centre"),
         ('["353", "0.2314"]', '["1e9", "1"]', "centre"),
-        ("0.140625", "1e-130", "no level is deeper"),
+        ("0.140625", "1e-130", "width_decades must be at least"),
         ("size = [64, 36]", "size = [64, 35]", "size"),
         ('name = "lr_input"', 'name = "lr_inptu"', "name"),
         ("fps = 10", 'fps = "fast"', "fps"),

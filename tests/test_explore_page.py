@@ -51,14 +51,15 @@ def shot(page: browser.Page, name: str) -> None:
         page.picture(Path(os.environ["RENDER_SHOTS"]) / f"{name}.png")
 
 
+COLOURS = (
+    "new Set([...document.querySelectorAll('.plane-tile')].flatMap(c => [...new Uint32Array(c.getContext('2d')"
+    ".getImageData(0, 0, c.width, c.height).data.buffer)])).size"
+)
+
+
 def colours(page: browser.Page) -> int:
     """Return how many colours the map shows."""
-    return int(
-        page.js(
-            "new Set([...document.querySelectorAll('.plane-tile')].flatMap(c => [...new Uint32Array(c.getContext('2d')"
-            ".getImageData(0, 0, c.width, c.height).data.buffer)])).size"
-        )
-    )
+    return int(page.js(COLOURS))
 
 
 # The pixel in the middle of every tile of the map, 0xbbggrr.
@@ -170,7 +171,7 @@ def test_back_and_an_address_lead_to_the_same_view(tab: tuple[browser.Page, Serv
 def test_the_look_changes_without_training_and_the_address_says_it(tab: tuple[browser.Page, Server]) -> None:
     page, server = tab
     whole(page)
-    assert colours(page) > 50
+    page.until(f"{COLOURS} > 50")
     trained = sorted(server.folder.rglob("*.npz"))
     page.click("#tab-look")
     page.until("document.querySelectorAll('#swatches button').length > 10")
@@ -281,7 +282,7 @@ def test_nothing_came_from_elsewhere_and_a_lost_server_is_said(tab: tuple[browse
     }
     assert page.errors == []
     said = server.stop()
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said
     page.until("!document.getElementById('lost').hidden")
     assert "gone" in page.js("document.getElementById('lost').textContent")
     assert colours(page) > 20  # what is here stays

@@ -215,7 +215,7 @@ def test_a_film_is_described_costed_and_saved_by_the_scenes_own_rules(server: Se
     assert server.ask("POST", "/api/depth", edit) == (200, {"warning": None})
     deep = edit["keyframes"][-1] | {"width": 1e-13, "source": None}
     warned = server.ask("POST", "/api/depth", edit | {"keyframes": [edit["keyframes"][0], deep]})[1]["warning"]
-    assert "decades" in warned
+    assert warned is None  # such a film goes on by differences
     rows = [json.loads(line) for line in server.ask("POST", "/api/costs", edit)[1]["text"].splitlines()]
     assert [row["quality"] for row in rows] == [*scene.QUALITY, "scene"]
     assert all(0 < row["missing"] <= row["samples"] and row["time_s"] > 0 for row in rows)
