@@ -100,6 +100,11 @@ def prepare(plan: Plan, root: Path, backend: Backend, tell: Tell | None) -> Read
     reference = _reference(plan, root, tell)
     if reference is None:
         return Ready(plan, backend, SeamStore(plan.seam, plain, MemoryStore()), Seam(plan.seam, None))
+    if not reference.converged:
+        raise DepthError(
+            f"{plan.scene.name}: a film past float64 needs a run near its target that converges, to follow the others "
+            "from, but of those tried in its last view none does. Choose another target (`render descend` finds some)."
+        )
     _refuse_elsewhere(plan, reference)
     followed = deep.backend(problem, reference)
     below = DirectoryStore(root, problem, followed.numerics)

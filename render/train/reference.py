@@ -24,14 +24,32 @@ _MOST_BITS = 4096
 Steps = Callable[[int, int], None]
 
 
-def make(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None) -> Reference:
+def make_converged(
+    problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None
+) -> Reference | None:
+    """Return the run at (x, y) as `make` does, or None if it does not converge, which costs a single run to see."""
+    states = _run(problem, x, y, bits, lambda t: report(t, 2 * problem.steps))
+    if _value(problem, Reference(x, y, bits, math.nan, math.nan, tuple(states))) >= 0:
+        return None
+    return make(problem, x, y, bits, report, coarse=states)
+
+
+def make(
+    problem: Problem,
+    x: Fraction,
+    y: Fraction,
+    bits: int,
+    report: Steps = lambda done, total: None,
+    *,
+    coarse: list[np.ndarray] | None = None,
+) -> Reference:
     """Return the run at (x, y), with at least `bits`, after a check by a second run with more.
 
-    x, y: hyperparameter values. Where both runs disagree, they are done again with twice the bits. Raises RenderError
-    if they never agree.
+    x, y: hyperparameter values. coarse: the first run, if it was made already. Where both runs disagree, they are done
+    again with twice the bits. Raises RenderError if they never agree.
     """
     total = 2 * problem.steps
-    coarse = _run(problem, x, y, bits, lambda t: report(t, total))
+    coarse = coarse or _run(problem, x, y, bits, lambda t: report(t, total))
     while True:
         finer_bits = bits + CHECK_BITS
         finer = _run(problem, x, y, finer_bits, lambda t: report(problem.steps + t, total))
