@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from render import backends, references
+from render.errors import DepthError
 from render.fields import Field
 from render.problem import Problem
 from render.references import Reference
@@ -27,8 +28,7 @@ REACH = 1e-9
 
 # Places tried for one group, the most promising by plain float64 first, then by chance: where float64 is noise, so is
 # what it promises. With a quarter of the samples converging, twelve tries miss in 3 % of cases. A run that diverges is
-# no good reference: it leaves with the lanes that stay, and takes their digits along (seen on the published tanh
-# condition: none of 256 lanes converged in a view of 1e-25 decades by one that diverges, nor in one of 1e-30).
+# a poor reference: it leaves float64 before its last step, and from there on every lane is on its own.
 _TRIES = 12
 
 
@@ -83,19 +83,20 @@ def find_reference(
     *,
     spacing: float | None = None,
     reach: float = REACH,
+    diverging: bool = True,
 ) -> Reference:
     """Return a reference for points near one another: one that the store keeps, or a new one, kept from now on.
 
     spacing: the least relative distance of points that it shall serve; None for that of these. reach: how near one of
-    the store must stand.
+    the store must stand. diverging: whether a run that diverges will do where no other is found; else DepthError.
     """
     spacing = _spacing(points) if spacing is None else spacing
-    kept = kept_reference(problem, points, root, spacing=spacing, reach=reach)
-    return kept or _new_reference(problem, points, references.bits_for(spacing), root, tell)
+    kept = kept_reference(problem, points, root, spacing=spacing, reach=reach, diverging=diverging)
+    return kept or _new_reference(problem, points, references.bits_for(spacing), root, tell, diverging=diverging)
 
 
 def kept_reference(
-    problem: Problem, points: Sequence[Point], root: Path, *, spacing: float, reach: float
+    problem: Problem, points: Sequence[Point], root: Path, *, spacing: float, reach: float, diverging: bool
 ) -> Reference | None:
     """Return the reference for points near one another that the store keeps, or None."""
     middle, bits = points[len(points) // 2], references.bits_for(spacing)
@@ -103,7 +104,7 @@ def kept_reference(
     here = set(points)
     # One that diverges is the best there was at its place; elsewhere a better one may be found.
     near = [kept for kept in fitting if kept.converged and apart(_place(kept), middle) <= reach]
-    near = near or [kept for kept in fitting if _place(kept) in here]
+    near = near or [kept for kept in fitting if diverging and _place(kept) in here]
     return min(near, key=lambda kept: (not kept.converged, apart(_place(kept), middle)), default=None)
 
 
@@ -111,7 +112,9 @@ def _place(reference: Reference) -> Point:
     return Point(reference.x, reference.y)
 
 
-def _new_reference(problem: Problem, points: Sequence[Point], bits: int, root: Path, tell: Tell) -> Reference:
+def _new_reference(
+    problem: Problem, points: Sequence[Point], bits: int, root: Path, tell: Tell, *, diverging: bool
+) -> Reference:
     from render.train import engine, reference
 
     plain = engine.Engine(problem)
@@ -131,6 +134,11 @@ def _new_reference(problem: Problem, points: Sequence[Point], bits: int, root: P
         made = reference.make_converged(problem, *sample[chosen], bits, told)
         if made is not None:
             break
+    if made is None and not diverging:
+        raise DepthError(
+            f"Past float64 there must be a run near the target that converges, to follow the others from, but none of "
+            f"the {len(order)} tried does. Choose another target (`render descend` finds some)."
+        )
     made = made or reference.make(problem, *sample[first], bits)
     references.save(made, root, problem)
     return made

@@ -84,7 +84,8 @@ def prepare(plan: Plan, root: Path, backend: Backend, tell: Tell | None) -> Read
     """Return what trains and keeps a plan's tiles.
 
     tell: told how the reference run goes, if one has to be made; None: it is not made now, only found.
-    Raises DepthError for deep views at several places, RenderError for a system that cannot be followed.
+    Raises DepthError for deep views at several places, or where no run converges; RenderError for a system that cannot
+    be followed.
     """
     problem = plan.scene.problem
     plain = DirectoryStore(root, problem, backend.numerics)
@@ -100,11 +101,6 @@ def prepare(plan: Plan, root: Path, backend: Backend, tell: Tell | None) -> Read
     reference = _reference(plan, root, tell)
     if reference is None:
         return Ready(plan, backend, SeamStore(plan.seam, plain, MemoryStore()), Seam(plan.seam, None))
-    if not reference.converged:
-        raise DepthError(
-            f"{plan.scene.name}: a film past float64 needs a run near its target that converges, to follow the others "
-            "from, but of those tried in its last view none does. Choose another target (`render descend` finds some)."
-        )
     _refuse_elsewhere(plan, reference)
     followed = deep.backend(problem, reference)
     below = DirectoryStore(root, problem, followed.numerics)
@@ -148,10 +144,9 @@ def _reference(plan: Plan, root: Path, tell: Tell | None) -> Reference | None:
     points = [_point(plan, x, y) for x, y in _grid(view)]
     width = max(float(deep.apart(points[0], points[-1])), np.finfo(float).tiny)
     spacing = width * _FINEST
-    near = deep.kept_reference(problem, points, root, spacing=spacing, reach=width)
-    if near is not None or tell is None:
-        return near
-    return deep.find_reference(problem, points, root, tell, spacing=spacing, reach=width)
+    if tell is None:
+        return deep.kept_reference(problem, points, root, spacing=spacing, reach=width, diverging=False)
+    return deep.find_reference(problem, points, root, tell, spacing=spacing, reach=width, diverging=False)
 
 
 def _narrowest(plan: Plan) -> View:

@@ -174,3 +174,11 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
         app(words, exit_on_error=False)
     with pytest.raises(RenderError, match="--decades must be more than 8.0"):
         app([*words[:3], "3", "--out", str(tmp_path / "no.toml")], exit_on_error=False)
+
+
+def test_a_target_where_nothing_converges_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "red.toml"
+    path.write_text(SCENE.replace(CENTRE[0], "5.5").replace(CENTRE[1], "5.25"))
+    with pytest.raises(DepthError, match="none of the 12 tried does"):
+        film.prepare(estimate.named(scene.load(path), "scene"), tmp_path / "store")
+    assert not list(tmp_path.rglob("references/*"))
