@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import browser
@@ -249,6 +251,34 @@ def test_a_dropped_still_leads_to_where_it_was_made(tab: tuple[browser.Page, Ser
     page.drop(tmp_path / "other.png", *page.middle("#map"))
     page.until("document.getElementById('toast').textContent.includes('drop a still')")
     page.errors.clear()
+
+
+def test_coordinates_are_copied_with_every_digit(tab: tuple[browser.Page, Server]) -> None:
+    page, _ = tab
+    page.js("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }; 0")  # it has no clipboard
+    page.js("explorer.go({x: 0.3 + 2 ** -30, y: 0.4, width: 1e-9})")
+    page.key("c")
+    page.until("document.getElementById('toast').textContent.includes('copied')")
+    first = page.js("copied").splitlines()[0]
+    told = Fraction(re.search(r"log10 ([-0-9.]+)", first)[1])
+    axis = scene.load("tiny").problem.x
+    assert abs(told - (axis.lo + axis.span * Fraction(page.js("explorer.view.x")))) < Fraction(1, 10**15)
+
+
+def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None:
+    page, server = tab
+    page.js("explorer.go({x: 0.5, y: 0.5, width: 0.5})")
+    other = page.browser.page()
+    other.size(*LAPTOP)
+    other.open(f"http://127.0.0.1:{server.port}/#tiny@0.375,0.625,0.03125?palette=gray")
+    other.until("globalThis.explorer?.ready && Math.abs(explorer.framed().width * 32 - 1) < 1e-6", 60)
+    here = "explorer.cache.sample(explorer.view.x, explorer.view.y, explorer.finest)?.level >= explorer.finest - 2"
+    other.until(here, 60)
+    page.until(here, 60)
+    assert page.js("[explorer.view.x, explorer.look.palette]") == [0.5, "Spectral"]
+    assert other.js("[explorer.view.x, explorer.look.palette]") == [0.375, "gray"]
+    assert other.errors == []
+    other.close()
 
 
 def test_the_deepest_view_is_where_float64_ends(tab: tuple[browser.Page, Server]) -> None:

@@ -72,7 +72,7 @@ def make(planes: Planes, settings: Settings) -> Starlette:
 
 
 async def _fault(_: Request, error: Exception) -> Response:
-    return JSONResponse({"fault": str(error)}, 400)
+    return JSONResponse({"fault": str(error)}, 429 if isinstance(error, asked.BusyError) else 400)
 
 
 class _Desk:
@@ -274,7 +274,7 @@ class _Desk:
     async def _one(self, kind: str) -> AsyncIterator[None]:
         """Let one request of a kind run at a time, and a few wait."""
         if self._waiting.get(kind, 0) >= _MOST_WAITING:
-            raise asked.AskError("too many requests of this kind are waiting; try again in a moment.")
+            raise asked.BusyError("too many requests of this kind are waiting; try again in a moment.")
         self._waiting[kind] = self._waiting.get(kind, 0) + 1
         try:
             async with self._locks.setdefault(kind, asyncio.Lock()):

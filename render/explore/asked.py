@@ -26,6 +26,10 @@ class AskError(RenderError):
     """A request that this server did not offer: a fault of the page, or no page at all."""
 
 
+class BusyError(RenderError):
+    """A request that would have waited behind too many of its kind."""
+
+
 @dataclass(frozen=True)
 class View:
     """One look of a page at a scene. serial: the page's own count. train: whether to train what is missing.
