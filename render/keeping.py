@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from render import owners
 from render import scene as scenes
-from render.encode import is_alive
 from render.errors import DamagedTile, SceneError, StoreError
 from render.problem import Problem, described
 from render.scene import Scene
 from render.store import DirectoryStore
 from render.tiles import SAMPLES
-from render.wholefiles import HOST, read_toml
+from render.wholefiles import read_toml
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,9 @@ def left_behind(out: Path, store: Path) -> list[Path]:
 def _belongs_to_living(path: Path) -> bool:
     """Say whether the process that a partial file names may still write it."""
     parts = path.name.split(".")
-    if parts[-1] == "partial":
-        return is_alive(parts[-2])
-    return len(parts) < 5 or parts[-4] != HOST or is_alive(parts[-3])
+    if parts.pop() == "tmp":
+        parts.pop()  # of the store: a random word follows
+    return owners.may_live(".".join(parts[-2:]))
 
 
 def _tiles(folder: Path) -> Iterator[Path]:

@@ -7,17 +7,16 @@ import errno
 import json
 import os
 import secrets
-import socket
 import time
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from render import owners
 from render.errors import StoreError
 
 _STALE_S = 24 * 3600  # no tile takes a day to write: an older temporary file was left by a killed process
-HOST = "".join(c for c in socket.gethostname() if c.isalnum() or c == "-")[:32]
 _ADVICE = {
     errno.ENOSPC: "Free some space",
     errno.EDQUOT: "Free some of your quota",
@@ -30,7 +29,7 @@ _ADVICE = {
 def write_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
     """Write a file whole or not at all, making its folder if need be."""
     # The same folder, hence the same file system: only there is a rename atomic.
-    temporary = path.with_name(f".{path.name}.{HOST}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{owners.mine()}.{secrets.token_hex(4)}.tmp")
     try:
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from render import backends, deliver, encode, estimate, film, forecast, keeping, scene, sheet
+from render import backends, deliver, encode, estimate, film, forecast, keeping, owners, scene, sheet
 from render.errors import RenderError, StoreError
 from render.estimate import Rate
 from render.film import Job
@@ -295,11 +295,13 @@ def test_only_what_killed_processes_left_is_cleaned(tmp_path: Path) -> None:
     dead, living = 2**22 - 3, os.getpid()
     keep = [
         out / "film.mp4",
-        out / f"film.mp4.{living}.partial",
+        out / f"film.mp4.{owners.HOST}.{living}.partial",
+        out / f"film.mp4.elsewhere.{dead}.partial",  # nobody here knows
         store / "k/n/03/1/2.npz",
         out / "film.mp4.1.partial.txt",
     ]
-    left = [out / f"film.mp4.{dead}.partial", store / f"k/n/03/1/.2.npz.{keeping.HOST}.{dead}.ab.tmp"]
+    here = f"{owners.HOST}.{dead}"
+    left = [out / f"film.mp4.{here}.partial", store / f"k/n/03/1/.2.npz.{here}.ab.tmp"]
     keep.append(store / f"k/n/03/1/.2.npz.elsewhere.{dead}.ab.tmp")  # nobody here knows
     for path in keep + left:
         path.parent.mkdir(parents=True, exist_ok=True)

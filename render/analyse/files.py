@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from render import encode
 from render.errors import RenderError
 
 
@@ -31,16 +30,8 @@ def write_json(path: Path, result: Any, **more: object) -> Path:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file under a temporary name and rename it; make its folder if need be."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise RenderError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from error
+    """Write a file whole or not at all; make its folder if need be."""
+    encode.write_bytes(path, content)
     return path
 
 

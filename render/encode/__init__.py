@@ -6,7 +6,7 @@ neither holds a clock, so the same frames give the same bytes.
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName
 from render.encode.ffmpeg import missing_encoders, read_film_comment, version
-from render.encode.files import is_alive, write_text
+from render.encode.files import write_bytes, write_text
 from render.encode.pictures import read_png_metadata, shrunk, write_png, write_thumbnail
 from render.encode.video import VideoWriter
 
@@ -16,12 +16,12 @@ __all__ = [
     "Codec",
     "CodecName",
     "VideoWriter",
-    "is_alive",
     "missing_encoders",
     "read_film_comment",
     "read_png_metadata",
     "shrunk",
     "version",
+    "write_bytes",
     "write_png",
     "write_text",
     "write_thumbnail",

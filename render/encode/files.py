@@ -7,20 +7,21 @@ import glob
 import os
 from pathlib import Path
 
+from render import owners
 from render.errors import EncodeError
 
 
 def claim(path: Path) -> Path:
     """Make the folder and an empty partial file beside the path, so that trouble shows before any work.
 
-    The name holds the process: two renders of one film do not write into each other, and what a killed one left
-    behind is told from what a living one writes.
+    The name holds machine and process: two renders of one film do not write into each other, and what a killed one
+    left behind is told from what a living one writes.
     """
-    partial = path.parent / f"{path.name}.{os.getpid()}.partial"
+    partial = path.parent / f"{path.name}.{owners.mine()}.partial"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in path.parent.glob(f"{glob.escape(path.name)}.*.partial"):
-            if not is_alive(left.name.split(".")[-2]):
+            if not owners.may_live(".".join(left.name.split(".")[-3:-1])):
                 left.unlink(missing_ok=True)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -30,19 +31,6 @@ def claim(path: Path) -> Path:
     return partial
 
 
-def is_alive(pid: str) -> bool:
-    """Say whether a process of this number runs, or may run."""
-    if os.name != "posix" or not pid.isdecimal():
-        return True  # who knows
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def unwritable(path: Path, error: OSError) -> EncodeError:
     """Return the error of a path that the file system refuses."""
     reason = error.strerror or error
@@ -50,10 +38,15 @@ def unwritable(path: Path, error: OSError) -> EncodeError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all; missing folders are made."""
+    """Write a text file in UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all; missing folders are made."""
     partial = claim(path)
     try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+        partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
         raise unwritable(path, error) from None
