@@ -43,14 +43,30 @@ class Point(NamedTuple):
 Tell = Callable[[str], None]
 
 
-def groups(points: Sequence[Point]) -> list[list[int]]:
+# And within this many times the least distance between them. Lanes that start a distance d from the reference leave it
+# at 1e-2 of the state; of two that start d / 1e8 apart, 1e-10 is left between them then, six digits above rounding.
+_STRETCH = 1e8
+
+
+def groups(points: Sequence[Point], reach: float = REACH) -> list[list[int]]:
     """Return the places of points that can share a reference, group by group, in order of their first points."""
+    found = []
+    for places in _near(points, reach):
+        own = [points[i] for i in places]
+        fine = _STRETCH * _spacing(own)
+        narrow = fine < max(apart(own[0], point) for point in own)
+        found += [[places[i] for i in part] for part in groups(own, fine)] if narrow else [places]
+    return sorted(found)
+
+
+def _near(points: Sequence[Point], reach: float) -> list[list[int]]:
+    """Return the places of points in reach of the first of their group, group by group."""
     found: list[tuple[Point, list[int]]] = []
     cells: dict[tuple[int, int], list[int]] = {}
     for i, point in enumerate(points):
-        cell = _cell(point)
+        cell = _cell(point, points[0], reach)
         near = (number for a in (-1, 0, 1) for b in (-1, 0, 1) for number in cells.get((cell[0] + a, cell[1] + b), ()))
-        mine = next((number for number in near if apart(found[number][0], point) <= REACH), None)
+        mine = next((number for number in near if apart(found[number][0], point) <= reach), None)
         if mine is None:
             cells.setdefault(cell, []).append(len(found))
             found.append((point, [i]))
@@ -59,14 +75,19 @@ def groups(points: Sequence[Point]) -> list[list[int]]:
     return [places for _, places in found]
 
 
-def _cell(point: Point) -> tuple[int, int]:
-    """Return whole numbers that differ by at most one between points in reach of each other."""
+def _cell(point: Point, origin: Point, reach: float) -> tuple[int, int]:
+    """Return whole numbers that differ by at most one between points in reach of each other.
 
-    def along(value: Fraction) -> int:
+    origin: another of the points; all of them are near it where reach is less than REACH.
+    """
+
+    def along(value: Fraction, start: Fraction) -> int:
+        if reach < REACH:  # exact: float64 could not tell them apart
+            return (value - start) // (abs(start) * Fraction(2 * reach)) if start else 0
         size = float(value)
-        return math.floor(math.copysign(math.log(abs(size)), 1.0) / (2 * REACH)) if size else 0
+        return math.floor(math.copysign(math.log(abs(size)), 1.0) / (2 * reach)) if size else 0
 
-    return along(point.x), along(point.y)
+    return along(point.x, origin.x), along(point.y, origin.y)
 
 
 def apart(a: Point, b: Point) -> float:
@@ -82,17 +103,19 @@ def find_reference(
     tell: Tell,
     *,
     spacing: float | None = None,
-    reach: float = REACH,
+    reach: float | None = None,
     diverging: bool = True,
 ) -> Reference:
     """Return a reference for points near one another: one that the store keeps, or a new one, kept from now on.
 
     spacing: the least relative distance of points that it shall serve; None for that of these. reach: how near one of
-    the store must stand. diverging: whether a run that diverges will do where no other is found; else DepthError.
+    the store must stand; None for what the spacing allows. diverging: whether a run that diverges will do where no
+    other is found; else DepthError.
     """
     spacing = _spacing(points) if spacing is None else spacing
+    reach = min(REACH, _STRETCH * spacing) if reach is None else reach
     kept = kept_reference(problem, points, root, spacing=spacing, reach=reach, diverging=diverging)
-    return kept or _new_reference(problem, points, references.bits_for(spacing), root, tell, diverging=diverging)
+    return kept or new_reference(problem, points, references.bits_for(spacing), root, tell, diverging=diverging)
 
 
 def kept_reference(
@@ -112,9 +135,10 @@ def _place(reference: Reference) -> Point:
     return Point(reference.x, reference.y)
 
 
-def _new_reference(
+def new_reference(
     problem: Problem, points: Sequence[Point], bits: int, root: Path, tell: Tell, *, diverging: bool
 ) -> Reference:
+    """Return a new reference at one of some points, whatever the store keeps, and keep it. diverging: as above."""
     from render.train import engine, reference
 
     plain = engine.Engine(problem)

@@ -139,6 +139,18 @@ def test_a_damaged_reference_is_made_again(tmp_path: Path) -> None:
     assert deep.find_reference(problem, points, tmp_path, lambda words: None).key == made.key
 
 
+def test_a_reference_serves_what_is_not_too_fine_for_its_distance(tmp_path: Path) -> None:
+    """1e-12 beside it, points 1e-31 apart would all be one when they leave it."""
+    problem, near = small(steps=20), square("1e-30", 2)
+    aside = [Point(point.x * (1 + Fraction(1, 10**12)), point.y) for point in near]
+    assert deep.groups(near + aside) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert deep.groups(square("1e-10", 5)) == [list(range(25))]
+    first = deep.find_reference(problem, near, tmp_path, lambda words: None)
+    assert deep.find_reference(problem, near, tmp_path, lambda words: None).key == first.key
+    second = deep.find_reference(problem, aside, tmp_path, lambda words: None)
+    assert deep.apart(Point(second.x, second.y), aside[0]) < 1e-29
+
+
 def test_what_is_no_number_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "points.csv"
     table.write_text("x,y\n1." + "3" * 500 + ",2\n")

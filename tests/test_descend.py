@@ -1,12 +1,16 @@
 """Descending into the border: every view holds both outcomes and lies in the one before; a seed decides the way."""
 
+import dataclasses
 import itertools
 from fractions import Fraction
 from pathlib import Path
 
+import pytest
 from test_deep import CENTRE, small
 
-from render import descend
+from render import deep, descend, references
+from render.errors import DepthError
+from render.train import reference
 
 
 def test_the_way_down_crosses_from_float64_to_differences_and_keeps_the_border(tmp_path: Path) -> None:
@@ -23,4 +27,33 @@ def test_the_way_down_crosses_from_float64_to_differences_and_keeps_the_border(t
         assert narrow.width == wide.width / descend.FACTOR
         assert abs(narrow.x - wide.x) < wide.width / 2
         assert abs(narrow.y - wide.y) < wide.width / 2
+    assert [view.checked for view in down] == [False] * 4 + [True], "the end is compared with full precision"
     assert descend.views(problem, centre, Fraction(1, 10**8), 2e-12, tmp_path) == down
+
+
+def test_a_wrong_reference_is_found_out_and_the_stretch_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = small()
+    start = Fraction(CENTRE[0]), Fraction(CENTRE[1]), Fraction(1, 10**10)
+    points = descend.grid(problem, *start)
+    middle = points[len(points) // 2]
+    elsewhere = reference.make(problem, middle.x * Fraction(1001, 1000), middle.y, 256)
+    planted = dataclasses.replace(elsewhere, x=middle.x, y=middle.y, value=-1.0)
+    references.save(planted, tmp_path, problem)
+    told: list[descend.View | str] = []
+    down = descend.views(problem, start[:2], start[2], 5e-11, tmp_path, tell=told.append)
+    assert [news for news in told if isinstance(news, str) and "back to 1.0e-10" in news]
+    assert [news for news in told if isinstance(news, descend.View)] == down
+    assert down[-1].checked and all(0 < view.share < 1 for view in down)
+    # Where every reference is wrong there is nothing to go back to.
+    monkeypatch.setattr(deep, "new_reference", lambda *_, **__: planted)
+    references.save(planted, tmp_path, problem)
+    with pytest.raises(DepthError, match="not even from a reference inside it"):
+        descend.views(problem, start[:2], start[2], 5e-11, tmp_path)
+
+
+def test_a_view_holds_as_many_digits_as_it_needs() -> None:
+    width = Fraction(1, 10**100)
+    points = descend.grid(small(), Fraction(CENTRE[0]), Fraction(CENTRE[1]), width)
+    assert deep.apart(points[0], points[1]) == pytest.approx(float(width) * 2.302585093 / descend.SIDE, rel=1e-9)

@@ -69,6 +69,7 @@ def descend(
                 status(news)
                 return
             by = "" if news.promotion_step is None else f", by differences for {news.promotion_step:.0f} steps"
+            by += ", checked in full precision" if news.checked else ""
             speech.note(f"{float(news.width):8.1e} wide: {news.share:4.0%} converged{by}")
 
         views = descending.views(loaded.problem, centre, width, narrowest, store, seed=seed, tell=tell)

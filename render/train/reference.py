@@ -29,9 +29,19 @@ def make_converged(
 ) -> Reference | None:
     """Return the run at (x, y) as `make` does, or None if it does not converge, which costs a single run to see."""
     states = _run(problem, x, y, bits, lambda t: report(t, 2 * problem.steps))
-    if _value(problem, Reference(x, y, bits, math.nan, math.nan, tuple(states))) >= 0:
+    if _value(problem, _unchecked(x, y, bits, states)) >= 0:
         return None
     return make(problem, x, y, bits, report, coarse=states)
+
+
+def value(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None) -> float:
+    """Return the measure of the run at (x, y) in so many bits: one run, which nothing checks."""
+    states = _run(problem, x, y, bits, lambda t: report(t, problem.steps))
+    return _value(problem, _unchecked(x, y, bits, states))
+
+
+def _unchecked(x: Fraction, y: Fraction, bits: int, states: list[np.ndarray]) -> Reference:
+    return Reference(x, y, bits, math.nan, math.nan, tuple(states))
 
 
 def make(
