@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,7 +189,7 @@ def video(
         for _, picture in made:
             writer.write(picture)
             meter.add(picture)
-    write_path(job, path.with_suffix(".path.csv"))
+    write_path(job, path.with_suffix(".path.csv"), numbers)
     if warning := meter.warning():
         count = job.frame_count
         report(Progress(count, count, 0, 0, (warning,)))
@@ -213,17 +214,18 @@ def _is_written(path: Path, metadata: dict[str, str]) -> bool:
         return False
 
 
-def write_path(job: Job, file: Path) -> None:
-    """Write where the camera is in every frame as CSV: time, centre in hyperparameter units, width, zoom so far."""
+def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
+    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width."""
     path, problem = job.plan.path, job.scene.problem
     fps = job.scene.output.fps
     lines = [
         "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
     ]
-    for number in range(job.frame_count):
+    for number in numbers:
         view = path.viewport(s := path.s_of_frame(number, fps))
         centre = (axis.value_from_unit(unit) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
-        x, y = (f"{value:.40g}" for value in centre)
+        digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
+        x, y = (f"{value:.{digits}g}" for value in centre)
         lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
     try:
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ from render.picture.overlay import FONT
 
 _PAPER, _INK = (24, 24, 28), (225, 225, 225)
 
-# Text is 1/22 of a picture's width: the longest label, "frame 100,000 · 3,600.0 s · 1.2e-10 decades", just fits.
+# Text is 1/24 of a picture's width: the longest label, "frame 100,000 · 3,600.0 s · 1.2e-10 decades", just fits.
 _TEXT_SHARE = 24
 _SMALLEST_PX = 9
 
@@ -68,19 +68,21 @@ def write(
     return path
 
 
-def _words(job: Job, number: int) -> str:
+def _words(job: Job, number: int) -> tuple[str, ...]:
+    """Return what to call a frame, at length and ever shorter."""
     path, fps = job.plan.path, job.scene.output.fps
     axis = job.scene.problem.x
     width = path.view(path.s_of_frame(number, fps)).width * float(axis.span)
-    seconds = path.duration_s * number / max(1, job.frame_count - 1)
-    return f"frame {number:,} · {seconds:,.1f} s · {width:.2g}{' decades' if axis.scale == 'log10' else ''}"
+    where = f"{width:.2g}{' decades' if axis.scale == 'log10' else ''}"
+    return f"frame {number:,} · {number / fps:,.1f} s · {where}", f"{number:,} · {where}", where
 
 
-def _label(text: str, size: tuple[int, int], text_px: int) -> np.ndarray:
-    """Return a line of text on paper, uint8 [height, width, 3]."""
+def _label(texts: Sequence[str], size: tuple[int, int], text_px: int) -> np.ndarray:
+    """Return the first text that fits, or else the last, as a line on paper, uint8 [height, width, 3]."""
     from PIL import Image, ImageDraw, ImageFont
 
     strip = Image.new("RGB", size, _PAPER)
     font = ImageFont.truetype(FONT, text_px, layout_engine=ImageFont.Layout.BASIC)
+    text = next((text for text in texts if font.getlength(text) <= size[0]), texts[-1])
     ImageDraw.Draw(strip).text((0, size[1] / 2), text, fill=_INK, font=font, anchor="lm")
     return np.asarray(strip)

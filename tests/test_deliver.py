@@ -156,6 +156,20 @@ def test_parts_with_the_same_ends_do_not_replace_each_other(made: list[Path], ro
     assert again == f"render encode {apart.name}.json 3,5 --codec ffv1"
 
 
+def test_the_path_of_a_part_is_its_frames_at_the_seconds_of_the_film(made: list[Path], root: Path) -> None:
+    def rows(file: Path) -> list[dict[str, str]]:
+        return list(csv.DictReader(file.read_text().splitlines()))
+
+    whole, logged = rows(made[0].with_suffix(".path.csv")), rows(made[0].with_suffix(".frames.csv"))
+    assert (
+        [float(row["time_s"]) for row in whole]
+        == [float(row["time_s"]) for row in logged]
+        == [n / 10 for n in range(30)]
+    )
+    part = deliver.part_of_film(stored(root, "output.codec=ffv1"), [7, 9], root / "out")[0]
+    assert rows(part.with_suffix(".path.csv")) == [whole[7], whole[9]]
+
+
 def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, made: list[Path], root: Path) -> None:
     with pytest.raises(StoreError, match="holds no samples of tiny. Run `render video` first"):
         film.prepare_stored(TINY, "auto", tmp_path)
@@ -177,6 +191,10 @@ def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> 
     for i, picture in enumerate(frames):
         top, left = 9 + i // 3 * (36 + 18 + 9), 9 + i % 3 * (64 + 9)
         assert np.array_equal(page[top : top + 36, left : left + 64], picture)
+    for i in range(7):  # words end before the picture's edge
+        top, left = 9 + i // 3 * (36 + 18 + 9) + 36, 9 + i % 3 * (64 + 9)
+        words = page[top : top + 18, left : left + 64].max((0, 2)) > 40
+        assert words.any() and not words[-1]
     assert scene.load(root / "sheet.png").made is not None
     with pytest.raises(RenderError, match="at most 200 million"):
         sheet.write(stored(root, of=made[0]), list(range(30)) * 200_000, root / "x.png", columns=2)

@@ -10,11 +10,13 @@ from cyclopts import Parameter
 from render.cli.options import (
     AS_WRITTEN,
     AUTO,
+    HERE,
     HOME,
     PLAIN,
     Changes,
     Effort,
     Folders,
+    Machines,
     More,
     Poster,
     Printing,
@@ -35,6 +37,7 @@ def sheet(
     width: Annotated[int, Parameter(help="Pixels that each picture is wide, at most.")] = 320,
     effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
@@ -53,7 +56,8 @@ def sheet(
     for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
         if value < least:
             raise RenderError(f"{name} must be at least {least}, not {value}.")
-    job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, whole_film=False)
+    loaded = changes.load(scene, *more)
+    job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
     numbers = film.frame_numbers(chosen, job) if chosen else sheets.even_frames(job, count)
     path = folders.out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
     with terminal.progress(job) as report:

@@ -19,6 +19,10 @@ from render.backends.local import LocalBackend
 ROOT = Path(__file__).parents[2]
 BACKENDS = {"local": [], "dask": ["--backend", "dask", "--workers", "2"]}
 
+# So that training lasts some seconds, as a start does: with the scene's own few steps, nearly every kill would hit a
+# start or an end.
+STEPS = ["--set", "problem.steps=600"]
+
 
 class Kills(NamedTuple):
     """How many renders of a backend were killed, how many of them while tiles were coming in, films that came out, and
@@ -39,7 +43,7 @@ class Kills(NamedTuple):
 
 
 def render(folder: Path, words: list[str]) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "render.cli", "video", "tiny", "--quality", "scene", *words,
+    command = [sys.executable, "-m", "render.cli", "video", "tiny", "--quality", "scene", *STEPS, *words,
                "--out", str(folder / "out"), "--store", str(folder / "store")]  # fmt: skip
     folder.mkdir(exist_ok=True)
     with open(folder.with_suffix(".said"), "wb") as said:
@@ -48,11 +52,18 @@ def render(folder: Path, words: list[str]) -> "subprocess.Popen[bytes]":
 
 def damaged(store: Path) -> int:
     """Return how many tiles of a store have wrong bytes."""
-    loaded = scene.load("tiny")
+    loaded = scene.load("tiny", settings=STEPS[1:])
     if not store.is_dir():
         return 0
     kept = keeping.listed(store, [loaded], lambda problem: LocalBackend(problem).numerics)
     return sum(fault is not None for one in kept for fault in keeping.verify(one))
+
+
+def await_tile(process: "subprocess.Popen[bytes]", store: Path) -> None:
+    """Wait until a render has stored one more tile, or ended."""
+    before = tiles(store)
+    while tiles(store) == before and process.poll() is None:
+        time.sleep(0.05)
 
 
 def tiles(store: Path) -> int:
@@ -87,7 +98,11 @@ def trial(backend: str, count: int, seed: int = 0) -> Kills:
             process = render(here, BACKENDS[backend])
             last = kills >= count
             try:
-                code = process.wait(300 if last else chance.uniform(0.2, 1.0) * length_s)
+                share = 1.0
+                if not last and chance.random() < 0.7:
+                    await_tile(process, here / "store")
+                    share = 0.5
+                code = process.wait(600 if last else chance.uniform(0.0, share) * length_s)
                 assert code == 0, (folder / "killed.said").read_text(errors="replace")[-2000:]
                 (film,) = (here / "out").rglob("*.mp4")
                 films, others = films + 1, others + (film.read_bytes() != reference)
