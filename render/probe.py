@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
+import functools
 import io
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +36,9 @@ _MOST_POINTS = 10_000_000
 Precision = Literal["auto", "float64", "differences"]
 
 
+_HERE = functools.partial(backends.make, "local")
+
+
 class Table(NamedTuple):
     """Points to train. x, y: float64 [points]. exact: those that float64 does not hold as written, by their place."""
 
@@ -50,31 +54,39 @@ def run(
     out: Path,
     *,
     precision: Precision = "auto",
+    make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
     tell: Tell = lambda words: None,
 ) -> None:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
-    store: where reference runs are kept. tell: told what takes long.
+    make_backend: of where to train; points that need differences are trained here all the same. store: where reference
+    runs are kept. tell: told what takes long.
     """
     table = read_points(points, loaded.problem)
     _check_writable(out)
     result = fields.empty(table.x.shape, loaded.problem.channels)
-    for places, field in _trained(loaded.problem, table, precision, store, tell):
+    backend = functools.partial(make_backend, loaded.problem)
+    for places, field in _trained(loaded.problem, table, precision, backend, store, tell):
         for channel, values in zip(result, field, strict=True):
             channel[places] = values
     _write(out, table, result)
 
 
 def _trained(
-    problem: Problem, table: Table, precision: Precision, store: Path, tell: Tell
+    problem: Problem,
+    table: Table,
+    precision: Precision,
+    plain_backend: Callable[[], backends.Backend],
+    store: Path,
+    tell: Tell,
 ) -> Iterator[tuple[np.ndarray, Field]]:
     """Yield (places of points, their field), each by the engine that it needs."""
     every = range(table.x.size)
     followed = {"auto": list(table.exact), "float64": [], "differences": list(every)}[precision]
     plain = np.setdiff1d(np.array(every), np.array(followed, dtype=int))
     if plain.size:
-        for piece, field in film.probe(backends.make("local", problem), table.x[plain], table.y[plain]):
+        for piece, field in film.probe(plain_backend(), table.x[plain], table.y[plain]):
             yield plain[piece], field
     points = [table.exact.get(i) or Point(Fraction(table.x[i]), Fraction(table.y[i])) for i in followed]
     if points:

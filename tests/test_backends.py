@@ -382,6 +382,14 @@ def test_the_command_line_films_on_a_cluster(tmp_path: Path) -> None:
     assert Path(done.stdout.splitlines()[0]).exists()
 
 
+def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y\n" + "".join(f"{1.5**n},{2.5**n}\n" for n in range(-9, 9)))
+    probe = ("probe", "tiny", "--points", tmp_path / "points.csv", "--out")
+    for done in (run_cli(*probe, tmp_path / "a.csv"), run_cli(*probe, tmp_path / "b.csv", "--backend", "dask")):
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     done = run_cli("video", "tiny", "--scheduler", "tcp://127.0.0.1:1", "--store", tmp_path)
     assert done.returncode == 2

@@ -215,6 +215,7 @@ def probe(
         ),
     ] = "auto",
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
@@ -226,6 +227,7 @@ def probe(
     Try:
 
         render probe mean_lr.toml --points points.csv --out values.csv
+        render probe mean_lr.toml --points points.csv --out values.csv --backend dask
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
     """
     try:
@@ -233,7 +235,8 @@ def probe(
         from render.cli import speech
 
         with speech.working("probing") as tell:
-            probing.run(changes.load(scene, *more), points, out, precision=precision, store=store, tell=tell)
+            loaded, where = changes.load(scene, *more), machines.make
+            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, tell=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
     speech.wrote(out)
