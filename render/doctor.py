@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from render import backends, encode, estimate
+from render import backends, encode, estimate, fields, tilebytes
 from render import scene as scenes
 from render.backends import Batch
 from render.errors import RenderError
@@ -114,7 +114,8 @@ def _disk(what: str, folder: Path) -> Finding:
     if not there.is_dir() or not os.access(there, os.W_OK):
         return Finding(what, "bad", f"{folder} cannot be written", f"Choose another folder with --{_OPTION[what]}.")
     free = shutil.disk_usage(there).free
-    found = f"{free / 1e9:,.1f} GB free in {folder}: room for {free // estimate.TILE_BYTES:,} tiles"
+    tiles = free // tilebytes.room_bytes(fields.CHANNELS)
+    found = f"{free / 1e9:,.1f} GB free in {folder}: room for {tiles:,} tiles"
     if free < _LEAST_FREE_BYTES:
         return Finding(what, "note", found, f"Make room, or choose another folder with --{_OPTION[what]}.")
     return Finding(what, "ok", found)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from render import backends
+from render import backends, tilebytes
 from render.backends import Backend, Batch
 from render.plan import Plan
 from render.problem import Problem
@@ -26,9 +26,6 @@ BUDGET_S = 900.0
 
 # Seconds that the timed part of a measurement takes, about.
 _MEASURE_S = 1.5
-
-# Bytes of a stored tile on disk: 21,504 of samples, about a thousand of names and sums, in blocks of 4,096.
-TILE_BYTES = 24_576
 
 
 @dataclass(frozen=True)
@@ -98,6 +95,11 @@ def _point(problem: Problem, tile: Tile, chosen: random.Random) -> tuple[float, 
         problem.x.values(tile.level, first_x)[chosen.randrange(SAMPLES)],
         problem.y.values(tile.level, first_y)[chosen.randrange(SAMPLES)],
     )
+
+
+def disk_bytes(plan: Plan) -> int:
+    """Return the room on disk that all tiles of a plan take, with every channel of its system."""
+    return len(plan.order) * tilebytes.room_bytes(plan.scene.problem.channels)
 
 
 @dataclass(frozen=True)

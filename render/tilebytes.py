@@ -76,5 +76,15 @@ def npz(meta: str, samples: bytes, dtype: np.dtype) -> bytes:
     return body + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, count, count, len(directory), len(body), 0)
 
 
+# Beside its samples a tile has names, keys and checksums of about this many bytes, and disks give room in such blocks.
+_AROUND_BYTES, _BLOCK_BYTES = 1_024, 4_096
+
+
+def room_bytes(channels: Mapping[str, np.dtype]) -> int:
+    """Return the room on disk that a tile with these channels takes, in bytes."""
+    size = SAMPLES**2 * dtype_of(channels).itemsize + _AROUND_BYTES
+    return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
+
+
 # What follows the samples in a tile's file: two directory entries with their names, and the directory's end.
 TAIL_BYTES = 2 * 46 + len("meta.npy" + "field.npy") + 22

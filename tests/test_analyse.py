@@ -14,7 +14,7 @@ import pytest
 from render import fields, scene
 from render.analyse import dimension, estimators, nulls, plots, precision, subject, tables, tuning
 from render.camera import Keyframe, View
-from render.cli import app
+from render.cli import app, speech
 from render.errors import RenderError
 from render.film import Progress
 from render.store import DirectoryStore
@@ -385,6 +385,18 @@ def test_every_documented_command_prints_a_table_and_writes_its_json_and_plot(
     assert found["problem"] == TINY.problem.key
     assert found["numerics"]["kernel"] >= 1
     assert written[1].read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_analysis_in_json_is_one_line_with_what_its_file_holds(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(speech, "_json", True)  # what main() does where it sees --json
+    command_line("dimension", "tiny", "--deepest", "1", "--json", "--store", store, "--out", tmp_path)
+    result, *wrote = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [Path(line["path"]).suffix for line in wrote] == [".json", ".png"]
+    assert result.pop("event") == "dimension"
+    assert result == json.loads(Path(wrote[0]["path"]).read_text())
+    assert result["levels"][0]["again"] == 4
 
 
 def test_a_mistake_is_told_before_anything_is_trained(tmp_path: Path) -> None:

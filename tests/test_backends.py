@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from render import backends, estimate, film, scene
+from render.analyse import subject
 from render.backends import Backend, Batch, Cluster, Failed, slurm
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
@@ -388,6 +389,18 @@ def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:
     for done in (run_cli(*probe, tmp_path / "a.csv"), run_cli(*probe, tmp_path / "b.csv", "--backend", "dask")):
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
+
+
+def test_an_analysis_on_a_cluster_has_the_samples_of_this_machine(cluster: DaskBackend, tmp_path: Path) -> None:
+    x, y = (10 ** np.random.default_rng(0).uniform(-3, 3, 200) for _ in "xy")
+    far, here = (
+        subject.train_points(subject.prepare(TINY, tmp_path / name, lambda _, b=one: b), x, y, lambda now: None)
+        for name, one in (("far", cluster), ("here", backends.make("local", PROBLEM)))
+    )
+    assert far.value.tobytes() == here.value.tobytes()
+    assert len(list((tmp_path / "far").rglob("points/*.npz"))) == 3
+    done = run_cli("analyse", "tuning", "tiny", "--backend", "dsk", "--store", tmp_path, "--out", tmp_path)
+    assert "did you mean dask?" in done.stderr
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import tomllib
 from fractions import Fraction
@@ -12,10 +13,10 @@ import numpy as np
 import pytest
 import tomli_w
 
-from render import scene
+from render import fields, scene, tilebytes
 from render.axes import Axis
 from render.catalogue import SYSTEMS
-from render.cli import listing
+from render.cli import listing, speech
 from render.errors import RenderError, SceneError
 from render.fields import CHANNELS, Field
 from render.problem import Problem, described
@@ -48,6 +49,16 @@ def test_bytes_of_a_tile_stay(tmp_path: Path) -> None:
     store.put(Tile(2, 1, 3), Field(n - 0.5, n / 8, n.astype(np.int32), (n % 4).astype(np.uint8)))
     content = (tmp_path / "ed27c7037acbc6d9/73f566599905/02/1/3.npz").read_bytes()
     assert hashlib.sha256(content).hexdigest() == "a63c59a8e45904f1a685ae2f6ac55c481af53a07d7c58a224bb9bb440f9e0a23"
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_room_of_a_tile_counts_every_channel_of_its_system(system: str, tmp_path: Path) -> None:
+    problem = next(found.problem for found in SCENES.values() if found.problem.system == system)
+    store, tile = DirectoryStore(tmp_path, problem, {"kernel": 1}), Tile(9, 500, 3)
+    store.put(tile, fields.from_channels({n: np.zeros((SAMPLES, SAMPLES), d) for n, d in problem.channels.items()}))
+    blocks = -(-store.path(tile).stat().st_size // 4096)
+    assert tilebytes.room_bytes(problem.channels) == blocks * 4096
+    assert (blocks > 6) == bool(SYSTEMS[system].channels)
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -218,7 +229,9 @@ def test_a_value_that_is_fixed_at_its_default_is_the_same_problem() -> None:
     assert plain.key == said.key != other.key
 
 
-def test_the_listing_names_every_system_axis_default_and_scene(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_listing_names_every_system_axis_default_and_scene(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     listing.show(None)
     text = capsys.readouterr().out
     for name, row in SYSTEMS.items():
@@ -230,6 +243,12 @@ def test_the_listing_names_every_system_axis_default_and_scene(capsys: pytest.Ca
     text = capsys.readouterr().out
     for name in (*SYSTEMS["network"].hyperparameters, *SYSTEMS["network"].settings):
         assert name in text
+    monkeypatch.setattr(speech, "_json", True)
+    listing.show(None)
+    said = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert list(said) == list(SYSTEMS)
+    assert said["nonconvex"]["axes"]["epsilon"] == {"label": "height of the cosine", "default": 0.2}
+    assert "digits" in said["network"]["scenes"]
     with pytest.raises(RenderError, match='a system must be one of .*, not "netwrk"; did you mean "network"?'):
         listing.show("netwrk")
 

@@ -23,10 +23,14 @@ def check_folder(folder: Path) -> None:
         raise RenderError(f"{folder}: cannot be written: {error.strerror}. Choose another --out.") from error
 
 
-def write_json(path: Path, result: Any, **more: object) -> Path:
-    """Write a result (a dataclass) and further facts as JSON; what is not finite becomes null."""
-    text = json.dumps(_plain(dataclasses.asdict(result) | more), indent=1, allow_nan=False)
-    return write_whole(path, (text + "\n").encode())
+def facts(result: Any, **more: object) -> dict[str, Any]:
+    """Return a result (a dataclass) and further facts as JSON has them; what is not finite becomes null."""
+    return {name: _plain(value) for name, value in (dataclasses.asdict(result) | more).items()}
+
+
+def write_json(path: Path, found: dict[str, Any]) -> Path:
+    """Write facts as JSON."""
+    return write_whole(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_whole(path: Path, content: bytes) -> Path:

@@ -53,10 +53,14 @@ class Subject:
         return self.scene.problem
 
 
-def prepare(scene: Scene, store_root: Path) -> Subject:
-    """Return a scene with this machine's devices and its folder of the store."""
+def _here(problem: Problem) -> Backend:
+    return backends.make("local", problem)
+
+
+def prepare(scene: Scene, store_root: Path, make: Callable[[Problem], Backend] = _here) -> Subject:
+    """Return a scene with the backend that `make` gives for it, and its folder of the store."""
     check_store(store_root)
-    backend = backends.make("local", scene.problem)
+    backend = make(scene.problem)
     return Subject(scene, backend, DirectoryStore(store_root, scene.problem, backend.numerics))
 
 

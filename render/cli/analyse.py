@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from render.cli.options import AS_WRITTEN, HOME, Changes, Debug, Folders, More, Scene
+from render.cli.options import AS_WRITTEN, HERE, HOME, PLAIN, Changes, Folders, Machines, More, Printing, Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +34,9 @@ def dimension(
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
     deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     folders: Folders = HOME,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Measure the dimension of the boundary in every octave of the film, beside null models and the published number.
 
@@ -55,7 +56,7 @@ def dimension(
         return measuring.run(what, side, deepest, report)
 
     name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
-    _analyse(changes.load(scene, *more), name, folders, plan, run, tables.of_dimension)
+    _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_dimension)
 
 
 @app.command
@@ -65,9 +66,10 @@ def precision(
     *more: More,
     changes: Changes = AS_WRITTEN,
     folders: Folders = HOME,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
-    """Measure where float64 ends for the film's target, and how many decades the target is worth.
+    """Measure where float64 ends for the film's target, and how many decades the target is worth. On this machine:
+    what is compared are two orders of sums on one processor.
 
     Try:
 
@@ -80,7 +82,7 @@ def precision(
     def plan(what: Subject) -> tuple[list[Tile], int]:
         return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
 
-    _analyse(changes.load(scene, *more), "precision", folders, plan, measuring.run, tables.of_precision)
+    _analyse(changes.load(scene, *more), "precision", folders, HERE, plan, measuring.run, tables.of_precision)
 
 
 @app.command
@@ -92,8 +94,9 @@ def tuning(
     seed: Annotated[int, Parameter(help="Of the draws.")] = 0,
     last_view: Annotated[bool, Parameter(help="Draw in the film's last view, not in the whole plane.")] = False,
     changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
     folders: Folders = HOME,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """Measure what random search sees: the tuning curve with bands, and the noisy quadratic of its low tail.
 
@@ -115,31 +118,37 @@ def tuning(
         return measuring.run(what, draws, seed, last_view, report)
 
     name = "tuning" + ("-last-view" if last_view else "")
-    _analyse(changes.load(scene, *more), name, folders, plan, run, tables.of_tuning)
+    _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_tuning)
 
 
 def _analyse(
     loaded: Loaded,
     kind: str,
     folders: Folders,
+    machines: Machines,
     plan: Callable[[Subject], tuple[list[Tile], int]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
 ) -> None:
-    """Say what is to come, measure with progress, print, write. plan gives tiles to time, and the runs to do."""
+    """Say what is to come, measure with progress, print, write.
+
+    kind: what is measured, then its options, each after a dash. plan gives tiles to time, and the runs to do.
+    """
     from render.analyse import files, plots, subject
     from render.cli import speech, terminal
 
     folder = folders.out / loaded.name
     files.check_folder(folder)
-    what = subject.prepare(loaded, folders.store)
+    what = subject.prepare(loaded, folders.store, machines.make)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:
         result = run(what, report)
+    facts = files.facts(result, numerics=what.backend.numerics)
+    speech.result(kind.partition("-")[0], "", **facts)
     speech.show(table(result))
     stem = folder / f"{loaded.name}-{kind}"
-    written = [files.write_json(stem.with_suffix(".json"), result, numerics=what.backend.numerics)]
+    written = [files.write_json(stem.with_suffix(".json"), facts)]
     plot = plots.draw(result, stem.with_suffix(".png"))
     if plot is None:
         speech.note(plots.MISSING)

@@ -247,7 +247,7 @@ def systems(
     name: Annotated[str | None, Parameter(help="A system, for all that can be set of it.")] = None,
     /,
     *,
-    debug: Debug = False,
+    printing: Printing = PLAIN,
 ) -> None:
     """List what can be trained: each system with its axes, settings, defaults, source and scenes.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -10,6 +11,7 @@ from rich.table import Table
 
 from render import scene
 from render.catalogue import SYSTEMS, Hyperparameter, Setting, System
+from render.cli import speech
 from render.errors import RenderError, SceneError
 from render.scene.words import listed, nearest, quoted
 
@@ -18,14 +20,28 @@ _out = Console(highlight=False)
 
 def show(name: str | None) -> None:
     """Print all systems, or what a scene may set of one."""
-    if name is None:
-        _show_all()
-    elif name in SYSTEMS:
-        _show_one(name)
-    else:
+    if name is not None and name not in SYSTEMS:
         raise RenderError(
             f"a system must be one of {listed(SYSTEMS)}, not {quoted(name)}{nearest(name, SYSTEMS) or '.'}"
         )
+    if speech.speaks_json():
+        scenes = _scenes()
+        for one in SYSTEMS if name is None else [name]:
+            speech.result("system", "", **_facts(one, scenes[one]))
+    elif name is None:
+        _show_all()
+    else:
+        _show_one(name)
+
+
+def _facts(name: str, scenes: list[str]) -> dict[str, Any]:
+    row = SYSTEMS[name]
+    axes = {n: {"label": h.label, "default": h.default} for n, h in row.hyperparameters.items()}
+    settings = {n: {"default": s.written(s.default), "may_be": _choices(s)} for n, s in row.settings.items()}
+    return {
+        "name": name, "title": row.title, "source": row.source, "axes": axes, "settings": settings, "steps": row.steps,
+        "measures": row.measures, "channels": dict(row.channels), "scenes": scenes,
+    }  # fmt: skip
 
 
 def _show_all() -> None:

@@ -57,9 +57,10 @@ def result(event: str, text: str, *, style: str | None = None, **facts: object) 
         _out.print(text, style=style)
 
 
-def show(result: RenderableType) -> None:
-    """Print a table on stdout, as wide as it needs to be where that is no terminal."""
-    (_out if _out.is_terminal else _console(width=140)).print(result)
+def show(table: RenderableType) -> None:
+    """Print a table on stdout, as wide as it needs to be where that is no terminal; nothing where JSON is printed."""
+    if not _json:
+        (_out if _out.is_terminal else _console(width=140)).print(table)
 
 
 def note(text: str) -> None:

@@ -194,7 +194,7 @@ def show_plan(
     output, axis = job.scene.output, job.scene.problem.x
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
-    disk_bytes = len(plan.order) * estimate.TILE_BYTES
+    disk_bytes = estimate.disk_bytes(plan)
     if speaks_json():
         facts = _job_facts(job) | {
             "duration_s": plan.path.duration_s,

@@ -91,7 +91,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             "samples": plan.samples,
             "missing": samples,
             "time_s": samples / samples_per_s,
-            "disk_bytes": len(plan.order) * estimate.TILE_BYTES,
+            "disk_bytes": estimate.disk_bytes(plan),
         }
 
 

@@ -190,14 +190,15 @@ def border_on_a_line() -> None:
 
     console.print(machine())
     table = Table(title="Quadratic with a cosine: exponent of the border on one axis, 2^22 intervals, 1,000 steps")
-    for column in ("cosine", "crossings", "exponent", "published", "seconds"):
+    for column in ("cosine", "epsilon", "crossings", "exponent", "published", "seconds"):
         table.add_column(column, justify="left" if column == "cosine" else "right")
-    for shape, published_exponent in crossings.PUBLISHED.items():
+    for case in crossings.CASES:
         began = time.perf_counter()
-        found = crossings.counts(crossings.problem(shape, epsilon=0.2, wavelength=0.1, start=1.0), 22)
-        numbers = f"{found[-1]:,}", f"{crossings.exponent(found):.3f}", f"{published_exponent}"
-        table.add_row(shape, *numbers, f"{time.perf_counter() - began:.0f}")
-        console.print(f"{shape}: N(k) = {found}")
+        problem = crossings.problem(case.shape, epsilon=case.epsilon, wavelength=0.1, start=1.0)
+        found = crossings.counts(problem, 22)
+        numbers = f"{found[-1]:,}", f"{crossings.exponent(found):.3f}", f"{case.published}"
+        table.add_row(case.shape, f"{case.epsilon:.3g}", *numbers, f"{time.perf_counter() - began:.0f}")
+        console.print(f"{case.shape}, {case.epsilon:.3g}: N(k) = {found}")
     console.print(table)
 
 

@@ -1,6 +1,6 @@
 """The published one-axis measurement of trivial non-convexity (Liu 2024, arXiv:2406.13971).
 
-    python -m tests.bench crossings        both published cases at 2^22 intervals
+    python -m tests.bench crossings        both published cases, and one below the threshold, at 2^22 intervals
 
 Learning rates 0 to 1.5 in 2^n equal intervals; N(k) is the number of neighbouring rates of the 2^k grid with different
 outcomes; the exponent is the slope of log2 N(k) over k where N(k) > 1. 0: isolated points; 1: the line is filled.
@@ -8,7 +8,9 @@ outcomes; the exponent is the slope of log2 N(k) over k where N(k) > 1. 0: isola
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,24 @@ from render import backends, film
 from render.axes import Axis
 from render.problem import Problem
 
-PUBLISHED = {"multiplicative": 0.837, "additive": 0.996}  # at 2^31 intervals, +- 0.004 and 0.005
+# The additive f is convex up to this epsilon / lambda^2, and its border a point.
+THRESHOLD = 1 / (2 * math.pi**2)
+
+
+class Case(NamedTuple):
+    """A published exponent, and of which function; the wavelength is 0.1 and every run starts at 1."""
+
+    shape: str
+    epsilon: float
+    published: float
+
+
+# At 2^31 intervals, +- 0.004 and 0.005; below the threshold 0 in all published cells.
+CASES = (
+    Case("multiplicative", 0.2, 0.837),
+    Case("additive", 0.2, 0.996),
+    Case("additive", 0.95 * THRESHOLD * 0.1**2, 0.0),
+)
 
 
 def problem(shape: str, *, epsilon: float, wavelength: float, start: float) -> Problem:
