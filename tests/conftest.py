@@ -1,12 +1,18 @@
 """Settings for every test: two devices whatever the machine, and JAX at its strictest."""
 
 import os
+import signal
+import threading
 
 # Two devices, so that every test of the film or the backend also trains on several devices.
 os.environ.setdefault("RENDER_CPU_DEVICES", "2")
 
 # Commands that tests start find modules compiled, as a user's do, even where bytecode is switched off.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# What starts in the background of a shell ignores Ctrl-C, and so would the commands that tests start and stop.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import hypothesis
 import pytest

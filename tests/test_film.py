@@ -198,6 +198,14 @@ def run_video(folder: Path, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def said_by(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+    """Wait for the end of a command, and return what it printed on stdout and stderr. None outlives its test."""
+    try:
+        return process.communicate(timeout=240)
+    finally:
+        process.kill()
+
+
 def tile_count(folder: Path) -> int:
     return len(list((folder / "store").rglob("*.npz")))
 
@@ -208,7 +216,7 @@ def interrupt_when_under_way(folder: Path, how: int) -> tuple[int, str]:
     while tile_count(folder) < 4 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(how)
-    _, errors = process.communicate(timeout=120)
+    _, errors = said_by(process)
     return process.returncode, errors.decode()
 
 
@@ -220,7 +228,7 @@ def test_a_killed_render_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> Non
     assert not (tmp_path / "killed/out/tiny/tiny-scene.mp4").exists()
     for folder in ("killed", "whole"):
         process = run_video(tmp_path / folder)
-        process.communicate(timeout=240)
+        said_by(process)
         assert process.returncode == 0
     films = [(tmp_path / folder / "out/tiny/tiny-scene.mp4").read_bytes() for folder in ("killed", "whole")]
     assert films[0] == films[1]
@@ -364,7 +372,7 @@ def test_ctrl_c_ends_with_its_code_wherever_it_comes(tmp_path: Path, presses: in
     for _ in range(presses):
         process.send_signal(signal.SIGINT)
         time.sleep(0.2)
-    _, errors = process.communicate(timeout=240)
+    _, errors = said_by(process)
     assert process.returncode in (130, -signal.SIGINT), errors.decode()
     assert b"terminate called" not in errors
     assert b"are kept" not in errors, "a probe keeps nothing, and must not say so"
