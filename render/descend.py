@@ -133,10 +133,11 @@ def grid(problem: Problem, x: Fraction, y: Fraction, width: Fraction) -> list[Po
 def _first_reference(
     problem: Problem, points: list[Point], spacing: float, store: Path, tell: Tell, *, anew: bool
 ) -> Reference:
-    """Return a reference in this view, or near it if the store keeps one. anew: none of those."""
+    """Return a reference in this view, or one that the store keeps within its width. anew: none of those."""
     if anew:
         return deep.new_reference(problem, points, references.bits_for(spacing), store, tell, diverging=False)
-    return deep.find_reference(problem, points, store, tell, spacing=spacing, reach=deep.REACH, diverging=False)
+    width = deep.apart(points[0], points[-1])
+    return deep.find_reference(problem, points, store, tell, spacing=spacing, reach=width, diverging=False)
 
 
 def _confirmed(

@@ -109,7 +109,8 @@ def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None,
     deep levels unless the store keeps one.
     """
     backend = backend or backends.make("local", choice.plan.scene.problem)
-    return Job(choice.name, *seam.prepare(choice.plan, store_root, backend, tell))
+    plan = choice.plan
+    return Job(choice.name, plan, *seam.prepare(plan.scene, max(plan.levels), store_root, backend, tell))
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:

@@ -74,9 +74,7 @@ class Plan:
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
         _refuse_too_deep(scene, max(self.levels), self.path)
         # Levels after this one are followed by differences; None if there is none.
-        last_plain = scene.problem.last_plain_level
-        deep = output.precision == "auto" and max(self.levels) > last_plain
-        self.seam: int | None = last_plain if deep else None
+        self.seam = scene.seam(max(self.levels))
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)

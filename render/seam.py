@@ -16,12 +16,15 @@ import numpy as np
 
 from render import deep
 from render.backends import Backend
+from render.camera import Path as CameraPath
 from render.camera import View
 from render.deep import Point, Tell
 from render.errors import DepthError, RenderError
 from render.fields import Field
 from render.plan import Plan
+from render.problem import Problem
 from render.references import Reference
+from render.scene import Scene
 from render.schedule import Seam
 from render.store import DirectoryStore, MemoryStore, TileStore
 from render.tiles import Tile
@@ -72,46 +75,47 @@ class SeamStore:
 
 
 class Ready(NamedTuple):
-    """What a film is made with. seam: None for a film that ends where float64 reaches."""
+    """What trains and keeps tiles. seam: None where float64 reaches all of them."""
 
-    plan: Plan
     backend: Backend
     store: TileStore
     seam: Seam | None
 
 
-def prepare(plan: Plan, root: Path, backend: Backend, tell: Tell | None) -> Ready:
-    """Return what trains and keeps a plan's tiles.
+def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell | None) -> Ready:
+    """Return what trains and keeps the tiles of a scene down to a level.
 
     tell: told how the reference run goes, if one has to be made; None: it is not made now, only found.
     Raises DepthError for deep views at several places, or where no run converges; RenderError for a system that cannot
     be followed.
     """
-    problem = plan.scene.problem
+    problem = scene.problem
     plain = DirectoryStore(root, problem, backend.numerics)
-    if plan.seam is None:
-        return Ready(plan, backend, plain, None)
+    last_plain = scene.seam(level)
+    if last_plain is None:
+        return Ready(backend, plain, None)
     from render.backends.local import LocalBackend  # JAX comes with it
 
     if not isinstance(backend, LocalBackend):
         raise RenderError(
-            f"{plan.scene.name} goes past float64 (level {max(plan.levels)} of {plan.seam}), which only this machine's "
+            f"{scene.name} goes past float64 (level {level} of {last_plain}), which only this machine's "
             'own devices train: use --backend local, or output.precision = "float64" where its levels allow it.'
         )
-    reference = _reference(plan, root, tell)
+    path = scene.path(scene.output)
+    reference = _reference(problem, path, root, tell)
     if reference is None:
-        return Ready(plan, backend, SeamStore(plan.seam, plain, MemoryStore()), Seam(plan.seam, None))
-    _refuse_elsewhere(plan, reference)
+        return Ready(backend, SeamStore(last_plain, plain, MemoryStore()), Seam(last_plain, None))
+    _refuse_elsewhere(scene, path, last_plain, reference)
     followed = deep.backend(problem, reference)
     below = DirectoryStore(root, problem, followed.numerics)
-    return Ready(plan, followed, SeamStore(plan.seam, plain, below), Seam(plan.seam, reference))
+    return Ready(followed, SeamStore(last_plain, plain, below), Seam(last_plain, reference))
 
 
 def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
     """Return the store of a plan's tiles for a film that trains nothing, given that of its plain ones."""
     if plan.seam is None:
         return plain
-    reference = _reference(plan, root, None)
+    reference = _reference(plan.scene.problem, plan.path, root, None)
     below: TileStore = MemoryStore()
     if reference is not None:
         for other in DirectoryStore.existing(root, plan.scene.problem):
@@ -137,48 +141,46 @@ def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
     return count, alike / count if count else 1.0
 
 
-def _reference(plan: Plan, root: Path, tell: Tell | None) -> Reference | None:
-    """Return the reference of a plan's deep levels: one that the store keeps, or a new one; None without `tell`."""
-    view = _narrowest(plan)
-    problem = plan.scene.problem
-    points = [_point(plan, x, y) for x, y in _grid(view)]
-    width = max(float(deep.apart(points[0], points[-1])), np.finfo(float).tiny)
-    spacing = width * _FINEST
-    if tell is None:
-        return deep.kept_reference(problem, points, root, spacing=spacing, reach=width, diverging=False)
-    return deep.find_reference(problem, points, root, tell, spacing=spacing, reach=width, diverging=False)
-
-
-def _narrowest(plan: Plan) -> View:
-    return min((plan.path.view(float(s)) for s in plan.path.marks), key=lambda view: view.width)
-
-
-def _grid(view: View) -> list[tuple[Fraction, Fraction]]:
-    """Return unit coordinates of the points of a square inside a view, row by row."""
+def points(problem: Problem, path: CameraPath) -> list[Point]:
+    """Return the points of a square inside the narrowest view of a path, row by row."""
+    view = _narrowest(path)
     steps = [Fraction(2 * i + 1 - _SIDE, 4 * _SIDE) for i in range(_SIDE)]  # the middle half: inside any shape of frame
     width = Fraction(view.width)
-    return [(view.x + i * width, view.y + j * width) for j in steps for i in steps]
+    return [_point(problem, path, view.x + i * width, view.y + j * width) for j in steps for i in steps]
 
 
-def _point(plan: Plan, x: Fraction, y: Fraction) -> Point:
-    # To digits that follow from the film's depth alone, not from its quality: the same points for all.
-    problem, level = plan.scene.problem, math.ceil(-math.log2(_narrowest(plan).width)) + 16
+def _reference(problem: Problem, path: CameraPath, root: Path, tell: Tell | None) -> Reference | None:
+    """Return the reference of a path's deep levels: one that the store keeps, or a new one; None without `tell`."""
+    here = points(problem, path)
+    width = max(float(deep.apart(here[0], here[-1])), np.finfo(float).tiny)
+    spacing = width * _FINEST
+    if tell is None:
+        return deep.kept_reference(problem, here, root, spacing=spacing, reach=width, diverging=False)
+    return deep.find_reference(problem, here, root, tell, spacing=spacing, reach=width, diverging=False)
+
+
+def _narrowest(path: CameraPath) -> View:
+    return min((path.view(float(s)) for s in path.marks), key=lambda view: view.width)
+
+
+def _point(problem: Problem, path: CameraPath, x: Fraction, y: Fraction) -> Point:
+    # To digits that follow from the path's depth alone, not from its quality: the same points for all.
+    level = math.ceil(-math.log2(_narrowest(path).width)) + 16
     return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
 
 
-def _refuse_elsewhere(plan: Plan, reference: Reference) -> None:
+def _refuse_elsewhere(scene: Scene, path: CameraPath, last_plain: int, reference: Reference) -> None:
     """Refuse a film whose deep views lie around more than one place."""
-    assert plan.seam is not None
-    target = Point(reference.x, reference.y)
-    for s in plan.path.marks:
-        view = plan.path.view(float(s))
-        if math.floor(plan.path.viewport(float(s)).level) <= plan.seam:
+    target, problem = Point(reference.x, reference.y), scene.problem
+    for s in path.marks:
+        view = path.view(float(s))
+        if math.floor(path.viewport(float(s)).level) <= last_plain:
             continue
         half = Fraction(view.width) / 2
-        low, high = (_point(plan, view.x + side, view.y) for side in (-half, half))
+        low, high = (_point(problem, path, view.x + side, view.y) for side in (-half, half))
         width = deep.apart(low, high)
-        if deep.apart(_point(plan, view.x, view.y), target) > _AROUND * width:
+        if deep.apart(_point(problem, path, view.x, view.y), target) > _AROUND * width:
             raise DepthError(
-                f"{plan.scene.name}: views past float64 must lie around one target, but the film has several so deep. "
+                f"{scene.name}: views past float64 must lie around one target, but the film has several so deep. "
                 "Make a film of each, or widen all but one of them."
             )

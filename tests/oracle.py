@@ -1,10 +1,11 @@
-"""One training run in plain NumPy, float64: the published system, readable in a minute.
+"""One training run in plain NumPy, float64 or, for long double hyperparameters, long double: the published system.
 
 It shares no code with `render.train`. Weights, data and minibatches come in as arrays, so it knows nothing of
 random generators either. Source: EXPERIMENTS 1.2 to 1.4 and 2 (Sohl-Dickstein/fractal, MIT).
 
 Every hyperparameter may be a number, or an array [lanes]: then lanes runs are done side by side. Shapes below are
-of one run; arrays of runs have the lanes in front.
+of one run; arrays of runs have the lanes in front. In long double only what depends on a hyperparameter is more than
+float64: the constants, sqrt(2) among them, are the same numbers.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def run(
     names: what x and y are: two of lr, lr_input, lr_output, offset, init_mean. fixed: values of further ones.
     """
     given = {**(fixed or {}), names[0]: x, names[1]: y}
-    hyper = {name: np.asarray(value, float)[..., None, None] for name, value in given.items()}
+    hyper = {name: np.asarray(value, np.result_type(value, float))[..., None, None] for name, value in given.items()}
     nothing = np.zeros_like(hyper[names[0]])
     rates = [hyper[name] if name in hyper else hyper["lr"] for name in ("lr_input", "lr_output")]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from test_deep import CENTRE
 
 from render import deliver, estimate, film, scene, seam
+from render.analyse import dimension, precision, subject
 from render.axes import Axis
 from render.backends.local import LocalBackend
 from render.backends.refuse import RefusingBackend
@@ -21,6 +23,7 @@ from render.cli import app
 from render.errors import DepthError, RenderError
 from render.film import Job
 from render.tiles import SAMPLES
+from render.train import reference
 
 STEPS = 200
 SCENE = f"""
@@ -131,6 +134,46 @@ def test_what_is_trained_is_found_again_at_any_quality_and_look(job: Job, loaded
     assert len(list(film.frames(again, [again.frame_count - 1]))) == 1
     preview = film.prepare(estimate.named(loaded, "preview"), store)
     assert preview.backend.numerics == job.backend.numerics
+
+
+def test_a_dimension_is_measured_past_float64_on_the_tiles_of_the_film(
+    job: Job, loaded: scene.Scene, store: Path
+) -> None:
+    windows = dimension.windows(loaded, 64)
+    assert windows[0].level <= loaded.problem.last_plain_level < windows[-1].level
+    what = subject.prepare(loaded, store, level=windows[-1].level)
+    assert job.seam is not None and what.seam is not None
+    assert what.seam.reference.key == job.seam.reference.key  # type: ignore[union-attr]
+    result = dimension.run(what, 64, 2, lambda _: None)
+    assert all(row.equal == row.again == 4 for row in result.levels), "alone, shared points have the same bits"
+    assert len(result.trusted()) == 2, "differences are right where float64 is not"
+    assert all(1 < row.estimates["box"].dimension < 2 for row in result.levels)  # type: ignore[union-attr]
+    assert subject.missing_samples(what, dimension.tiles_of(windows[-2:])) == 0
+
+
+def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
+    job: Job, loaded: scene.Scene, store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The tangent norm is the slope to two neighbours that are trained in arbitrary precision."""
+    assert job.seam is not None and job.seam.reference is not None
+    made, problem = job.seam.reference, loaded.problem
+    found = precision.tangents(loaded, made)
+    assert found.decades is not None and found.decades > 15
+    step = Fraction(10.0 ** -(found.decades + 6))  # decades
+    near = 1 + step * Fraction(math.log(10))
+    beside = (made.x * near, made.y), (made.x, made.y * near)
+    ends = [
+        np.concatenate([leaf[-1].ravel() for leaf in reference.make(problem, *p, made.bits).states]) for p in beside
+    ]
+    end = np.concatenate([leaf[-1].ravel() for leaf in made.states])
+    slopes = [np.linalg.norm(other - end) / float(step) for other in ends]
+    assert found.target == pytest.approx(np.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
+    left = precision.leaving(loaded, made)
+    assert 0 < left.median_step <= left.steps == STEPS
+    scene_path = store / "deep.toml"
+    scene_path.write_text(SCENE)
+    app(["plan", str(scene_path), "--quality", "preview", "--store", str(store)], exit_on_error=False)
+    assert f"worth views down to about 1e-{found.decades:.1f} decades (tangent norm of its" in capsys.readouterr().out
 
 
 def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:

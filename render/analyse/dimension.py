@@ -13,9 +13,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from render import film
 from render.analyse import estimators, nulls
 from render.analyse.estimators import ESTIMATORS, Estimate
 from render.analyse.subject import Subject, train_points, trained_tiles
+from render.axes import DEEPEST_LEVEL
 from render.errors import RenderError
 from render.fields import Field
 from render.film import Report
@@ -86,7 +88,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Result:
-    """All windows of a film, coarse to fine, and the published number of the same problem, if there is one."""
+    """All windows of a film, coarse to fine, and the published number of the same problem, if there is one.
+
+    seam: the last level that was trained plainly; None if all were.
+    """
 
     scene: str
     problem: str
@@ -95,10 +100,14 @@ class Result:
     levels: tuple[Level, ...]
     published: float | None
     trusted_width: float
+    seam: int | None = None
 
     def trusted(self) -> list[Level]:
-        """Return the windows that a boundary crosses and that are wide enough for float64 training to compute well."""
-        return [level for level in self.levels if level.has_boundary and level.width > self.trusted_width]
+        """Return the windows that a boundary crosses and whose training computes well: by float64, or differences."""
+        return [level for level in self.levels if level.has_boundary and self._well_computed(level)]
+
+    def _well_computed(self, window: Level) -> bool:
+        return window.width > self.trusted_width or (self.seam is not None and window.level > self.seam)
 
     def dimension(self, name: str) -> Spread | None:
         """Return an estimator's dimension over the trusted windows."""
@@ -145,17 +154,18 @@ def windows(scene: Scene, side: int, deepest: int | None = None) -> list[TileRan
         raise RenderError(f"--deepest must be at least 1 window, not {deepest}.")
     path, across = scene.path(scene.output), side // SAMPLES
     aspect = scene.output.height_px / scene.output.width_px
+    deepest_level = DEEPEST_LEVEL if scene.output.precision == "auto" else scene.problem.deepest_level
     found: dict[TileRange, None] = {}
     for octave in range(math.floor(path.length) + 1):
         view = path.view(path.length - octave)
         level = max(math.ceil(math.log2(across)), round(math.log2(across / (view.width * aspect))))
-        if level <= scene.problem.deepest_level:
+        if level <= deepest_level:
             x, y = (_first(centre, level, across) for centre in (view.x, view.y))
             found[TileRange(level, x, x + across, y, y + across)] = None
     if not found:
         raise RenderError(
             f"{scene.name}: {side} samples across its views are finer than float64 can tell apart. "
-            "Use a smaller --side."
+            'Use a smaller --side, or output.precision = "auto".'
         )
     return sorted(found)[-deepest:] if deepest else sorted(found)
 
@@ -191,6 +201,7 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
         levels=levels,
         published=PUBLISHED.get(subject.problem.key),
         trusted_width=TRUSTED_WIDTH if logarithmic else 0.0,
+        seam=subject.seam.level if subject.seam else None,
     )
 
 
@@ -213,17 +224,34 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
 
     Shared points are those with even indices: samples of the level above too, from where they came if it was stored.
     """
-    xs, ys, known = [], [], []
+    columns, known = [], []
     for area, value in zip(areas, values, strict=True):
         chosen = np.random.default_rng(area.level).integers(0, value.shape[0] // 2, (_SHARED, 2)) * 2
         for row, column in chosen:
-            (tile_x, i), (tile_y, j) = divmod(int(column), SAMPLES), divmod(int(row), SAMPLES)
-            xs.append(subject.problem.x.values(area.level, (area.x0 + tile_x) * SAMPLES)[i])
-            ys.append(subject.problem.y.values(area.level, (area.y0 + tile_y) * SAMPLES)[j])
+            columns.append(_columns(subject, area, int(row), int(column)))
             known.append(value[row, column])
-    again = train_points(subject, np.array(xs), np.array(ys), lambda _: None).value
+    x, y, dx, dy = np.array(columns).T
+    plain, again = np.isnan(dx), np.empty(x.size)
+    again[plain] = train_points(subject, x[plain], y[plain], lambda _: None).value
+    deep = np.flatnonzero(~plain)
+    for piece, field in film.probe(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
+        again[deep[piece]] = field.value
     same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
     return [int(n) for n in same.sum(axis=1)]
+
+
+def _columns(subject: Subject, area: TileRange, row: int, column: int) -> tuple[float, float, float, float]:
+    """Return x, y of a sample of a window and their differences from the reference; nan where it is trained plainly."""
+    (tile_x, i), (tile_y, j) = divmod(column, SAMPLES), divmod(row, SAMPLES)
+    first_x, first_y = (area.x0 + tile_x) * SAMPLES, (area.y0 + tile_y) * SAMPLES
+    x, y = subject.problem.x, subject.problem.y
+    values = float(x.values(area.level, first_x)[i]), float(y.values(area.level, first_y)[j])
+    if subject.seam is None or area.level <= subject.seam.level:
+        return (*values, math.nan, math.nan)
+    reference = subject.seam.reference
+    assert reference is not None  # made before anything is trained
+    dx = x.differences(area.level, first_x, reference.x)[i]
+    return (*values, float(dx), float(y.differences(area.level, first_y, reference.y)[j]))
 
 
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:

@@ -57,9 +57,13 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
         depth.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--", label="published number")
         sides.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--")
     _narrowing(depth, f"width of the window ({result.unit})")
-    if result.trusted_width and min(row.width for row in result.levels) < result.trusted_width:
+    if result.seam is None and min(row.width for row in result.levels) < result.trusted_width:
         depth.axvspan(result.trusted_width, min(row.width for row in result.levels), color="#eeeeee", lw=0)
         depth.annotate("float64 ends", (result.trusted_width, 0.82), fontsize=8, color="#555555")
+    below = [row.width for row in result.levels if result.seam is not None and row.level > result.seam]
+    if below:
+        depth.axvline(2 * below[0], color="#555555", lw=0.8, ls=":")
+        depth.annotate("by differences", (1.4 * below[0], 0.82), fontsize=8, color="#555555")
     depth.set(ylabel="dimension", ylim=(0.8, 2.1))
     _local_slopes(local, result)
     for name in (*ESTIMATORS, "published"):

@@ -14,12 +14,14 @@ from fractions import Fraction
 
 import numpy as np
 
+from render import deep, seam
 from render.analyse.subject import Subject, train_points
 from render.camera import View
 from render.errors import RenderError
 from render.fields import Field
 from render.film import Progress, Report
 from render.problem import Problem
+from render.references import Reference
 from render.scene import Scene
 
 # Samples along a side of the square that is compared in every view: 144 signs, a share is good to about four points.
@@ -73,10 +75,24 @@ class Tangents:
 
 
 @dataclass(frozen=True)
+class Leaving:
+    """When runs of the last view leave its reference run, of a film past float64.
+
+    median_step: of `steps`. stay: share of the `runs` that never do: they end as it does, and nothing tells them apart.
+    """
+
+    median_step: float
+    steps: int
+    stay: float
+    runs: int
+
+
+@dataclass(frozen=True)
 class Result:
     """Views from wide to narrow, and the tangents at the target. sums: of a step that were reversed.
 
     Widths are in units of `unit`: decades on log10 axes. span: of the x axis. last_width: of the film's last view.
+    leaving: of a film past float64.
     """
 
     scene: str
@@ -87,6 +103,7 @@ class Result:
     sums: int
     views: tuple[Agreement, ...]
     tangents: Tangents
+    leaving: Leaving | None = None
 
     @property
     def float64_ends(self) -> float | None:
@@ -135,8 +152,9 @@ def run(subject: Subject, report: Report) -> Result:
     for view in wide:
         forward, backward = both(view)
         views.append(_agreement(view.width * span, forward, backward))
-    view = wide[-1]
-    for _ in range(_steps_below(scene)):
+        if views[-1].signs < _CHANCE:
+            break
+    for _ in range(_steps_below(scene) if views[-1].signs >= _CHANCE else 0):
         narrower = _descend(view, forward)
         if narrower is None:
             break
@@ -147,7 +165,11 @@ def run(subject: Subject, report: Report) -> Result:
             break
     report(Progress(0, 0, expected, expected))
     unit = "decades" if problem.x.scale == "log10" else "units"
-    return Result(scene.name, problem.key, unit, span, wide[-1].width * span, sums, tuple(views), tangents(scene))
+    last_width = _last_view(scene).width * span
+    reference = subject.seam.reference if subject.seam else None
+    left = None if reference is None else leaving(scene, reference)
+    found = tangents(scene, reference)
+    return Result(scene.name, problem.key, unit, span, last_width, sums, tuple(views), found, left)
 
 
 def expected_runs(scene: Scene) -> int:
@@ -155,11 +177,29 @@ def expected_runs(scene: Scene) -> int:
     return (len(_film_views(scene)) + _steps_below(scene)) * 2 * SIDE * SIDE
 
 
-def tangents(scene: Scene) -> Tangents:
-    """Follow the tangents of some runs in a scene's last view: cheap (a second or two), and stores nothing."""
+def leaving(scene: Scene, reference: Reference) -> Leaving:
+    """Follow 256 runs of a deep scene's narrowest view by their differences from its reference."""
+    from render.train.deep import DeepEngine
+
+    points = seam.points(scene.problem, scene.path(scene.output))
+    columns = *deep.columns(points), *deep.differences(points, reference)
+    steps = DeepEngine(scene.problem, reference).follow(*columns).promotion_step
+    left = np.where(steps < 0, scene.problem.steps, steps)
+    return Leaving(float(np.median(left)), scene.problem.steps, float(np.mean(steps < 0)), steps.size)
+
+
+def tangents(scene: Scene, reference: Reference | None = None) -> Tangents:
+    """Follow the tangents of some runs in a scene's last view: cheap (a second or two), and stores nothing.
+
+    reference: past float64, where no other run of that view is known: of this one alone.
+    """
     from render.train import tangent
 
     problem, view = scene.problem, _last_view(scene)
+    if reference is not None:
+        place = np.array([float(reference.x)]), np.array([float(reference.y)])
+        along = tangent.growth(problem, *place, states=reference.states)[:, 0]
+        return Tangents((float(along[-1]),), tuple(float(v) for v in along), float(along[-1]), 1)
     chosen = np.random.default_rng(0).uniform(-0.5, 0.5, (_TANGENTS, 2)) * (view.width, view.width)
     chosen[0] = 0.0
     x = np.array([float(problem.x.value_from_unit(view.x + Fraction(float(a)))) for a, _ in chosen])
@@ -186,17 +226,21 @@ def _last_view(scene: Scene) -> View:
 
 
 def _film_views(scene: Scene) -> list[View]:
-    """Return square views on the film's path, from the widest by about a decade each to the last."""
+    """Return square views on the film's path, from the widest by about a decade each to where float64 ends."""
     path, aspect = scene.path(scene.output), scene.output.height_px / scene.output.width_px
     count = max(1, round(path.length / math.log2(10)))
     views = [path.view(path.length * i / count) for i in range(count + 1)]
-    return [View(v.x, v.y, v.width * aspect) for v in views]
+    return [view for v in views if (view := View(v.x, v.y, v.width * aspect)).width >= _narrowest(scene)]
 
 
 def _steps_below(scene: Scene) -> int:
     """Return how many views fit between the film's last view and the narrowest whose samples float64 can tell apart."""
-    narrowest = SIDE / (32 * 2.0**scene.problem.deepest_level)
-    return max(0, math.floor(math.log(_last_view(scene).width / narrowest, _FACTOR)))
+    return max(0, math.floor(math.log(_last_view(scene).width / _narrowest(scene), _FACTOR)))
+
+
+def _narrowest(scene: Scene) -> float:
+    """Return the width of the narrowest view whose samples float64 can tell apart, in units of the plane."""
+    return float(SIDE / (32 * 2.0**scene.problem.deepest_level))
 
 
 def _unit(centre: Fraction, width: float) -> list[Fraction]:

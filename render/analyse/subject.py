@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import math
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from render import backends, fields
+from render import backends, fields, seam
 from render.backends import Backend, Batch
+from render.deep import Tell
 from render.fields import CHANNELS, Field
 from render.film import Progress, Report
 from render.problem import Problem
 from render.scene import Scene
-from render.schedule import Training
-from render.store import DirectoryStore, check_store
+from render.schedule import Seam, Training
+from render.store import DirectoryStore, TileStore, check_store
 from render.tiles import Tile
 from render.wholefiles import write_whole
 
@@ -41,11 +43,16 @@ _CHUNK = 72
 
 @dataclass(frozen=True)
 class Subject:
-    """A scene with a backend to train on and the store of its problem."""
+    """A scene with a backend to train on, the store of its tiles, and a folder for single points.
+
+    seam: where plain training gives way to differences from a reference run; None where it reaches all levels.
+    """
 
     scene: Scene
     backend: Backend
-    store: DirectoryStore
+    store: TileStore
+    folder: Path
+    seam: Seam | None = None
 
     @property
     def problem(self) -> Problem:
@@ -57,22 +64,39 @@ def _here(problem: Problem) -> Backend:
     return backends.make("local", problem)
 
 
-def prepare(scene: Scene, store_root: Path, make: Callable[[Problem], Backend] = _here) -> Subject:
-    """Return a scene with the backend that `make` gives for it, and its folder of the store."""
+def prepare(
+    scene: Scene,
+    store_root: Path,
+    make: Callable[[Problem], Backend] = _here,
+    *,
+    level: int = 0,
+    tell: Tell = lambda words: None,
+) -> Subject:
+    """Return a scene with the backend that `make` gives for it, and its folder of the store, for tiles down to a level.
+
+    tell: told how the reference run goes that levels past float64 need, if the store keeps none.
+    """
     check_store(store_root)
-    backend = make(scene.problem)
-    return Subject(scene, backend, DirectoryStore(store_root, scene.problem, backend.numerics))
+    plain = make(scene.problem)
+    folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
+    backend, store, meeting = seam.prepare(scene, level, store_root, plain, tell)
+    return Subject(scene, backend, store, folder, meeting)
+
+
+def last_level(scene: Scene) -> int:
+    """Return the level whose samples are as far apart as the pixels of the scene's narrowest view."""
+    path = scene.path(scene.output)
+    return math.floor(max(path.viewport(float(s)).level for s in path.marks))
 
 
 def missing_samples(subject: Subject, tiles: Sequence[Tile]) -> int:
     """Return the training runs that the store lacks for some tiles."""
-    return Training(subject.problem, tiles, subject.store, subject.backend).samples_total
+    return Training(subject.problem, tiles, subject.store, subject.backend, subject.seam).samples_total
 
 
 def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:
     """Return how many of some points are to be trained."""
-    folder = subject.store.folder / _POINTS
-    return sum(x[p].size for p in _pieces(x) if _read(_path(folder, x[p], y[p]), x[p], y[p]) is None)
+    return sum(x[p].size for p in _pieces(x) if _read(_path(subject.folder, x[p], y[p]), x[p], y[p]) is None)
 
 
 @contextlib.contextmanager
@@ -81,7 +105,7 @@ def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> It
 
     Whatever ends this early, batches under way are stored.
     """
-    training = Training(subject.problem, tiles, subject.store, subject.backend)
+    training = Training(subject.problem, tiles, subject.store, subject.backend, subject.seam)
     training.start()
     try:
         while not training.wait_for(len(tiles), _TICK_S):
@@ -101,7 +125,7 @@ def train_points(
     """
     backend = backend or subject.backend
     other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
-    folder = subject.store.folder / f"{_POINTS}{other}"
+    folder = subject.folder.with_name(f"{_POINTS}{other}")
     whole = fields.empty(x.shape)
     absent = []
     for piece in _pieces(x):

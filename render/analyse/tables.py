@@ -55,6 +55,8 @@ def _remarks(result: dimension.Result) -> list[str]:
     remarks = []
     if any(row not in result.trusted() for row in result.levels):
         remarks.append("Dim rows are left out: no boundary crosses the window, or float64 no longer computes it well.")
+    if result.seam is not None:
+        remarks.append(f"Levels after {result.seam} were followed by differences from a reference run.")
     if any(row.equal < row.again for row in result.levels):
         remarks.append("Some shared points did NOT come out with the same bits: please report this.")
     return remarks
@@ -75,6 +77,8 @@ def of_precision(result: precision.Result) -> RenderableType:
     ends = result.float64_ends
     facts.add_row("float64", f"right down to views of about {ends:.1g} {result.unit}" if ends else "no end was found")
     facts.add_row("target", budget(result.tangents, result.unit))
+    if result.leaving is not None:
+        facts.add_row("runs", leaving(result.leaving))
     facts.add_row("film", f"its last view is {result.last_width:.2g} {result.unit} high")
     return Group(views, facts)
 
@@ -83,10 +87,21 @@ def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
     """Return the depth budget of a target in words."""
     if tangents.decades is None:
         return "every run there escapes, so its depth is unknown; aim at a converged place"
+    if tangents.runs == 1:
+        norm = f"tangent norm of its reference run 1e{tangents.decades:.1f}"
+        return f"worth views down to about 1e-{tangents.decades:.1f} {unit} ({norm})"
     low, high = (float(np.log10(v)) for v in np.quantile(tangents.norms, (0.0, 1.0)))
     return (
         f"worth views down to about 1e-{tangents.decades:.1f} {unit} (tangent norms 1e{low:.1f} to 1e{high:.1f}, "
         f"{len(tangents.norms)} of {tangents.runs} runs stay finite)"
+    )
+
+
+def leaving(found: precision.Leaving) -> str:
+    """Return in words when the runs of a deep view leave its reference."""
+    return (
+        f"those of the last view leave its reference run after {found.median_step:.0f} of {found.steps} steps "
+        f"(median of {found.runs}); {found.stay:.0%} never do"
     )
 
 

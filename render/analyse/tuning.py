@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from render.analyse.subject import Subject, train_points
+from render.analyse.subject import Subject, last_level, train_points
 from render.errors import RenderError
 from render.film import Progress, Report
 from render.scene import Scene
@@ -92,6 +92,10 @@ def points(scene: Scene, draws: int, seed: int, last_view: bool) -> tuple[np.nda
         raise RenderError(f"--draws must be at least {_FEWEST}, not {draws}: a tail of fewer losses fits anything.")
     if seed < 0:
         raise RenderError(f"--seed must be >= 0, not {seed}.")
+    if last_view and last_level(scene) > scene.problem.deepest_level:
+        raise RenderError(
+            f"{scene.name}: its last view is past float64, where draws cannot be told apart: leave out --last-view."
+        )
     x0, x1, y0, y1 = _window(scene, last_view)
     chosen = np.random.default_rng(seed).random((draws, 2))
     x = [float(scene.problem.x.value_from_unit(x0 + (x1 - x0) * Fraction(float(u)))) for u, _ in chosen]

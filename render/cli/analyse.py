@@ -56,7 +56,9 @@ def dimension(
         return measuring.run(what, side, deepest, report)
 
     name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
-    _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_dimension)
+    loaded = changes.load(scene, *more)
+    level = measuring.windows(loaded, side, deepest)[-1].level
+    _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, level)
 
 
 @app.command
@@ -76,13 +78,15 @@ def precision(
         render analyse precision mean_lr.toml
     """
     from render.analyse import precision as measuring
-    from render.analyse import tables
+    from render.analyse import subject, tables
     from render.tiles import Tile
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
         return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
 
-    _analyse(changes.load(scene, *more), "precision", folders, HERE, plan, measuring.run, tables.of_precision)
+    loaded = changes.load(scene, *more)
+    level = subject.last_level(loaded)
+    _analyse(loaded, "precision", folders, HERE, plan, measuring.run, tables.of_precision, level)
 
 
 @app.command
@@ -129,17 +133,20 @@ def _analyse(
     plan: Callable[[Subject], tuple[list[Tile], int]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
+    level: int = 0,
 ) -> None:
     """Say what is to come, measure with progress, print, write.
 
-    kind: what is measured, then its options, each after a dash. plan gives tiles to time, and the runs to do.
+    kind: what is measured, then its options, each after a dash. plan: gives tiles to time, and the runs to do. level:
+    the deepest that is looked at.
     """
     from render.analyse import files, plots, subject
     from render.cli import speech, terminal
 
     folder = folders.out / loaded.name
     files.check_folder(folder)
-    what = subject.prepare(loaded, folders.store, machines.make)
+    with terminal.reference_run() as tell:
+        what = subject.prepare(loaded, folders.store, machines.make, level=level, tell=tell)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:

@@ -136,8 +136,8 @@ def _settle(
     with working("measuring this machine"):
         backend = make(loaded.problem)
         choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
-    with working("a reference run, for the levels past float64") as show_words:
-        job = film.prepare(choice, store, backend=backend, tell=_once_aloud(show_words) if trains else None)
+    with reference_run() as show_words:
+        job = film.prepare(choice, store, backend=backend, tell=show_words if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
@@ -157,6 +157,13 @@ def _settle(
     return job, rate
 
 
+@contextlib.contextmanager
+def reference_run() -> Iterator[Callable[[str], None]]:
+    """Give what shows how a reference run goes, if one is made."""
+    with working("a reference run, for the levels past float64") as show_words:
+        yield _once_aloud(show_words)
+
+
 def _once_aloud(show_words: Callable[[str], None]) -> Callable[[str], None]:
     """Return what shows words as they come, and says beforehand, once and in any log, what they are about."""
     said: list[str] = []
@@ -166,7 +173,7 @@ def _once_aloud(show_words: Callable[[str], None]) -> Callable[[str], None]:
             said.append(words)
             tell(
                 "note",
-                "This film goes past float64: a reference run is made first, in some hundred digits (once; minutes).",
+                "This goes past float64: a reference run is made first, in some hundred digits (once; minutes).",
             )
         show_words(words)
 
@@ -227,8 +234,13 @@ def show_plan(
         "disk": f"about {disk_bytes / 1e6:,.0f} MB in {store}",
         "problem": job.scene.problem.key,
     }
-    if axis.scale == "log10" and widths[1] < _DEEP and plan.seam is None:
-        rows["target"] = tables.budget(precision.tangents(job.scene))
+    if axis.scale == "log10" and widths[1] < _DEEP:
+        reference = job.seam.reference if job.seam else None
+        rows["target"] = (
+            "known when there is a reference run: the film, or `render analyse precision`, makes it"
+            if job.seam and reference is None
+            else tables.budget(precision.tangents(job.scene, reference))
+        )
     show_table(rows.items())
 
 

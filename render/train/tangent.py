@@ -14,12 +14,13 @@ from render.problem import Problem
 from render.train import systems
 
 
-def growth(problem: Problem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def growth(problem: Problem, x: np.ndarray, y: np.ndarray, states: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
     """Return |dW/du| / |W| after each step, float64 [steps, lane]; inf or nan from where a run has left float64.
 
     x, y: float64 [lane], hyperparameter values. W: the system's whole state, Euclidean norm. u: the two axes' positions
     (log10 of the value on a log10 axis), so the unit is one over a decade; both directions are taken together, as the
     root of the sum of their squares. Exact derivatives of the training steps, by jax.jvp.
+    states: the leaves [steps + 1, lane, ...] of the runs' states, where float64 alone would lose their way.
     """
     system = systems.make(problem)
     hyper = {problem.x.name: jnp.asarray(x), problem.y.name: jnp.asarray(y)}
@@ -31,9 +32,13 @@ def growth(problem: Problem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     def run(direction: systems.Hyper) -> jax.Array:
         started = jax.jvp(system.start, (hyper,), (direction,))
+        known = None
+        if states is not None:
+            known = jax.tree.unflatten(jax.tree.structure(started[0]), [jnp.asarray(leaf) for leaf in states])
 
         def step(carry: tuple[Any, Any], t: jax.Array) -> tuple[tuple[Any, Any], jax.Array]:
-            state, tangent = jax.jvp(lambda s, h: system.step(s, h, t)[0], (carry[0], hyper), (carry[1], direction))
+            before = carry[0] if known is None else jax.tree.map(lambda leaf: leaf[t], known)
+            state, tangent = jax.jvp(lambda s, h: system.step(s, h, t)[0], (before, hyper), (carry[1], direction))
             return (state, tangent), _norm(tangent) / _norm(state)
 
         grown: jax.Array = jax.lax.scan(step, started, jnp.arange(problem.steps))[1]

@@ -1,0 +1,110 @@
+"""The published tanh condition past float64, against programs that know nothing of differences: `deep.md`'s table.
+
+    python tests/deep_table.py store/                     # all of it: about an hour of a core, gone on with
+    python tests/deep_table.py store/ 1e-12,1e-20 0:4     # of these widths, the first four parts
+
+The views lie about the target of scenes/deep_tanh.toml. Down to 1e-15 decades the truth is tests/oracle.py in 80-bit
+long double, 400 samples each; below, tests/exact.py in 256 bits, 24 samples each. What is compared is what a film
+shows: samples followed from the one reference run of the film. What was worked out is kept in store/deep_table.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import exact
+import numpy as np
+import oracle
+import published
+
+from render import deep, scene, seam
+from render.deep import Point
+from render.train import deep as engines
+from render.train import engine
+
+LONG = ("1e-12", "1e-13", "1e-14", "1e-15")
+EXACT = ("1e-16", "1e-20", "1e-25", "1e-30", "1e-35", "1e-39")
+SIDE = 20
+DRAWN = 24
+AT_ONCE = 8  # lanes of long double: they fit a core's cache
+NAMES = ("lr_input", "lr_output")
+
+
+def square(deepest: scene.Scene, width: str) -> list[Point]:
+    """Return the samples of a square view about the target, row by row."""
+    problem, view = deepest.problem, min((key.view for key in deepest.keyframes), key=lambda v: v.width)
+    level = 16 + int(-np.log2(float(width)) + 4)
+    offsets = [Fraction(width) * Fraction(2 * i + 1 - SIDE, 2 * SIDE) / problem.x.span for i in range(SIDE)]
+    x, y = (
+        [Fraction(axis.value_from_unit(centre + offset, level)) for offset in offsets]
+        for axis, centre in ((problem.x, view.x), (problem.y, view.y))
+    )
+    return [Point(a, b) for b in y for a in x]
+
+
+def in_long_double(points: list[Point]) -> np.ndarray:
+    """Return values of some runs in 80-bit arithmetic, or what this machine's long double has."""
+    x, y = (np.array([_long(v) for v in column]) for column in zip(*points, strict=True))
+    given = {"activation": "tanh", "steps": 500, "names": NAMES, "x": x, "y": y}
+    return np.asarray(oracle.run(*published.draws(), **given).value, np.float64)
+
+
+def _long(value: Fraction) -> np.longdouble:
+    whole = np.longdouble(float(value))
+    return whole + np.longdouble(float(value - Fraction(float(value))))
+
+
+def in_256_bits(points: list[Point]) -> np.ndarray:
+    """Return values of some runs in 256 bits."""
+    return np.array([exact.run(published.draws(), "tanh", 500, NAMES, *point) for point in points])
+
+
+def kept(folder: Path, name: str, make, points: list[Point]) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Return the truth of some points, from the folder if it was worked out before."""
+    path = folder / f"{name}.npy"
+    if not path.exists():
+        start = time.perf_counter()
+        values = make(points)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(path, values)
+        print(f"  {name}: {(time.perf_counter() - start) / len(points):.1f} s a run", file=sys.stderr, flush=True)
+    return np.asarray(np.load(path))
+
+
+def main(store: Path, widths: list[str], parts: slice) -> None:
+    """Work out the truth that is not there yet, then print the table of all that is."""
+    deepest = scene.load("deep_tanh")
+    path = deepest.path(deepest.output)
+    reference = deep.find_reference(deepest.problem, seam.points(deepest.problem, path), store, lambda words: None)
+    plain, followed = engine.Engine(deepest.problem), engines.DeepEngine(deepest.problem, reference)
+    print("| width of view, decades | samples | converged | signs | values to 0.1 % | left at | plain float64: signs |")
+    print("|---|---|---|---|---|---|---|")
+    for width in widths or [*LONG, *EXACT]:
+        points = square(deepest, width)
+        if width in EXACT:
+            points = [points[i] for i in np.random.default_rng(0).permutation(len(points))[:DRAWN]]
+        size, make = (1, in_256_bits) if width in EXACT else (AT_ONCE, in_long_double)
+        chunks = list(range(0, len(points), size))[parts]
+        truth = np.concatenate(
+            [kept(store / "deep_table" / width, f"{at:03d}", make, points[at : at + size]) for at in chunks]
+        )
+        points = [point for at in chunks for point in points[at : at + size]]
+        columns = deep.columns(points)
+        found = followed.follow(*columns, *deep.differences(points, reference))
+        value, steps = found.field.value, np.where(found.promotion_step < 0, 500, found.promotion_step)
+        signs, blue = (value < 0) == (truth < 0), truth < 0
+        close = np.abs(value - truth)[blue] <= 1e-3 * np.abs(truth[blue])
+        alone = (plain.run(*columns).value < 0) == (truth < 0)
+        print(
+            f"| {width} | {len(points)} | {blue.mean():.0%} | {signs.mean():.1%} | {close.mean():.1%} "
+            f"| {np.median(steps):.0f} | {alone.mean():.0%} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    first, last = (int(n) for n in sys.argv[3].split(":")) if len(sys.argv) > 3 else (0, None)
+    main(Path(sys.argv[1]), [w for w in sys.argv[2].split(",") if w] if len(sys.argv) > 2 else [], slice(first, last))
