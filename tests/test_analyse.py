@@ -63,6 +63,8 @@ def test_only_the_deepest_windows_and_only_sides_there_are() -> None:
     with pytest.raises(RenderError, match="at least 1"):
         dimension.windows(TINY, 64, 0)
     deep = dataclasses.replace(TINY, keyframes=(Keyframe(View(Fraction(1, 2), Fraction(1, 2), 1e-15), 0.0),))
+    assert dimension.windows(deep, 64)[-1].level > TINY.problem.deepest_level
+    deep = dataclasses.replace(deep, output=dataclasses.replace(deep.output, precision="float64"))
     with pytest.raises(RenderError, match="smaller --side"):
         dimension.windows(deep, 1024)
 
@@ -104,7 +106,7 @@ def measured(
 ) -> dimension.Result:
     drawn = dataclasses.replace(TINY, keyframes=keyframes)
     monkeypatch.setattr(dimension, "_trained_again", lambda _, areas, __: [4] * len(areas))
-    what = subject.Subject(drawn, None, _Drawn(inside, Path()))  # type: ignore[arg-type]
+    what = subject.Subject(drawn, None, _Drawn(inside, Path()), Path())  # type: ignore[arg-type]
     return dimension.run(what, side, None, quiet)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import exact
 import numpy as np
+import oracle
 import published
 import pytest
 from test_cli import refused, run
@@ -62,6 +63,21 @@ def test_signs_and_values_are_those_of_256_bits(width: str, store: Path) -> None
     if width == "1e-30":
         plain = engine.Engine(problem).run(*deep.columns(points)).value
         assert len(set(plain)) == 1, "plain float64 sees one point where there are 25"
+
+
+def test_the_oracle_in_long_double_is_nearer_to_256_bits_than_in_float64() -> None:
+    """It is what the table of assets/docs/deep.md rests on where 256 bits are too slow."""
+    points, draws = square("1e-9", 2), published.draws(width=4, examples=8, steps=100)
+    truth = np.array([exact.run(draws, "tanh", 100, ("lr_input", "lr_output"), *point) for point in points])
+    errors = []
+    for number in (np.longdouble, np.float64):
+        x, y = (
+            np.array([number(float(v)) + number(float(v - Fraction(float(v)))) for v in c])
+            for c in zip(*points, strict=True)
+        )
+        value = oracle.run(*draws, activation="tanh", steps=100, names=("lr_input", "lr_output"), x=x, y=y).value
+        errors.append(np.max(np.abs(value / truth - 1)))
+    assert errors[0] < errors[1] / 100
 
 
 @pytest.mark.parametrize("name", ["relu", "mean_lr", "minibatch", "linear", "single"])
