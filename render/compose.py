@@ -17,7 +17,7 @@ from render.picture.colour import Code, Coding, Curve
 from render.picture.mosaic import Mosaic
 from render.picture.raster import Edge, Layer
 from render.plan import Plan
-from render.tiles import SAMPLES, Tile, TileRange
+from render.tiles import SAMPLES, Tile, TileRange, common, filled
 from render.viewport import Box, Viewport, Window
 
 # Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows.
@@ -126,7 +126,7 @@ class Compositor:
         self, view: Viewport, level: int, parts: list[TileRange], weight: float, code: Coding, edge: Edge | None
     ) -> Layer:
         area = functools.reduce(_around, parts)
-        planned = _filled(area, parts)
+        planned = filled(area, parts)
         window = _within(view.window(level), area)
         mosaic = self._mosaics.setdefault(level, Mosaic(self._values))
         codes = mosaic.codes(area, planned, code, window)
@@ -143,8 +143,7 @@ class Compositor:
 
     def _parts(self, area: Viewport | TileRange, level: int) -> list[TileRange]:
         """Return where a level's tiles lie in a view or an area."""
-        cover = area.cover(level) if isinstance(area, Viewport) else area
-        return [part for other in self._plan.levels[level].ranges if (part := _common(cover, other)) is not None]
+        return self._plan.levels[level].parts(area.cover(level) if isinstance(area, Viewport) else area)
 
     # ---- colours -----------------------------------------------------------------------------------------------
 
@@ -228,7 +227,7 @@ class Compositor:
         # nothing changes when they leave the area.
         area = view.cover(level, margin=(margin + 2 * cell) / height)
         found = self._distances.get(level)
-        if found is None or _common(found[0], area) != area:
+        if found is None or common(found[0], area) != area:
             around = _wider(area)
             found = self._distances[level] = around, self._distance_in(around)
         whole, distance = found
@@ -246,7 +245,7 @@ class Compositor:
 
     def _distance_in(self, area: TileRange) -> np.ndarray:
         """Return how far the centre of each cell of an area is inside a level's tiles, in samples."""
-        planned = _filled(area, self._parts(area, area.level))
+        planned = filled(area, self._parts(area, area.level))
         cells = SAMPLES // self._cell
         if planned.all():
             return np.full((area.shape[0] * cells, area.shape[1] * cells), np.inf, dtype=np.float32)
@@ -260,20 +259,6 @@ class _Piece(NamedTuple):
 
 _NO_TAPS = resample.Taps(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
 _NOWHERE = Edge(np.empty((0, 0), dtype=np.float32), _NO_TAPS, _NO_TAPS, 1.0)
-
-
-def _filled(area: TileRange, parts: list[TileRange]) -> np.ndarray:
-    """Return which tiles of an area lie in some of its parts: bool [rows, columns]."""
-    filled = np.zeros(area.shape, dtype=bool)
-    for part in parts:
-        filled[part.y0 - area.y0 : part.y1 - area.y0, part.x0 - area.x0 : part.x1 - area.x0] = True
-    return filled
-
-
-def _common(one: TileRange, two: TileRange) -> TileRange | None:
-    """Return the tiles that two areas of one level share; None if there are none."""
-    x0, x1, y0, y1 = max(one.x0, two.x0), min(one.x1, two.x1), max(one.y0, two.y0), min(one.y1, two.y1)
-    return TileRange(one.level, x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
 
 
 def _around(one: TileRange, two: TileRange) -> TileRange:

@@ -28,7 +28,7 @@ from render.fields import Field
 from render.framelog import FrameFacts, FrameLog
 from render.picture import flash, overlay
 from render.picture.annotate import Annotator
-from render.plan import Plan
+from render.plan import Plan, Shown
 from render.scene import Scene
 from render.schedule import Seam, Training
 from render.store import DirectoryStore, TileStore
@@ -273,19 +273,18 @@ def frames(
 
     training.start()
     try:
-        last, picture, tiles = None, None, []
+        last, picture, shown = None, None, Shown([], [])
         for done, (number, places) in enumerate(zip(numbers, moments, strict=True)):
             if places != last or picture is None:
-                several = (tile for s in places for tile in plan.tiles_at(s))
-                tiles = plan.tiles_at(places[0]) if len(places) == 1 else list(dict.fromkeys(several))
+                shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:
-                    count = training.count_for(tiles)
+                    count = training.count_for(shown.tiles())
                     while not training.wait_for(count, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
                 last, picture = places, picture_at(plan, compositor, s, bits, places)
             yield number, picture
-            log(facts.row(number, plan.path.s_of_frame(number, output.fps), tiles))
+            log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
             report(progress(done + 1))
     finally:
         training.stop()
@@ -306,11 +305,14 @@ def picture_at(
     """
     picture = compositor.frame(*(moments or (s,)), bits=bits)
     written = _annotator(plan)
-    if written is None or bits == 8:
-        return picture if written is None else written.draw(picture, s)
+    if written is None:
+        return picture
+    if bits == 8:
+        written.draw(picture, s)
+        return picture
     # Text is drawn on eight bits, and taken over where it is.
     eight = compositor.frame(*(moments or (s,)))
-    drawn = written.draw(eight, s)
+    written.draw(drawn := eight.copy(), s)
     deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
     return deep
 

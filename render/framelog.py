@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from render.fields import Field
-from render.plan import Plan
+from render.plan import Plan, Shown
 from render.schedule import Training
 from render.tiles import Tile
 
@@ -54,11 +54,11 @@ class FrameLog:
             self._edges[tile] = boundary_density(field.value < 0)
         return field
 
-    def row(self, frame: int, s: float, tiles: list[Tile]) -> FrameFacts:
+    def row(self, frame: int, s: float, shown: Shown) -> FrameFacts:
         """Return what the frame at path length s, made of these tiles, took since the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
-        edges = [edge for tile in tiles if tile.level == level and (edge := self._edges.get(tile)) is not None]
+        edges = [edge for tile in shown.tiles(level) if (edge := self._edges.get(tile)) is not None]
         missing = self._training.missing
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(
@@ -68,8 +68,8 @@ class FrameLog:
             width=path.view(s).width * float(self._plan.scene.problem.x.span),
             seconds=now_s - self._seen_s,
             samples_trained=samples - self._seen_samples,
-            tiles=len(tiles),
-            tiles_stored=sum(tile not in missing for tile in tiles) if missing else len(tiles),
+            tiles=shown.number,
+            tiles_stored=sum(tile not in missing for tile in shown.tiles()) if missing else shown.number,
             boundary_density=float(np.mean(edges)) if edges else 0.0,
         )
         self._seen_s, self._seen_samples = now_s, samples

@@ -12,9 +12,11 @@ sharp where the camera goes.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,7 +26,7 @@ from render.camera import Path
 from render.errors import DepthError
 from render.problem import Problem
 from render.scene import Scene
-from render.tiles import Tile, TileRange
+from render.tiles import Tile, TileRange, common, filled
 from render.viewport import Window
 
 # The path is examined this many times per octave. Between two such views, both nearly the same, the camera leaves
@@ -50,9 +52,38 @@ class LevelPlan:
     ranges: list[TileRange] = field(default_factory=list)
     tiles: set[Tile] = field(default_factory=set)
 
+    def parts(self, area: TileRange) -> list[TileRange]:
+        """Return where the level's tiles lie in an area."""
+        return [part for other in self.ranges if (part := common(area, other)) is not None]
+
     def distance(self, s: float) -> float:
         """Return the path length in octaves from s to the nearest place where the level is complete."""
         return min((max(a - s, s - b, 0.0) for a, b in self.complete), default=math.inf)
+
+
+class Shown(NamedTuple):
+    """The tiles of a frame: rectangles, with which of their tiles are planned (bool [rows, columns]), and some others.
+
+    A frame shows thousands, and a film whose samples are all stored has no need to list them.
+    """
+
+    areas: list[tuple[TileRange, np.ndarray]]
+    others: list[Tile]
+
+    @property
+    def number(self) -> int:
+        """How many they are."""
+        return sum(int(np.count_nonzero(planned)) for _, planned in self.areas) + len(self.others)
+
+    def tiles(self, level: int | None = None) -> list[Tile]:
+        """Return all of them, or those of one level."""
+        listed = [
+            tile
+            for area, planned in self.areas
+            if level in (None, area.level)
+            for tile in (area.tiles() if planned.all() else itertools.compress(area.tiles(), planned.flat))
+        ]
+        return listed + [tile for tile in self.others if level in (None, tile.level)]
 
 
 class Plan:
@@ -78,6 +109,7 @@ class Plan:
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
+        self._curves: dict[float, list[Tile]] = {}
         self.order = self._in_order_of_use()
 
     # ---- what a frame is made of -------------------------------------------------------------------------------
@@ -125,24 +157,29 @@ class Plan:
 
     def tiles_at(self, s: float) -> list[Tile]:
         """Return the tiles that a frame at s is made and coloured from."""
+        return self.shown_at(s).tiles()
+
+    def shown_at(self, s: float, *more: float) -> Shown:
+        """Return the same, unlisted; of a frame that averages several places, all of theirs."""
+        if more:
+            return Shown([], list(dict.fromkeys(tile for place in (s, *more) for tile in self.tiles_at(place))))
         view = self.path.viewport(s)
-        needed: list[Tile] = []
-        for level, _ in self.mix(s):
-            area, plan = view.cover(level), self.levels[level]
-            whole = any(_contains(planned, area) for planned in plan.ranges)
-            needed += area.tiles() if whole else [tile for tile in area.tiles() if tile in plan.tiles]
+        areas = {level: view.cover(level) for level, _ in self.mix(s)}
         anchors = self.anchors if self.scene.look.equalise == "film" else self.anchors_at(s)[:2]
-        for anchor in anchors:
-            needed += self._curve_tiles(anchor)
-        return list(dict.fromkeys(needed))
+        curves = dict.fromkeys(tile for anchor in anchors for tile in self._curve_tiles(anchor))
+        others = [tile for tile in curves if tile.level not in areas or not areas[tile.level].holds(tile)]
+        return Shown([(area, filled(area, self.levels[level].parts(area))) for level, area in areas.items()], others)
 
     @functools.cached_property
     def samples(self) -> int:
         """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
         planned = set(self.order)
-        return sum(
-            tiles.new_sample_count(with_parent=t.level > 0 and t.parent in planned and t.parent.level != self.seam)
-            for t in self.order
+        with_parent = sum(
+            level - 1 != self.seam and (level - 1, ix >> 1, iy >> 1) in planned for level, ix, iy in self.order
+        )
+        alone = len(self.order) - with_parent
+        return with_parent * tiles.new_sample_count(with_parent=True) + alone * tiles.new_sample_count(
+            with_parent=False
         )
 
     # ---- making the plan ---------------------------------------------------------------------------------------
@@ -185,8 +222,11 @@ class Plan:
         return b if not at_a else a
 
     def _curve_tiles(self, anchor: float) -> list[Tile]:
-        level = self.curve_level(anchor)
-        return [t for t in self.path.viewport(anchor).cover(level).tiles() if t in self.levels[level].tiles]
+        if anchor not in self._curves:
+            level = self.curve_level(anchor)
+            area = self.path.viewport(anchor).cover(level)
+            self._curves[anchor] = [tile for tile in area.tiles() if tile in self.levels[level].tiles]
+        return self._curves[anchor]
 
     def _in_order_of_use(self) -> list[Tile]:
         """Sort all tiles by the place on the path where a frame first needs them; coarse levels first."""
@@ -231,6 +271,11 @@ def _parents_first(order: Iterable[Tile]) -> list[Tile]:
     planned = set(order)
     done: dict[Tile, None] = {}
     for tile in order:
+        level, ix, iy = tile
+        above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent: there are a hundred thousand
+        if above in done or above not in planned:
+            done[tile] = None
+            continue
         chain = [tile]
         while chain[-1].level > 0 and chain[-1].parent in planned and chain[-1].parent not in done:
             chain.append(chain[-1].parent)

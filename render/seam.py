@@ -94,7 +94,7 @@ def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell |
     last_plain = scene.seam(level)
     if last_plain is None:
         return Ready(backend, plain, None)
-    from render.backends.local import LocalBackend  # JAX comes with it
+    from render.backends.local import LocalBackend
 
     if not isinstance(backend, LocalBackend):
         raise RenderError(

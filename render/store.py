@@ -191,7 +191,7 @@ class DirectoryStore:
             column = tile.level, tile.ix
             if column not in listed:
                 listed[column] = wholefiles.names_in(self.path(tile).parent)
-            if f"{tile.iy}.npz" not in listed[column]:
+            if not listed[column] or f"{tile.iy}.npz" not in listed[column]:
                 absent.append(tile)
         return absent
 

@@ -8,9 +8,9 @@ bit, and only three quarters of a child are new work.
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from fractions import Fraction
 from itertools import repeat
-from math import floor
 from typing import NamedTuple
 
 import numpy as np
@@ -70,6 +70,10 @@ class TileRange(NamedTuple):
         """(rows, columns) in tiles."""
         return self.y1 - self.y0, self.x1 - self.x0
 
+    def holds(self, tile: Tile) -> bool:
+        """Say whether a tile is one of them."""
+        return tile.level == self.level and self.x0 <= tile.ix < self.x1 and self.y0 <= tile.iy < self.y1
+
     def tiles(self) -> list[Tile]:
         """Every tile of the rectangle, row by row from the lowest."""
         # Films list some thousand tiles a frame: Tile(...) for each of them takes three times as long.
@@ -80,6 +84,20 @@ class TileRange(NamedTuple):
         ]
 
 
+def common(one: TileRange, two: TileRange) -> TileRange | None:
+    """Return the tiles that two rectangles of one level share; None if there are none."""
+    x0, x1, y0, y1 = max(one.x0, two.x0), min(one.x1, two.x1), max(one.y0, two.y0), min(one.y1, two.y1)
+    return TileRange(one.level, x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
+
+
+def filled(area: TileRange, parts: Iterable[TileRange]) -> np.ndarray:
+    """Return which tiles of an area lie in some of its parts: bool [rows, columns]."""
+    mask = np.zeros(area.shape, dtype=bool)
+    for part in parts:
+        mask[part.y0 - area.y0 : part.y1 - area.y0, part.x0 - area.x0 : part.x1 - area.x0] = True
+    return mask
+
+
 def bounds(tile: Tile) -> tuple[Fraction, Fraction, Fraction, Fraction]:
     """Return the exact unit coordinates (x0, x1, y0, y1) of a tile's edges."""
     scale = 1 << tile.level
@@ -88,25 +106,6 @@ def bounds(tile: Tile) -> tuple[Fraction, Fraction, Fraction, Fraction]:
         Fraction(tile.ix + 1, scale),
         Fraction(tile.iy, scale),
         Fraction(tile.iy + 1, scale),
-    )
-
-
-def cover(x0: Fraction, x1: Fraction, y0: Fraction, y1: Fraction, level: int) -> TileRange:
-    """Return the tiles of a level that meet the box [x0, x1) x [y0, y1), cut at the plane's edges.
-
-    Exact: no epsilon decides whether a tile belongs. A box wholly outside the plane gives an empty range.
-    """
-    count = 1 << level
-
-    def clip(index: int) -> int:
-        return min(max(index, 0), count)
-
-    return TileRange(
-        level,
-        clip(floor(x0 * count)),
-        clip(-floor(-x1 * count)),
-        clip(floor(y0 * count)),
-        clip(-floor(-y1 * count)),
     )
 
 

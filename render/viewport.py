@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from render import tiles
 from render.tiles import SAMPLES, TileRange
 
 
@@ -75,10 +74,21 @@ class Viewport:
 
     def cover(self, level: int, margin: float = 0.0) -> TileRange:
         """Return the tiles of a level that this view needs: all that a filter reads, beyond each edge too."""
-        scale, reach = SAMPLES << level, self.reach(level)
-        x0, x1, y0, y1 = self.edges(margin)
-        before, beyond = Fraction(reach - 1, scale), Fraction(reach, scale)
-        return tiles.cover(x0 - before, x1 + beyond, y0 - before, y1 + beyond, level)
+        count, reach = 1 << level, self.reach(level)
+        pad = margin * self.height
+
+        def ends(centre: Fraction, half: float) -> tuple[int, int]:
+            # Exact, in whole numbers of 1 / (one * count): a plan asks ten thousand times, and fractions would take
+            # most of its time.
+            over, under = half.as_integer_ratio()
+            middle, one = centre.numerator * under * count, centre.denominator * under
+            half_way = over * centre.denominator * count
+            low = (middle - half_way) * SAMPLES - (reach - 1) * one
+            high = (middle + half_way) * SAMPLES + reach * one
+            first, last = low // (one * SAMPLES), -(-high // (one * SAMPLES))
+            return min(max(first, 0), count), min(max(last, 0), count)
+
+        return TileRange(level, *ends(self.x, self.width / 2 + pad), *ends(self.y, self.height / 2 + pad))
 
     def window(self, level: int, reach: int | None = None) -> Window:
         """Return the samples of a level that a filter reads, or the given number beyond each edge.

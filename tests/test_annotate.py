@@ -26,9 +26,8 @@ def path(size: tuple[int, int]) -> Path:
 def written(size: tuple[int, int], s: float, *parts: str, look: Look | None = None, caption: str = "") -> np.ndarray:
     """Which pixels of a grey frame are written on: bool [height, width]."""
     frame = np.full((size[1], size[0], 3), 128, np.uint8)
-    drawn = Annotator(path(size), AXES, LABELS, look or Look(), parts, caption).draw(frame, s)
-    assert (frame == 128).all()
-    found: np.ndarray = (drawn != frame).any(axis=2)
+    Annotator(path(size), AXES, LABELS, look or Look(), parts, caption).draw(frame, s)
+    found: np.ndarray = (frame != 128).any(axis=2)
     return found
 
 
@@ -68,8 +67,8 @@ def test_the_depth_bar_fills_as_the_camera_goes_down() -> None:
     filled = []
     for share in (0.0, 0.25, 0.5, 1.0):
         frame = np.zeros((1080, 1920, 3), np.uint8)
-        drawn = Annotator(whole, AXES, LABELS, Look(), ("depth",)).draw(frame, share * whole.length)
-        filled.append(int((drawn[:, -16] > 180).sum()))
+        Annotator(whole, AXES, LABELS, Look(), ("depth",)).draw(frame, share * whole.length)
+        filled.append(int((frame[:, -16] > 180).sum()))
     assert filled == sorted(filled)
     assert filled[0] < 0.02 * filled[-1]
     assert filled[1] / filled[-1] == pytest.approx(0.25, abs=0.03)

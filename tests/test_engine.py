@@ -10,8 +10,9 @@ import oracle
 import published
 import pytest
 
-from render import fields, schedule, tiles
+from render import fields, numerics, schedule, tiles
 from render.axes import Axis
+from render.catalogue import SYSTEMS
 from render.fields import Status
 from render.problem import Problem
 from render.tiles import SAMPLES, Tile
@@ -207,6 +208,19 @@ def test_new_samples_and_parent_samples_partition_a_tile() -> None:
 # ---- numerics -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_numerics_known_without_jax_are_those_that_the_engine_has(name: str) -> None:
+    problem = Problem(*map(axis, SYSTEMS[name].axes), system=name)
+    known = numerics.of_processor(problem)
+    assert known == (None if SYSTEMS[name].lanes is None else engine.Engine(problem).numerics())
+
+
+def test_where_an_accelerator_may_be_found_only_jax_says_what_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert numerics.of_processor(SMALL) is not None
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda,cpu")
+    assert numerics.of_processor(SMALL) is None
+
+
 @pytest.mark.parametrize(
     ("machine", "has", "says"),
     [
@@ -225,4 +239,5 @@ def test_processors_with_other_vectors_have_numerics_of_their_own(
     for name in features:
         monkeypatch.setitem(features, name, name in has)
     monkeypatch.setattr("platform.machine", lambda: machine)
-    assert engine.numerics()["machine"] == says
+    assert numerics.of("cpu", "cpu", 16)["machine"] == says
+    assert numerics.of("gpu", "H100", 4096)["machine"] == machine

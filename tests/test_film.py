@@ -56,6 +56,15 @@ def pictures(job: Job, numbers: range | list[int] | None = None) -> list[np.ndar
     return [picture for _, picture in film.frames(job, range(job.frame_count) if numbers is None else numbers)]
 
 
+def test_a_film_whose_samples_are_all_stored_is_made_without_jax(store_root: Path, tmp_path: Path) -> None:
+    words = ["video", "tiny", "--quality", "scene", "--store", str(store_root), "--out", str(tmp_path)]
+    code = f"import sys; sys.modules['jax'] = None; from render.cli import app; app({words})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "0 training runs to do" in done.stderr
+    assert (tmp_path / "tiny" / "tiny-scene.mp4").exists()
+
+
 # ---- what is trained ------------------------------------------------------------------------------------------------
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from render import axes, tiles
 from render.axes import Axis
-from render.tiles import SAMPLES, Tile, TileRange, bounds, cover
+from render.tiles import SAMPLES, Tile, TileRange, bounds
 from render.viewport import Viewport
 
 NINE = Axis("lr", "log10", Fraction(-3), Fraction(6))
@@ -57,16 +57,6 @@ def test_the_tile_of_level_0_has_no_parent() -> None:
 
 
 @given(some_tiles())
-def test_cover_of_a_tiles_bounds_is_that_tile(tile: Tile) -> None:
-    assert cover(*bounds(tile), tile.level).tiles() == [tile]
-
-
-@given(some_tiles())
-def test_cover_of_a_tiles_bounds_one_level_down_is_its_children(tile: Tile) -> None:
-    assert cover(*bounds(tile), tile.level + 1).tiles() == list(tile.children)
-
-
-@given(some_tiles())
 def test_children_partition_their_parent(tile: Tile) -> None:
     x0, x1, y0, y1 = bounds(tile)
     xm, ym = (x0 + x1) / 2, (y0 + y1) / 2
@@ -93,26 +83,23 @@ def test_the_first_sample_stands_on_the_tiles_corner(tile: Tile) -> None:
     assert tuple(Fraction(i, scale) for i in tile.first_sample) == bounds(tile)[::2]
 
 
-@given(fractions, fractions, fractions, fractions, st.integers(0, 50))
-def test_cover_holds_exactly_the_tiles_that_meet_a_box(
-    a: Fraction, b: Fraction, c: Fraction, d: Fraction, level: int
+@given(viewports(), st.integers(0, 50), st.floats(0, 1))
+def test_a_view_covers_exactly_the_tiles_that_hold_what_its_pixels_read(
+    view: Viewport, level: int, margin: float
 ) -> None:
-    (x0, x1), (y0, y1) = sorted((a, b)), sorted((c, d))
-    area = cover(x0, x1, y0, y1, level)
-    count = 2**level
-    assert 0 <= area.x0 <= count
-    assert 0 <= area.x1 <= count
+    area, count, reach = view.cover(level, margin), 2**level, view.reach(level)
+    x0, x1, y0, y1 = view.edges(margin)
+    before, beyond = Fraction(reach - 1, SAMPLES * count), Fraction(reach, SAMPLES * count)
 
     def meets(i: int, low: Fraction, high: Fraction) -> bool:
-        return Fraction(i, count) < high and Fraction(i + 1, count) > low
+        return 0 <= i < count and Fraction(i, count) < high and Fraction(i + 1, count) > low
 
-    for low, high, first, end in ((x0, x1, area.x0, area.x1), (y0, y1, area.y0, area.y1)):
+    sides = (x0 - before, x1 + beyond, area.x0, area.x1), (y0 - before, y1 + beyond, area.y0, area.y1)
+    for low, high, first, end in sides:
+        assert 0 <= first <= count and 0 <= end <= count
         if first < end:
-            assert meets(first, low, high)
-            assert meets(end - 1, low, high)
-        for outside in (first - 1, end):
-            if 0 <= outside < count and low < high:
-                assert not meets(outside, low, high)
+            assert meets(first, low, high) and meets(end - 1, low, high)
+        assert not meets(first - 1, low, high) and not meets(max(first, end), low, high)
 
 
 def test_a_range_lists_its_tiles_row_by_row() -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from render import numerics
 from render.backends import Batch
 from render.backends.shares import Shares
 from render.fields import Field
 from render.problem import Problem
 from render.references import Reference
-from render.train import deep, engine
 
 # A share is no smaller than this many blocks of lanes. A share costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
@@ -20,23 +21,42 @@ _LEAST_BLOCKS = 4
 
 
 class LocalBackend:
-    """Trains in this process. Making one compiles nothing; the first batch on each device does."""
+    """Trains in this process. Making one compiles nothing, nor loads JAX; the first batch on each device does."""
 
     def __init__(self, problem: Problem, *, backwards: bool = False, reference: Reference | None = None) -> None:
         """Train plainly, or follow a reference run by differences: then batches need dx and dy.
 
         backwards: take every sum in the opposite order, to see what rounding does; other numerics.
         """
-        self.engine = (
-            engine.Engine(problem, backwards=backwards) if reference is None else deep.DeepEngine(problem, reference)
-        )
-        self._order = {"sums": "backwards"} if backwards else {}
-        self.devices = engine.devices()
+        self._problem, self._backwards, self._reference = problem, backwards, reference
+        if reference is not None:
+            _ = self.engine  # says at once if the system cannot be followed
+
+    @functools.cached_property
+    def engine(self) -> Any:
+        """What trains on a device: see `render.train.engine.Engine`."""
+        from render.train import deep, engine  # JAX comes with it
+
+        if self._reference is not None:
+            return deep.DeepEngine(self._problem, self._reference)
+        made = engine.Engine(self._problem, backwards=self._backwards)
+        known = numerics.of_processor(self._problem)
+        if known is not None and known != made.numerics():
+            raise RuntimeError(f"JAX was expected to train with numerics {known}, not {made.numerics()}")
+        return made
+
+    @functools.cached_property
+    def devices(self) -> list[Any]:
+        """The devices to train on."""
+        from render.train import engine
+
+        return list(engine.devices())
 
     @property
     def capacity(self) -> int:
         """The most points of one batch."""
-        return self.engine.capacity()
+        most: int = self.engine.capacity()
+        return most
 
     @property
     def workers(self) -> int:
@@ -46,17 +66,20 @@ class LocalBackend:
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
-        return self.engine.numerics() | self._order
+        plain = None if self._reference is not None else numerics.of_processor(self._problem)
+        found: dict[str, str | int] = dict(plain or self.engine.numerics())
+        return found | ({"sums": "backwards"} if self._backwards else {})
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""
         results: queue.SimpleQueue[tuple[Batch, Field] | BaseException | None] = queue.SimpleQueue()
-        shares = Shares(next_batch, len(self.devices), _LEAST_BLOCKS * self.engine.lanes())
+        engine = self.engine  # made here, once, not by every thread
+        shares = Shares(next_batch, len(self.devices), _LEAST_BLOCKS * engine.lanes())
 
         def work(device: Any) -> None:
             try:
                 while (share := shares.take()) is not None:
-                    field = self.engine.train(share.points, device)
+                    field = engine.train(share.points, device)
                     if (whole := shares.finish(share, field)) is not None:
                         results.put((share.batch, whole))
                 results.put(None)

@@ -6,6 +6,14 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Runs in a block on CPUs: with width 16 and 272 examples each large array of 16 of them takes 0.55 MB, so a step stays
+# within a core's second-level cache. Measured on two cores with 2 MB each (us per step and sample, median of 5 rounds
+# in turn): 8 lanes 4.24, 12 3.96, 16 4.04, 24 4.56, 32 4.60, 64 about 6.
+LANES = 16
+
+# Where a step is a few operations on a few numbers, a block of 16 would be mostly overhead.
+LIGHT_LANES = 512
+
 Value = int | float | str | bool | None
 Settings = Mapping[str, Value]
 
@@ -74,6 +82,7 @@ class System:
     rule: what must hold between settings, as a sentence about them without its full stop; None if all is well.
     channels: what it measures besides the usual, with a few words for each.
     steps: default length of a run. axes: the pair that its first scene shows.
+    lanes: runs in a block on CPUs, part of the numerics; None where they follow from the memory that a run takes.
     """
 
     title: str
@@ -88,6 +97,7 @@ class System:
     channels: Mapping[str, str] = field(default_factory=dict)
     rule: Callable[[Settings], str | None] = lambda settings: None
     steps: int = 500
+    lanes: int | None = LANES
 
     def defaults(self, settings: Settings, given: Container[str]) -> dict[str, float]:
         """Return the hyperparameters that nothing sets but that have a value."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from render.catalogue.kinds import Hyperparameter, Setting, Settings, System, When
+from render.catalogue.kinds import LIGHT_LANES, Hyperparameter, Setting, Settings, System, When
 
 _MOST = 1_000_000
 
@@ -138,6 +138,7 @@ SYSTEMS: dict[str, System] = {
         rule=_heads_divide,
         measures=("torkamandi", "published"),
         steps=100,
+        lanes=None,
     ),
     "backprop": System(
         "Back-propagation on exclusive or, over a plane of initial weights",
@@ -159,6 +160,7 @@ SYSTEMS: dict[str, System] = {
         },
         measures=("absolute",),
         steps=300,
+        lanes=LIGHT_LANES,
     ),
     "phases": System(
         "Teacher and student over temperature and disorder, with the singular values of the weights",
@@ -195,6 +197,7 @@ SYSTEMS: dict[str, System] = {
         hyperparameters=_PLANE,
         measures=("absolute",),
         steps=100,
+        lanes=LIGHT_LANES,
     ),
     "julia": System(
         "z -> z^2 + c from z = the sample, with c fixed; the unit circle for c = 0",
@@ -206,6 +209,7 @@ SYSTEMS: dict[str, System] = {
         | {"c_im": Hyperparameter("imaginary part of c", 0.0)},
         measures=("absolute",),
         steps=100,
+        lanes=LIGHT_LANES,
     ),
     "nonconvex": System(
         "Gradient descent on a quadratic with a cosine, the least non-convexity that makes a border fractal",
@@ -227,6 +231,7 @@ SYSTEMS: dict[str, System] = {
         },
         measures=("bounded",),
         steps=1000,
+        lanes=LIGHT_LANES,
     ),
     "newton": System(
         "Newton's method for z^n = 1 from z = the sample; blue where it ends in the root z = 1",
@@ -238,5 +243,6 @@ SYSTEMS: dict[str, System] = {
         measures=("absolute",),
         channels={"root": "number of the nearest root, counted counter-clockwise from 0 at z = 1"},
         steps=60,
+        lanes=LIGHT_LANES,
     ),
 }

@@ -12,7 +12,7 @@ import numpy as np
 
 from render.axes import Axis
 from render.camera import Path
-from render.picture import colour, overlay
+from render.picture import colour, loops, overlay
 from render.picture.channels import STATUS_COLOURS, channel
 from render.picture.colour import Look
 from render.viewport import Viewport
@@ -39,23 +39,23 @@ class Annotator:
         widths = [path.view(float(s)).width for s in np.linspace(0.0, path.length, 257)]
         self._widest, self._narrowest = max(widths), min(widths)
 
-    def draw(self, frame: np.ndarray, s: float) -> np.ndarray:
-        """Return a copy of the frame at path length s with everything written on it."""
+    def draw(self, frame: np.ndarray, s: float) -> None:
+        """Write everything on the frame at path length s, in place."""
         view = self._path.viewport(s)
         axes = "axes" in self._parts
-        out = overlay.draw(frame, view, *self._axes, labels=self._labels) if axes else frame.copy()
+        if axes:
+            overlay.draw(frame, view, *self._axes, labels=self._labels)
         font = overlay.font_of(view.width_px, view.height_px)
         gap = round(font.size * 0.5)
         if self._caption:
             beside = 2 * gap + overlay.pill_height(font) if axes else gap  # the y axis
-            overlay.stamp(out, overlay.pill(font, self._caption), beside, gap)
+            overlay.stamp(frame, overlay.pill(font, self._caption), beside, gap)
         if view.height_px >= _LEAST_LINES:
             top = gap
             if "legend" in self._parts:
-                top += self._legend(out, s, gap) + gap
+                top += self._legend(frame, s, gap) + gap
             if "depth" in self._parts and self._widest > self._narrowest:
-                self._depth(out, view, top + gap, gap)
-        return out
+                self._depth(frame, view, top + gap, gap)
 
     def _legend(self, out: np.ndarray, s: float, gap: int) -> int:
         """Draw what each colour means into the upper right corner, in place; return the height it took."""
@@ -65,8 +65,7 @@ class Annotator:
         left = out.shape[1] - gap - width
         patch = out[gap : gap + height, left : left + width]
         if patch.shape[:2] == box.shape[:2]:
-            share = box[..., 3:]
-            patch[:] = np.rint(patch * (1 - share) + box[..., :3] * share)
+            loops.lay_over(patch, box)
         return height
 
     def _depth(self, out: np.ndarray, view: Viewport, top: int, gap: int) -> None:
@@ -104,7 +103,7 @@ def _times(zoom: float) -> str:
 
 @functools.lru_cache(maxsize=4)
 def _legend(look: Look, turns: float, width_px: int, height_px: int) -> np.ndarray:
-    """Return the legend as float32 [height, width, 4]: sRGB 0 to 255, and how much of the frame it hides."""
+    """Return the legend as float32 [height, width, 4]: sRGB 0 to 255 to add, and the share of the frame that stays."""
     from PIL import Image, ImageDraw
 
     font = overlay.font_of(width_px, height_px)
@@ -127,7 +126,8 @@ def _legend(look: Look, turns: float, width_px: int, height_px: int) -> np.ndarr
     inked = np.asarray(ink).astype(np.float32)[..., None] / 255
     box[..., :3] += (245 - box[..., :3]) * inked
     box[..., 3:] = np.maximum(box[..., 3:], inked)
-    box.flags.writeable = False
+    box[..., :3] *= box[..., 3:]
+    box[..., 3] = 1 - box[..., 3]
     return box
 
 

@@ -150,10 +150,9 @@ class Code:
         A search for each of some million values would take longer than everything else in a film's picture.
         """
         bits = np.arange(1 << _BUCKET_BITS, dtype=np.uint32) << np.uint32(32 - _BUCKET_BITS)
-        rest = np.uint32((1 << (32 - _BUCKET_BITS)) - 1)
         with np.errstate(invalid="ignore"):  # some buckets hold nothing but NaN
-            ends = [end.view(np.float32).astype(float) for end in (bits, bits | rest)]
-        low, high = (np.interp(end, self._knots, self._at) for end in ends)
+            low = np.interp(bits.view(np.float32).astype(float), self._knots, self._at)
+        high = np.append(low[1:], np.nan)  # where a bucket ends, the next begins; the last of either sign holds NaN
         exact = (np.abs(high - low) <= 1) | (np.isnan(low) & np.isnan(high))
         codes = np.rint(np.nan_to_num((low + high) / 2, nan=0.0))
         return np.where(exact, codes, _SEARCH).astype(np.uint16)

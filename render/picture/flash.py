@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import uniform_filter
 
-from render.picture import palettes
+from render.picture import loops, palettes
 
 # Cells along a frame's longer side: a field of ten degrees is then 32 x 24 cells of a 4:3 frame.
 _CELLS = 96
@@ -92,13 +92,14 @@ class _Swings:
         self._threshold, self._darkest = threshold, darkest
         self._recent: deque[np.ndarray] = deque(maxlen=max(1, round(fps)))
         self._low = self._high = np.empty(0)
-        self._way = np.empty(0)
+        self._way = self._total = np.empty(0)
 
     def add(self, signal: np.ndarray) -> np.ndarray:
         """Take the next signal of every cell; return the opposing changes within the last second, of every cell."""
         if not self._way.size:
             self._low, self._high = signal.copy(), signal.copy()
             self._way = np.zeros(signal.shape)
+            self._total = np.zeros(signal.shape, dtype=int)
         # The extremes since the last change that counted; a change back from them by the threshold is the next.
         np.minimum(self._low, signal, out=self._low)
         np.maximum(self._high, signal, out=self._high)
@@ -109,19 +110,20 @@ class _Swings:
         # On the way up the low does not count any more, and the other way about.
         self._low = np.where(turned | (self._way > 0), signal, self._low)
         self._high = np.where(up | (self._way < 0), signal, self._high)
+        if len(self._recent) == self._recent.maxlen:
+            self._total -= self._recent[0]
         self._recent.append(turned)
-        total: np.ndarray = np.sum(self._recent, axis=0)
-        return total
+        self._total += turned
+        return self._total
 
 
 def _cells(frame: np.ndarray) -> np.ndarray:
     """Return a frame's mean colours on a coarse grid: linear light, float64 [rows, columns, 3]."""
-    from PIL import Image
-
     height, width = frame.shape[:2]
     side = max(1, max(width, height) // _CELLS)
-    small = np.asarray(Image.fromarray(frame).reduce(side)).astype(float) / 255
-    return palettes.linear_from_srgb(small)
+    means = np.empty((-(-height // side), -(-width // side), 3))
+    loops.mean_cells(np.ascontiguousarray(frame), side, means)
+    return palettes.linear_from_srgb(means / 255)
 
 
 def _covers_a_field(flashing: np.ndarray) -> bool:

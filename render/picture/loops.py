@@ -20,9 +20,9 @@ _LEAST_KNOWN = np.float32(0.1)
 # Samples that are added in one pass over a sum.
 _AT_ONCE = 4
 
-# Rows of pixels lie so much farther apart than they are long: at 1920 pixels, every eighth would else share its places
-# in a processor's nearest cache.
-_ASIDE = 16
+# Pixels across that are made together, so that all their samples' rows stay in a core's own cache; and how much farther
+# apart than that rows lie, so that they do not share their places in it.
+_STRIP, _ASIDE = 512, 16
 
 
 # Arrays as arguments: float32 in C order, and codes cut out of a larger array.
@@ -56,6 +56,38 @@ def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., 
         return call
 
     return compiled
+
+
+@_compiled("f8[:, ::1]", "f8[::1]", "i8[::1]", "f8[:, ::1]", "f8", "f8", "i8", "i8")
+def add_weights(
+    weights: np.ndarray,
+    centres: np.ndarray,
+    first: np.ndarray,
+    pieces: np.ndarray,
+    wide: float,
+    share: float,
+    step: int,
+    start: int,
+) -> None:
+    """Add a filter's weights of the samples that pixels read, `share` in sum for each pixel, in place.
+
+    weights: float64 [pixels, taps]. centres: float64 [pixels], where pixels stand among samples. first: int64 [pixels],
+    the first samples that they read. pieces: see `resample.Filter`. wide: what counts as a distance of 1, in samples.
+    step, start: only every so many samples are weighted, one of them of number `start`.
+    """
+    taps = weights.shape[1]
+    found = np.empty(taps)
+    for pixel in range(weights.shape[0]):
+        total = 0.0
+        for k in range(taps):
+            x = abs(first[pixel] + k - centres[pixel]) / wide
+            found[k] = 0.0
+            if x < 2 and (first[pixel] + k - start) % step == 0:
+                piece = pieces[0 if x < 1 else 1]
+                found[k] = ((piece[3] * x + piece[2]) * x + piece[1]) * x + piece[0]
+            total += found[k]
+        for k in range(taps):
+            weights[pixel, k] += share * (found[k] / total)
 
 
 @_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
@@ -110,46 +142,54 @@ def add_pixels(
             code = read_codes[r, c]
             for channel in range(channels):
                 colours[c, channel * rows + r] = table[code, channel]
-    wide = np.zeros(
-        (values + _AT_ONCE, width + _ASIDE), dtype=np.float32
-    )  # where nothing is seen, 0 times it must be 0
+    wide = np.zeros((values + _AT_ONCE, _STRIP + _ASIDE), dtype=np.float32)
     total = np.empty(values, dtype=np.float32)
-    for column in columns:
-        at = first_columns[column] - start
-        total[:] = _ZERO
-        for k in range(0, across.shape[1], _AT_ONCE):
-            w0, w1, w2, w3 = across[column, k], across[column, k + 1], across[column, k + 2], across[column, k + 3]
-            read0, read1, read2, read3 = colours[at + k], colours[at + k + 1], colours[at + k + 2], colours[at + k + 3]
+    line = np.empty((channels, _STRIP), dtype=np.float32)
+    here = left
+    while here < right:
+        if not seen[here]:
+            here += 1
+            continue
+        there = here
+        while there < min(here + _STRIP, right) and seen[there]:
+            there += 1
+        for column in range(here, there):
+            at = first_columns[column] - start
+            total[:] = _ZERO
+            for k in range(0, across.shape[1], _AT_ONCE):
+                w0, w1, w2, w3 = across[column, k], across[column, k + 1], across[column, k + 2], across[column, k + 3]
+                read0, read1 = colours[at + k], colours[at + k + 1]
+                read2, read3 = colours[at + k + 2], colours[at + k + 3]
+                for i in range(values):
+                    total[i] = total[i] + w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
             for i in range(values):
-                total[i] = total[i] + w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
-        for i in range(values):
-            wide[i, column] = total[i]
-
-    # Slices, not indices from `left` on: only of indices that count from 0 the compiler knows that none is negative.
-    line = np.empty((channels, right - left), dtype=np.float32)
-    for up in range(height):
-        y = height - 1 - up
-        for channel in range(channels):
-            into = line[channel]
-            into[:] = _ZERO
-            for k in range(0, upwards.shape[1], _AT_ONCE):
-                w0, w1, w2, w3 = upwards[up, k], upwards[up, k + 1], upwards[up, k + 2], upwards[up, k + 3]
-                row = channel * rows + first_rows[up] - low + k
-                read0, read1 = wide[row, left:right], wide[row + 1, left:right]
-                read2, read3 = wide[row + 2, left:right], wide[row + 3, left:right]
-                for x in range(into.size):
-                    into[x] = into[x] + w0 * read0[x] + w1 * read1[x] + w2 * read2[x] + w3 * read3[x]
-        by = share[y, left:right]
-        if gaps:
-            # At a straight end of the samples the known share is a half, at a corner a quarter or a little less.
-            known = line[3]
-            for x in range(known.size):
-                known[x] = by[x] / max(known[x], _LEAST_KNOWN)
-            by = known
-        for channel in range(3):
-            into, read = picture[channel, y, left:right], line[channel]
-            for x in range(into.size):
-                into[x] += by[x] * read[x]
+                wide[i, column - here] = total[i]
+        # Slices, not indices from an offset on: only of indices that count from 0 the compiler knows that none is
+        # negative.
+        size = there - here
+        for up in range(height):
+            y = height - 1 - up
+            for channel in range(channels):
+                into = line[channel, :size]
+                into[:] = _ZERO
+                for k in range(0, upwards.shape[1], _AT_ONCE):
+                    w0, w1, w2, w3 = upwards[up, k], upwards[up, k + 1], upwards[up, k + 2], upwards[up, k + 3]
+                    row = channel * rows + first_rows[up] - low + k
+                    read0, read1, read2, read3 = wide[row], wide[row + 1], wide[row + 2], wide[row + 3]
+                    for x in range(size):
+                        into[x] = into[x] + w0 * read0[x] + w1 * read1[x] + w2 * read2[x] + w3 * read3[x]
+            by = share[y, here:there]
+            if gaps:
+                # At a straight end of the samples the known share is a half, at a corner a quarter or a little less.
+                known = line[3, :size]
+                for x in range(size):
+                    known[x] = by[x] / max(known[x], _LEAST_KNOWN)
+                by = known
+            for channel in range(3):
+                into, read = picture[channel, y, here:there], line[channel]
+                for x in range(size):
+                    into[x] += by[x] * read[x]
+        here = there
 
 
 @_compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "f8")
@@ -174,20 +214,27 @@ def split_share(
     low = first_rows[0]
     rows = first_rows[height - 1] + row_taps - low
     left, right = first_columns[0], first_columns[width - 1] + column_taps
-    near, far = distance[low, left], distance[low, left]
+    near, highest = distance[low, left], np.zeros(right - left, dtype=np.float32)
     for r in range(low, low + rows):
-        for c in range(left, right):
-            near, far = min(near, distance[r, c]), max(far, distance[r, c])
-    if far <= 0:
-        inside[:] = _ZERO
-        return
+        read = distance[r, left:right]
+        for c in range(read.size):
+            near, highest[c] = min(near, read[c]), max(highest[c], read[c])
     if near >= margin:
         inside[:] = visible
         visible[:] = _ZERO
         return
+    inside[:] = _ZERO
+    begin, end = 0, width
+    while begin < end and not (highest[first_columns[begin] - left :][:column_taps] > 0).any():
+        begin += 1
+    while begin < end and not (highest[first_columns[end - 1] - left :][:column_taps] > 0).any():
+        end -= 1
+    if begin == end:
+        return
+    width = end - begin
     wide = np.zeros((rows, width), dtype=np.float32)
-    at = (first_columns - left).astype(np.uint32)  # of unsigned indices, too, the compiler knows it
-    across = column_weights.T.copy()
+    at = (first_columns[begin:end] - left).astype(np.uint32)  # of unsigned indices, too, the compiler knows it
+    across = column_weights[begin:end].T.copy()
     for r in range(rows):
         read, into = distance[low + r, left:right], wide[r]
         for k in range(column_taps):
@@ -204,7 +251,7 @@ def split_share(
                 read = wide[first_rows[up] - low + k]
                 for x in range(width):
                     line[x] += weight * read[x]
-        finer, coarser = inside[y], visible[y]
+        finer, coarser = inside[y, begin:end], visible[y, begin:end]
         for x in range(width):
             share = line[x] if line[x] > _ZERO else _ZERO
             share = share if share < _ONE else _ONE
@@ -242,3 +289,55 @@ def look_up(picture: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
             pixels[x, 0] = table[red[x]]
             pixels[x, 1] = table[green[x]]
             pixels[x, 2] = table[blue[x]]
+
+
+@_compiled("u1[:, :, :]", "f4[:, :]", "f4[:, :]", "f4", "f4")
+def stamp(patch: np.ndarray, dark: np.ndarray, ink: np.ndarray, backing: float, bright: float) -> None:
+    """Shade a patch [height, width, 3] of a frame by `backing` where it is to be dark, and lay ink over it, in place.
+
+    dark, ink: float32 [height, width], 0 to 1. bright: the ink's colour, 0 to 255.
+    """
+    for y in range(patch.shape[0]):
+        for x in range(patch.shape[1]):
+            if dark[y, x] > 0 or ink[y, x] > 0:
+                for channel in range(3):
+                    shaded = np.float32(patch[y, x, channel]) * (_ONE - backing * dark[y, x])
+                    patch[y, x, channel] = np.uint8(np.rint(shaded + (bright - shaded) * ink[y, x]))
+
+
+@_compiled("u1[:, :, :]", "f4[:, :, ::1]")
+def lay_over(patch: np.ndarray, box: np.ndarray) -> None:
+    """Lay a box over a patch [height, width, 3] of a frame, in place.
+
+    box: float32 [height, width, 4], what is added, and the share of the frame that stays.
+    """
+    for y in range(patch.shape[0]):
+        for x in range(patch.shape[1]):
+            for channel in range(3):
+                left = np.float32(patch[y, x, channel]) * box[y, x, 3]
+                patch[y, x, channel] = np.uint8(np.rint(left + box[y, x, channel]))
+
+
+@_compiled("u1[:, :, ::1]", "i8", "f8[:, :, ::1]")
+def mean_cells(frame: np.ndarray, side: int, out: np.ndarray) -> None:
+    """Write the means of squares of `side` pixels of a frame [height, width, 3] to `out` [rows, columns, 3].
+
+    Squares at the right and lower edge may be cut off.
+    """
+    height, width = frame.shape[:2]
+    line = np.empty(3 * width, dtype=np.uint32)
+    for row in range(out.shape[0]):
+        rows = frame[row * side : min((row + 1) * side, height)]
+        line[:] = 0
+        for y in range(rows.shape[0]):
+            read = rows[y].reshape(3 * width)
+            for x in range(line.size):
+                line[x] += read[x]
+        for column in range(out.shape[1]):
+            first, last = column * side, min((column + 1) * side, width)
+            area = rows.shape[0] * (last - first)
+            for channel in range(3):
+                total = 0
+                for x in range(first, last):
+                    total += line[3 * x + channel]
+                out[row, column, channel] = total / area

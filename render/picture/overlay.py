@@ -1,6 +1,6 @@
 """Axis names and hyperparameter values written over a finished frame.
 
-Drawn last, on a copy: no sample, store or colour depends on it. The x axis is written along the bottom edge and
+Drawn last: no sample, store or colour depends on it. The x axis is written along the bottom edge and
 the y axis, turned, up the left edge. Each names the value at both edges of the view and, where there is room, the
 hyperparameter and how much of it the view spans.
 """
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from render.axes import Axis
+from render.picture import loops
 from render.viewport import Viewport
 
 if TYPE_CHECKING:
@@ -36,8 +37,9 @@ _SMALLEST_PX = 11
 # What can be written on a frame (see `annotate`).
 PARTS = ("axes", "depth", "legend")
 
-_INK = 245.0
-_BACKING = 0.66  # share of the picture that the dark backing hides; white text then reads on white and on noise
+_INK = np.float32(245.0)
+# Share of the picture that the dark backing hides; white text then reads on white and on noise.
+_BACKING = np.float32(0.66)
 
 # A value that does not fit loses digits in the middle: these many digits at its end tell the edges apart.
 _TAIL = 5
@@ -62,8 +64,8 @@ def end_labels(lo: Decimal, hi: Decimal) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, labels: tuple[str, str]) -> np.ndarray:
-    """Return a copy of a frame with both axes written on it.
+def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, labels: tuple[str, str]) -> None:
+    """Write both axes on a frame, in place.
 
     frame: uint8 [height, width, 3], row 0 at the top; of any size, text follows it.
     view: what the frame looks at. Beyond the plane's edge the axes are continued.
@@ -71,18 +73,16 @@ def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, label
     """
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(f"frame must be uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}")
-    out = frame.copy()
     height, width = frame.shape[:2]
     font = font_of(width, height)
     x0, x1, y0, y1 = view.edges()
     gap = round(font.size * 0.5)
     thick = pill_height(font)
     for start, pill in _line(font, width - 2 * gap, *_words(x_axis, x0, x1, labels[0], "width")):
-        stamp(out, pill, gap + start, height - gap - thick)
+        stamp(frame, pill, gap + start, height - gap - thick)
     room = height - 3 * gap - thick  # above the line of the x axis
     for start, pill in _line(font, room, *_words(y_axis, y0, y1, labels[1], "height")):
-        stamp(out, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
-    return out
+        stamp(frame, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
 
 
 def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -134,6 +134,7 @@ def pill_height(font: ImageFont.FreeTypeFont) -> int:
     return round(font.size * 1.5)
 
 
+@functools.lru_cache(maxsize=1024)
 def pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
     """Return the width in pixels of the pill of a text."""
     return round(font.getlength(_typeset(text)) + font.size * 0.9)
@@ -152,9 +153,7 @@ def pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
     width, height = pill_width(font, text), pill_height(font)
     ink = Image.new("L", (width, height))
     ImageDraw.Draw(ink).text((width / 2, height * 0.5), _typeset(text), fill=255, font=font, anchor="mm")
-    masks = np.stack([backing(width, height, height * 0.28), np.asarray(ink).astype(np.float32) / 255])
-    masks.flags.writeable = False
-    return masks
+    return np.stack([backing(width, height, height * 0.28), np.asarray(ink).astype(np.float32) / 255])
 
 
 @functools.lru_cache(maxsize=64)
@@ -187,6 +186,5 @@ def stamp(frame: np.ndarray, masks: np.ndarray, left: int, top: int) -> None:
     """Blend a pill into the frame, in place; the part outside the frame is cut off."""
     height, width = masks.shape[1:]
     patch = frame[max(top, 0) : top + height, max(left, 0) : left + width]
-    dark, ink = masks[:, : patch.shape[0], : patch.shape[1], None]
-    shaded = patch * (1 - np.float32(_BACKING) * dark)
-    patch[:] = np.rint(shaded + (np.float32(_INK) - shaded) * ink)
+    dark, ink = masks[:, : patch.shape[0], : patch.shape[1]]
+    loops.stamp(patch, dark, ink, _BACKING, _INK)

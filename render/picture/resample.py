@@ -12,30 +12,31 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render.picture import loops
+
 # How far an enlargement goes from Keys' cubic, which is sharp and interpolates, to the B-spline, which is round and
 # never overshoots: not at all up to two pixels a sample, wholly from eight on. Sharp blocks of that size are no detail.
 # Against a render at detail 4 it gains 1.8 dB at detail 0.08, 1.4 at 0.12, 0.5 at 0.18 and 0.25 at 0.3.
 _SHARP_PX, _ROUND_PX = 2.0, 8.0
 
 
-def _cubic(x: np.ndarray, blur: float = 0.0) -> np.ndarray:
+def _cubic(blur: float) -> np.ndarray:
     """The cubics of Mitchell and Netravali (1988), B = blur, C = (1 - B) / 2: Keys' (a = -0.5) at 0, B-spline at 1."""
-    x, b, c = np.abs(x), blur, (1 - blur) / 2
-    near = (((12 - 9 * b - 6 * c) * x + (-18 + 12 * b + 6 * c)) * x * x + (6 - 2 * b)) / 6
-    far = ((((-b - 6 * c) * x + (6 * b + 30 * c)) * x - (12 * b + 48 * c)) * x + (8 * b + 24 * c)) / 6
-    return np.where(x < 1, near, np.where(x < 2, far, 0.0))
+    b, c = blur, (1 - blur) / 2
+    near = 6 - 2 * b, 0.0, -18 + 12 * b + 6 * c, 12 - 9 * b - 6 * c
+    far = 8 * b + 24 * c, -12 * b - 48 * c, 6 * b + 30 * c, -b - 6 * c
+    return np.array([near, far]) / 6
 
 
-def _linear(x: np.ndarray, blur: float = 0.0) -> np.ndarray:
-    weights: np.ndarray = np.maximum(0.0, 1 - np.abs(x))
-    return weights
+def _linear(blur: float) -> np.ndarray:
+    return np.array([[1.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]])
 
 
 class Filter(NamedTuple):
-    """weight: at distances in samples or, where it is a reduction, in pixels; zero from `reach` on. Its second argument
-    is how much it blurs, 0 to 1."""
+    """pieces: given how much it blurs, 0 to 1, coefficients float64 [2, 4] (constant first) of the cubics that weight
+    distances, in samples or, where it is a reduction, in pixels, of 0 to 1 and of 1 to 2. Zero from `reach` on."""
 
-    weight: Callable[[np.ndarray, float], np.ndarray]
+    pieces: Callable[[float], np.ndarray]
     reach: float
 
 
@@ -85,27 +86,14 @@ def taps(
     last = np.clip(np.floor(centres + reach), first, count - 1).astype(np.int64)
     most = int((last - first).max()) + 1
     first = np.minimum(first, count - most)
-    samples = first[:, None] + np.arange(most)
-    apart = samples - centres[:, None]
-    weights = _weights(apart, max(scale, 1.0), filter_name, _blur(scale))
+    weights = np.zeros((size_px, most))
+    pieces = FILTERS[filter_name].pieces
+    loops.add_weights(weights, centres, first, pieces(_blur(scale)), max(scale, 1.0), 1.0 - coarse, 1, 0)
     if coarse:
-        parents = (samples - first_even) % 2 == 0
-        weights = (1 - coarse) * weights + coarse * _weights(apart, wide, filter_name, _blur(scale / 2), parents)
+        loops.add_weights(weights, centres, first, pieces(_blur(scale / 2)), wide, coarse, 2, first_even)
     return Taps(first, weights.astype(np.float32))
 
 
 def _blur(scale: float) -> float:
     """Return how round the filter of an enlargement from `scale` samples a pixel is, 0 to 1; even in octaves."""
     return min(max(math.log(1 / (scale * _SHARP_PX)) / math.log(_ROUND_PX / _SHARP_PX), 0.0), 1.0)
-
-
-def _weights(
-    apart: np.ndarray, wide: float, filter_name: str, blur: float, read: np.ndarray | bool = True
-) -> np.ndarray:
-    """Return weights that sum to one over samples at given distances [pixels, samples] from the pixels' centres.
-
-    read: bool, which of the samples are read at all.
-    """
-    weights = FILTERS[filter_name].weight(apart / wide, blur) * read
-    shares: np.ndarray = weights / weights.sum(axis=1, keepdims=True)
-    return shares

@@ -8,23 +8,18 @@ is fixed per kind of device and part of the numerics (tests prove both).
 
 from __future__ import annotations
 
-import importlib
-import platform
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxlib.version import __version__ as jaxlib_version
 
 from render import fields
+from render import numerics as lastbits
+from render.catalogue import LANES
 from render.fields import Field, Status
 from render.problem import Problem
-from render.tiles import SAMPLES
 from render.train import measures, reorder, systems
-
-# Raised by hand when a change alters results: tiles of another version are kept apart.
-KERNEL_VERSION = 1
 
 
 class BlockShape(NamedTuple):
@@ -34,18 +29,12 @@ class BlockShape(NamedTuple):
     blocks: int
 
 
-# CPU: with width 16 and 272 examples each large array of a 16-lane block takes 0.55 MB, so a step stays within a core's
-# second-level cache. Measured on two cores with 2 MB each (us per step and sample, median of 5 rounds in turn): 8 lanes
-# 4.24, 12 3.96, 16 4.04, 24 4.56, 32 4.60, 64 about 6. 64 blocks are one tile, a few seconds of work. GPU: enough lanes
-# to fill the chip with one launch (not measured).
-BLOCK_SHAPES = {"cpu": BlockShape(16, 64), "gpu": BlockShape(4096, 4)}
+# CPU: 64 blocks are one tile, a few seconds of work. GPU: enough lanes to fill the chip with one launch (not measured).
+BLOCK_SHAPES = {"cpu": BlockShape(LANES, 64), "gpu": BlockShape(4096, 4)}
 
 
 # What a block's step may take of memory, with every device working on one.
 _BLOCK_BYTES = {"cpu": 2**29, "gpu": 2**34}
-
-# Vector instructions that XLA uses, the widest of each architecture first, by numpy's names for them.
-_VECTORS = ("AVX512F", "AVX2", "SVE", "ASIMD")
 
 
 class Carry(NamedTuple):
@@ -66,38 +55,12 @@ def devices() -> list[jax.Device]:
     return found
 
 
-def numerics(device: jax.Device | None = None, system: systems.System | None = None) -> dict[str, str | int]:
-    """Return everything besides the problem that a tile's bits depend on. system: if not one of the usual size."""
-    device = device or devices()[0]
-    return {
-        "kernel": KERNEL_VERSION,
-        "lanes": _shape(device, system).lanes,
-        "samples": SAMPLES,
-        "jaxlib": jaxlib_version,
-        "backend": device.platform,
-        "device": device.device_kind,
-        "machine": _processor() if device.platform == "cpu" else platform.machine(),
-    }
-
-
-def _processor() -> str:
-    """Return the architecture and the widest vector instructions of this processor, such as "x86_64 AVX2".
-
-    To JAX every processor is a "cpu", but their widths decide how XLA groups sums, and so the last bits. Numpy asked
-    the processor, and the operating system, what there is.
-    """
-    features = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
-    return f"{platform.machine()} {next((name for name in _VECTORS if features.get(name)), 'plain')}"
-
-
-def _shape(device: jax.Device, system: systems.System | None) -> BlockShape:
-    """Return the shape of a batch; without a system, that of the networks all this is tuned for."""
+def _shape(device: jax.Device, problem: Problem, system: systems.System) -> BlockShape:
+    """Return the shape of a batch: as large as is fast, or as memory allows."""
     kind = "cpu" if device.platform == "cpu" else "gpu"
     lanes, blocks = BLOCK_SHAPES[kind]
-    if system is None:
-        return BlockShape(lanes, blocks)
-    if kind == "cpu" and system.lanes is not None:
-        return BlockShape(system.lanes, 4096 // system.lanes)
+    if kind == "cpu" and problem.row.lanes is not None:
+        return BlockShape(problem.row.lanes, blocks if problem.row.lanes == lanes else 4096 // problem.row.lanes)
     fitting = _BLOCK_BYTES[kind] // max(system.bytes_per_lane, 1)
     # A power of two, so that blocks still fill tiles.
     return BlockShape(min(lanes, 1 << max(fitting.bit_length() - 1, 0)), blocks)
@@ -124,16 +87,17 @@ class Engine:
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the most points that one call of `run` takes."""
-        shape = _shape(device or devices()[0], self._system)
+        shape = _shape(device or devices()[0], self.problem, self._system)
         return shape.lanes * shape.blocks
 
     def lanes(self, device: jax.Device | None = None) -> int:
         """Return the number of lanes of a block: fewer points than this take as long."""
-        return _shape(device or devices()[0], self._system).lanes
+        return _shape(device or devices()[0], self.problem, self._system).lanes
 
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on."""
-        return numerics(device, self._system)
+        device = device or devices()[0]
+        return lastbits.of(device.platform, device.device_kind, self.lanes(device))
 
     def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point].

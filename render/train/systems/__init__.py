@@ -26,15 +26,14 @@ class System(NamedTuple):
     train with and without it.
     readout(state after the last step, hyper) -> the further channels of the system's catalogue row, [lane] each. It is
     called once a batch, outside of what is compiled.
-    lanes: per block on CPUs, where a lane is so little work that the usual number would be mostly overhead.
-    bytes_per_lane: about what a lane's step takes, where so much that blocks must have fewer lanes than usual.
+    bytes_per_lane: about what a lane's step takes, where so much that blocks must have fewer lanes than usual
+    (then its catalogue row leaves their number open).
     """
 
     start: Callable[[Hyper], State]
     step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
     escape_radius: float
     readout: Callable[[State, Hyper], Mapping[str, jax.Array | np.ndarray]] = lambda state, hyper: {}
-    lanes: int | None = None
     bytes_per_lane: int = 0
 
 

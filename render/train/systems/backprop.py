@@ -24,8 +24,6 @@ _INPUTS = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0
 _TARGETS = np.array([0.0, 1.0, 1.0, 0.0])
 _WEIGHTS = 9
 
-_LANES = 512
-
 State = tuple[jax.Array, jax.Array]  # weights and velocities, [lane, 9] each
 
 
@@ -64,4 +62,4 @@ def make(problem: Problem) -> System:
         velocity = hyper["momentum"][:, None] * velocity - hyper["lr"][:, None] * gradient
         return (weights + velocity, velocity), jnp.abs(error).max(axis=1) / hyper["tolerance"]
 
-    return System(start, step, math.inf, lanes=_LANES)
+    return System(start, step, math.inf)

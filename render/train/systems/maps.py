@@ -17,9 +17,6 @@ from render.train.systems import Hyper, System
 
 Point = tuple[jax.Array, jax.Array]  # real and imaginary parts, [lane] each
 
-# A step is a handful of operations.
-_LANES = 512
-
 # abs(z) / 2 beyond the measure's cap counts as the cap, and grows from there on.
 _ESCAPE_RADIUS = CAP
 
@@ -43,7 +40,7 @@ def _quadratic(c_re: str, c_im: str) -> System:
     def step(z: Point, hyper: Hyper, t: jax.Array) -> tuple[Point, jax.Array]:
         return _squared_plus(z, (hyper[c_re], hyper[c_im])), jnp.hypot(*z) / 2
 
-    return System(start, step, _ESCAPE_RADIUS, lanes=_LANES)
+    return System(start, step, _ESCAPE_RADIUS)
 
 
 def _newton(problem: Problem) -> System:
@@ -68,7 +65,7 @@ def _newton(problem: Problem) -> System:
         turns = jnp.arctan2(z[1], z[0]) / (2 * math.pi)
         return {"root": jnp.round(turns * degree) % degree}
 
-    return System(start, step, math.inf, readout, _LANES)
+    return System(start, step, math.inf, readout)
 
 
 def _product(a: Point, b: Point) -> Point:

@@ -23,9 +23,6 @@ from render.train.systems import Hyper, System
 # The published threshold of divergence (Julia runs; the CUDA runs have 1e16, and the same outcomes).
 _ESCAPE_RADIUS = 1e8
 
-# A step is a few operations on each number, so a block of 16 lanes would be mostly overhead.
-_LANES = 512
-
 
 def make(problem: Problem) -> System:
     """Return gradient descent as a system; all coordinates but the first start at `start` times a shared draw."""
@@ -58,7 +55,7 @@ def make(problem: Problem) -> System:
         # f may be a little below 0, where a size is asked for.
         return x - hyper["lr"][:, None] * gradient, jnp.abs(loss)
 
-    return System(start, step, _ESCAPE_RADIUS, lanes=_LANES)
+    return System(start, step, _ESCAPE_RADIUS)
 
 
 def _cos_sin_of_turns(turns: jax.Array) -> tuple[jax.Array, jax.Array]:
