@@ -6,16 +6,17 @@ import contextlib
 import hashlib
 import json
 import os
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from render import backends, tilebytes
 from render.backends import Backend, Batch
+from render.fields import Field
 from render.plan import Plan
 from render.problem import Problem
 from render.scene import QUALITY, Scene, with_quality
@@ -24,8 +25,12 @@ from render.tiles import SAMPLES, Tile
 # Seconds of training that `auto` allows itself: long enough for a whole film on two cores, short enough to wait for.
 BUDGET_S = 900.0
 
-# Seconds that the timed part of a measurement takes, about.
-_MEASURE_S = 1.5
+# Seconds that the timed part of a measurement takes, about; at least; and the most batches for each worker in it.
+_MEASURE_S, _ENOUGH_S = 1.0, 0.5
+_MOST_BATCHES = 32
+
+# Tiles that the points of a batch are drawn from, at most: a film's batch has few, and each costs a little.
+_STRETCHES = 256
 
 
 @dataclass(frozen=True)
@@ -40,32 +45,54 @@ class Rate:
 
 
 def measure(plan: Plan, backend: Backend) -> Rate:
-    """Train a random sample of a plan's points for a second or two and return the rate; results are not kept.
+    """Train a sample of a plan's points for a second and return the rate; results are not kept.
 
-    The points are drawn over all tiles, so the share of runs that escape early counts as it will in the film.
+    The points are spread evenly over all tiles, so the share of runs that escape early counts as it will in the film.
     """
     return measure_tiles(plan.scene.problem, plan.order, backend)
 
 
 def measure_tiles(problem: Problem, tiles: Sequence[Tile], backend: Backend) -> Rate:
     """Do the same for any tiles of a problem."""
-    # Every worker compiles on a first batch; a second, small round says how large a third may be.
-    _timed(problem, tiles, backend, 8)
-    few = min(16, backend.capacity)
-    elapsed_s = _timed(problem, tiles, backend, few)
-    points = min(int(few * _MEASURE_S / elapsed_s), backend.capacity // 4)
-    if points > few:
-        few, elapsed_s = points, _timed(problem, tiles, backend, points)
-    return Rate(few * backend.workers / elapsed_s)
+    _timed(problem, tiles, backend, 8)  # every worker compiles on a first batch
+    wanted = 16
+    while True:
+        seen = _timed(problem, tiles, backend, wanted)
+        if seen.elapsed_s >= _ENOUGH_S or wanted >= _MOST_BATCHES * backend.capacity:
+            return Rate(seen.points / seen.elapsed_s / seen.filled)
+        # A round that took no time says little of how long a larger one will take.
+        wanted = int(wanted * min(max(_MEASURE_S / seen.elapsed_s, 2.0), 64.0))
 
 
-def _timed(problem: Problem, tiles: Sequence[Tile], backend: Backend, points: int) -> float:
-    """Return the seconds in which all workers train a batch of this many points each."""
-    batches = _Batches([_random_batch(problem, tiles, points, seed) for seed in range(backend.workers)])
+class _Timed(NamedTuple):
+    """What a round of training took. filled: the share of its blocks' lanes that trained something; see `_filled`."""
+
+    points: int
+    elapsed_s: float
+    filled: float
+
+
+def _timed(problem: Problem, tiles: Sequence[Tile], backend: Backend, points: int) -> _Timed:
+    """Let all workers train so many points each, in batches as large as a film's if they are enough."""
+    size = min(points, backend.capacity)
+    count = min(max(1, points // size), _MOST_BATCHES) * backend.workers
+    batches = [spread(problem, tiles, size, seed) for seed in range(count)]
     started = time.perf_counter()
-    for _ in backends.trained(backend.run(batches)):
-        pass
-    return time.perf_counter() - started
+    fields = [field for _, field in backends.trained(backend.run(_Batches(batches)))]
+    elapsed_s = time.perf_counter() - started
+    lanes = int(backend.numerics["lanes"])
+    return _Timed(size * count, elapsed_s, float(np.mean([_filled(f, problem.steps, lanes) for f in fields])))
+
+
+def _filled(field: Field, steps: int, lanes: int) -> float:
+    """Return the share of the lanes of a batch's blocks, over all steps, that had a run to train.
+
+    The last block of the runs that are left is seldom full. Of the few blocks of a measurement that is a larger share
+    than of a film's batches, and on an accelerator, whose one block holds thousands, nearly all.
+    """
+    ends = np.sort(np.where(field.escape_step < 0, steps, field.escape_step + 1))
+    alive = ends.size - np.searchsorted(ends, np.arange(steps), side="right")
+    return float(alive.sum() / (np.ceil(alive / lanes) * lanes).sum())
 
 
 class _Batches:
@@ -81,20 +108,18 @@ class _Batches:
             return None
 
 
-def _random_batch(problem: Problem, tiles: Sequence[Tile], points: int, seed: int) -> Batch:
-    chosen = random.Random(seed)
-    x, y = np.empty(points), np.empty(points)
-    for i in range(points):
-        x[i], y[i] = _point(problem, chosen.choice(tiles), chosen)
-    return Batch((), x, y)
-
-
-def _point(problem: Problem, tile: Tile, chosen: random.Random) -> tuple[float, float]:
-    first_x, first_y = tile.first_sample
-    return (
-        problem.x.values(tile.level, first_x)[chosen.randrange(SAMPLES)],
-        problem.y.values(tile.level, first_y)[chosen.randrange(SAMPLES)],
-    )
+def spread(problem: Problem, tiles: Sequence[Tile], points: int, seed: int) -> Batch:
+    """Return a batch of random points, as many of each of equal stretches of the tiles, in their order."""
+    chosen = np.random.default_rng(seed)
+    count = min(points, _STRETCHES)
+    places = ((np.arange(count) + chosen.random(count)) / count * len(tiles)).astype(int)
+    x, y = [], []
+    for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
+        tile = tiles[place]
+        (first_x, first_y), (columns, rows) = tile.first_sample, chosen.integers(SAMPLES, size=(2, stretch.size))
+        x.append(problem.x.values(tile.level, first_x)[columns])
+        y.append(problem.y.values(tile.level, first_y)[rows])
+    return Batch((), np.concatenate(x), np.concatenate(y))
 
 
 def disk_bytes(plan: Plan) -> int:

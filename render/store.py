@@ -138,7 +138,11 @@ class DirectoryStore:
 
     def path(self, tile: Tile) -> Path:
         """Return where a tile's file is, or would be."""
-        return self.folder / f"{tile.level:02d}" / str(tile.ix) / f"{tile.iy}.npz"
+        return Path(self._file(tile))
+
+    def _file(self, tile: Tile) -> str:
+        # A film reads some thousand tiles a second, and joining paths would take a third of that.
+        return f"{self.folder}/{tile.level:02d}/{tile.ix}/{tile.iy}.npz"
 
     def tile_of(self, path: Path) -> Tile:
         """Return the tile whose file this is: the inverse of `path`. ValueError for another file."""
@@ -149,7 +153,7 @@ class DirectoryStore:
 
     def get(self, tile: Tile) -> Field:
         """Return a tile's field as read-only arrays. Raises KeyError if absent, DamagedTile if its bytes are wrong."""
-        path = self.path(tile)
+        path = self._file(tile)
         try:
             with open(path, "rb", buffering=0) as file:
                 stored = file.read()
@@ -181,7 +185,7 @@ class DirectoryStore:
 
     def has(self, tile: Tile) -> bool:
         """Say whether a tile's file is there, whoever wrote it."""
-        return os.path.exists(self.path(tile))
+        return os.path.exists(self._file(tile))
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
         """Return the tiles that have no file, in the order given; every folder is listed once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import struct
 import zlib
 from collections.abc import Mapping
@@ -40,18 +41,25 @@ def interleaved(tile: Tile, field: Field, dtype: np.dtype) -> np.ndarray:
 
 def field_of(samples: np.ndarray) -> Field:
     """Return a structured array as a field of contiguous, read-only arrays in native byte order."""
-    names = samples.dtype.names or ()
-    field = fields.from_channels({name: samples[name].astype(samples.dtype[name].newbyteorder("=")) for name in names})
+    field = fields.from_channels({name: samples[name].astype(native) for name, native in _native(samples.dtype)})
     for channel in field:
         channel.flags.writeable = False
     return field
 
 
-def _npy(descr: object, shape: tuple[int, ...], data: bytes) -> bytes:
-    """Return an array in the .npy format, version 1.0 (numpy.lib.format)."""
+@functools.lru_cache(maxsize=64)
+def _native(dtype: np.dtype) -> list[tuple[str, np.dtype]]:
+    """Return the channels of stored samples, each with its type in native byte order."""
+    return [(name, dtype[name].newbyteorder("=")) for name in dtype.names or ()]
+
+
+@functools.lru_cache(maxsize=64)
+def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
+    """Return what precedes an array's bytes in the .npy format, version 1.0 (numpy.lib.format)."""
+    descr = dtype.str if dtype.names is None else dtype.descr
     text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
     length = -(-(10 + len(text) + 1) // 64) * 64 - 10
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n" + data
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", length) + text.ljust(length - 1).encode() + b"\n"
 
 
 def npz(meta: str, samples: bytes, dtype: np.dtype) -> bytes:
@@ -63,8 +71,8 @@ def npz(meta: str, samples: bytes, dtype: np.dtype) -> bytes:
     """
     body, directory = b"", b""
     members = {
-        b"meta.npy": _npy(f"<U{len(meta)}", (), meta.encode("utf-32-le")),
-        b"field.npy": _npy(dtype.descr, (SAMPLES, SAMPLES), samples),
+        b"meta.npy": _npy_header(np.dtype(f"<U{len(meta)}"), ()) + meta.encode("utf-32-le"),
+        b"field.npy": _npy_header(dtype, (SAMPLES, SAMPLES)) + samples,
     }
     for name, data in members.items():
         # Version 2.0, no flags, stored, time 0, date 1980-01-01; checksum, size twice, length of name, no extra.

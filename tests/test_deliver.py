@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from render import backends, deliver, encode, estimate, film, forecast, keeping, owners, scene, sheet
+from render import backends, deliver, encode, estimate, fields, film, forecast, keeping, owners, scene, sheet
+from render.backends import Batch
 from render.errors import RenderError, StoreError
 from render.estimate import Rate
+from render.fields import Field
 from render.film import Job
 from render.forecast import Pictures
 from render.framelog import boundary_density
@@ -209,6 +212,46 @@ def test_a_forecast_adds_pictures_to_training_on_the_cores_that_they_share() -> 
     assert (ahead.training_s, ahead.pictures_s) == (100, pytest.approx(10))
     assert ahead.total_s == pytest.approx(120)
     assert forecast.forecast(0, Rate(10.0), 100, Pictures(wall_s=0.1, cpu_s=0.0)).total_s == pytest.approx(10)
+    late = forecast.forecast(1000, Rate(10.0), 100, Pictures(wall_s=0.1, cpu_s=0.2 * cores, start_s=0.5))
+    assert (late.pictures_s, late.total_s) == (pytest.approx(10.5), pytest.approx(120.5))
+
+
+def test_pictures_need_no_measurement_where_training_is_nearly_all(made: list[Path], root: Path) -> None:
+    job = stored(root)
+    most = forecast.bound(job)
+    assert most.cpu_s > forecast.measure(job).cpu_s
+    together_s = job.frame_count * most.cpu_s / (os.cpu_count() or 1)
+    assert forecast.is_small(most, job.frame_count, 21 * together_s)
+    assert not forecast.is_small(most, job.frame_count, 19 * together_s)
+
+
+class Blocks:
+    """A backend whose clock shows what blocks cost: every second run ends at once, and a block is as slow as a run."""
+
+    workers, now_s = 1, 0.0
+
+    def __init__(self, lanes: int, capacity: int, block_s: float) -> None:
+        self.numerics: dict[str, str | int] = {"lanes": lanes}
+        self.capacity, self._block_s = capacity, block_s
+
+    def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
+        while (batch := next_batch()) is not None:
+            field = fields.empty((batch.x.size,))
+            field.escape_step[:] = np.where(np.arange(batch.x.size) % 2, 0, -1)
+            alive = np.count_nonzero(field.escape_step < 0)
+            self.now_s += self._block_s * -(-alive // int(self.numerics["lanes"]))
+            yield batch, field
+
+
+@pytest.mark.parametrize("lanes", [16, 512, 4096])
+@pytest.mark.parametrize("block_s", [1e-5, 1e-2, 3.0])
+def test_a_rate_is_that_of_full_blocks_however_few_runs_were_measured(
+    lanes: int, block_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = Blocks(lanes, 4 * lanes, block_s)
+    monkeypatch.setattr("render.estimate.time.perf_counter", lambda: backend.now_s)
+    rate = estimate.measure(estimate.named(TINY, "scene").plan, backend)
+    assert rate.samples_per_s == pytest.approx(2 * lanes / block_s, rel=0.06)
 
 
 @pytest.mark.parametrize("codec", ["h264", "png", "av1"])

@@ -73,7 +73,11 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
         tell("job", f"{text}, 0 training runs to do: every sample is in {store}.", **facts)
         return
     rate = rate or _measure(job)
-    ahead = _forecast(job, samples, rate)
+    pictures = forecast.bound(job)
+    known = job.scene.output.codec == "h264"
+    if not (known and forecast.is_small(pictures, job.frame_count, rate.time_s(samples))):
+        pictures = _measure_pictures(job)
+    ahead = forecast.forecast(samples, rate, job.frame_count, pictures)
     tell(
         "job",
         f"{text}, {samples:,} training runs to do of {job.plan.samples:,}, about {duration(ahead.total_s)}: "
@@ -84,9 +88,9 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
     )
 
 
-def _forecast(job: Job, samples: int, rate: estimate.Rate) -> forecast.Forecast:
+def _measure_pictures(job: Job) -> forecast.Pictures:
     with working("measuring this machine"):
-        return forecast.forecast(samples, rate, job.frame_count, forecast.measure(job))
+        return forecast.measure(job)
 
 
 def _job_facts(job: Job) -> dict[str, Any]:
@@ -197,7 +201,7 @@ def show_plan(
     job, rate = _settle(loaded, quality, budget_min, store, make, trains=False)
     rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
-    ahead = _forecast(job, missing, rate)
+    ahead = forecast.forecast(missing, rate, job.frame_count, _measure_pictures(job))
     output, axis = job.scene.output, job.scene.problem.x
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]

@@ -30,6 +30,14 @@ _TAPS = "i8[::1], f4[:, ::1]"
 _PICTURE, _PLANE, _CODES = "f4[:, :, ::1]", "f4[:, ::1]", "u2[:, :]"
 
 _compiling = threading.Lock()
+_makers: list[Callable[[], Callable[..., None]]] = []
+
+
+def make_all() -> None:
+    """Compile every loop, or load what was kept, so that none does so while somebody looks at the clock."""
+    with _compiling:
+        for make in _makers:
+            make()
 
 
 def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -46,6 +54,8 @@ def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., 
             except (RuntimeError, OSError):  # nowhere to keep it: then every process compiles it anew, in some seconds
                 kept = numba.njit(types, nogil=True, error_model="numpy")(function)
             return kept
+
+        _makers.append(made)
 
         @functools.wraps(function)
         def call(*values: object) -> None:

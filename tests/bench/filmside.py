@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render.backends import Batch
+
 # A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.
 _SCENE = """
 [problem]
@@ -38,20 +40,9 @@ detail = 0.2
 rest_detail = 0.2
 """
 
-# Published training, in a film as small machines make it: what its pictures take of the processors beside that. An
-# octave from the whole plane; deeper frames train no less each.
-_PUBLISHED = """
-[problem]
-x = { name = "lr_input", scale = "log10", range = ["1e-3", "1e6"] }
-y = { name = "lr_output", scale = "log10", range = ["1e-3", "1e6"] }
-
-[camera]
-octaves_per_s = 0.667
-keyframes = [
-    { centre_log10 = ["1.5", "1.5"], width_decades = 9.0 },
-    { centre = ["353", "0.2314"], width_decades = 4.5 },
-]
-"""
+# A film of a published condition, with the usual number of training runs to a picture; and how many of them are timed.
+_PUBLISHED = "mean_lr"
+_RUNS = 16, 16 + 2048
 
 
 class Run(NamedTuple):
@@ -133,21 +124,43 @@ def measured(size: tuple[int, int] = (1920, 1080), seconds: float = 6.0) -> Iter
         longer = command("video", scene(folder, size, 2 * seconds), "--quality", "scene", *here)
         memory = f"{longer.peak_mb:.0f} MB, and ffmpeg {longer.ffmpeg_mb:.0f} MB"
         yield "most memory, trained film twice as long", memory
-        yield "pictures beside training, preview of the published condition", _beside_training(folder)
+        yield "pictures beside training, preview of a published condition", _beside_training(folder)
 
 
 def _beside_training(folder: Path) -> str:
-    """Return what pictures and their encoding add to the processor time of training.
+    """Return what pictures and their encoding add to the processor time of training, in a preview of a long film.
 
-    The same film from nothing and once more, when it only has pictures to make; start-up counts for neither.
+    A run's time is that of runs spread over all that the film trains. A picture's is that of a film as large of other
+    samples, which are trained in a moment: pictures cannot tell. How many runs there are to a picture is the plan's to
+    say. Start-up counts for neither.
     """
-    path = folder / "published.toml"
-    path.write_text(_PUBLISHED, encoding="utf-8")
-    words = ("video", path, "--quality", "preview", "--out", folder / "out", "--store", folder / "store")
-    both, pictures = command(*words), command(*words)
-    start = command("frame", words[1], "0", *words[2:])  # with nothing to train
-    training_s, pictures_s = both.cpu_s - pictures.cpu_s, pictures.cpu_s - start.cpu_s
-    return f"{pictures_s / training_s:.1%} ({pictures_s:.1f} s on {training_s:.0f} s of processor)"
+    from render import estimate, film
+    from render.scene import load
+
+    plan = estimate.named(load(_PUBLISHED), "preview").plan
+    output, problem = plan.scene.output, plan.scene.problem
+    few, many = (_probe(folder, estimate.spread(problem, plan.order, count, 0)) for count in _RUNS)
+    run_s = (many.cpu_s - few.cpu_s) / (_RUNS[1] - _RUNS[0])
+
+    small = scene(folder, (output.width_px, output.height_px), 12.0)
+    here = ("--quality", "scene", "--out", folder / "out", "--store", folder / "small")
+    command("video", small, *here)
+    pictures, start = command("video", small, *here), command("frame", small, "0", *here)
+    made = film.prepare(estimate.named(load(small), "scene"), folder / "small").frame_count
+    picture_s = (pictures.cpu_s - start.cpu_s) / made
+    runs = plan.samples / plan.path.frame_count(output.fps)
+    return (
+        f"{picture_s / (runs * run_s):.1%} ({picture_s * 1e3:.1f} ms of processor a picture, {runs:.0f} runs a picture "
+        f"of {run_s * 1e3:.1f} ms each)"
+    )
+
+
+def _probe(folder: Path, points: Batch) -> Run:
+    """Return what training at some points takes."""
+    table = folder / "points.csv"
+    rows = (f"{float(x)!r},{float(y)!r}" for x, y in zip(points.x, points.y, strict=True))
+    table.write_text("\n".join(["x,y", *rows]) + "\n", encoding="ascii")
+    return command("probe", _PUBLISHED, "--points", table, "--out", folder / "values.csv", "--precision", "float64")
 
 
 def _parts(path: Path, folder: Path) -> tuple[float, float, float, int]:
