@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from PIL import Image, ImageDraw
 
 from render.axes import Axis
 from render.picture import overlay
@@ -162,3 +163,17 @@ def test_drawing_twice_gives_the_same_bytes() -> None:
 def test_a_frame_of_floats_is_refused() -> None:
     with pytest.raises(ValueError, match=r"frame must be uint8 \[height, width, 3\], not float64 \[9, 16, 3\]"):
         draw(np.zeros((9, 16, 3)), view(16, 9), OFFSET, RATE, labels=LABELS)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "text", ["0.538525", "1.961e-6", "-2.600", "×4200", "learning rate, width 0.031 decades", "Wavy fjord"]
+)
+def test_a_text_of_single_glyphs_is_the_text_that_pillow_draws(size: tuple[int, int], text: str) -> None:
+    font = overlay.font_of(*size)
+    _, ink = overlay.pill(font, text)
+    height, width = ink.shape
+    whole = Image.new("L", (width, height))
+    shown = text.replace("-", "\N{MINUS SIGN}")
+    ImageDraw.Draw(whole).text((width / 2, height * 0.5), shown, fill=255, font=font, anchor="mm")
+    np.testing.assert_allclose(ink * 255, np.asarray(whole), atol=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import decimal
 import functools
+import math
 import re
 from decimal import Decimal
 from fractions import Fraction
@@ -148,12 +149,36 @@ def _typeset(text: str) -> str:
 @functools.lru_cache(maxsize=256)
 def pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
     """Return the masks of a text in a pill."""
+    width, height = pill_width(font, text), pill_height(font)
+    return np.stack([backing(width, height, height * 0.28), _ink(font, _typeset(text), width, height)])
+
+
+def _ink(font: ImageFont.FreeTypeFont, text: str, width: int, height: int) -> np.ndarray:
+    """Return the mask of a text in the middle of a pill, glyph by glyph: values change with every frame, digits do not.
+
+    The same pixels as Pillow draws of the whole text: its basic layout sets glyphs at whole pixels from the first.
+    """
+    pad = round(font.size)
+    ink = np.zeros((height, width + 2 * pad), dtype=np.float32)
+    start = width / 2 - -(-round(font.getlength(text)) // 2)
+    left = math.floor(start)
+    for character in text:
+        glyph = _glyph(font, character, start - math.floor(start), height)
+        part = ink[:, left : left + glyph.shape[1]]
+        part += glyph[:, : part.shape[1]] * (1 - part)
+        left += glyph.shape[1] - 2 * pad
+    return ink[:, pad : pad + width]
+
+
+@functools.lru_cache(maxsize=512)
+def _glyph(font: ImageFont.FreeTypeFont, character: str, shift: float, height: int) -> np.ndarray:
+    """Return the mask of one character, `shift` pixels to the right, with the font's size of room on either side."""
     from PIL import Image, ImageDraw
 
-    width, height = pill_width(font, text), pill_height(font)
-    ink = Image.new("L", (width, height))
-    ImageDraw.Draw(ink).text((width / 2, height * 0.5), _typeset(text), fill=255, font=font, anchor="mm")
-    return np.stack([backing(width, height, height * 0.28), np.asarray(ink).astype(np.float32) / 255])
+    pad = round(font.size)
+    ink = Image.new("L", (round(font.getlength(character)) + 2 * pad, height))
+    ImageDraw.Draw(ink).text((pad + shift, height * 0.5), character, fill=255, font=font, anchor="lm")
+    return np.asarray(ink).astype(np.float32) / 255
 
 
 @functools.lru_cache(maxsize=64)
