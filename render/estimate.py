@@ -29,6 +29,9 @@ BUDGET_S = 900.0
 _MEASURE_S, _ENOUGH_S = 1.0, 0.5
 _MOST_BATCHES = 32
 
+# Of what the film trains, which may be less work than that: no more than this share.
+_MOST_SHARE = 0.1
+
 # Tiles that the points of a batch are drawn from, at most: a film's batch has few, and each costs a little.
 _STRETCHES = 256
 
@@ -56,12 +59,13 @@ def measure_tiles(problem: Problem, tiles: Sequence[Tile], backend: Backend) -> 
     """Do the same for any tiles of a problem."""
     _timed(problem, tiles, backend, 8)  # every worker compiles on a first batch
     wanted = 16
+    most = min(_MOST_BATCHES * backend.capacity, int(_MOST_SHARE * len(tiles) * SAMPLES**2 / backend.workers))
     while True:
         seen = _timed(problem, tiles, backend, wanted)
-        if seen.elapsed_s >= _ENOUGH_S or wanted >= _MOST_BATCHES * backend.capacity:
+        if seen.elapsed_s >= _ENOUGH_S or wanted >= most:
             return Rate(seen.points / seen.elapsed_s / seen.filled)
         # A round that took no time says little of how long a larger one will take.
-        wanted = int(wanted * min(max(_MEASURE_S / seen.elapsed_s, 2.0), 64.0))
+        wanted = min(int(wanted * min(max(_MEASURE_S / seen.elapsed_s, 2.0), 64.0)), most)
 
 
 class _Timed(NamedTuple):
