@@ -45,14 +45,37 @@ def problem(shape: str, *, epsilon: float, wavelength: float, start: float) -> P
     return Problem(lr, unused, "nonconvex", shape=shape, fixed=fixed)
 
 
-def counts(of: Problem, intervals_log2: int) -> list[int]:
-    """Return N(k) for k = 1 .. intervals_log2."""
-    rates = np.linspace(0.0, 1.5, 2**intervals_log2 + 1)
+def counts(of: Problem, intervals_log2: int, refined_log2: int = 0) -> list[int]:
+    """Return N(k) for k = 1 .. intervals_log2, or on to refined_log2.
+
+    The finer grids are trained only about the stretch of the line where changes were seen, and as far again on both sides.
+    """
+    whole = _bounded(of, intervals_log2, 0, 2**intervals_log2)
+    found = [_changes(whole, intervals_log2 - k) for k in range(1, intervals_log2 + 1)]
+    changed = np.flatnonzero(whole[1:] != whole[:-1])
+    if refined_log2 > intervals_log2 and changed.size:
+        reach = int(changed[-1] - changed[0]) + 1
+        finer = refined_log2 - intervals_log2
+        first, last = max(changed[0] - reach, 0), min(changed[-1] + 1 + reach, 2**intervals_log2)
+        stretch = _bounded(of, refined_log2, int(first) << finer, int(last) << finer)
+        assert _changes(stretch, finer) == found[-1]
+        found += [_changes(stretch, finer - more) for more in range(1, finer + 1)]
+    return found
+
+
+def _bounded(of: Problem, intervals_log2: int, first: int, last: int) -> np.ndarray:
+    """Return whether runs stayed bounded at the points first .. last of a grid on 0 .. 1.5; exact in float64."""
+    rates = np.arange(first, last + 1) * (1.5 / 2**intervals_log2)
     bounded = np.empty(rates.size, bool)
     for piece, field in film.probe(backends.make("local", of), rates, np.zeros(rates.size)):
         bounded[piece] = field.value < 0
-    grids = (bounded[:: 2 ** (intervals_log2 - k)] for k in range(1, intervals_log2 + 1))
-    return [int(np.count_nonzero(grid[1:] != grid[:-1])) for grid in grids]
+    return bounded
+
+
+def _changes(bounded: np.ndarray, coarser_log2: int) -> int:
+    """Return the number of neighbours that differ on the grid with every 2^coarser_log2th point."""
+    grid = bounded[:: 2**coarser_log2]
+    return int(np.count_nonzero(grid[1:] != grid[:-1]))
 
 
 def exponent(found: list[int]) -> float:
