@@ -22,18 +22,26 @@ from render.problem import Problem
 THRESHOLD = 1 / (2 * math.pi**2)
 
 
+# Intervals of the whole line, of a stretch of it, and of the grid that says where the stretch lies.
+WHOLE_LOG2, FINEST_LOG2, STRETCH_LOG2 = 22, 26, 12
+
+
 class Case(NamedTuple):
-    """A published exponent, and of which function; the wavelength is 0.1 and every run starts at 1."""
+    """A published exponent, and of which function; the wavelength is 0.1 and every run starts at 1.
+
+    stretch: where on the grid of 2^STRETCH_LOG2 intervals all changes of the whole line lie, for grids still finer.
+    """
 
     shape: str
     epsilon: float
     published: float
+    stretch: tuple[int, int] | None = None
 
 
 # At 2^31 intervals, +- 0.004 and 0.005; below the threshold 0 in all published cells.
 CASES = (
     Case("multiplicative", 0.2, 0.837),
-    Case("additive", 0.2, 0.996),
+    Case("additive", 0.2, 0.996, (2728, 2752)),
     Case("additive", 0.95 * THRESHOLD * 0.1**2, 0.0),
 )
 
@@ -45,40 +53,25 @@ def problem(shape: str, *, epsilon: float, wavelength: float, start: float) -> P
     return Problem(lr, unused, "nonconvex", shape=shape, fixed=fixed)
 
 
-def counts(of: Problem, intervals_log2: int, refined_log2: int = 0) -> list[int]:
-    """Return N(k) for k = 1 .. intervals_log2, or on to refined_log2.
-
-    The finer grids are trained only about the stretch of the line where changes were seen, and as far again on both sides.
-    """
-    whole = _bounded(of, intervals_log2, 0, 2**intervals_log2)
-    found = [_changes(whole, intervals_log2 - k) for k in range(1, intervals_log2 + 1)]
-    changed = np.flatnonzero(whole[1:] != whole[:-1])
-    if refined_log2 > intervals_log2 and changed.size:
-        reach = int(changed[-1] - changed[0]) + 1
-        finer = refined_log2 - intervals_log2
-        first, last = max(changed[0] - reach, 0), min(changed[-1] + 1 + reach, 2**intervals_log2)
-        stretch = _bounded(of, refined_log2, int(first) << finer, int(last) << finer)
-        assert _changes(stretch, finer) == found[-1]
-        found += [_changes(stretch, finer - more) for more in range(1, finer + 1)]
-    return found
-
-
-def _bounded(of: Problem, intervals_log2: int, first: int, last: int) -> np.ndarray:
-    """Return whether runs stayed bounded at the points first .. last of a grid on 0 .. 1.5; exact in float64."""
-    rates = np.arange(first, last + 1) * (1.5 / 2**intervals_log2)
+def counts(of: Problem, finest_log2: int, coarsest_log2: int = 1, first: int = 0, last: int = 2) -> list[int]:
+    """Return N(k) for k = coarsest_log2 .. finest_log2 between two points of the coarsest grid; by default all."""
+    finer = finest_log2 - coarsest_log2
+    rates = np.arange(first << finer, (last << finer) + 1) * (1.5 / 2**finest_log2)  # exact in float64
     bounded = np.empty(rates.size, bool)
     for piece, field in film.probe(backends.make("local", of), rates, np.zeros(rates.size)):
         bounded[piece] = field.value < 0
-    return bounded
-
-
-def _changes(bounded: np.ndarray, coarser_log2: int) -> int:
-    """Return the number of neighbours that differ on the grid with every 2^coarser_log2th point."""
-    grid = bounded[:: 2**coarser_log2]
-    return int(np.count_nonzero(grid[1:] != grid[:-1]))
+    grids = (bounded[:: 2 ** (finer - k)] for k in range(finer + 1))
+    return [int(np.count_nonzero(grid[1:] != grid[:-1])) for grid in grids]
 
 
 def exponent(found: list[int]) -> float:
-    """Return the slope of log2 N(k) over k, over all k with N(k) > 1; 0 if there are not two of them."""
-    points = [(k, np.log2(n)) for k, n in enumerate(found, 1) if n > 1]
-    return float(np.polyfit(*np.transpose(points), 1)[0]) if len(points) > 1 else 0.0
+    """Return the slope of log2 N(k) over k, over all k with N(k) > 1; 0 if there are not two of them.
+
+    Counts weigh by their own error, 1 / sqrt(N): the additive case has 3, 13, 23, 63 changes on the first grids that
+    reach into its border, and a fit that trusts those as much as thousands says 1.08 at 2^22 intervals, and not 1.02.
+    """
+    points = np.array([(k, n) for k, n in enumerate(found, 1) if n > 1], float).reshape(-1, 2)
+    if len(points) < 2:
+        return 0.0
+    k, n = points.T
+    return float(np.polyfit(k, np.log2(n), 1, w=np.sqrt(n))[0])
