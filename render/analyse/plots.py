@@ -63,7 +63,7 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
     below = [row.width for row in result.levels if result.seam is not None and row.level > result.seam]
     if below:
         depth.axvline(2 * below[0], color="#555555", lw=0.8, ls=":")
-        depth.annotate("by differences", (1.4 * below[0], 0.82), fontsize=8, color="#555555")
+        depth.annotate("by differences", (1.4 * below[0], 2.04), fontsize=8, color="#555555")
     depth.set(ylabel="dimension", ylim=(0.8, 2.1))
     _local_slopes(local, result)
     for name in (*ESTIMATORS, "published"):
