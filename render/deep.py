@@ -96,6 +96,11 @@ def apart(a: Point, b: Point) -> float:
     return float(max(distances))
 
 
+def reach_of(spacing: float) -> float:
+    """Return how far from a reference samples may stand that are `spacing` apart; both relative to their values."""
+    return min(REACH, _STRETCH * spacing)
+
+
 def find_reference(
     problem: Problem,
     points: Sequence[Point],
@@ -113,7 +118,7 @@ def find_reference(
     other is found; else DepthError.
     """
     spacing = _spacing(points) if spacing is None else spacing
-    reach = min(REACH, _STRETCH * spacing) if reach is None else reach
+    reach = reach_of(spacing) if reach is None else reach
     kept = kept_reference(problem, points, root, spacing=spacing, reach=reach, diverging=diverging)
     return kept or new_reference(problem, points, references.bits_for(spacing), root, tell, diverging=diverging)
 
@@ -136,19 +141,34 @@ def _place(reference: Reference) -> Point:
 
 
 def new_reference(
-    problem: Problem, points: Sequence[Point], bits: int, root: Path, tell: Tell, *, diverging: bool
+    problem: Problem,
+    points: Sequence[Point],
+    bits: int,
+    root: Path,
+    tell: Tell,
+    *,
+    diverging: bool,
+    guide: Reference | None = None,
 ) -> Reference:
-    """Return a new reference at one of some points, whatever the store keeps, and keep it. diverging: as above."""
+    """Return a new reference at one of some points, whatever the store keeps, and keep it. diverging: as above.
+
+    guide: another reference, not too far away, that tells which points converge: only those are tried then.
+    """
+    from render.train import deep as engines
     from render.train import engine, reference
 
     plain = engine.Engine(problem)
     step = -(-len(points) // plain.capacity())
     sample = list(points[::step])
     x, y = columns(sample)
-    field = plain.run(x, y)
-    first = _promising(field, sample)[0]
-    others = list(np.random.default_rng(0).permutation(len(sample)))
-    order = [first, *(int(i) for i in others if i != first)][:_TRIES]
+    others = [int(i) for i in np.random.default_rng(0).permutation(len(sample))]
+    if guide is None:
+        first = _promising(plain.run(x, y), sample)[0]
+        order = [first, *(i for i in others if i != first)][:_TRIES]
+    else:
+        field = engines.DeepEngine(problem, guide).follow(x, y, *differences(sample, guide)).field
+        first = _promising(field, sample)[0]
+        order = [i for i in [first, *(i for i in others if i != first)] if field.value[i] < 0][:_TRIES]
     made: Reference | None = None
     for tried, chosen in enumerate(order, start=1):
 

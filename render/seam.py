@@ -143,10 +143,20 @@ def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
 
 def points(problem: Problem, path: CameraPath) -> list[Point]:
     """Return the points of a square inside the narrowest view of a path, row by row."""
-    view = _narrowest(path)
+    return points_in(problem, _narrowest(path))
+
+
+def points_in(problem: Problem, view: View) -> list[Point]:
+    """Return the points of a square inside a view, row by row: where its reference run is looked for."""
     steps = [Fraction(2 * i + 1 - _SIDE, 4 * _SIDE) for i in range(_SIDE)]  # the middle half: inside any shape of frame
     width = Fraction(view.width)
-    return [_point(problem, path, view.x + i * width, view.y + j * width) for j in steps for i in steps]
+    return [point_of(problem, view.x + i * width, view.y + j * width, view.width) for j in steps for i in steps]
+
+
+def point_of(problem: Problem, x: Fraction, y: Fraction, width: float) -> Point:
+    """Return the hyperparameter values at unit coordinates, to the digits that a view so wide needs at any quality."""
+    level = max(0, math.ceil(-math.log2(width))) + 16
+    return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
 
 
 def _reference(problem: Problem, path: CameraPath, root: Path, tell: Tell | None) -> Reference | None:
@@ -163,23 +173,17 @@ def _narrowest(path: CameraPath) -> View:
     return min((path.view(float(s)) for s in path.marks), key=lambda view: view.width)
 
 
-def _point(problem: Problem, path: CameraPath, x: Fraction, y: Fraction) -> Point:
-    # To digits that follow from the path's depth alone, not from its quality: the same points for all.
-    level = math.ceil(-math.log2(_narrowest(path).width)) + 16
-    return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
-
-
 def _refuse_elsewhere(scene: Scene, path: CameraPath, last_plain: int, reference: Reference) -> None:
     """Refuse a film whose deep views lie around more than one place."""
-    target, problem = Point(reference.x, reference.y), scene.problem
+    problem, target, finest = scene.problem, Point(reference.x, reference.y), _narrowest(path).width
     for s in path.marks:
         view = path.view(float(s))
         if math.floor(path.viewport(float(s)).level) <= last_plain:
             continue
         half = Fraction(view.width) / 2
-        low, high = (_point(problem, path, view.x + side, view.y) for side in (-half, half))
+        low, middle, high = (point_of(problem, view.x + side, view.y, finest) for side in (-half, 0, half))
         width = deep.apart(low, high)
-        if deep.apart(_point(problem, path, view.x, view.y), target) > _AROUND * width:
+        if deep.apart(middle, target) > _AROUND * width:
             raise DepthError(
                 f"{scene.name}: views past float64 must lie around one target, but the film has several so deep. "
                 "Make a film of each, or widen all but one of them."

@@ -13,17 +13,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import encode, fields, scene
+from render import encode, fields, references, scene, seam
 from render.errors import RenderError
 from render.explore import asked, film, keyframes, look, stills, toml
 from render.explore.parts import UNKNOWN, GrowingTile, masks
 from render.explore.planes import Plane, Planes
+from render.explore.scout import ROOM, Spot
 from render.explore.trainer import Trainer
 from render.explore.wishes import Look
 from render.fields import Field
+from render.references import Reference
 from render.store import DirectoryStore
 from render.tiles import SAMPLES, Tile
 from render.train.engine import Engine
@@ -71,6 +73,31 @@ def test_what_is_under_the_pointer_is_sharp_first() -> None:
     finest = [tile for tile in tiles if tile.level == wish.levels[-1]]
     coarser = [tile for tile in tiles if tile.level == wish.levels[-2]]
     assert tiles.index(finest[0]) < tiles.index(coarser[-1])
+
+
+@given(
+    x=st.fractions(0.05, 0.95), y=st.fractions(0.05, 0.95), octaves=st.floats(34, 340),
+    inside=st.tuples(st.fractions(-0.25, 0.25), st.fractions(-0.25, 0.25)),
+    aside=st.tuples(st.fractions(-3, 3), st.fractions(-3, 3)), further=st.floats(-4, 30),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_a_reference_made_for_a_view_serves_the_views_that_it_is_made_for(
+    x: Fraction, y: Fraction, octaves: float, inside: Any, aside: Any, further: float
+) -> None:
+    problem = scene.load("tiny").problem
+
+    def spot(x: Fraction, y: Fraction, octaves: float) -> Spot:
+        return Spot.of(problem, Look(Viewport(x, y, 2.0**-octaves, 640, 360), (x, y), 0.5, 400))
+
+    made_for, width = spot(x, y, octaves), Fraction(2.0**-octaves)
+    place = seam.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
+    reference = Reference(*place, references.bits_for(ROOM * made_for.spacing), 0.0, -1.0, ())
+    assert made_for.serves(made_for) and made_for.accepts(reference)
+    other = spot(x + aside[0] * width, y + aside[1] * width, octaves + further)
+    if made_for.serves(other):
+        assert other.accepts(reference)
+    far = spot(x + (1 if x < 0.5 else -1) * max(Fraction(1, 10**7), width * 10**7), y, octaves)
+    assert not far.accepts(reference) and not made_for.serves(far)
 
 
 # ---- tiles that grow -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from explorer import Server
 
 from render import encode, scene
+from render.explore import keyframes
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(
@@ -103,7 +105,7 @@ def test_twenty_levels_two_keyframes_and_a_scene_that_plan_accepts(tab: tuple[br
         page.mouse("mouseWheel", box["x"] + spot["x"], box["y"] + spot["y"], deltaX=0, deltaY=-400)
         page.until("!explorer.map._animatingZoom", 10)
     assert page.js("explorer.view.zoom") >= before + 20
-    centre = "explorer.cache.sample(explorer.view.x, explorer.view.y, explorer.finest)"
+    centre = "explorer.ground.sample(explorer.view.x, explorer.view.y, explorer.finest)"
     page.until(f"{centre}?.level >= explorer.finest - 2", 60)
     shot(page, "deep")
     page.key("k")
@@ -272,7 +274,7 @@ def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None
     other.size(*LAPTOP)
     other.open(f"http://127.0.0.1:{server.port}/#tiny@0.375,0.625,0.03125?palette=gray")
     other.until("globalThis.explorer?.ready && Math.abs(explorer.framed().width * 32 - 1) < 1e-6", 60)
-    here = "explorer.cache.sample(explorer.view.x, explorer.view.y, explorer.finest)?.level >= explorer.finest - 2"
+    here = "explorer.ground.sample(explorer.view.x, explorer.view.y, explorer.finest)?.level >= explorer.finest - 2"
     other.until(here, 60)
     page.until(here, 60)
     assert page.js("[explorer.view.x, explorer.look.palette]") == [0.5, "Spectral"]
@@ -281,15 +283,107 @@ def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None
     other.close()
 
 
-def test_the_deepest_view_is_where_float64_ends(tab: tuple[browser.Page, Server]) -> None:
-    page, _ = tab
-    choose(page, "detail", "0.5")
-    page.js("explorer.go({x: 0.5 + 2 ** -40, y: 0.3, width: 1e-17})")
-    page.until("explorer.view.zoom === 45")
-    assert page.js("explorer.finest") == 47
-    page.until("explorer.cache.sample(explorer.view.x, explorer.view.y, 47)?.level >= 42", 60)
-    assert "0.0 left in float64" in page.js("document.getElementById('readout').textContent")
+HERE = (
+    "explorer.ground.sample(explorer.view.local.x, explorer.view.local.y, explorer.finest - explorer.ground.root.level)"
+)
+
+
+def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[browser.Page, Server]) -> None:
+    page, server = tab
+    choose(page, "scene", "deep_small")
+    page.until("explorer.scene.name === 'deep_small' && !document.getElementById('save').disabled")
     choose(page, "detail", "0.125")
+    assert "left in float64" in page.js("document.getElementById('readout').textContent")
+    target = scene.load("deep_small").keyframes[-1].view
+    row = keyframes.place(replace(target, width=1e-26))
+    page.js(f"explorer.go({json.dumps(row)})")
+    page.until("Math.abs(explorer.framed().width / 1e-26 - 1) < 1e-6")
+    page.js("explorer.map.options.scrollWheelZoom = 'center'")  # a mouse is half a pixel beside the target: 1e-29
+    roots = {page.js("explorer.ground.root.level")}
+    x, y = page.middle("#map")
+    for _ in range(20):
+        if page.js("explorer.framed().width < 1e-30"):
+            break
+        page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-400)
+        page.until("!explorer.map._animatingZoom", 10)
+        roots.add(page.js("explorer.ground.root.level"))
+    page.js("explorer.map.options.scrollWheelZoom = true")
+    assert page.js("explorer.framed().width < 1e-30") and len(roots) > 1
+    page.until(f"{HERE}?.level >= explorer.finest - explorer.ground.root.level - 1", 90)
+    assert "by differences" in page.js("document.getElementById('readout').textContent")
+    page.until(f"{COLOURS} > 20")
+    shot(page, "past-float64")
+    page.js("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }; globalThis.copied = null")
+    page.key("c")
+    page.until("globalThis.copied?.includes('log10')")
+    told = Fraction(re.search(r"log10 ([-0-9.]+)", page.js("copied"))[1])
+    here = page.js("explorer.framed()")
+    axis = scene.load("deep_small").problem.x
+    assert abs(told - axis.position_from_unit(Fraction(here["x"]))) < Fraction(1, 10**35)
+    assert abs(Fraction(here["x"]) - target.x) < Fraction(here["width"]) / 10  # the wheel went down over the middle
+    page.click("#clear")
+    page.key("k")
+    page.until("document.querySelectorAll('#keyframes li').length === 1")
+    page.click_at(x - 40, y + 30)
+    page.until("document.getElementById('sample-facts').textContent.includes('log10 lr_input')")
+    assert "no loss curve" in page.js("document.getElementById('sample-hint').textContent")
+    shot(page, "sample-past-float64")
+    page.until("explorer.framed().width < 1e-30 && location.hash.length > 80")
+    page.js("explorer.whole()")
+    page.until("location.hash.length < 60 && explorer.ground.root.level === 0")
+    page.click("#back")
+    page.until(f"explorer.ground.root.level > 40 && explorer.framed().width < {here['width'] * 1.001}")
+    assert abs(Fraction(page.js("explorer.framed().x")) - Fraction(here["x"])) < Fraction(here["width"]) / 10**6
+    page.click("#tab-film")
+    page.click("#save")
+    page.js("document.getElementById('save-name').select()")
+    page.write("past-float64")
+    page.click("#save-go")
+    page.until("!document.getElementById('saving').open")
+    saved = server.folder / "scenes/past-float64.toml"
+    (key,) = scene.load(saved).keyframes
+    assert abs(key.view.x - Fraction(here["x"])) < Fraction(here["width"]) / 10**6
+    planned = subprocess.run(
+        [sys.executable, "-m", "render.cli", "plan", str(saved), "--quality", "preview"],
+        capture_output=True, text=True, cwd=server.folder, timeout=120, check=False,
+    )  # fmt: skip
+    assert planned.returncode == 0, planned.stderr
+    assert page.errors == []
+    page.js("explorer.go({x: '0.4', y: '0.3', width: 1e-130})")
+    assert page.js("[explorer.view.zoom, explorer.finest]") == [398, 398]  # at half a sample per pixel: 400
+    choose(page, "scene", "tiny")
+    page.until("explorer.scene.name === 'tiny'")
+    choose(page, "detail", "0.125")
+    whole(page)
+
+
+def test_roots_are_exact_at_any_depth(tab: tuple[browser.Page, Server]) -> None:
+    """The page's own arithmetic against fractions: local coordinates, tile addresses, and places there and back."""
+    page, _ = tab
+    random = np.random.default_rng(0)
+    cases = []
+    for _ in range(60):
+        x, y = ("0." + "".join(map(str, random.integers(0, 10, 130))) for _ in range(2))
+        octaves = int(random.integers(0, 395))
+        level = max(0, octaves - int(random.integers(0, 31)))
+        cases.append({"x": x, "y": y, "octaves": octaves, "level": level, "below": int(random.integers(0, 5))})
+    found = page.js(
+        "import('/page/js/place.js').then(({ Root }) => " + json.dumps(cases) + ".map((at) => {"
+        "const root = Root.at(at.level, at); const local = root.local({ ...at, width: 2 ** -at.octaves });"
+        "const [ix, iy] = [local.x, local.y].map((u) => Math.floor(u * 2 ** at.below));"
+        "const address = root.address(at.below, ix, iy); const [level, column, row] = address.split('/');"
+        "const back = root.tile({ level: Number(level), ix: column, iy: row });"
+        "return { local, address, same: back.level === at.below && back.ix === ix && back.iy === iy, "
+        "again: root.place(local) }; }))"
+    )
+    for case, made in zip(cases, found, strict=True):
+        scale, level = 1 << case["level"], case["level"] + case["below"]
+        for axis, index in zip("xy", made["address"].split("/")[1:], strict=True):
+            unit = Fraction(case[axis])
+            assert made["local"][axis] == pytest.approx(float(unit * scale - unit * scale // 1), abs=1e-15)
+            assert int(index) == unit * (1 << level) // 1
+            assert abs(Fraction(made["again"][axis]) - unit) < Fraction(1, 2 ** case["octaves"]) / 10**6
+        assert made["same"] and made["address"].startswith(f"{level}/")
 
 
 def test_it_works_on_a_phone(tab: tuple[browser.Page, Server]) -> None:

@@ -1,6 +1,7 @@
 """The explorer as a process: what it answers, whom it turns away, and how it ends."""
 
 import contextlib
+import dataclasses
 import json
 import signal
 import socket
@@ -13,12 +14,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from explorer import ROOT, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from render import scene
+from render import estimate, film, references, scene, schedule
+from render.camera import View
+from render.explore import keyframes
 from render.tiles import SAMPLES
+from render.train.deep import DeepEngine
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +53,8 @@ def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server)
             assert time.monotonic() < end
             message = live.recv(timeout=60)
             if isinstance(message, bytes):
-                assert len(message) == 32 + 21 * SAMPLES**2
-                tiles.add((message[0], message[1]))
+                assert len(message) == 120 + 21 * SAMPLES**2
+                tiles.add((message[0], message[2]))
             else:
                 kinds.add(json.loads(message)["type"])
     assert list((server.folder / "store").rglob("*.npz"))
@@ -143,7 +148,7 @@ def test_scenes_are_names_out_of_a_list(server: Server, name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"level": 48}, {"level": -1}, {"level": 1.5}, {"level": "0"}, {"level": 10**30}, {"ix": -1}, {"ix": 32},
+        {"level": 41}, {"level": -1}, {"level": 1.5}, {"level": "0"}, {"level": 10**30}, {"ix": -1}, {"ix": 32},
         {"iy": 2**64}, {"ix": None}, {"ix": True},
     ],
 )  # fmt: skip
@@ -157,11 +162,16 @@ def test_samples_that_do_not_exist_are_not_trained(server: Server, change: dict[
     [
         "not json", "[]", '{"type": "view"}', '{"type": "train everything"}', json.dumps(view(width=0)),
         json.dumps(view(width=1e9)),
-        json.dumps(view(x="0.5")), json.dumps(view(x=1e300)), json.dumps(view(width_px=10**9)),
+        json.dumps(view(x="half")), json.dumps(view(x=1e300)), json.dumps(view(width_px=10**9)),
+        json.dumps(view(x="1e999999999")), json.dumps(view(y="NaN")), json.dumps(view(x="17")), json.dumps(view(y=[1])),
+        json.dumps(view(x="0." + "3" * 400)), json.dumps(view(width=1e-130)), json.dumps(view(width="1")),
+        json.dumps(view(pointer={"x": "0.5", "y": "2"})),
         json.dumps(view(detail=64)),
         json.dumps(view(channel="__class__")), json.dumps(view(pointer={"x": 5, "y": 0})),
         json.dumps(view()).replace("0.5", "NaN"),
-        '{"type": "forget", "tiles": 5}', '{"type": "forget", "tiles": [["a"]]}', "{" * 100_000, "x" * 1_000_000,
+        '{"type": "forget", "tiles": 5}', '{"type": "forget", "tiles": [["a"]]}',
+        '{"type": "forget", "tiles": [[0, 0, 0]]}', '{"type": "forget", "tiles": [[0, "-1", "0"]]}',
+        '{"type": "forget", "tiles": [[400, "' + "9" * 122 + '", "0"]]}', "{" * 100_000, "x" * 1_000_000,
     ],
 )  # fmt: skip
 def test_a_view_that_makes_no_sense_ends_its_own_connection_only(server: Server, message: str) -> None:
@@ -235,6 +245,74 @@ def test_digits_are_all_there(server: Server) -> None:
     assert abs(Fraction(where[0]["log10"]) - (9 * Fraction(x) - 3)) < Fraction(1, 10**17)
     assert float(where[0]["value"]) == pytest.approx(10 ** (9 * x - 3), rel=1e-15)
     assert len(where[0]["value"]) > 15
+
+
+def stored(live: Any, asked_for: dict[str, Any], level: int) -> tuple[set[tuple[int, int, int]], set[str]]:
+    """Look at a view until a tile of a level is in the store; return all tiles of it, and what was told meanwhile."""
+    live.send(json.dumps(asked_for))
+    tiles: set[tuple[int, int, int]] = set()
+    told, end = set(), time.monotonic() + 120
+    while not any(tile[0] == level for tile in tiles):
+        assert time.monotonic() < end, told
+        message = live.recv(timeout=120)
+        if isinstance(message, str):
+            told.add(str(json.loads(message).get("reference")))
+        elif message[2] > 5 and int.from_bytes(message[4:8], "little") == asked_for["serial"]:
+            ix, iy = (int.from_bytes(message[start : start + 56], "little") for start in (8, 64))
+            tiles.add((int.from_bytes(message[:2], "little"), ix, iy))
+    return tiles, told
+
+
+def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_tiles(server: Server) -> None:
+    found = scene.load("deep_small")
+    target, problem, store = found.keyframes[-1].view, found.problem, server.folder / "store"
+
+    def deep_view(place: View, serial: int) -> dict[str, Any]:
+        more = {"serial": serial, "width_px": 64, "height_px": 64, "detail": 0.5}
+        return view(scene="deep_small", **keyframes.place(place), **more)
+
+    there = deep_view(dataclasses.replace(target, width=1e-16), 1)
+    assert server.ask("POST", "/api/targets", there | {"seed": 1})[0] == 400  # nothing is there yet
+    with server.socket() as live:
+        tiles, told = stored(live, there, 53)
+        assert any("reference run 1" in text or "looking for a run" in text for text in told), told
+        for level, *address in tiles:
+            for index, unit in zip(address, (target.x, target.y), strict=True):
+                assert abs(Fraction(2 * index + 1, 2 << level) - unit) < Fraction(3, 1 << level)
+        surprise = server.ask("POST", "/api/targets", there | {"seed": 1})
+        assert surprise[0] == 200 and surprise[1][0]["decades"] is None
+        assert abs(Fraction(surprise[1][0]["x"]) - target.x) < Fraction(1, 10**14)
+        # It serves views far below, around itself.
+        (reference,) = references.load_all(store, problem)
+        units = (
+            axis.unit_from_position(axis.position_from_value(value))
+            for axis, value in ((problem.x, reference.x), (problem.y, reference.y))
+        )
+        place = View(*units, 1e-24)
+        tiles, _ = stored(live, deep_view(place, 2), 80)
+    camera = dataclasses.replace(found.keyframes[-1], view=place, time_s=0.0)
+    output = dataclasses.replace(found.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)
+    of_film = dataclasses.replace(found, keyframes=(camera,), output=output)
+    job = film.prepare(estimate.named(of_film, "scene"), store, tell=None)
+    assert job.seam is not None and job.seam.reference is not None and job.seam.reference.key == reference.key
+    mine = [tile for tile in job.plan.order if tuple(tile) in tiles]
+    assert mine and job.store.missing(mine) == []
+    # Trained part by part as a page needs them, they are what the engine makes of the tile at once.
+    columns = (
+        *schedule.points_of(problem, mine[0], with_parent=False),
+        *schedule.differences_of(problem, mine[0], reference, with_parent=False),
+    )
+    at_once = DeepEngine(problem, reference).train(columns)
+    np.testing.assert_array_equal(job.store.get(mine[0]).value.ravel(), at_once.value)
+
+
+def test_past_float64_digits_go_on(server: Server) -> None:
+    x = "0.4" + "123456789" * 5
+    where = server.ask("POST", "/api/where", {"scene": "tiny", "x": x, "y": "0.5", "width": 1e-40})[1]
+    assert abs(Fraction(where[0]["log10"]) - (9 * Fraction(x) - 3)) < Fraction(1, 10**45)
+    assert len(where[0]["value"]) > 45
+    described = server.ask("GET", "/api/scene?name=tiny")[1]
+    assert (described["last_plain_level"], described["deepest_level"], described["deepest_zoom"]) == (40, 400, 398)
 
 
 def test_a_second_server_finds_a_port_and_a_taken_one_is_said(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,11 +22,14 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 import render
+from render.axes import DEEPEST_LEVEL
+from render.camera import View
 from render.errors import RenderError
 from render.explore import asked, film, keyframes, look, pagefiles, stills
 from render.explore.guard import SUBPROTOCOL, Guard
 from render.explore.live import Live
 from render.explore.planes import Planes
+from render.explore.scout import Scout, Spot
 from render.explore.trainer import Trainer
 from render.fields import Status
 from render.scene import Scene
@@ -34,8 +38,8 @@ from render.tiles import SAMPLES
 # Slow requests, one at a time each; more than these waiting are refused, so that a flood costs nothing.
 _MOST_WAITING = 8
 
-# Leaflet's pixel coordinates are float64: at 45 doublings of a 256-pixel plane one pixel is their last bit.
-_DEEPEST_ZOOM = 45
+# At zoom z a page shows 8 pixels from sample to sample of level z: two deeper at the usual half sample per pixel.
+_SHARPER_LEVELS = 2
 
 _MOST_TARGETS = 12
 
@@ -49,13 +53,14 @@ class Settings:
 
 
 def make(planes: Planes, settings: Settings) -> Starlette:
-    """Return the whole application; its lifespan is the trainer's, which is its `state.trainer`."""
+    """Return the whole application; its lifespan is that of its threads, which are its `state.workers`."""
     desk = _Desk(planes, settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         desk.start(asyncio.get_running_loop())
         yield
+        await run_in_threadpool(desk.scout.stop, 1.0)
         # A second batch under way is not worth waiting for: its tile is not whole, and nothing whole is lost.
         await run_in_threadpool(desk.trainer.stop, 3.0)
 
@@ -66,7 +71,7 @@ def make(planes: Planes, settings: Settings) -> Starlette:
         *pagefiles.routes(),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={RenderError: _fault})
-    app.state.trainer = desk.trainer
+    app.state.workers = desk.trainer, desk.scout
     app.add_middleware(Guard, token=settings.token)
     return app
 
@@ -82,7 +87,8 @@ class _Desk:
         self.planes = planes
         self.settings = settings
         self.trainer = Trainer(self._notify)
-        self._live = Live(planes, self.trainer)
+        self.scout = Scout(self._notify)
+        self._live = Live(planes, self.trainer, self.scout)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._locks: dict[str, asyncio.Lock] = {}
         self._waiting: dict[str, int] = {}
@@ -90,6 +96,7 @@ class _Desk:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.trainer.start()
+        self.scout.start()
         if self.planes.first:
             loop.run_in_executor(None, self._open_first)
 
@@ -158,14 +165,15 @@ class _Desk:
         raw = asked.table(await request.body())
         found = await run_in_threadpool(self.planes.load, asked.text(raw, "scene"))
         x, y = asked.point(raw)
-        step = Decimal(asked.number(raw, "width", 1e-18, 16)) * Decimal("1e-7")
+        step = Decimal(asked.number(raw, "width", asked.LEAST_WIDTH, 16)) * Decimal("1e-7")
         return JSONResponse([_digits(axis, unit, step) for axis, unit in ((found.problem.x, x), (found.problem.y, y))])
 
     async def trace(self, request: Request) -> Response:
         """Train one sample again and return its losses."""
         raw = asked.table(await request.body())
         plane = await run_in_threadpool(self.planes.open, asked.text(raw, "scene"))
-        level = asked.whole(raw, "level", 0, plane.problem.deepest_level)
+        # A run past float64 is known by its difference from a reference only.
+        level = asked.whole(raw, "level", 0, plane.problem.deepest_level if plane.seam is None else plane.seam)
         ix, iy = (asked.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
@@ -189,14 +197,16 @@ class _Desk:
         """Rank places on the boundary in a view."""
         raw = asked.table(await request.body())
         plane = await run_in_threadpool(self.planes.open, asked.text(raw, "scene"))
-        view = asked.view(raw, plane.problem)
+        view = asked.view(raw, plane.problem, plane.deepest_level)
         seed = asked.whole(raw, "seed", 0, 2**53)
 
-        def find() -> list[dict[str, float]]:
+        def find() -> list[dict[str, Any]]:
             from render.explore import targets
 
-            found = targets.find(plane, view.look, _MOST_TARGETS, seed)
-            return [t._asdict() | {"x": float(t.x), "y": float(t.y)} for t in found]
+            deep = plane.seam is not None and view.look.levels[-1] > plane.seam
+            place = self.scout.place(plane, Spot.of(plane.problem, view.look), None) if deep else None
+            found = targets.find(plane, view.look, _MOST_TARGETS, seed, place=place)
+            return [t._asdict() | keyframes.place(View(t.x, t.y, t.width)) for t in found]
 
         async with self._one("targets"):
             return JSONResponse(await run_in_threadpool(find))
@@ -208,7 +218,7 @@ class _Desk:
         def locate() -> dict[str, Any]:
             found, view = stills.origin(content)
             name = next((n for n in self.planes.names() if self._is(n, found)), None) or self.planes.drop(found)
-            return {"scene": name, "x": float(view.x), "y": float(view.y), "width": view.width}
+            return {"scene": name, **keyframes.place(view)}
 
         async with self._one("still"):
             return JSONResponse(await run_in_threadpool(locate))
@@ -285,7 +295,8 @@ class _Desk:
 
 def _described(found: Scene) -> dict[str, Any]:
     """Return what a page must know of a scene."""
-    problem = found.problem
+    problem, seam = found.problem, found.seam(DEEPEST_LEVEL)
+    deepest_level = problem.deepest_level if seam is None else DEEPEST_LEVEL
     lines = [line[1:].strip() for line in found.text.splitlines() if line.startswith("#") and not line.startswith("#:")]
     return {
         "name": found.name,
@@ -299,6 +310,7 @@ def _described(found: Scene) -> dict[str, Any]:
                 "scale": axis.scale,
                 "lo": float(axis.lo),
                 "span": float(axis.span),
+                "exact": {"lo": str(axis.lo), "span": str(axis.span)},
             }
             for axis, label in zip((problem.x, problem.y), problem.labels, strict=True)
         ],
@@ -306,8 +318,9 @@ def _described(found: Scene) -> dict[str, Any]:
             name: {"name": row.name, "converged": row.converged, "diverged": row.diverged}
             for name, row in look.channels(problem).items()
         },
-        "deepest_level": problem.deepest_level,
-        "deepest_zoom": min(_DEEPEST_ZOOM, problem.deepest_level),
+        "deepest_level": deepest_level,
+        "deepest_zoom": deepest_level - _SHARPER_LEVELS,
+        "last_plain_level": seam,
         "look": {"palette": found.look.palette, "gap": found.look.gap, "background": found.look.background},
         "film": keyframes.described(found),
     }
@@ -319,5 +332,6 @@ def _digits(axis: Any, unit: Fraction, step: Decimal) -> dict[str, str | None]:
     position = keyframes.decimals(axis.position_from_unit(unit), step)
     if axis.scale == "linear":
         return {"value": position, "log10": None}
-    value = axis.value_from_unit(unit)
+    level = max(0, -math.floor(math.log2(step))) + 16
+    value = axis.value_from_unit(unit, level)
     return {"value": keyframes.rounded(value, value * step), "log10": position}

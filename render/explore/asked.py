@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from render.axes import DEEPEST_LEVEL, exact
 from render.errors import RenderError
 from render.explore import look
 from render.explore.wishes import Look
@@ -20,6 +21,12 @@ DETAILS = (1.0, 0.5, 0.25, 0.125)
 
 # A view may reach beyond the plane, but not lose sight of it by more than its own width.
 _MOST_WIDTH = 16.0
+
+# The narrowest view, in units of the plane: less than a sample of the deepest level.
+LEAST_WIDTH = 2.0 ** -(DEEPEST_LEVEL + 6)
+
+# Digits of a column or row of the deepest level.
+_MOST_DIGITS = 121
 
 
 class AskError(RenderError):
@@ -83,26 +90,44 @@ def text(raw: dict[str, Any], name: str, most: int = 200) -> str:
     return value
 
 
+def coordinate(raw: dict[str, Any], name: str, least: float, most: float) -> Fraction:
+    """Return a unit coordinate of a request, exactly: a number, or a decimal text of as many digits as it needs."""
+    value = raw.get(name)
+    if not isinstance(value, str):
+        return Fraction(number(raw, name, least, most))
+    try:
+        found = exact(value)
+    except ValueError as error:
+        raise AskError(f"{name} {error}.") from None
+    if not least <= found <= most:
+        raise AskError(f"{name} must be a number from {least:g} to {most:g}.")
+    return found
+
+
 def point(raw: dict[str, Any]) -> tuple[Fraction, Fraction]:
     """Return the unit coordinates of a point of the plane."""
-    return Fraction(number(raw, "x", 0, 1)), Fraction(number(raw, "y", 0, 1))
+    return coordinate(raw, "x", 0, 1), coordinate(raw, "y", 0, 1)
 
 
 def tiles(raw: dict[str, Any]) -> list[Tile]:
     """Return the tiles that a request names."""
     rows = raw.get("tiles")
     good = isinstance(rows, list) and all(
-        isinstance(row, list) and len(row) == 3 and all(type(part) is int for part in row) for row in rows
+        isinstance(row, list) and len(row) == 3 and type(row[0]) is int and all(map(_is_index, row[1:])) for row in rows
     )
     if not good or rows is None:
-        raise AskError("tiles must be a list of [level, ix, iy].")
-    return [Tile(*row) for row in rows]
+        raise AskError("tiles must be a list of [level, ix, iy], the last two as decimal texts.")
+    return [Tile(level, int(ix), int(iy)) for level, ix, iy in rows]
 
 
-def view(raw: dict[str, Any], problem: Problem) -> View:
-    """Return a view as a page asks for it."""
-    x, y = (Fraction(number(raw, name, -_MOST_WIDTH, _MOST_WIDTH)) for name in ("x", "y"))
-    width = number(raw, "width", 1e-18, _MOST_WIDTH)
+def _is_index(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit()
+
+
+def view(raw: dict[str, Any], problem: Problem, deepest_level: int) -> View:
+    """Return a view as a page asks for it. deepest_level: that its scene can show."""
+    x, y = (coordinate(raw, name, -_MOST_WIDTH, _MOST_WIDTH) for name in ("x", "y"))
+    width = number(raw, "width", LEAST_WIDTH, _MOST_WIDTH)
     width_px, height_px = (whole(raw, name, 1, MOST_PX) for name in ("width_px", "height_px"))
     focus = (x, y)
     if isinstance(raw.get("pointer"), dict):
@@ -116,7 +141,7 @@ def view(raw: dict[str, Any], problem: Problem) -> View:
     return View(
         serial=whole(raw, "serial", 0, 2**53),
         scene=text(raw, "scene"),
-        look=Look(Viewport(x, y, width, width_px, height_px), focus, detail, problem.deepest_level),
+        look=Look(Viewport(x, y, width, width_px, height_px), focus, detail, deepest_level),
         channel=channel,
         gap=number(raw, "gap", 0, 0.9),
         whole_plane=raw.get("whole_plane") is True,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from render import estimate, scene
+from render import estimate, scene, seam
 from render.errors import RenderError
 from render.explore import keyframes
 from render.explore.keyframes import Edit
@@ -58,7 +58,7 @@ def path(of: Scene) -> dict[str, Any]:
         "octaves": made.length,
         "aspect": of.output.height_px / of.output.width_px,
         "arrivals_s": [key.time_s for key in of.keyframes],
-        "views": [[float(view.x), float(view.y), view.width] for view in views],
+        "views": [keyframes.place(view) for view in views],
     }
 
 
@@ -82,7 +82,8 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             yield {"quality": name, "fault": str(error)}
             continue
         samples_per_s = samples_per_s or estimate.measure(plan, plane.backend).samples_per_s
-        missing = len(plane.store.missing(plan.order)) / max(len(plan.order), 1)
+        store = seam.stored(plan, plane.root, plane.store)
+        missing = len(store.missing(plan.order)) / max(len(plan.order), 1)
         samples = round(plan.samples * missing)
         output = plan.scene.output
         yield {

@@ -15,7 +15,7 @@ from typing import Any
 
 import tomlkit
 
-from render.axes import DEEPEST_LEVEL, Axis
+from render.axes import Axis
 from render.camera import EASINGS, View
 from render.errors import RenderError
 from render.explore import asked, toml
@@ -25,6 +25,9 @@ from render.scene.tables import MOST_KEYFRAMES
 
 # A saved centre is rounded by this share of the view's width: a thousandth of a pixel of an 8K frame.
 _SHARE = Decimal("1e-7")
+
+# What a page is told of a view is rounded by this share of its width, so that to go there and back changes nothing.
+_PLACE_SHARE = Decimal("1e-12")
 
 _KEYFRAMES = "camera.keyframes"
 
@@ -79,15 +82,14 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
     if not isinstance(row, dict):
         raise asked.AskError("a keyframe must be an object.")
     x, y = asked.point(row)
-    view = View(x, y, asked.number(row, "width", 2.0**-DEEPEST_LEVEL, 8))
+    view = View(x, y, asked.number(row, "width", asked.LEAST_WIDTH, 8))
     source = None
     if row.get("source") is not None:
         source = asked.whole(row, "source", 0, len(scene.keyframes) - 1)
         there = scene.keyframes[source].view
-        # The text may have more digits than a page's numbers: where they mean the same, the text is right.
-        untouched = (float(there.x), float(there.y)) == (float(x), float(y))
+        # The text may have more digits than a page: where they mean the same, the text is right.
         away = max(abs(there.x - x), abs(there.y - y)) / Fraction(there.width)
-        if (untouched or away < 1e-3) and abs(view.width / there.width - 1) < _SAME:
+        if away < 1e-3 and abs(view.width / there.width - 1) < _SAME:
             view = there
     time_s = asked.number(row, "time_s", 0, 3600) if timed else None
     return Keyframe(view, asked.number(row, "hold_s", 0, 3600), time_s, source)
@@ -101,9 +103,7 @@ def described(scene: Scene) -> dict[str, Any]:
     return {
         "keyframes": [
             {
-                "x": float(key.view.x),
-                "y": float(key.view.y),
-                "width": key.view.width,
+                **place(key.view),
                 "hold_s": key.hold_s,
                 "time_s": round(key.time_s, 3),
                 "source": i,
@@ -113,6 +113,12 @@ def described(scene: Scene) -> dict[str, Any]:
         "octaves_per_s": None if timed else round(float(speed), 6) or 0.667,
         "easing": scene.easing,
     }
+
+
+def place(view: View) -> dict[str, Any]:
+    """Return a view as a page takes and gives it: unit coordinates as decimals, to a millionth of a millionth of it."""
+    step = Decimal(view.width) * _PLACE_SHARE
+    return {"x": decimals(view.x, step), "y": decimals(view.y, step), "width": view.width}
 
 
 def own_edit(scene: Scene) -> Edit:
@@ -223,7 +229,7 @@ def _centre(view: View, x: Axis, y: Axis) -> tuple[str, list[str]]:
         if logs or axis.scale == "linear":
             texts.append(decimals(axis.position_from_unit(unit), step))
         else:
-            value = axis.value_from_unit(unit)
+            value = axis.value_from_unit(unit, max(0, math.ceil(-math.log2(view.width))) + 32)
             texts.append(rounded(value, value * step * Decimal("2.3")))
     return "centre_log10" if logs else "centre", texts
 

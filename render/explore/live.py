@@ -12,6 +12,7 @@ import itertools
 import json
 import struct
 import time
+from collections.abc import Hashable
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -22,6 +23,7 @@ from render.errors import RenderError
 from render.explore import asked, look
 from render.explore.parts import UNKNOWN, masks
 from render.explore.planes import Plane, Planes
+from render.explore.scout import Scout, Spot
 from render.explore.trainer import Trainer
 from render.fields import Field
 from render.tiles import Tile
@@ -45,9 +47,10 @@ _CURVE_ROWS = 64
 # Levels of the whole plane that its own curve is taken from: 128 samples a side.
 _PLANE_LEVEL = 2
 
-# A tile on the wire: level, version, two bytes of nothing, serial number of the channel; then ix and iy. The samples
-# follow: signed sizes and last losses as float64, escape steps as int32, statuses as uint8, [iy, ix] each.
-_HEADER = struct.Struct("<BBxxIdd8x")
+# A tile on the wire: level, version, a byte of nothing, serial number of the view; then ix and iy, 56 bytes each, low
+# ones first. The samples follow: signed sizes and last losses as float64, escape steps as int32, statuses as uint8,
+# [iy, ix] each.
+_HEADER = struct.Struct("<HBxI56s56s")
 
 _clients = itertools.count()
 
@@ -57,6 +60,7 @@ class _Page:
     """What is known of one page. sent: the version of each tile that it has, of the plane and channel it looks at.
 
     generation: the plane's, when the page began to get tiles of it.
+    spot: where it looks past float64; None above. place: what its deep levels belong to; None until there is one.
     """
 
     client: int = field(default_factory=lambda: next(_clients))
@@ -65,17 +69,24 @@ class _Page:
     tiles: list[Tile] = field(default_factory=list)
     sent: dict[Tile, int] = field(default_factory=dict)
     generation: int = 0
+    spot: Spot | None = None
+    place: Plane | None = None
     curve_due: bool = False
     curve_s: float = 0.0
     look_up_s: float = 0.0
+
+    def side(self, tile: Tile) -> Plane | None:
+        """Return the plane or place that a tile belongs to; None for a deep one that has no place yet."""
+        return self.place if self.plane is not None and self.plane.is_deep(tile) else self.plane
 
 
 class Live:
     """All pages' connections."""
 
-    def __init__(self, planes: Planes, trainer: Trainer) -> None:
+    def __init__(self, planes: Planes, trainer: Trainer, scout: Scout) -> None:
         self._planes = planes
         self._trainer = trainer
+        self._scout = scout
         self._wakes: dict[int, asyncio.Event] = {}
 
     def wake(self) -> None:
@@ -107,7 +118,7 @@ class Live:
             for task in tasks:
                 task.cancel()
             del self._wakes[page.client]
-            self._trainer.forget(page.client)
+            self._forget(page)
 
     # ---- views in ----------------------------------------------------------------------------------------------
 
@@ -133,26 +144,69 @@ class Live:
         except RenderError as error:
             await socket.send_text(json.dumps({"type": "fault", "text": str(error)}))
             return
-        view = asked.view(message, plane.problem)
+        view = asked.view(message, plane.problem, plane.deepest_level)
         if page.view is None or plane is not page.plane or view.channel != page.view.channel:
             page.sent.clear()
             page.generation = plane.generation
+        if plane is not page.plane:
+            self._forget(page)
+            page.place = None
         page.curve_s = 0.0
         page.view, page.plane = view, plane
         page.tiles = view.look.tiles()
         page.curve_due = True
+        deep = plane.seam is not None and view.look.levels[-1] > plane.seam
+        page.spot = await run_in_threadpool(Spot.of, plane.problem, view.look) if deep else None
         await self._refresh(page)
+
+    def _forget(self, page: _Page) -> None:
+        self._trainer.forget(page.client)
+        self._trainer.forget((page.client, "deep"))
+        self._scout.forget(page.client)
+
+    async def _find_place(self, page: _Page) -> None:
+        """Learn which place a deep view belongs to, and ask for one if there is none."""
+        view, plane, spot = page.view, page.plane, page.spot
+        assert view is not None and plane is not None
+        found = None
+        if spot is not None:
+            found = await run_in_threadpool(self._scout.place, plane, spot, page.place)
+            if page.spot is not spot:
+                return
+            if found is not page.place:
+                page.place = found
+                page.sent = {tile: version for tile, version in page.sent.items() if not plane.is_deep(tile)}
+        if view.keep:
+            return
+        if spot is not None and found is None and view.train:
+            self._scout.wish(page.client, plane, spot)
+        else:
+            self._scout.forget(page.client)
 
     async def _refresh(self, page: _Page) -> None:
         """Look up what is stored, and wish for the rest."""
         assert page.plane is not None and page.view is not None
         page.look_up_s = time.monotonic()
+        view, plane = page.view, page.plane
         wanted = page.tiles
-        if page.view.whole_plane:
+        if view.whole_plane:
             wanted = _plane_tiles() + wanted
-        await run_in_threadpool(page.plane.look_up, wanted)
-        if not page.view.keep:
-            self._trainer.wish(page.client, page.plane, wanted if page.view.train else [])
+        await self._wish(page, page.client, plane, [tile for tile in wanted if not plane.is_deep(tile)])
+        await self._find_place(page)
+        await self._wish(page, (page.client, "deep"), page.place, [tile for tile in wanted if plane.is_deep(tile)])
+
+    async def _wish(self, page: _Page, client: Hashable, side: Plane | None, tiles: list[Tile]) -> None:
+        """Look up which of a page's tiles are stored on one side of the seam, and wish for the rest."""
+        view = page.view
+        assert view is not None
+        if side is not None:
+            await run_in_threadpool(side.look_up, tiles)
+        if page.view is not view or view.keep:
+            return  # another came meanwhile, with wishes of its own; or this is a glance aside
+        if side is None:
+            self._trainer.forget(client)
+        else:
+            self._trainer.wish(client, side, tiles if view.train else [])
 
     # ---- tiles out ---------------------------------------------------------------------------------------------
 
@@ -168,11 +222,22 @@ class Live:
                 await self._send_curve(socket, page)  # first: a view in the colours of the one before looks broken
                 await self._send_tiles(socket, page)
                 await self._send_curve(socket, page)
-                if time.monotonic() - page.look_up_s > _LOOK_UP_S:
+                lacks = page.spot is not None and page.place is None
+                if time.monotonic() - page.look_up_s > (_STATUS_S if lacks else _LOOK_UP_S):
                     await self._refresh(page)
             if time.monotonic() - status_s >= _STATUS_S:
                 status_s = time.monotonic()
-                await socket.send_text(json.dumps({"type": "status", **asdict(self._trainer.activity())}))
+                told = asdict(self._trainer.activity()) | {"reference": self._news_of_place(page)}
+                await socket.send_text(json.dumps({"type": "status", **told}))
+
+    def _news_of_place(self, page: _Page) -> dict[str, object] | None:
+        """Return why a deep view has no samples yet; None if it has, or wants none."""
+        view = page.view
+        if page.plane is None or page.spot is None or page.place is not None or view is None:
+            return None
+        if view.keep or not view.train:
+            return None
+        return self._scout.news(page.plane, page.spot)._asdict()
 
     async def _begin_anew(self, socket: WebSocket, page: _Page) -> None:
         """Let a page forget what it has: it was of other numerics than this machine's."""
@@ -183,12 +248,12 @@ class Live:
         await self._refresh(page)
 
     async def _send_tiles(self, socket: WebSocket, page: _Page) -> None:
-        view, plane = page.view, page.plane
-        assert view is not None and plane is not None
+        view = page.view
+        assert view is not None
         for tile in page.tiles:
             if page.view is not view:
                 return  # another view: its own tiles first
-            found = await run_in_threadpool(self._content, page, plane, view, tile) if self._news(page, tile) else None
+            found = await run_in_threadpool(self._content, page, view, tile) if self._news(page, tile) else None
             if found is not None and page.view is view:
                 version, content = found
                 page.sent[tile] = version
@@ -199,14 +264,19 @@ class Live:
         sent = page.sent.get(tile, 0)
         if sent > len(masks()):
             return False
-        assert page.plane is not None
-        if tile in page.plane.stored:
+        side = page.side(tile)
+        if side is None:
+            return False
+        if tile in side.stored:
             return True
-        growing = self._trainer.growing(page.plane, tile)
+        growing = self._trainer.growing(side, tile)
         return growing is not None and growing.version > sent
 
-    def _content(self, page: _Page, plane: Plane, view: asked.View, tile: Tile) -> tuple[int, bytes] | None:
+    def _content(self, page: _Page, view: asked.View, tile: Tile) -> tuple[int, bytes] | None:
         """Return a tile's version, one past the last part if it is stored, and its bytes on the wire."""
+        plane = page.side(tile)
+        if plane is None:
+            return None
         samples = plane.get(tile) if tile in plane.stored else None
         version = len(masks()) + 1
         if samples is None:
@@ -221,7 +291,8 @@ class Live:
             samples.escape_step.astype("<i4"),
             samples.status,
         )
-        header = _HEADER.pack(tile.level, version, view.serial & 0xFFFFFFFF, tile.ix, tile.iy)
+        address = (index.to_bytes(56, "little") for index in (tile.ix, tile.iy))
+        header = _HEADER.pack(tile.level, version, view.serial & 0xFFFFFFFF, *address)
         return version, header + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
     # ---- colours -----------------------------------------------------------------------------------------------
@@ -247,7 +318,7 @@ class Live:
             candidates = [viewport.cover(level).tiles() for level in levels if level <= max(enough, levels[0])]
         best: list[np.ndarray] = []
         for tiles in candidates:
-            fields = [self._known(plane, tile) for tile in tiles]
+            fields = [self._known(page.side(tile), tile) for tile in tiles]
             signed = look.channels(plane.problem)[view.channel].signed
             values = [signed(f)[f.status != UNKNOWN] for f in fields if f is not None]
             known = sum(part.size for part in values)
@@ -256,7 +327,9 @@ class Live:
                 best = values
         return {"serial": view.serial, **look.curve(best, view.gap)} if best else None
 
-    def _known(self, plane: Plane, tile: Tile) -> Field | None:
+    def _known(self, plane: Plane | None, tile: Tile) -> Field | None:
+        if plane is None:
+            return None
         growing = self._trainer.growing(plane, tile)
         if growing is not None and growing.version:
             return growing.field

@@ -14,6 +14,7 @@ import numpy as np
 from render import fields
 from render.fields import Field
 from render.problem import Problem
+from render.references import Reference
 from render.tiles import SAMPLES, Tile
 
 # In a growing field, the status of a sample that is not trained yet; beside the values of fields.Status.
@@ -73,6 +74,13 @@ class GrowingTile:
         first_x, first_y = self.tile.first_sample
         rows, columns = np.nonzero(masks()[part])
         return problem.x.values(self.tile.level, first_x)[columns], problem.y.values(self.tile.level, first_y)[rows]
+
+    def differences(self, problem: Problem, part: int, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far the same points are from a reference run's place: float64 dx, dy [points], exact."""
+        first_x, first_y = self.tile.first_sample
+        rows, columns = np.nonzero(masks()[part])
+        dx = problem.x.differences(self.tile.level, first_x, reference.x)
+        return dx[columns], problem.y.differences(self.tile.level, first_y, reference.y)[rows]
 
     def add(self, part: int, trained: Field) -> None:
         """Take over a part's samples, field [points]."""

@@ -1,4 +1,8 @@
-"""Open planes: a problem, the store of its samples, and the backend that trains more of them."""
+"""Open planes: a problem, the store of its samples, and the backend that trains more of them.
+
+Past float64 a plane goes on in places: the samples there follow one reference run, and lie in a folder of it, as a
+film's do. A place is a plane of its own, one that begins below the level where float64 gives way.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,25 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from render import backends, scene
+import numpy as np
+
+from render import backends, deep, scene
+from render.axes import DEEPEST_LEVEL
 from render.backends import Backend
 from render.errors import DamagedTile, SceneError
+from render.explore.parts import GrowingTile
 from render.fields import Field
 from render.problem import Problem
+from render.references import Reference
 from render.scene import Scene
 from render.store import DirectoryStore
 from render.tiles import Tile
 
 # Scenes that came out of a dropped still are kept by number, so many of them.
 _MOST_DROPPED = 8
+
+# Places of a plane that stay open, each with some megabytes of what is compiled for it; others are opened anew.
+_MOST_PLACES = 8
 
 
 class Plane:
@@ -27,25 +39,62 @@ class Plane:
 
     stored: tiles known to be in the store; a film that runs beside the explorer may add more at any time.
     generation: another number means that everything seen so far is of other numerics, and to be forgotten.
+    seam: the last level that is trained plainly; None where the plane ends with float64.
+    reference: the run that the samples of a place follow. top: its coarsest level.
     """
 
-    def __init__(self, problem: Problem, store_root: Path) -> None:
+    def __init__(
+        self, problem: Problem, store_root: Path, *, seam: int | None = None, reference: Reference | None = None
+    ) -> None:
         self.problem = problem
+        self.root = store_root
+        self.seam = seam
+        self.reference = reference
+        self.top = 0 if reference is None or seam is None else seam + 1
         self.stored: set[Tile] = set()
         self.generation = 0
-        self._root = store_root
         self._lost: set[Tile] = set()
         self._settling, self._changing = threading.Lock(), threading.Lock()
         self._backend: Backend | None = None
-        self._at_hand: DirectoryStore | None = next(iter(DirectoryStore.existing(store_root, problem)), None)
+        own = None if reference is None else reference.key
+        existing = DirectoryStore.existing(store_root, problem)
+        self._at_hand = next((store for store in existing if store.numerics.get("reference") == own), None)
+        self._places: OrderedDict[str, Plane] = OrderedDict()
+
+    @property
+    def deepest_level(self) -> int:
+        """The deepest level that can be trained."""
+        return self.problem.deepest_level if self.seam is None else DEEPEST_LEVEL
+
+    def is_deep(self, tile: Tile) -> bool:
+        """Whether a tile belongs to a place past float64, and not to the plane itself."""
+        return self.seam is not None and tile.level > self.seam
+
+    def place(self, reference: Reference) -> Plane:
+        """Return the place whose samples follow a reference run."""
+        with self._changing:
+            if reference.key not in self._places:
+                self._places[reference.key] = Plane(self.problem, self.root, seam=self.seam, reference=reference)
+            self._places.move_to_end(reference.key)
+            while len(self._places) > _MOST_PLACES:
+                self._places.popitem(last=False)
+            return self._places[reference.key]
+
+    def points(self, growing: GrowingTile, part: int) -> tuple[np.ndarray, ...]:
+        """Return what the backend is given of a part of a tile: x, y, and in a place dx, dy; float64 [points] each."""
+        values = growing.points(self.problem, part)
+        return values if self.reference is None else values + growing.differences(self.problem, part, self.reference)
 
     @property
     def backend(self) -> Backend:
         """What trains here. The first one loads JAX, which takes a second or two."""
         with self._settling:
             if self._backend is None:
-                backend = backends.make("local", self.problem)
-                self._settle(DirectoryStore(self._root, self.problem, backend.numerics))
+                if self.reference is None:
+                    backend = backends.make("local", self.problem)
+                else:
+                    backend = deep.backend(self.problem, self.reference)
+                self._settle(DirectoryStore(self.root, self.problem, backend.numerics))
                 self._backend = backend
             return self._backend
 
@@ -110,7 +159,7 @@ class Planes:
         self._store_root = store_root
         self._given = given
         self._lock = threading.Lock()
-        self._open: dict[str, Plane] = {}
+        self._open: dict[tuple[str, int | None], Plane] = {}
         self._dropped: OrderedDict[str, Scene] = OrderedDict()
 
     @property
@@ -149,9 +198,10 @@ class Planes:
 
     def open(self, name: str) -> Plane:
         """Return the plane of a scene."""
-        problem = self.load(name).problem
+        found = self.load(name)
+        problem, seam = found.problem, found.seam(DEEPEST_LEVEL)
         with self._lock:
-            plane = self._open.get(problem.key)
+            plane = self._open.get((problem.key, seam))
             if plane is None:
-                plane = self._open[problem.key] = Plane(problem, self._store_root)
+                plane = self._open[problem.key, seam] = Plane(problem, self._store_root, seam=seam)
             return plane

@@ -67,7 +67,7 @@ def run(
     if browse and _has_screen():
         webbrowser.open(f"{place}?token={token}")
     _Server(config).run(sockets=[listener])
-    return not served.state.trainer.busy
+    return not any(worker.busy for worker in served.state.workers)
 
 
 class _Server(uvicorn.Server):

@@ -27,36 +27,43 @@ class Target(NamedTuple):
     """A place worth a visit. x, y: unit coordinates of a sample. width: of a view around it, in units of the plane.
 
     density: share of neighbouring samples in its tile that lie on opposite sides of the boundary.
-    decades: how much farther one can zoom there, by the parting of neighbouring runs and by float64.
+    decades: how much farther one can zoom there, by the parting of neighbouring runs and by float64; None past float64.
     """
 
     x: Fraction
     y: Fraction
     width: float
     density: float
-    decades: float
+    decades: float | None
 
 
-def find(plane: Plane, look: Look, count: int, seed: int) -> list[Target]:
+def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None = None) -> list[Target]:
     """Return up to `count` targets among the stored tiles of a view, best first. Trains `count` runs, in one batch.
 
-    Rank is density times decades. The finest tiles that are stored come first; a seed gives other places in them.
+    Rank is density times decades, and density alone past float64, where nothing is trained. The finest tiles that are
+    stored come first; a seed gives other places in them. place: what the view's deep tiles belong to, if it has any.
     """
     chosen = random.Random(seed)
     places: list[tuple[Tile, float, int, int]] = []
     for level in reversed(look.levels):
-        tiles = [t for t in look.view.cover(level).tiles() if t in plane.stored]
+        side = place if plane.seam is not None and level > plane.seam else plane
+        if side is None:
+            continue
+        tiles = [t for t in look.view.cover(level).tiles() if t in side.stored]
         chosen.shuffle(tiles)
-        found = [place for tile in tiles[:256] if (place := _busiest(plane, tile, chosen)) is not None]
-        places += sorted(found, key=lambda place: -place[1])[: count - len(places)]
-        if len(places) >= count:
+        found = [busy for tile in tiles[:256] if (busy := _busiest(side, tile, chosen)) is not None]
+        places += sorted(found, key=lambda busy: -busy[1])[: count - len(places)]
+        if len(places) >= count or (places and side is place):
             break
     if not places:
         raise RenderError("No boundary in this view yet: wait for its samples, or look at another part of the plane.")
+    if plane.is_deep(places[0][0]):
+        deep = [_target(plane, busy, None) for busy in places]
+        return sorted(deep, key=lambda t: -t.density)
     x, y = (np.array(v) for v in zip(*(_values(plane, tile, ix, iy) for tile, _, ix, iy in places), strict=True))
     parting = trace.run(plane.problem, x, y).parting
-    targets = [_target(plane, place, float(p)) for place, p in zip(places, parting, strict=True)]
-    return sorted(targets, key=lambda t: -t.density * t.decades)
+    targets = [_target(plane, busy, float(p)) for busy, p in zip(places, parting, strict=True)]
+    return sorted(targets, key=lambda t: -t.density * (t.decades or 0.0))
 
 
 def _busiest(plane: Plane, tile: Tile, chosen: random.Random) -> tuple[Tile, float, int, int] | None:
@@ -85,16 +92,19 @@ def _values(plane: Plane, tile: Tile, ix: int, iy: int) -> tuple[float, float]:
     return float(x[ix]), float(y[iy])
 
 
-def _target(plane: Plane, place: tuple[Tile, float, int, int], parting: float) -> Target:
-    tile, density, ix, iy = place
+def _target(plane: Plane, busy: tuple[Tile, float, int, int], parting: float | None) -> Target:
+    tile, density, ix, iy = busy
     scale = SAMPLES << tile.level
     first_x, first_y = tile.first_sample
     width = _ACROSS / scale
+    at = Fraction(first_x + ix, scale), Fraction(first_y + iy, scale)
+    if parting is None:
+        return Target(*at, width, density, None)
     # What is left above the level where float64 ends, and what the parting of neighbours promises, from this width on.
-    left = (plane.problem.deepest_level - tile.level) * math.log10(2)
+    left = (plane.deepest_level - tile.level) * math.log10(2)
     here = math.log10(max(width * float(plane.problem.x.span), 1e-300))
     promised = (
         here + min(math.log10(parting), _MOST_DECADES) if parting > 0 and math.isfinite(parting) else _MOST_DECADES
     )
     decades = max(0.0, min(left, promised))
-    return Target(Fraction(first_x + ix, scale), Fraction(first_y + iy, scale), width, density, decades)
+    return Target(*at, width, density, decades)

@@ -11,9 +11,10 @@ import itertools
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
 
 import numpy as np
 
@@ -67,7 +68,7 @@ class Trainer:
         """notify: called from the trainer's thread whenever a part is there."""
         self._notify = notify
         self._changed = threading.Condition()
-        self._wishes: dict[int, tuple[Plane, list[Tile]]] = {}
+        self._wishes: dict[Hashable, tuple[Plane, list[Tile]]] = {}
         self._wanted: dict[Plane, set[Tile]] = {}
         self._growing: OrderedDict[tuple[Plane, Tile], GrowingTile] = OrderedDict()
         self._under_way: set[tuple[Plane, Tile, int]] = set()
@@ -75,9 +76,10 @@ class Trainer:
         self._turn: _Turn | None = None
         self._last: Plane | None = None
         self._finished: deque[tuple[float, int]] = deque()
-        self._seen: set[Plane] = set()  # planes of which a batch came back
-        self._batch_rate: dict[Plane, float] = {}  # points of a batch over its time
-        self._rate: dict[Plane, float] = {}  # points of all batches over the time
+        # Of planes that are still open; places past float64 are closed when many others were visited.
+        self._seen: WeakSet[Plane] = WeakSet()  # those of which a batch came back
+        self._batch_rate: WeakKeyDictionary[Plane, float] = WeakKeyDictionary()  # points of a batch over its time
+        self._rate: WeakKeyDictionary[Plane, float] = WeakKeyDictionary()  # points of all batches over the time
         self._samples_done = 0
         self._error = ""
         self._stop = False
@@ -85,13 +87,13 @@ class Trainer:
 
     # ---- for pages ---------------------------------------------------------------------------------------------
 
-    def wish(self, client: int, plane: Plane, tiles: list[Tile]) -> None:
+    def wish(self, client: Hashable, plane: Plane, tiles: list[Tile]) -> None:
         """Replace what a client wants trained, most wanted first. Stored tiles may be among them."""
         with self._changed:
             self._wishes[client] = plane, [tile for tile in tiles if tile not in plane.stored]
             self._renew()
 
-    def forget(self, client: int) -> None:
+    def forget(self, client: Hashable) -> None:
         """Drop a client's wishes."""
         with self._changed:
             self._wishes.pop(client, None)
@@ -231,7 +233,7 @@ class Trainer:
             self._growing.move_to_end((plane, tile))
             return known
         parent = None
-        if tile.level > 0:
+        if tile.level > plane.top:
             if tile.parent in plane.stored:
                 parent = plane.get(tile.parent)
             elif tile.parent in self._wanted.get(plane, ()):
@@ -242,9 +244,9 @@ class Trainer:
         return made
 
     def _batch(self, plane: Plane, shares: list[Share]) -> Batch:
-        points = [growing.points(plane.problem, part) for growing, part in shares]
-        x, y = (np.concatenate(axis) for axis in zip(*points, strict=True))
-        batch = Batch(tuple(growing.tile for growing, _ in shares), x, y)
+        points = [plane.points(growing, part) for growing, part in shares]
+        columns = (np.concatenate(axis) for axis in zip(*points, strict=True))
+        batch = Batch(tuple(growing.tile for growing, _ in shares), *columns)
         self._handed[_name(batch)] = shares, time.monotonic()
         return batch
 
@@ -294,4 +296,5 @@ class Trainer:
 
 def _name(batch: Batch) -> tuple[object, ...]:
     """Return what tells one batch under way from all others, also after a journey to another process."""
-    return batch.tiles, float(batch.x[0]), float(batch.y[0])
+    first = batch.tiles, float(batch.x[0]), float(batch.y[0])
+    return first if batch.dx is None or batch.dy is None else (*first, float(batch.dx[0]), float(batch.dy[0]))

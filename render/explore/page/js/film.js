@@ -3,11 +3,14 @@
 import * as api from "./api.js";
 import { $, calmly, make, showFault, toast } from "./dom.js";
 import { bytes, count, duration, widthText } from "./numbers.js";
+import { inPlane } from "./place.js";
 import { Preview } from "./preview.js";
 import { reorderable } from "./reorder.js";
 import { Saving } from "./save.js";
 
 const L = globalThis.L;
+
+const FAR = 2 ** 12; // what lies farther off than this many roots is not drawn: no map shows it, and pixels must be numbers
 
 export class Film {
   constructor(app) {
@@ -61,7 +64,7 @@ export class Film {
 
   add() {
     const { x, y, width } = this.app.framed();
-    if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) return toast("A keyframe's centre must lie in the plane.");
+    if (!inPlane({ x, y })) return toast("A keyframe's centre must lie in the plane.");
     const last = this.keyframes.at(-1);
     this.keyframes.push({ x, y, width, hold_s: 1, time_s: last ? (last.time_s ?? 0) + last.hold_s + 10 : 0, source: null });
     this.app.showTab("film");
@@ -105,7 +108,7 @@ export class Film {
     $("film-facts").textContent = "";
     if (!this.keyframes.length || !this.app.scene) {
       this.preview.take(null);
-      this.draw(null);
+      this.draw();
       return;
     }
     const edit = this.edit();
@@ -114,12 +117,12 @@ export class Film {
       this.aspect = path.aspect;
       this.moved();
       this.preview.take(path);
-      this.draw(path);
+      this.draw();
       $("film-facts").textContent = `${duration(path.duration_s)} of film, ${path.octaves.toFixed(1)} doublings of path`;
       this.sound();
     } catch (fault) {
       this.preview.take(null);
-      this.draw(null);
+      this.draw();
       showFault($("film-fault"), fault.message.replaceAll(`${edit.scene}: `, ""));
     }
   }
@@ -157,12 +160,22 @@ export class Film {
     $("guide").hidden = !on;
   }
 
-  draw(path) {
+  /** Draw the path that the preview has, and its keyframes, as the map's root sees them. */
+  draw() {
     this.drawn.clearLayers();
+    const { path } = this.preview;
     if (!path) return;
+    const { root } = this.app.ground;
+    const local = (place) => {
+      const at = root.local(place);
+      return Math.max(Math.abs(at.x), Math.abs(at.y), at.width) < FAR ? at : null;
+    };
     const style = { color: "#e6f598", weight: 1.5, opacity: 0.8, dashArray: "2 5", interactive: false };
-    this.drawn.addLayer(L.polyline(path.views.map(([x, y]) => [y, x]), style));
-    this.keyframes.forEach(({ x, y, width }, i) => {
+    this.drawn.addLayer(L.polyline(path.views.map(local).filter(Boolean).map(({ x, y }) => [y, x]), style));
+    this.keyframes.forEach((key, i) => {
+      const at = local(key);
+      if (!at) return;
+      const { x, y, width } = at;
       const half = [width / 2, width * this.aspect / 2];
       const bounds = [[y - half[1], x - half[0]], [y + half[1], x + half[0]]];
       this.drawn.addLayer(L.rectangle(bounds, { color: "#e6f598", weight: 1, opacity: 0.5, fill: false, interactive: false }));

@@ -2,14 +2,15 @@
 
 import * as address from "./address.js";
 import * as api from "./api.js";
-import { Cache } from "./cache.js";
+import { Cache, Ground } from "./cache.js";
 import { Colours } from "./colours.js";
 import { $, calmly, copyText, make, toast } from "./dom.js";
 import { Film } from "./film.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
 import { LookPanel } from "./lookpanel.js";
-import { finestLevel, makeMap, viewOf, zoomFor } from "./map.js";
+import { finestLevel, makeMap, rootFor, stand, viewOf, zoomFor } from "./map.js";
+import { inPlane, PLANE } from "./place.js";
 import { showActivity, showReadout } from "./readout.js";
 import { drawRulers } from "./rulers.js";
 import { Sample } from "./sample.js";
@@ -22,19 +23,21 @@ const USUAL = "mean_lr"; // the scene that every command takes if none is named
 class App {
   constructor() {
     this.cache = new Cache();
+    this.ground = new Ground(this.cache, PLANE);
+    this.deepestZoom = 45;
     this.colours = new Colours();
     this.look = {
       palette: "Spectral", gap: 0.25, channel: "value", wholePlane: false,
       detail: 0.5, smoothing: false, train: true, deepestLevel: 0, background: "#1b1b1f",
     };
     this.scene = null;
-    this.pointer = null;
+    this.mouse = null; // on the map, in its pixels: what lies under it changes when the map moves
     this.since = 0; // tiles of views before this one are of another scene or channel
     this.changed = []; // tiles to be painted at the next frame
     const made = makeMap($("map"), this);
     this.map = made.map;
     this.layer = made.layer;
-    this.view = viewOf(this.map);
+    this.view = viewOf(this.map, PLANE);
     this.sample = new Sample(this);
     this.lookAgain = throttle(() => this.say(), SEND_MS);
     this.pointAgain = throttle(() => this.say(), POINT_MS);
@@ -43,6 +46,18 @@ class App {
 
   get finest() {
     return finestLevel(this.view.zoom, this.look);
+  }
+
+  /** What is under the mouse, in units of the map's root; null if it is elsewhere. */
+  get pointer() {
+    if (!this.mouse) return null;
+    const { lng, lat } = this.map.containerPointToLatLng(this.mouse);
+    return { x: lng, y: lat };
+  }
+
+  /** Whether what is shown is followed by differences from a reference run, past float64. */
+  get deep() {
+    return this.scene.last_plain_level !== null && this.finest > this.scene.last_plain_level;
   }
 
   // ---- scenes and views ---------------------------------------------------------------------------------------
@@ -62,7 +77,7 @@ class App {
     $("scene").title = scene.about;
     Object.assign(this.look, scene.look, { deepestLevel: scene.deepest_level, channel: at.channel in scene.channels ? at.channel : "value" });
     if (at.palette) this.look.palette = at.palette;
-    this.map.setMaxZoom(scene.deepest_zoom);
+    this.deepestZoom = scene.deepest_zoom;
     this.recolour();
     this.film.open(scene);
     if (at.width) this.go(at, { quietly: true }); else this.whole({ quietly: true });
@@ -76,12 +91,33 @@ class App {
     $("scene").append(...names.filter((name) => !known.has(name)).map((name) => make("option", { value: name }, name)));
   }
 
-  /** Go to a view: centre and width in units of the plane. Its width fills the frame that a film would have. */
-  go({ x, y, width }, { fly = false, quietly = false } = {}) {
-    const zoom = Math.min(zoomFor(width, this.film.guideWidth()), this.map.getMaxZoom());
-    if (fly) this.map.flyTo([y, x], zoom, { duration: 1.6 });
-    else this.map.setView([y, x], zoom, { animate: false });
+  /** Go to a place. Its width fills the frame that a film would have. */
+  go(place, { fly = false, quietly = false } = {}) {
+    const zoom = Math.min(zoomFor(place.width, this.film.guideWidth()), this.deepestZoom);
+    const root = rootFor(place, zoom, this.ground.root);
+    if (fly && root === this.ground.root) {
+      const { x, y } = root.local(place);
+      this.map.flyTo([y, x], zoom - root.level, { duration: 1.6 });
+    } else this.stand(root, place, zoom);
     if (!quietly) this.settled();
+  }
+
+  stand(root, place, zoom) {
+    const { root: before } = this.ground;
+    if (root !== before) this.ground = new Ground(this.cache, root);
+    stand(this, place, zoom, root !== before);
+    if (root === before) return;
+    this.sample.place();
+    this.film.draw();
+  }
+
+  /** The map came to rest: should it be deep below its root, or leave it, it gets another. */
+  rested() {
+    const { root } = this.ground;
+    const place = root.place(this.view.local);
+    const better = rootFor(place, this.view.zoom, root);
+    if (better !== root) this.stand(better, place, this.view.zoom);
+    this.settled();
   }
 
   /** Go to where the whole plane fits between the rulers. */
@@ -92,12 +128,12 @@ class App {
 
   /** What the frame of a film shows now. */
   framed() {
-    const { x, y, zoom } = this.view;
-    return { x, y, width: this.film.guideWidth() / 256 / 2 ** zoom };
+    const { local, width_px: across } = this.view;
+    return this.ground.root.place({ ...local, width: local.width * this.film.guideWidth() / across });
   }
 
   moved() {
-    this.view = viewOf(this.map);
+    this.view = viewOf(this.map, this.ground.root);
     this.rule();
     showReadout(this, this.pointer);
     this.film.moved();
@@ -112,15 +148,15 @@ class App {
 
   /** Tell the server what is looked at, unless a preview has its attention. */
   say() {
-    if (this.scene && !this.film?.preview.busy) this.mapSerial = this.live.look({ ...this.asked(this.view), train: this.look.train });
+    if (this.scene && !this.film?.preview.busy) this.mapSerial = this.live.look({ ...this.asked(), train: this.look.train });
   }
 
-  asked({ x, y, width, width_px, height_px }) {
-    const { look } = this;
-    const pointer = this.pointer && inPlane(this.pointer) ? this.pointer : null;
+  /** What to ask of the server for what the map shows, or for another place and its pixels. */
+  asked(place = this.ground.root.place(this.view.local), { width_px, height_px } = this.view) {
+    const { look, ground, pointer } = this;
     return {
-      scene: this.scene.name, x, y, width, width_px: Math.round(width_px), height_px: Math.round(height_px),
-      pointer, detail: look.detail, channel: look.channel, gap: look.gap, whole_plane: look.wholePlane, train: false,
+      scene: this.scene.name, ...place, width_px: Math.round(width_px), height_px: Math.round(height_px),
+      pointer: pointer && ground.inside(pointer) ? ground.root.place({ ...pointer, width: this.view.local.width }) : null, detail: look.detail, channel: look.channel, gap: look.gap, whole_plane: look.wholePlane, train: false,
     };
   }
 
@@ -209,10 +245,11 @@ class App {
     $("surprise").disabled = true;
     try {
       const seed = Math.floor(Math.random() * 2 ** 32);
-      const [best, ...others] = await api.post("targets", { ...this.asked(this.view), serial: 0, seed });
+      const [best, ...others] = await api.post("targets", { ...this.asked(), serial: 0, seed });
       const target = Math.random() < 0.5 || !others.length ? best : others[Math.floor(Math.random() * Math.min(3, others.length))];
       this.go(target, { fly: true });
-      toast(`${Math.round(100 * target.density)} % of neighbours differ there; good for about ${target.decades.toFixed(1)} more decades.`);
+      const more = target.decades === null ? "" : `; good for about ${target.decades.toFixed(1)} more decades`;
+      toast(`${Math.round(100 * target.density)} % of neighbours differ there${more}.`);
     } catch (fault) {
       toast(fault.message);
     } finally {
@@ -246,8 +283,6 @@ class App {
   }
 }
 
-const inPlane = ({ x, y }) => x >= 0 && x <= 1 && y >= 0 && y <= 1;
-
 /** Call at once, then at most every `ms`, and once more at the end. */
 function throttle(f, ms) {
   let waiting = false;
@@ -277,7 +312,11 @@ async function begin() {
   app.live.addEventListener("anew", () => { app.cache.clear(); app.repaint(); });
   app.live.addEventListener("tile", ({ detail }) => app.take(detail));
   app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));
-  app.live.addEventListener("status", ({ detail }) => showActivity(detail));
+  app.live.addEventListener("status", ({ detail }) => {
+    app.reference = detail.reference;
+    showActivity(detail);
+    showReadout(app, app.pointer);
+  });
   app.live.addEventListener("fault", ({ detail }) => toast(detail.text));
 
   const start = await api.get("start");
@@ -289,13 +328,13 @@ async function begin() {
   app.panel = new LookPanel(app, start);
 
   app.map.on("move zoom resize", () => app.moved());
-  app.map.on("moveend", () => app.settled());
-  app.map.on("mousemove", ({ latlng }) => {
-    app.pointer = { x: latlng.lng, y: latlng.lat };
+  app.map.on("moveend", () => app.rested());
+  app.map.on("mousemove", ({ containerPoint }) => {
+    app.mouse = containerPoint;
     showReadout(app, app.pointer);
     app.pointAgain();
   });
-  app.map.on("mouseout", () => { app.pointer = null; showReadout(app, null); });
+  app.map.on("mouseout", () => { app.mouse = null; showReadout(app, null); });
   app.map.on("click", ({ latlng }) => app.sample.show(latlng.lng, latlng.lat));
   addEventListener("popstate", () => app.readAddress()); // also when a person edits the part behind #
   new ResizeObserver(() => app.map.invalidateSize({ animate: false })).observe($("map"));

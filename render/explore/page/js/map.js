@@ -1,22 +1,34 @@
-// The map: Leaflet over the unit square, its tiles painted from samples at hand.
+// The map: Leaflet over the unit square of a root, its tiles painted from samples at hand.
 
 import { paint } from "./paint.js";
+import { PLANE, Root } from "./place.js";
 
 const L = globalThis.L;
 const TILE_PX = 256; // at zoom z one such tile is 1 / 2^z of the plane: 8 pixels from sample to sample of level z
 const OVERLAP_PX = 1; // browsers round the edges of scaled tiles: without this, hairlines show between them
 
-/** lat and lng are the plane's own coordinates: y up, x right, 0 to 1. */
+// A map leaves its root once it is this many doublings below it, at a pixel of 2 ** -38 of it, and takes one this far above
+// what it shows: near enough for doubles, far enough not to come back soon. Above a root nothing can be shown, so on the
+// way out it is left before it fills the screen.
+const MOST_LOCAL = 30;
+const FRESH_LOCAL = 16;
+const LEAST_LOCAL = 6;
+
+const BEYOND = 0.6; // one may look this far beyond the plane's edges, in planes
+
+/** lat and lng are the root's own coordinates: y up, x right, 0 to 1; on the plane itself, the plane's. */
 const UNIT_SQUARE = L.extend({}, L.CRS.Simple, { transformation: new L.Transformation(TILE_PX, 0, -TILE_PX, TILE_PX) });
 
-export function makeMap(element, { cache, colours, look }) {
+/** app: with what it looks at, and a `ground` whose root the map stands on. */
+export function makeMap(element, app) {
+  const { colours, look } = app;
   const map = L.map(element, {
     crs: UNIT_SQUARE,
     zoomSnap: 0, // a keyframe fills its frame exactly
     wheelPxPerZoomLevel: 90,
     minZoom: 0,
-    maxZoom: 45,
-    maxBounds: [[-0.6, -0.6], [1.6, 1.6]],
+    maxZoom: MOST_LOCAL,
+    maxBounds: around(PLANE.bounds, BEYOND),
     maxBoundsViscosity: 0.6,
     attributionControl: false,
     boxZoom: true,
@@ -44,22 +56,59 @@ export function makeMap(element, { cache, colours, look }) {
       const side = (1 + OVERLAP_PX / TILE_PX) / count;
       // The tile's upper left corner is its address; the overlap goes right and down.
       const view = { x0: x / count, y0: (count - y - 1 - OVERLAP_PX / TILE_PX) / count, width: side, height: side };
-      paint(canvas, view, cache, colours, finestLevel(z, look), { smooth: look.smoothing, background: look.background });
+      const { ground } = app;
+      const finest = finestLevel(z + ground.root.level, look) - ground.root.level;
+      paint(canvas, view, ground, colours, finest, { smooth: look.smoothing, background: look.background });
     },
 
     /** Paint anew what shows a tile of samples; all, if none is given. */
     repaint(changed) {
+      changed = changed?.map((tile) => app.ground.root.tile(tile)).filter(Boolean);
       for (const { el, coords } of Object.values(this._tiles ?? {})) {
         if (!changed || overlaps(coords, changed)) this.paintTile(el, coords);
       }
     },
   });
-  const layer = new Layer({ tileSize: TILE_PX, noWrap: true, bounds: [[0, 0], [1, 1]], keepBuffer: 1, updateWhenZooming: false });
+  const layer = new Layer({ tileSize: TILE_PX, noWrap: true, bounds: around(PLANE.bounds, 0), keepBuffer: 1, updateWhenZooming: false });
   layer.addTo(map);
   return { map, layer };
 }
 
-/** The finest level that a map at a zoom shows: 3 below it at one sample per pixel. */
+/** A plane's edges as Leaflet takes them, moved out by a share of the plane. */
+function around({ x0, y0, x1, y1 }, share) {
+  const aside = share * (x1 - x0);
+  // Far edges need not be right, but pixels there must be numbers.
+  const near = (v) => Math.min(Math.max(v, -1e6), 1e6);
+  return L.latLngBounds([near(y0 - aside), near(x0 - aside)], [near(y1 + aside), near(x1 + aside)]);
+}
+
+/** Whether a root will do for a view of a zoom of the plane: its centre in the root's units. */
+function fits(root, { x, y }, zoom) {
+  const local = zoom - root.level;
+  if (local > MOST_LOCAL) return false;
+  return root.level === 0 || local >= LEAST_LOCAL && [x, y].every((at) => at > -1 && at < 2);
+}
+
+/** The root for a place at a zoom of the plane: the one at hand while it will do. */
+export function rootFor(place, zoom, root) {
+  return fits(root, root.local(place), zoom) ? root : Root.at(Math.max(0, Math.floor(zoom) - FRESH_LOCAL), place);
+}
+
+/** Let a map stand on the root that its app has now, be it another one or not, and show a place at a zoom of the plane. */
+export function stand({ map, layer, ground: { root }, deepestZoom }, place, zoom, another) {
+  const { x, y } = root.local(place);
+  map.options.maxBounds = around(root.bounds, BEYOND);
+  map.options.maxZoom = Math.min(MOST_LOCAL + 10, deepestZoom - root.level);
+  layer.options.bounds = around(root.bounds, 0);
+  // The same picture by other numbers: nothing is to fade in.
+  const fades = map._fadeAnimated;
+  map._fadeAnimated = false;
+  map.setView([y, x], zoom - root.level, { animate: false });
+  if (another) layer.redraw();
+  map._fadeAnimated = fades;
+}
+
+/** The finest level that a map at a zoom of the plane shows: 3 below it at one sample per pixel. */
 export function finestLevel(zoom, look) {
   return Math.max(0, Math.min(Math.floor(zoom + 3 + Math.log2(look.detail) + 0.5), look.deepestLevel));
 }
@@ -76,17 +125,18 @@ function overlaps({ x, y, z }, changed) {
   return false;
 }
 
-/** What a map shows: its centre, its width in units of the plane, its pixels. */
-export function viewOf(map) {
-  const centre = map.getCenter();
+/** What a map shows: its centre, zoom and width in units of the plane, its pixels; and `local` in units of its root. */
+export function viewOf(map, root) {
+  const { lng: x, lat: y } = map.getCenter();
   const size = map.getSize();
+  const local = { x, y, width: size.x / TILE_PX / 2 ** map.getZoom() };
   return {
-    x: centre.lng,
-    y: centre.lat,
-    zoom: map.getZoom(),
-    width: size.x / TILE_PX / 2 ** map.getZoom(),
+    ...root.plain(local),
+    zoom: map.getZoom() + root.level,
+    width: local.width / 2 ** root.level,
     width_px: size.x,
     height_px: size.y,
+    local,
   };
 }
 

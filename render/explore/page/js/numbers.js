@@ -1,5 +1,7 @@
 // Numbers as a person reads them.
 
+import { fraction, placesFor, text, times } from "./place.js";
+
 const LOG2_10 = Math.log2(10);
 
 /** A count with thousands apart: 12,345. */
@@ -42,8 +44,15 @@ export function valueText(axis, unit, width) {
   const v = value(axis, unit);
   const step = width / 2000 * axis.span * (axis.scale === "log10" ? Math.abs(v) * Math.LN10 : 1);
   if (v === 0 || !(step > 0)) return String(v);
-  const digits = Math.min(17, Math.max(3, Math.ceil(Math.log10(Math.abs(v) / step)) + 1));
-  return Math.abs(v) >= 1e-4 && Math.abs(v) < 1e6 ? v.toPrecision(digits) : v.toExponential(digits - 1).replace("e+", "e");
+  const needed = Math.max(3, Math.ceil(Math.log10(Math.abs(v) / step)) + 1);
+  const digits = needed > 17 ? 12 : needed; // past what a double holds, only its beginning
+  const said = Math.abs(v) >= 1e-4 && Math.abs(v) < 1e6 ? v.toPrecision(digits) : v.toExponential(digits - 1).replace("e+", "e");
+  return needed > 17 ? `${said}…` : said;
+}
+
+/** Position on an axis, to the digits that a pixel of `width` (in units of the plane) can tell; unit: in fixed point. */
+export function positionText(axis, unit, width) {
+  return text(fraction(axis.exact.lo) + times(unit, axis.exact.span), placesFor(width / 2000 * axis.span) + 1);
 }
 
 /** Width of a view in the x axis's decades, or in its units. */

@@ -8,16 +8,17 @@ const scratchContext = scratch.getContext("2d", { willReadFrequently: false });
 // A level with more samples along a side than this is finer than any picture here: not painted.
 const MOST_SAMPLES = 2048;
 
-/** The samples of a level that a view shows, one beyond each edge; numbers stay exact down to the float64 limit. */
-function extent(view, level) {
+/** The samples of a level that a view shows, one beyond each edge of it, and none beyond the plane's. */
+function extent(view, level, bounds) {
   const scale = SIDE * 2 ** level;
   const x = view.x0 * scale;
   const y = view.y0 * scale;
-  const i0 = Math.max(Math.floor(x) - 1, 0);
-  const j0 = Math.max(Math.floor(y) - 1, 0);
-  const i1 = Math.min(Math.ceil(x + view.width * scale) + 1, scale - 1);
-  const j1 = Math.min(Math.ceil(y + view.height * scale) + 1, scale - 1);
-  return { scale, i0, j0, i1, j1, left: i0 - x, bottom: j0 - y };
+  const last = { i: bounds.x1 * scale - 1, j: bounds.y1 * scale - 1 };
+  const i0 = Math.max(Math.floor(x) - 1, bounds.x0 * scale);
+  const j0 = Math.max(Math.floor(y) - 1, bounds.y0 * scale);
+  const i1 = Math.min(Math.ceil(x + view.width * scale) + 1, last.i);
+  const j1 = Math.min(Math.ceil(y + view.height * scale) + 1, last.j);
+  return { scale, i0, j0, i1, j1, last, left: i0 - x, bottom: j0 - y };
 }
 
 function* tilesOf({ i0, j0, i1, j1 }) {
@@ -26,64 +27,64 @@ function* tilesOf({ i0, j0, i1, j1 }) {
 }
 
 /**
- * Paint a view { x0, y0 (its lower left corner), width, height }, in units of the plane, on a canvas.
- * finest: the finest level to paint. Return whether anything was there.
+ * Paint a view { x0, y0 (its lower left corner), width, height }, in units of the ground's root, on a canvas.
+ * finest: the finest level to paint, of the root's own. Return whether anything was there.
  */
-export function paint(canvas, view, cache, colours, finest, { smooth = false, background = "#1b1b1f" } = {}) {
+export function paint(canvas, view, ground, colours, finest, { smooth = false, background = "#1b1b1f" } = {}) {
   const context = canvas.getContext("2d");
   context.globalCompositeOperation = "source-over";
   context.fillStyle = background;
   context.fillRect(0, 0, canvas.width, canvas.height);
   const pxPerUnit = canvas.width / view.width;
   context.save();
-  clipToPlane(context, view, pxPerUnit, canvas.height);
+  clipToPlane(context, view, ground.bounds, pxPerUnit, canvas.height);
   context.imageSmoothingEnabled = smooth;
   const levels = [];
-  for (let level = Math.min(finest, cache.deepest); level >= 0; level--) {
-    const part = extent(view, level);
+  for (let level = Math.min(finest, ground.deepest); level >= 0; level--) {
+    const part = extent(view, level, ground.bounds);
     if (part.i1 < part.i0 || part.j1 < part.j0) break;
     if (part.i1 - part.i0 > MOST_SAMPLES) continue;
     let some = false;
     let all = true;
     for (const [ix, iy] of tilesOf(part)) {
-      const tile = cache.get(level, ix, iy);
+      const tile = ground.get(level, ix, iy);
       some ||= Boolean(tile);
       all &&= Boolean(tile?.whole);
     }
     if (some) levels.push([level, part]);
     if (all) break; // coarser ones would be hidden
   }
-  for (const [level, part] of levels.reverse()) paintLevel(context, canvas, part, level, cache, colours, pxPerUnit);
+  for (const [level, part] of levels.reverse()) paintLevel(context, canvas, part, level, ground, colours, pxPerUnit);
   context.restore();
   return levels.length > 0;
 }
 
-function clipToPlane(context, view, pxPerUnit, height) {
+function clipToPlane(context, view, plane, pxPerUnit, height) {
   // In a deep view the plane's edges are far outside what a canvas can count: clamp them.
   const near = (v) => Math.min(Math.max(v, -1e6), 1e6);
-  const left = near(-view.x0 * pxPerUnit);
-  const right = near((1 - view.x0) * pxPerUnit);
-  const top = near(height - (1 - view.y0) * pxPerUnit);
-  const bottom = near(height + view.y0 * pxPerUnit);
+  const left = near((plane.x0 - view.x0) * pxPerUnit);
+  const right = near((plane.x1 - view.x0) * pxPerUnit);
+  const top = near(height - (plane.y1 - view.y0) * pxPerUnit);
+  const bottom = near(height + (view.y0 - plane.y0) * pxPerUnit);
   context.beginPath();
   context.rect(left, top, right - left, bottom - top);
   context.clip();
 }
 
 /** Paint one level's samples: each fills the square around its place on the lattice. */
-function paintLevel(context, canvas, part, level, cache, colours, pxPerUnit) {
-  const { scale, i0, j0, i1, j1, left, bottom } = part;
+function paintLevel(context, canvas, part, level, ground, colours, pxPerUnit) {
+  const { scale, i0, j0, i1, j1, last, left, bottom } = part;
   // The plane's last samples stand half a cell before its edge: they go on to it.
-  const columns = i1 - i0 + 1 + (i1 === scale - 1);
-  const rows = j1 - j0 + 1 + (j1 === scale - 1);
+  const columns = i1 - i0 + 1 + (i1 === last.i);
+  const rows = j1 - j0 + 1 + (j1 === last.j);
   const image = new ImageData(columns, rows);
   const pixels = new Uint32Array(image.data.buffer);
   for (const [ix, iy] of tilesOf(part)) {
-    const tile = cache.get(level, ix, iy);
+    const tile = ground.get(level, ix, iy);
     if (tile) copy(colours.of(tile), ix * SIDE, iy * SIDE, part, pixels, columns, rows);
   }
-  if (i1 === scale - 1) for (let row = 0; row < rows; row++) pixels[row * columns + columns - 1] = pixels[row * columns + columns - 2];
-  if (j1 === scale - 1) pixels.copyWithin(0, columns, 2 * columns);
+  if (i1 === last.i) for (let row = 0; row < rows; row++) pixels[row * columns + columns - 1] = pixels[row * columns + columns - 2];
+  if (j1 === last.j) pixels.copyWithin(0, columns, 2 * columns);
   scratch.width = columns;
   scratch.height = rows;
   scratchContext.putImageData(image, 0, 0);

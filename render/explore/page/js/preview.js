@@ -1,12 +1,15 @@
 // A rough preview of the film, from samples at hand: nothing is trained for it.
 
+import { Ground } from "./cache.js";
 import { Colours } from "./colours.js";
 import { $ } from "./dom.js";
 import { paint } from "./paint.js";
+import { Root } from "./place.js";
 
 const ASK_MS = 180; // while the preview moves, the server is asked for stored tiles this often
 const BUSY_MS = 1500; // after that long the map has the server's attention again
 const FIRST_LOOK_MS = 400; // what a new path needs for its first picture
+const LEVELS_ABOVE = 12; // its root is this much wider than the view: coarser samples than that are not worth painting
 
 export class Preview {
   constructor(app) {
@@ -33,15 +36,19 @@ export class Preview {
     this.repaint();
   }
 
-  /** The view at the slider: centre and width. */
+  /** The view at the slider: a root, and centre and width in its units. */
   view() {
     const { views } = this.path;
     const at = Number($("time").value) / 1000 * (views.length - 1);
     const i = Math.min(Math.floor(at), views.length - 2);
     const [a, b] = [views[i], views[i + 1]];
     const share = at - i;
+    const root = Root.at(Math.max(0, Math.floor(-Math.log2(Math.min(a.width, b.width))) - LEVELS_ABOVE), a);
+    const [from, to] = [root.local(a), root.local(b)];
+    const between = (one, other) => one + (other - one) * share;
     // Even in log width, as the camera goes.
-    return { x: a[0] + (b[0] - a[0]) * share, y: a[1] + (b[1] - a[1]) * share, width: a[2] * (b[2] / a[2]) ** share };
+    const width = from.width * (to.width / from.width) ** share;
+    return { root, local: { x: between(from.x, to.x), y: between(from.y, to.y), width } };
   }
 
   /** Show the view at the slider, and keep the server's attention for a while. */
@@ -55,8 +62,9 @@ export class Preview {
     if (now - this.asked > ASK_MS) {
       this.asked = now;
       const canvas = $("preview");
-      const view = { ...this.view(), width_px: canvas.width, height_px: canvas.height };
-      this.serial = this.app.live.look({ ...this.app.asked(view), pointer: null, keep: true, detail: 0.5 });
+      const { root, local } = this.view();
+      const asked = this.app.asked(root.place(local), { width_px: canvas.width, height_px: canvas.height });
+      this.serial = this.app.live.look({ ...asked, pointer: null, keep: true, detail: 0.5 });
     }
     this.repaint();
   }
@@ -81,12 +89,13 @@ export class Preview {
     }
     if ($("film").hidden) return;
     this.lookAgain();
-    const { x, y, width } = this.view();
+    const { root, local: { x, y, width } } = this.view();
     const height = width * canvas.height / canvas.width;
     const box = { x0: x - width / 2, y0: y - height / 2, width, height };
     const finest = Math.max(0, Math.floor(Math.log2(canvas.width / 32 / width) + 0.5));
     this.colours.follow(this.app.colours);
-    paint(canvas, box, this.app.cache, this.colours, Math.min(finest, this.app.look.deepestLevel), { smooth: true });
+    const ground = new Ground(this.app.cache, root);
+    paint(canvas, box, ground, this.colours, Math.min(finest, this.app.look.deepestLevel - root.level), { smooth: true });
     const seconds = Number($("time").value) / 1000 * this.path.duration_s;
     $("clock").textContent = `${seconds.toFixed(1)} of ${this.path.duration_s.toFixed(1)} s`;
   }

@@ -1,37 +1,42 @@
 // What is under the pointer, and what the trainer is doing.
 
 import { $, define } from "./dom.js";
-import { count, decades, short, valueText, widthText } from "./numbers.js";
+import { count, decades, positionText, short, valueText, widthText } from "./numbers.js";
 
 const STATES = { idle: "idle", starting: "starting", training: "training", failed: "stopped" };
 
 /** The line about the trainer. */
-export function showActivity({ state, samples_per_s: rate, tiles_waiting: waiting, error }) {
+export function showActivity({ state: training, samples_per_s: rate, tiles_waiting: waiting, error, reference }) {
   const box = $("activity");
+  const state = reference?.coming && training === "idle" ? "starting" : training;
   box.dataset.state = state;
-  box.textContent = state === "failed" ? `training stopped: ${error}`
+  box.textContent = reference ? `${reference.coming ? "past float64: " : ""}${reference.text}` : state === "failed" ? `training stopped: ${error}`
     : state === "training" ? `${count(rate)} samples/s, ${count(waiting)} tiles waiting`
     : state === "starting" ? `starting, ${count(waiting)} tiles waiting` : "nothing to train";
-  box.title = STATES[state] + (error ? `: ${error}` : "");
+  box.title = reference ? box.textContent : STATES[state] + (error ? `: ${error}` : "");
 }
 
 /** The box over the map: where the pointer is, what happened there, how deep the view is. */
 export function showReadout(app, pointer) {
-  const { scene, view, cache } = app;
-  if (!scene) return;
+  if (!app.scene) return;
+  const { scene, view, ground, deep } = app;
   const [xAxis, yAxis] = scene.axes;
-  const at = pointer ?? view;
-  const inside = at.x >= 0 && at.x <= 1 && at.y >= 0 && at.y <= 1;
+  const at = pointer ?? view.local;
   const rows = [];
-  if (inside) {
-    rows.push([xAxis.name, valueText(xAxis, at.x, view.width)], [yAxis.name, valueText(yAxis, at.y, view.width)]);
-    const found = cache.sample(at.x, at.y, app.finest);
-    rows.push(found ? sampleRow(app, found) : ["here", "not trained yet"]);
+  if (ground.inside(at)) {
+    const exact = ground.root.fixed(at);
+    const plain = ground.root.plain(at);
+    const place = (axis, unit, value) => deep ? [axis.scale === "log10" ? `log10 ${axis.name}` : axis.name, positionText(axis, unit, view.width), "digits"]
+      : [axis.name, valueText(axis, value, view.width)];
+    rows.push(place(xAxis, exact[0], plain.x), place(yAxis, exact[1], plain.y));
+    const found = ground.sample(at.x, at.y, app.finest - ground.root.level);
+    rows.push(found ? sampleRow(app, found) : ["here", app.reference?.text ?? "not trained yet", "digits"]);
   }
-  const left = decades(scene.deepest_level - app.finest);
-  const deep = Math.max(0, -Math.log10(view.width));
+  const zoomed = Math.max(0, -Math.log10(view.width));
+  const left = decades((scene.last_plain_level ?? scene.deepest_level) - app.finest);
+  const ends = deep ? "by differences" : `${left.toFixed(1)} left in float64`;
   rows.push(["view", `${widthText(xAxis, view.width)}, level ${app.finest}`]);
-  rows.push(["zoomed", `${deep.toFixed(1)} decades, ${left.toFixed(1)} left in float64`]);
+  rows.push(["zoomed", `${zoomed.toFixed(1)} decades, ${ends}`]);
   define($("readout"), rows);
 }
 

@@ -1,8 +1,10 @@
 // One sample: its run is trained again, and its loss drawn step by step.
 
 import * as api from "./api.js";
+import { SIDE } from "./cache.js";
 import { $, define, toast } from "./dom.js";
-import { decades, short } from "./numbers.js";
+import { decades, positionText, short } from "./numbers.js";
+import { fixed } from "./place.js";
 
 const WIDTH = 320;
 const HEIGHT = 200;
@@ -16,61 +18,93 @@ function svg(name, attributes, text) {
   return element;
 }
 
+/** Samples along a root at the level of one. */
+const scaleOf = ({ level }) => SIDE * 2 ** level;
+
+/** A sample's lattice indices in the whole pyramid: plain levels only, where they are safe numbers. */
+function lattice(root, { level, ix, iy }) {
+  const [, column, row] = root.address(level, Math.floor(ix / SIDE), Math.floor(iy / SIDE)).split("/").map(Number);
+  return { ix: column * SIDE + ix - Math.floor(ix / SIDE) * SIDE, iy: row * SIDE + iy - Math.floor(iy / SIDE) * SIDE };
+}
+
 export class Sample {
   constructor(app) {
     this.app = app;
     this.serial = 0;
     this.mark = null;
+    this.at = null; // the place of the sample that is marked
   }
 
-  /** Train and show the sample nearest to a point. */
+  /** Train and show the sample nearest to a point, in units of the map's root. */
   async show(x, y) {
-    if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) return;
     const { app } = this;
-    const found = app.cache.sample(x, y, app.finest) ?? this.untrained(x, y);
+    const { ground, scene } = app;
+    if (!ground.inside({ x, y })) return;
+    const found = ground.sample(x, y, app.finest - ground.root.level) ?? this.untrained(x, y);
+    const level = found.level + ground.root.level;
     const serial = ++this.serial;
-    this.place(found);
+    this.at = ground.root.place({ x: found.ix / scaleOf(found), y: found.iy / scaleOf(found), width: 1 / scaleOf(found) });
+    this.place();
     app.showTab("sample");
+    if (scene.last_plain_level !== null && level > scene.last_plain_level) {
+      this.followed(found, level);
+      return;
+    }
     $("sample-hint").textContent = "training this run …";
     $("sample-hint").hidden = false;
     try {
-      const trace = await api.post("trace", { scene: app.scene.name, level: found.level, ix: found.ix, iy: found.iy });
+      const trace = await api.post("trace", { scene: scene.name, level, ...lattice(ground.root, found) });
       if (serial !== this.serial) return; // another was clicked meanwhile
       $("sample-hint").hidden = true;
       this.draw(trace.losses, found);
-      this.facts(trace, found);
+      const last = trace.losses.at(-1);
+      this.facts(found, level, [trace.x, trace.y], [
+        ["last loss", last === null ? "not finite" : String(last)],
+        ["neighbours part by", trace.parting === null ? "beyond all bounds" : `${short(trace.parting)} a decade`],
+      ]);
     } catch (fault) {
       $("sample-hint").textContent = fault.message;
     }
   }
 
   untrained(x, y) {
-    const level = this.app.finest;
-    const scale = 32 * 2 ** level;
-    const nearest = (u) => Math.min(Math.max(Math.round(u * scale), 0), scale - 1);
-    return { tile: null, level, ix: nearest(x), iy: nearest(y) };
+    const { ground, finest } = this.app;
+    const level = finest - ground.root.level;
+    return { tile: null, level, ix: ground.nearest(x, level, "x"), iy: ground.nearest(y, level, "y") };
   }
 
-  place({ level, ix, iy }) {
-    const { map } = this.app;
-    const scale = 32 * 2 ** level;
+  /** A sample past float64: what is known of its run, but for the curve. */
+  followed(found, level) {
+    const { app } = this;
+    $("curve").replaceChildren();
+    $("sample-hint").hidden = false;
+    $("sample-hint").textContent = "Past float64 a run is followed by its difference from a reference run: there is no loss curve of its own to draw.";
+    const digits = [this.at.x, this.at.y].map((unit, i) => positionText(app.scene.axes[i], fixed(unit), this.at.width));
+    this.facts(found, level, digits, found.tile ? [["last loss", short(found.tile.loss[found.at], 6)]] : [], { positions: true });
+  }
+
+  /** Mark the sample where the map's root has it. */
+  place() {
     this.mark?.remove();
+    if (!this.at) return;
+    const { map, ground } = this.app;
+    const { x, y, width } = ground.root.local(this.at);
+    if (Math.max(Math.abs(x), Math.abs(y), width) > 2 ** 12) return; // of another place
     const icon = globalThis.L.divIcon({ className: "mark", iconSize: [11, 11] });
-    this.mark = globalThis.L.marker([iy / scale, ix / scale], { icon, interactive: false, keyboard: false }).addTo(map);
+    this.mark = globalThis.L.marker([y, x], { icon, interactive: false, keyboard: false }).addTo(map);
   }
 
-  facts(trace, { tile, at, level }) {
+  /** positions: whether the coordinates are positions on their axes, and not values. */
+  facts({ tile, at }, level, coordinates, more, { positions = false } = {}) {
+    const { axes, deepest_level: deepest } = this.app.scene;
     const status = tile ? this.app.statuses[tile.status[at]] : "not stored yet";
-    const [xAxis, yAxis] = this.app.scene.axes;
-    const last = trace.losses.at(-1);
+    const name = (axis) => positions && axis.scale === "log10" ? `log10 ${axis.name}` : axis.name;
     define($("sample-facts"), [
-      [xAxis.name, trace.x],
-      [yAxis.name, trace.y],
+      ...axes.map((axis, i) => [name(axis), coordinates[i], "digits"]),
       ["ended", status, status === "converged" ? "converged" : tile ? "diverged" : ""],
-      ["last loss", last === null ? "not finite" : String(last)],
       ...tile && tile.escape[at] >= 0 ? [["escaped at step", String(tile.escape[at])]] : [],
-      ["level", `${level} of ${this.app.scene.deepest_level}, ${decades(level).toFixed(1)} decades deep`],
-      ["neighbours part by", trace.parting === null ? "beyond all bounds" : `${short(trace.parting)} a decade`],
+      ["level", `${level} of ${deepest}, ${decades(level).toFixed(1)} decades deep`],
+      ...more,
     ]);
   }
 
