@@ -224,7 +224,8 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
     ]
     for number in numbers:
         view = path.viewport(s := path.s_of_frame(number, fps))
-        centre = (axis.value_from_unit(unit) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
+        level = max(0, math.ceil(view.level))
+        centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
         x, y = (f"{value:.{digits}g}" for value in centre)
         lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")

@@ -85,6 +85,23 @@ def whole(page: browser.Page) -> None:
     page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame", 60)
 
 
+def save_as(page: browser.Page, server: Server, name: str) -> Path:
+    """Save the page's keyframes as a new scene, which `render plan` has to accept; return its file."""
+    page.click("#save")
+    page.js("document.getElementById('save-name').select()")
+    page.write(name)
+    shot(page, f"saving-{name}")
+    page.click("#save-go")
+    page.until("!document.getElementById('saving').open")
+    saved = server.folder / f"scenes/{name}.toml"
+    planned = subprocess.run(
+        [sys.executable, "-m", "render.cli", "plan", str(saved), "--quality", "preview"],
+        capture_output=True, text=True, cwd=server.folder, timeout=120, check=False,
+    )  # fmt: skip
+    assert planned.returncode == 0, planned.stderr
+    return saved
+
+
 IDLE = "document.getElementById('activity').dataset.state === 'idle'"
 
 
@@ -111,22 +128,11 @@ def test_twenty_levels_two_keyframes_and_a_scene_that_plan_accepts(tab: tuple[br
     page.key("k")
     page.until("document.querySelectorAll('#keyframes li').length === 2")
     page.until("document.getElementById('film-facts').textContent.includes('doublings')")
-    page.click("#save")
-    page.js("document.getElementById('save-name').select()")
-    page.write("from-the-page")
-    shot(page, "saving")
-    page.click("#save-go")
-    page.until("!document.getElementById('saving').open")
-    saved = server.folder / "scenes/from-the-page.toml"
+    saved = save_as(page, server, "from-the-page")
     first, last = scene.load(saved).keyframes
     assert first.view.width / last.view.width == pytest.approx(
         2.0 ** (page.js("explorer.view.zoom") - before), rel=1e-3
     )
-    planned = subprocess.run(
-        [sys.executable, "-m", "render.cli", "plan", str(saved), "--quality", "preview"],
-        capture_output=True, text=True, cwd=server.folder, timeout=120, check=False,
-    )  # fmt: skip
-    assert planned.returncode == 0, planned.stderr
     assert page.errors == []
 
 
@@ -335,19 +341,9 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
     page.until(f"explorer.ground.root.level > 40 && explorer.framed().width < {here['width'] * 1.001}")
     assert abs(Fraction(page.js("explorer.framed().x")) - Fraction(here["x"])) < Fraction(here["width"]) / 10**6
     page.click("#tab-film")
-    page.click("#save")
-    page.js("document.getElementById('save-name').select()")
-    page.write("past-float64")
-    page.click("#save-go")
-    page.until("!document.getElementById('saving').open")
-    saved = server.folder / "scenes/past-float64.toml"
+    saved = save_as(page, server, "past-float64")
     (key,) = scene.load(saved).keyframes
     assert abs(key.view.x - Fraction(here["x"])) < Fraction(here["width"]) / 10**6
-    planned = subprocess.run(
-        [sys.executable, "-m", "render.cli", "plan", str(saved), "--quality", "preview"],
-        capture_output=True, text=True, cwd=server.folder, timeout=120, check=False,
-    )  # fmt: skip
-    assert planned.returncode == 0, planned.stderr
     assert page.errors == []
     page.js("explorer.go({x: '0.4', y: '0.3', width: 1e-130})")
     assert page.js("[explorer.view.zoom, explorer.finest]") == [398, 398]  # at half a sample per pixel: 400

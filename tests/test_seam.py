@@ -1,5 +1,6 @@
 """Films past float64: deep levels against 256 bits, one film whatever it is made from, and what is refused."""
 
+import csv
 import dataclasses
 import json
 import math
@@ -22,6 +23,7 @@ from render.backends.refuse import RefusingBackend
 from render.cli import app
 from render.errors import DepthError, RenderError
 from render.film import Job
+from render.plan import Plan
 from render.tiles import SAMPLES
 from render.train import reference
 
@@ -85,6 +87,20 @@ def test_differences_are_exact_however_deep(level: int, place: Fraction, i: int)
         expected = float(b - a)
     found = axis.differences(level, first, Fraction(a))[i]
     assert found == pytest.approx(expected, rel=1e-15, abs=1e-16 * float(a) * 2.0**-level)
+
+
+def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: Path) -> None:
+    from decimal import Decimal, localcontext
+
+    (tmp_path / "deeper.toml").write_text(SCENE.replace("1e-15", "1e-70"))
+    deeper = dataclasses.replace(job, plan=Plan(scene.load(tmp_path / "deeper.toml")))
+    film.write_path(deeper, tmp_path / "path.csv", [deeper.frame_count - 1])
+    (row,) = csv.DictReader((tmp_path / "path.csv").read_text().splitlines())
+    with localcontext() as context:
+        context.prec = 400
+        for name, centre in zip("xy", CENTRE, strict=True):
+            true = Decimal(10) ** Decimal(centre)
+            assert abs(Decimal(row[name]) / true - 1) < Decimal("1e-78")
 
 
 def test_levels_after_the_seam_are_trained_by_differences_and_right(job: Job) -> None:

@@ -6,7 +6,6 @@ told how it goes. What it makes is kept in the store as a film's reference runs 
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from render.camera import View
 from render.deep import Point
 from render.errors import DepthError
 from render.explore.planes import Plane
+from render.explore.served import Served
 from render.explore.wishes import Look
 from render.problem import Problem
 from render.seam import point_of, points_in
@@ -104,19 +104,17 @@ class Spot:
         return 0.6 < other.width / self.width < 1.6 and aside < 0.2 * self.width
 
 
-class Scout:
+class Scout(Served):
     """Finds places for deep views, and makes those that are missing."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
         """notify: called from the scout's thread when a place may be there that was not."""
+        super().__init__("scout")
         self._notify = notify
-        self._changed = threading.Condition()
         self._wishes: dict[Hashable, tuple[Plane, Spot]] = {}
         self._barren: deque[tuple[Plane, Spot, str]] = deque(maxlen=_MOST_BARREN)
         self._making: tuple[Plane, Spot] | None = None
         self._told = self._step = ""
-        self._stop = False
-        self._thread: threading.Thread | None = None
 
     # ---- for pages ---------------------------------------------------------------------------------------------
 
@@ -146,26 +144,6 @@ class Scout:
                 return News(why, False)
             making = self._making is not None and self._making[0] is plane and self._making[1].serves(spot)
             return News(self._told if making else "waiting for a reference run", True)
-
-    # ---- life --------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Begin to serve wishes; return at once."""
-        self._thread = threading.Thread(target=self._serve, name="scout", daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> None:
-        """Give up what is being made, and wait for that; its steps take a fraction of a second each."""
-        with self._changed:
-            self._stop = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-
-    @property
-    def busy(self) -> bool:
-        """Whether its thread is at work, or waits for work."""
-        return self._thread is not None and self._thread.is_alive()
 
     # ---- the scout's thread ------------------------------------------------------------------------------------
 

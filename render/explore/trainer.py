@@ -8,7 +8,6 @@ each, so that a new wish is served at once.
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterator
@@ -21,6 +20,7 @@ import numpy as np
 from render.backends import Batch, trained
 from render.explore.parts import GrowingTile, masks
 from render.explore.planes import Plane
+from render.explore.served import Served
 from render.fields import Field
 from render.tiles import Tile
 
@@ -61,13 +61,13 @@ class Activity:
     error: str
 
 
-class Trainer:
+class Trainer(Served):
     """Trains what pages wish for, in a thread of its own that drives one backend at a time."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
         """notify: called from the trainer's thread whenever a part is there."""
+        super().__init__("trainer")
         self._notify = notify
-        self._changed = threading.Condition()
         self._wishes: dict[Hashable, tuple[Plane, list[Tile]]] = {}
         self._wanted: dict[Plane, set[Tile]] = {}
         self._growing: OrderedDict[tuple[Plane, Tile], GrowingTile] = OrderedDict()
@@ -82,8 +82,6 @@ class Trainer:
         self._rate: WeakKeyDictionary[Plane, float] = WeakKeyDictionary()  # points of all batches over the time
         self._samples_done = 0
         self._error = ""
-        self._stop = False
-        self._thread: threading.Thread | None = None
 
     # ---- for pages ---------------------------------------------------------------------------------------------
 
@@ -118,26 +116,6 @@ class Trainer:
     def rate(self, plane: Plane) -> float | None:
         """Return finished training runs a second of all workers, as seen so far; None before anything was trained."""
         return self._rate.get(plane)
-
-    # ---- life --------------------------------------------------------------------------------------------------
-
-    def start(self) -> None:
-        """Begin to serve wishes; return at once."""
-        self._thread = threading.Thread(target=self._serve, name="trainer", daemon=True)
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> None:
-        """Hand out nothing more, and wait for the batches under way, usually a second or so."""
-        with self._changed:
-            self._stop = True
-            self._changed.notify_all()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-
-    @property
-    def busy(self) -> bool:
-        """Whether its thread is at work, or waits for work."""
-        return self._thread is not None and self._thread.is_alive()
 
     # ---- the trainer's thread ----------------------------------------------------------------------------------
 
