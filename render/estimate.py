@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -19,6 +20,7 @@ from render.backends import Backend, Batch
 from render.fields import Field
 from render.plan import Plan
 from render.problem import Problem
+from render.references import Reference
 from render.scene import QUALITY, Scene, with_quality
 from render.tiles import SAMPLES, Tile
 
@@ -47,21 +49,31 @@ class Rate:
         return samples / self.samples_per_s
 
 
-def measure(plan: Plan, backend: Backend) -> Rate:
+def measure(plan: Plan, backend: Backend, reference: Reference | None = None) -> Rate:
     """Train a sample of a plan's points for a second and return the rate; results are not kept.
 
     The points are spread evenly over all tiles, so the share of runs that escape early counts as it will in the film.
+    reference: what the backend follows in levels past float64; both kinds of levels are measured then.
     """
-    return measure_tiles(plan.scene.problem, plan.order, backend)
+    problem, tiles = plan.scene.problem, plan.order
+    if plan.seam is None or reference is None:
+        return measure_tiles(problem, tiles, backend)
+    plain = [tile for tile in tiles if tile.level <= plan.seam]
+    deep = [tile for tile in tiles if tile.level > plan.seam]
+    kinds = [(own, measure_tiles(problem, own, backend, ref)) for own, ref in ((plain, None), (deep, reference)) if own]
+    return Rate(len(tiles) / sum(rate.time_s(len(own)) for own, rate in kinds))
 
 
-def measure_tiles(problem: Problem, tiles: Sequence[Tile], backend: Backend) -> Rate:
-    """Do the same for any tiles of a problem."""
-    _timed(problem, tiles, backend, 8)  # every worker compiles on a first batch
+def measure_tiles(
+    problem: Problem, tiles: Sequence[Tile], backend: Backend, reference: Reference | None = None
+) -> Rate:
+    """Do the same for any tiles of a problem; reference: what they are followed from, past float64."""
+    timed = functools.partial(_timed, problem, tiles, backend, reference)
+    timed(8)  # every worker compiles on a first batch
     wanted = 16
     most = min(_MOST_BATCHES * backend.capacity, int(_MOST_SHARE * len(tiles) * SAMPLES**2 / backend.workers))
     while True:
-        seen = _timed(problem, tiles, backend, wanted)
+        seen = timed(wanted)
         if seen.elapsed_s >= _ENOUGH_S or wanted >= most:
             return Rate(seen.points / seen.elapsed_s / seen.filled)
         # A round that took no time says little of how long a larger one will take.
@@ -76,11 +88,13 @@ class _Timed(NamedTuple):
     filled: float
 
 
-def _timed(problem: Problem, tiles: Sequence[Tile], backend: Backend, points: int) -> _Timed:
+def _timed(
+    problem: Problem, tiles: Sequence[Tile], backend: Backend, reference: Reference | None, points: int
+) -> _Timed:
     """Let all workers train so many points each, in batches as large as a film's if they are enough."""
     size = min(points, backend.capacity)
     count = min(max(1, points // size), _MOST_BATCHES) * backend.workers
-    batches = [spread(problem, tiles, size, seed) for seed in range(count)]
+    batches = [spread(problem, tiles, size, seed, reference) for seed in range(count)]
     started = time.perf_counter()
     fields = [field for _, field in backends.trained(backend.run(_Batches(batches)))]
     elapsed_s = time.perf_counter() - started
@@ -112,18 +126,26 @@ class _Batches:
             return None
 
 
-def spread(problem: Problem, tiles: Sequence[Tile], points: int, seed: int) -> Batch:
-    """Return a batch of random points, as many of each of equal stretches of the tiles, in their order."""
+def spread(
+    problem: Problem, tiles: Sequence[Tile], points: int, seed: int, reference: Reference | None = None
+) -> Batch:
+    """Return a batch of random points, as many of each of equal stretches of the tiles, in their order.
+
+    reference: the batch has differences from it too.
+    """
     chosen = np.random.default_rng(seed)
     count = min(points, _STRETCHES)
     places = ((np.arange(count) + chosen.random(count)) / count * len(tiles)).astype(int)
-    x, y = [], []
+    drawn = []
     for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
         tile = tiles[place]
         (first_x, first_y), (columns, rows) = tile.first_sample, chosen.integers(SAMPLES, size=(2, stretch.size))
-        x.append(problem.x.values(tile.level, first_x)[columns])
-        y.append(problem.y.values(tile.level, first_y)[rows])
-    return Batch((), np.concatenate(x), np.concatenate(y))
+        own = [problem.x.values(tile.level, first_x)[columns], problem.y.values(tile.level, first_y)[rows]]
+        if reference is not None:
+            own.append(problem.x.differences(tile.level, first_x, reference.x)[columns])
+            own.append(problem.y.differences(tile.level, first_y, reference.y)[rows])
+        drawn.append(own)
+    return Batch((), *(np.concatenate(parts) for parts in zip(*drawn, strict=True)))
 
 
 def disk_bytes(plan: Plan) -> int:

@@ -69,3 +69,10 @@ def join(parts: Sequence[Field]) -> Field:
     """Return the fields of pieces of a batch as one, in their order along the first axis."""
     names = parts[0].channels()
     return from_channels({name: np.concatenate([part.channels()[name] for part in parts]) for name in names})
+
+
+def interleave(parts: Sequence[Field]) -> Field:
+    """Return the fields of a batch's pieces as one, where piece i of n has every n-th place of it from i on."""
+    whole = join(parts)
+    place = np.concatenate([np.arange(i, whole.value.shape[0], len(parts)) for i in range(len(parts))])
+    return whole.at(np.argsort(place))

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from render import encode, fields, film
-from render.compose import Compositor
+from render import fields, film
 from render.estimate import Rate
 from render.fields import Field, Status
 from render.film import Job
 from render.picture import loops
-from render.tiles import SAMPLES
+from render.tiles import SAMPLES, Tile
 
-# Where on a path pictures are measured, and how many there at most: a person waits for it. At hd a frame takes ffmpeg
-# some 0.2 s of processor time.
+# Where on a path pictures are measured; how many pixels, and frames, of each place the first round has at most; for how
+# long at least; and how many times more the next has.
 _PLACES = (0.3, 0.8)
-_FRAMES_AT_A_PLACE = 4
-_MEASURE_S = 1.0
-
-# Small pictures are encoded several times over, up to so many pixels, or ffmpeg's start would be most of what is timed.
-_PIXELS, _MOST_TIMES = 20_000_000, 8
+_FIRST_PX, _FIRST_MOST = 10_000_000, 24
+_ENOUGH_S, _GROWTH = 0.5, 4
 
 # Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 s, a preview's 0.014 s (Zen 3). Where that is
 # less than this share of the training, nobody needs to wait for a measurement before the first tile.
 _MOST_S, _MOST_PIXEL_S, _SMALL = 0.02, 5e-7, 0.05
+
+# Where a tile of noise is noise. Six films of real samples (preview) took 0.84 to 1.08 times what they take of such
+# tiles; of tiles that are noise all over, 0.76 to 0.86.
+_ROUGH = np.arange(SAMPLES) < SAMPLES // 4
 
 # Different tiles of noise. A frame at hd shows thousands: to draw each anew would take longer than the frame.
 _TILES = 61
@@ -40,7 +42,7 @@ _TILES = 61
 class Pictures:
     """What a frame costs to compose and to encode. wall_s: on an idle machine; cpu_s: on all its cores together.
 
-    start_s: what a film costs besides, whatever its length: ffmpeg's start and end.
+    start_s: what a film costs besides, whatever its length, such as ffmpeg's start and end.
     """
 
     wall_s: float
@@ -60,12 +62,14 @@ class Forecast:
 def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forecast:
     """Return what training runs and frames take together.
 
-    Pictures are made while samples train, on the same cores, so what they take of those is added to the training;
-    and no film is done sooner than its pictures take by themselves.
+    Pictures are made while samples train. Of the shorter of the two, as much goes on beside the longer as pictures
+    leave of the cores; the rest is added.
     """
-    training_s, alone_s = rate.time_s(samples), frames * pictures.wall_s + pictures.start_s
-    together_s = training_s + frames * pictures.cpu_s / (os.cpu_count() or 1) + pictures.start_s
-    return Forecast(training_s, alone_s, max(together_s, alone_s))
+    cores = os.cpu_count() or 1
+    training_s, pictures_s = rate.time_s(samples), frames * pictures.wall_s + pictures.start_s
+    busy = min(1.0, pictures.cpu_s / (pictures.wall_s * cores)) if pictures.wall_s else 1.0
+    total_s = max(training_s, pictures_s) + busy * min(training_s, pictures_s)
+    return Forecast(training_s, pictures_s, total_s)
 
 
 def bound(job: Job) -> Pictures:
@@ -81,65 +85,70 @@ def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
 
 
 def measure(job: Job) -> Pictures:
-    """Compose and encode a few frames of a job, at several places of its path, of random samples."""
-    output, plan = job.scene.output, job.plan
-    bits = output.bits if output.codec == encode.SEQUENCE else encode.CODECS[output.codec].bits
-    noise = _noise(job.scene.problem.channels)
-    compositor = Compositor(plan, lambda tile: noise[hash(tile) % _TILES])
-    wall_s = cpu_s = 0.0
-    pictures = []
+    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does."""
+    noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
+    output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
-    for place in _PLACES:
-        first = min(round(place * job.frame_count), max(0, job.frame_count - _FRAMES_AT_A_PLACE - 1))
-        numbers = range(first, min(first + _FRAMES_AT_A_PLACE, job.frame_count))
-        places = [plan.path.s_of_frame(number, output.fps) for number in numbers]
-        film.picture_at(plan, compositor, places[0], bits)  # reads and colours tiles that the frames after it use again
-        started_s, started_cpu = time.perf_counter(), time.process_time()
-        for s in places:
-            pictures.append(film.picture_at(plan, compositor, s, bits))
-            if time.perf_counter() - started_s > _MEASURE_S / len(_PLACES):
-                break
-        wall_s += time.perf_counter() - started_s
-        cpu_s += time.process_time() - started_cpu
-    compose_wall, compose_cpu = wall_s / len(pictures), cpu_s / len(pictures)
-    pictures *= min(max(_PIXELS // (len(pictures) * output.width_px * output.height_px), 1), _MOST_TIMES)
-    start_wall, start_cpu = _encoding(job, pictures[:1])
-    whole_wall, whole_cpu = _encoding(job, pictures)
-    encode_wall, encode_cpu = whole_wall, whole_cpu
-    if more := len(pictures) - 1:
-        encode_wall, encode_cpu = max(0.0, whole_wall - start_wall) / more, max(0.0, whole_cpu - start_cpu) / more
-    # ffmpeg encodes one frame while the next is composed.
-    wall_s, cpu_s = max(compose_wall, encode_wall), compose_cpu + encode_cpu
-    return Pictures(wall_s, cpu_s, max(0.0, start_wall - encode_wall))
+    _made(noisy, 1)  # loads what it takes
+    few = _made(noisy, 1)
+    if most < 2:
+        return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)
+    count = min(max(_FIRST_PX // (output.width_px * output.height_px), 3), _FIRST_MOST, most)
+    while True:
+        many = _made(noisy, count)
+        if many.wall_s - few.wall_s >= _ENOUGH_S or count == most:
+            break
+        # A round that took no time says little of how long a larger one will take.
+        count = min(count * _GROWTH, most)
+    more = many.frames - few.frames
+    wall_s, cpu_s = max(0.0, many.wall_s - few.wall_s) / more, max(0.0, many.cpu_s - few.cpu_s) / more
+    return Pictures(wall_s, cpu_s, max(0.0, few.wall_s - few.frames * wall_s))
 
 
-def _encoding(job: Job, pictures: list[np.ndarray]) -> tuple[float, float]:
-    """Return the seconds, and those of all cores together, that encoding some pictures takes."""
-    output = job.scene.output
-    before, started_s = os.times(), time.perf_counter()
+class _Made(NamedTuple):
+    """Frames of a film, and the seconds that they took: by the clock, and of all cores together."""
+
+    frames: int
+    wall_s: float
+    cpu_s: float
+
+
+def _made(job: Job, at_a_place: int) -> _Made:
+    """Make a film of so many frames after each other at each place."""
+    firsts = [round(place * (job.frame_count - at_a_place)) for place in _PLACES]
+    numbers = sorted({first + i for first in firsts for i in range(at_a_place)})
     with tempfile.TemporaryDirectory() as folder:
-        if output.codec == encode.SEQUENCE:
-            for i, picture in enumerate(pictures):
-                encode.write_png(Path(folder, f"{i}.png"), picture, {})
-        else:
-            size_px = output.width_px, output.height_px
-            with encode.VideoWriter(
-                Path(folder, "film"), size_px, output.fps, codec=output.codec, crf=output.crf
-            ) as writer:
-                for picture in pictures:
-                    writer.write(picture)
-    after = os.times()
-    cpu_s = sum(after[:4]) - sum(before[:4])  # of this process and of ffmpeg, which has ended
-    return time.perf_counter() - started_s, cpu_s
+        before, started_s = os.times(), time.perf_counter()
+        film.video(job, Path(folder, "film"), numbers=numbers)
+        took_s, after = time.perf_counter() - started_s, os.times()
+    return _Made(len(numbers), took_s, sum(after[:4]) - sum(before[:4]))  # of this process, and of ffmpeg
 
 
-def _noise(channels: Mapping[str, np.dtype]) -> list[Field]:
-    """Return some tiles of noise: at the boundary, which is where cameras go, pictures are hardly smoother."""
-    drawn = np.random.default_rng(0)
-    made = [fields.empty((SAMPLES, SAMPLES), channels) for _ in range(_TILES)]
-    for field in made:
-        for channel in (field.value, field.final_loss, *field.more.values()):
-            channel[...] = drawn.standard_normal(channel.shape)
-        field.status[...] = np.where(field.value < 0, Status.CONVERGED, Status.ESCAPED)
-        field.escape_step[...] = drawn.integers(1, 500, field.escape_step.shape)
-    return made
+class _Noise:
+    """A store that holds every tile: a part of it noise, as at the boundary, the rest smooth."""
+
+    def __init__(self, channels: Mapping[str, np.dtype]) -> None:
+        drawn = np.random.default_rng(0)
+        self._tiles = [fields.empty((SAMPLES, SAMPLES), channels) for _ in range(_TILES)]
+        slope = np.linspace(0.5, 1.5, SAMPLES)
+        for field in self._tiles:
+            for channel in (field.value, field.final_loss, *field.more.values()):
+                channel[...] = np.where(_ROUGH, drawn.standard_normal(channel.shape), slope)
+            field.status[...] = np.where(field.value < 0, Status.CONVERGED, Status.ESCAPED)
+            field.escape_step[...] = drawn.integers(1, 500, field.escape_step.shape)
+
+    def get(self, tile: Tile) -> Field:
+        """Return a tile's field."""
+        return self._tiles[hash(tile) % _TILES]
+
+    def put(self, tile: Tile, field: Field) -> None:
+        """Refuse: there is nothing to train."""
+        raise RuntimeError(f"{tile} was trained although it is there")
+
+    def has(self, tile: Tile) -> bool:
+        """Say that every tile is there."""
+        return True
+
+    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
+        """Return no tile."""
+        return []

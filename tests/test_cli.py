@@ -14,8 +14,8 @@ import oracle
 import published
 import pytest
 
-from render import cli, scene
-from render.cli import speech
+from render import cli, film, scene
+from render.cli import speech, terminal
 from render.plan import Plan
 
 ROOT = Path(__file__).parents[1]
@@ -268,6 +268,19 @@ def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -
     said = capsys.readouterr()
     assert said.out == f"{path}\nsize  {path}\n"
     assert said.err == f"no {path}\n"
+
+
+def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a minute without a result: the rate falls, and what is left is still told."""
+    done = {0: 0, 10: 1000, 20: 2000, **dict.fromkeys(range(21, 51), 2000), 51: 3000, 61: 4000}
+    clock = iter(done)
+    monkeypatch.setattr("render.cli.terminal.time.monotonic", lambda: float(next(clock)))
+    shown = terminal._Rate()
+    told = [shown.note(film.Progress(0, 10, count, 10_000)) for count in list(done.values())[1:]]
+    rates = [int(re.search(r"(\d+) a second, \d+ (s|min) left", words)[1]) for words in told]  # type: ignore[index]
+    assert rates[:2] == [100, 100]
+    assert rates[31] == pytest.approx(1000 / 40, abs=1)  # the last that was done, at 20, and the waiting since
+    assert rates[-1] == pytest.approx(2000 / 21, abs=5)
 
 
 def test_the_commands_of_the_production_page_run_one_after_the_other(

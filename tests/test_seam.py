@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import math
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,15 +16,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_deep import CENTRE
 
-from render import deliver, estimate, film, scene, seam
+from render import deliver, estimate, fields, film, scene, seam
 from render.analyse import dimension, precision, subject
 from render.axes import Axis
+from render.backends import Batch
 from render.backends.local import LocalBackend
 from render.backends.refuse import RefusingBackend
 from render.cli import app
 from render.errors import DepthError, RenderError
+from render.fields import Field
 from render.film import Job
 from render.plan import Plan
+from render.references import Reference
 from render.tiles import SAMPLES
 from render.train import reference
 
@@ -196,6 +200,37 @@ def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> N
     made = film.prepare(estimate.named(loaded, "scene"), tmp_path, tell=None)
     assert made.missing_samples() == made.plan.samples
     assert not list(tmp_path.rglob("references/*"))
+
+
+class Clock:
+    """A backend whose clock shows what runs cost: those followed by differences three times a plain one."""
+
+    workers, capacity, now_s = 1, 256, 0.0
+    numerics = {"lanes": 1}
+
+    def __init__(self, followed: Reference) -> None:
+        self.followed = followed
+
+    def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
+        while (batch := next_batch()) is not None:
+            self.now_s += batch.x.size * (3e-3 if len(batch.columns) == 4 else 1e-3)
+            for whole, there, apart in zip(
+                batch.columns, (self.followed.x, self.followed.y), batch.columns[2:], strict=False
+            ):
+                assert np.allclose(whole, float(there) + apart, rtol=1e-14, atol=0)
+            field = fields.empty((batch.x.size,))
+            field.escape_step[:] = -1
+            yield batch, field
+
+
+def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert job.seam is not None and job.seam.reference is not None
+    backend = Clock(job.seam.reference)
+    monkeypatch.setattr("render.estimate.time.perf_counter", lambda: backend.now_s)
+    deep = np.mean([tile.level > job.seam.level for tile in job.plan.order])
+    assert 0 < deep < 1
+    rate = estimate.measure(job.plan, backend, job.seam.reference)
+    assert rate.samples_per_s == pytest.approx(1e3 / (1 + 2 * deep))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:

@@ -47,10 +47,9 @@ class Shares:
                 if batch is None:
                     return None
                 count = max(1, min(self._most, batch.x.size // self._least_points))
-                ends = [batch.x.size * i // count for i in range(count + 1)]
                 parts: list[Field | None] = [None] * count
-                pieces = (slice(*ends[i : i + 2]) for i in range(count))
-                self._waiting.extend(Share(batch, piece, i, parts) for i, piece in enumerate(pieces))
+                # Dealt out like cards: one half of a tile may converge, and the other escape in a few steps.
+                self._waiting.extend(Share(batch, slice(i, None, count), i, parts) for i in range(count))
             return self._waiting.popleft()
 
     def finish(self, share: Share, field: Field) -> Field | None:
@@ -58,4 +57,4 @@ class Shares:
         with self._finishing:
             share.parts[share.number] = field
             parts = [part for part in share.parts if part is not None]
-        return fields.join(parts) if len(parts) == len(share.parts) else None
+        return fields.interleave(parts) if len(parts) == len(share.parts) else None

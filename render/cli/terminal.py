@@ -73,11 +73,7 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
         tell("job", f"{text}, 0 training runs to do: every sample is in {store}.", **facts)
         return
     rate = rate or _measure(job)
-    pictures = forecast.bound(job)
-    known = job.scene.output.codec == "h264"
-    if not (known and forecast.is_small(pictures, job.frame_count, rate.time_s(samples))):
-        pictures = _measure_pictures(job)
-    ahead = forecast.forecast(samples, rate, job.frame_count, pictures)
+    ahead, _ = _forecast(job, rate, samples)
     tell(
         "job",
         f"{text}, {samples:,} training runs to do of {job.plan.samples:,}, about {duration(ahead.total_s)}: "
@@ -88,9 +84,15 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
     )
 
 
-def _measure_pictures(job: Job) -> forecast.Pictures:
-    with working("measuring this machine"):
-        return forecast.measure(job)
+def _forecast(job: Job, rate: estimate.Rate, samples: int) -> tuple[forecast.Forecast, bool]:
+    """Return what training runs and pictures will take, and whether the pictures were measured for it."""
+    pictures = forecast.bound(job)
+    known = job.scene.output.codec == "h264"
+    measured = not (known and forecast.is_small(pictures, job.frame_count, rate.time_s(samples)))
+    if measured:
+        with working("measuring this machine"):
+            pictures = forecast.measure(job)
+    return forecast.forecast(samples, rate, job.frame_count, pictures), measured
 
 
 def _job_facts(job: Job) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def _job_facts(job: Job) -> dict[str, Any]:
 
 def _measure(job: Job) -> estimate.Rate:
     with working("measuring this machine"):
-        return estimate.measure(job.plan, job.backend)
+        return estimate.measure(job.plan, job.backend, job.seam.reference if job.seam else None)
 
 
 def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
@@ -158,7 +160,8 @@ def _settle(
         )
     if warning := depth_warning(job.plan):
         tell("warning", f"warning: {warning}", style="yellow")
-    return job, rate
+    # The quality was chosen before there was a reference run, by the rate of plain runs.
+    return job, rate if job.seam is None or job.seam.reference is None else None
 
 
 @contextlib.contextmanager
@@ -201,8 +204,10 @@ def show_plan(
     job, rate = _settle(loaded, quality, budget_min, store, make, trains=False)
     rate = rate or _measure(job)
     plan, missing = job.plan, job.missing_samples()
-    ahead = forecast.forecast(missing, rate, job.frame_count, _measure_pictures(job))
+    ahead, measured = _forecast(job, rate, missing)
     output, axis = job.scene.output, job.scene.problem.x
+    reference = job.seam.reference if job.seam else None
+    unmade = job.seam is not None and reference is None
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
     disk_bytes = estimate.disk_bytes(plan)
@@ -234,15 +239,15 @@ def show_plan(
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {job.scene.problem.steps} steps, {missing:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
-        f"a second, pictures {duration(ahead.pictures_s)}",
+        f"a second, pictures {duration(ahead.pictures_s)}{'' if measured else ' or less'}"
+        + ("; a reference run before" if unmade else ""),
         "disk": f"about {disk_bytes / 1e6:,.0f} MB in {store}",
         "problem": job.scene.problem.key,
     }
     if axis.scale == "log10" and widths[1] < _DEEP:
-        reference = job.seam.reference if job.seam else None
         rows["target"] = (
             "known when there is a reference run: the film, or `render analyse precision`, makes it"
-            if job.seam and reference is None
+            if unmade
             else tables.budget(precision.tangents(job.scene, reference))
         )
     show_table(rows.items())
@@ -330,7 +335,8 @@ class _Rate:
 
     def note(self, now: film.Progress) -> str:
         self._seen.append((time.monotonic(), now.samples_done))
-        while len(self._seen) > 2 and self._seen[-1][0] - self._seen[0][0] > _RATE_S:
+        # Back to where something was done since, however long ago: no film starts anew because a batch takes long.
+        while self._seen[-1][0] - self._seen[1][0] > _RATE_S and self._seen[1][1] < now.samples_done:
             self._seen.pop(0)
         (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
         rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
