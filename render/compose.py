@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
 
 from render.fields import Field
 from render.picture import colour, loops, palettes, raster, relief, resample
@@ -284,6 +283,8 @@ def _distance(planned: np.ndarray, cells: int) -> np.ndarray:
 
     planned: bool [rows, columns] of tiles, not all. cells: along a tile.
     """
+    from scipy.ndimage import distance_transform_edt  # a third of a second that a start without pictures can do without
+
     distance = np.full((planned.shape[0] * cells, planned.shape[1] * cells), -0.5, dtype=np.float32)
     if not planned.any():
         return distance

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from render import fields, film
+from render.compose import Compositor
 from render.estimate import Rate
 from render.fields import Field, Status
 from render.film import Job
@@ -89,7 +90,7 @@ def measure(job: Job) -> Pictures:
     noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
-    _made(noisy, 1)  # loads what it takes
+    film.picture_at(job.plan, Compositor(job.plan, noisy.store.get), 0.0)  # loads what pictures take
     few = _made(noisy, 1)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)

@@ -11,7 +11,6 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from render.picture import loops, palettes
 
@@ -128,6 +127,8 @@ def _cells(frame: np.ndarray) -> np.ndarray:
 
 def _covers_a_field(flashing: np.ndarray) -> bool:
     """Say whether more than a quarter of any ten degrees of view flashes."""
+    from scipy.ndimage import uniform_filter  # loaded where something flashes
+
     if not flashing.any():
         return False
     size = tuple(min(a, b) for a, b in zip(_FIELD, flashing.shape, strict=True))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.ndimage import uniform_filter
 
 from render.picture import palettes
 from render.picture.colour import Look
@@ -43,6 +42,8 @@ def line(side: np.ndarray, width_px: float) -> np.ndarray:
     The distance to the line is estimated as |side| / |its gradient|, exact to first order. Lines thinner than a pixel
     are paler instead.
     """
+    from scipy.ndimage import uniform_filter  # loaded where something is drawn
+
     down, right = np.gradient(side)
     slope = np.hypot(down, right)
     distance = np.abs(side) / np.maximum(slope, 1e-6)

@@ -12,11 +12,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
 
-from render.backends import Batch
+from render import estimate, film
+from render.backends import Batch, make
+from render.encode import VideoWriter
+from render.film import Job
+from render.scene import load
 
 # A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.
 _SCENE = """
@@ -43,6 +48,9 @@ rest_detail = 0.2
 # A film of a published condition, with the usual number of training runs to a picture; and how many of them are timed.
 _PUBLISHED = "mean_lr"
 _RUNS = 16, 16 + 2048
+
+# How many times more the trained film and ffmpeg alone take turns.
+_MORE = 2
 
 
 class Run(NamedTuple):
@@ -103,23 +111,30 @@ def measured(size: tuple[int, int] = (1920, 1080), seconds: float = 6.0) -> Iter
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         here = ("--out", folder / "out", "--store", folder / "store")
-        film = (scene(folder, size, seconds), "--quality", "scene", *here)
+        words = (scene(folder, size, seconds), "--quality", "scene", *here)
         helped = command("--help")
         yield "render --help", f"{helped.time_s:.2f} s"
-        planned = command("plan", film[0], "--quality", "scene", "--store", folder / "store")
+        planned = command("plan", words[0], "--quality", "scene", "--store", folder / "store")
         yield "render plan", f"{planned.time_s:.2f} s"
-        first = command("frame", film[0], "0", "--quality", "preview", *here)
+        first = command("frame", words[0], "0", "--quality", "preview", *here)
         yield "first frame from nothing trained, preview", f"{first.time_s:.2f} s"
-        from_nothing = command("video", *film)
-        trained = command("video", *film)
+        from_nothing = command("video", *words)
+        trained = command("video", *words)
         yield "film from nothing trained", f"{from_nothing.time_s:.1f} s"
         yield "film with everything trained", f"{trained.time_s:.1f} s ({trained.cpu_s:.1f} s of processor)"
         yield "most memory, training", f"{from_nothing.peak_mb:.0f} MB"
         yield "most memory, trained", f"{trained.peak_mb:.0f} MB, and ffmpeg {trained.ffmpeg_mb:.0f} MB"
-        alone_s, alone_cpu_s, composing_s, count = _parts(film[0], folder)
+        job = _trained(words[0], folder)
+        frames, composing_s = _composed(job, folder / "frames")
+        count = len(frames)
         yield "frames composed", f"{count / composing_s:.1f} a second, {count} frames"
+        pairs = [(trained, _ffmpeg_alone(job, frames, folder / "alone.mp4"))]
+        pairs += [(command("video", *words), _ffmpeg_alone(job, frames, folder / "alone.mp4")) for _ in range(_MORE)]
+        alone_s = median(alone.time_s for _, alone in pairs)
         yield "ffmpeg alone, the same frames", f"{alone_s:.1f} s ({count / alone_s:.1f} frames a second)"
-        ratios = f"{trained.time_s / alone_s:.2f} in time, {trained.cpu_s / alone_cpu_s:.2f} in processor time"
+        in_time = median(whole.time_s / alone.time_s for whole, alone in pairs)
+        in_cpu = median(whole.cpu_s / alone.cpu_s for whole, alone in pairs)
+        ratios = f"{in_time:.2f} in time, {in_cpu:.2f} in processor time ({len(pairs)} pairs in turn)"
         yield "trained film, start-up included, against ffmpeg alone", ratios
         longer = command("video", scene(folder, size, 2 * seconds), "--quality", "scene", *here)
         memory = f"{longer.peak_mb:.0f} MB, and ffmpeg {longer.ffmpeg_mb:.0f} MB"
@@ -134,9 +149,6 @@ def _beside_training(folder: Path) -> str:
     samples, which are trained in a moment: pictures cannot tell. How many runs there are to a picture is the plan's to
     say. Start-up counts for neither.
     """
-    from render import estimate, film
-    from render.scene import load
-
     plan = estimate.named(load(_PUBLISHED), "preview").plan
     output, problem = plan.scene.output, plan.scene.problem
     few, many = (_probe(folder, estimate.spread(problem, plan.order, count, 0)) for count in _RUNS)
@@ -163,27 +175,37 @@ def _probe(folder: Path, points: Batch) -> Run:
     return command("probe", _PUBLISHED, "--points", table, "--out", folder / "values.csv", "--precision", "float64")
 
 
-def _parts(path: Path, folder: Path) -> tuple[float, float, float, int]:
-    """Return the seconds of ffmpeg alone, by the clock and of processors, and of composing alone, for all frames of a
-    trained film; and how many they are."""
-    from render import estimate, film
-    from render.backends import make
-    from render.encode import VideoWriter
-    from render.scene import load
-
+def _trained(path: Path, folder: Path) -> Job:
+    """Return the job of the benchmark's film."""
     loaded = load(path)
-    job = film.prepare(estimate.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
+    return film.prepare(estimate.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
+
+
+def _composed(job: Job, file: Path) -> tuple[np.ndarray, float]:
+    """Return all frames of a trained film, in a file, and the seconds that composing them took."""
     output = job.scene.output
-    frames = np.memmap(folder / "frames", np.uint8, "w+", shape=(job.frame_count, output.height_px, output.width_px, 3))
+    frames = np.memmap(file, np.uint8, "w+", shape=(job.frame_count, output.height_px, output.width_px, 3))
     began = time.perf_counter()
     for number, picture in film.frames(job, range(job.frame_count)):
         frames[number] = picture
-    composing_s = time.perf_counter() - began
-    began, before = time.perf_counter(), os.times()
+    return frames, time.perf_counter() - began
+
+
+class Alone(NamedTuple):
+    """What ffmpeg took by itself: seconds by the clock, and of processors."""
+
+    time_s: float
+    cpu_s: float
+
+
+def _ffmpeg_alone(job: Job, frames: np.ndarray, path: Path) -> Alone:
+    """Encode frames as the film is encoded."""
+    output = job.scene.output
     size = output.width_px, output.height_px
-    with VideoWriter(folder / "alone.mp4", size, output.fps, codec=output.codec, crf=output.crf) as writer:
+    began, before = time.perf_counter(), os.times()
+    with VideoWriter(path, size, output.fps, codec=output.codec, crf=output.crf) as writer:
         for picture in frames:
             writer.write(picture)
     after = os.times()
     cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.perf_counter() - began, cpu_s, composing_s, job.frame_count
+    return Alone(time.perf_counter() - began, cpu_s)
