@@ -8,6 +8,7 @@ geometry alone, so retiming a film or changing its frame rate trains nothing.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from dataclasses import dataclass, replace
@@ -162,7 +163,7 @@ class Path:
         self._way_s = keyframes[-1].time_s + keyframes[-1].hold_s
         self.duration_s = self._way_s * (2 if self._back else 1)
         self._viewports: dict[float, Viewport] = {}
-        self._timing = _timing(keyframes, self.marks, easing)
+        self._easing: Easing = easing
 
     def view(self, s: float) -> View:
         """Return the view at path length s (clamped to the path)."""
@@ -186,6 +187,10 @@ class Path:
     def phase(self, s: float) -> float:
         """Return by how many turns the palette is turned at path length s: even between keyframes."""
         return float(np.interp(s, self.marks, [key.phase for key in self._keyframes]))
+
+    @functools.cached_property
+    def _timing(self) -> PchipInterpolator:
+        return _timing(self._keyframes, self.marks, self._easing)
 
     def s_at(self, time_s: float) -> float:
         """Return the path length reached after time_s seconds."""
@@ -255,7 +260,7 @@ def _trapezoid(share: float, ramp: float, soft: tuple[bool, bool]) -> float:
 
 def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> PchipInterpolator:
     """Return a monotone cubic seconds -> path length. PCHIP cannot overshoot, so no zoom runs backwards."""
-    from scipy.interpolate import PchipInterpolator  # half a second that a scene check can do without
+    from scipy.interpolate import PchipInterpolator  # half a second that nobody waits for before training starts
 
     times, lengths = [], []
     for i, (key, s) in enumerate(zip(keyframes, marks, strict=True)):

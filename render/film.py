@@ -263,8 +263,11 @@ def frames(
     stored, so the same call goes on where it stopped.
     """
     plan, output = job.plan, job.scene.output
-    moments = [plan.path.moments(n, output.fps, output.shutter) for n in numbers]
-    order = plan.order if len(numbers) == job.frame_count else _needed(plan, (s for places in moments for s in places))
+
+    def moments(number: int) -> tuple[float, ...]:
+        return plan.path.moments(number, output.fps, output.shutter)
+
+    order = plan.order if len(numbers) == job.frame_count else _needed(plan, (s for n in numbers for s in moments(n)))
     training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
     facts = FrameLog(plan, training)
     compositor = Compositor(plan, facts.fetch)
@@ -275,8 +278,8 @@ def frames(
     training.start()
     try:
         last, picture, shown = None, None, Shown([], [])
-        for done, (number, places) in enumerate(zip(numbers, moments, strict=True)):
-            if places != last or picture is None:
+        for done, number in enumerate(numbers):
+            if (places := moments(number)) != last or picture is None:
                 shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:
                     count = training.count_for(shown.tiles())

@@ -27,9 +27,9 @@ _PLACES = (0.3, 0.8)
 _FIRST_PX, _FIRST_MOST = 10_000_000, 24
 _ENOUGH_S, _GROWTH = 0.5, 4
 
-# Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 s, a preview's 0.014 s (Zen 3). Where that is
-# less than this share of the training, nobody needs to wait for a measurement before the first tile.
-_MOST_S, _MOST_PIXEL_S, _SMALL = 0.02, 5e-7, 0.05
+# Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 to 0.6 s, a preview's 0.015 to 0.025 s (Zen
+# 3). Where that is less than this share of the training, nobody needs to wait for a measurement before the first tile.
+_MOST_S, _MOST_PIXEL_S, _SMALL = 0.015, 3e-7, 0.05
 
 # Where a tile of noise is noise. Six films of real samples (preview) took 0.84 to 1.08 times what they take of such
 # tiles; of tiles that are noise all over, 0.76 to 0.86.
