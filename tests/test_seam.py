@@ -193,7 +193,21 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     scene_path = store / "deep.toml"
     scene_path.write_text(SCENE)
     app(["plan", str(scene_path), "--quality", "preview", "--store", str(store)], exit_on_error=False)
-    assert f"worth views down to about 1e-{found.decades:.1f} decades (tangent norm of its" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert f"worth views down to about 1e-{found.decades:.1f} decades (tangent norm of its" in said.out
+    assert ("nothing to see" in said.err) == (precision.past_budget(loaded, found) is not None)
+
+
+def test_a_film_far_below_its_depth_budget_is_warned_of(loaded: scene.Scene) -> None:
+    high = 1e-15 * 36 / 64
+
+    def told(norm: float) -> str | None:
+        return precision.past_budget(loaded, precision.Tangents((norm,), (norm,), norm, 1))
+
+    assert told(1 / high) is None
+    assert told(1.01e-3 / high) is None
+    assert "nothing to see below about 1e-12: one straight border" in str(told(0.99e-3 / high))
+    assert precision.past_budget(loaded, precision.Tangents((), (), None, 1)) is None
 
 
 def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:

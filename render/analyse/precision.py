@@ -55,6 +55,11 @@ class Agreement:
         return 0 < self.share < 1
 
 
+# So many decades below its depth budget a target shows one straight border. Seen at two, in `tanh` and `mean_lr`:
+# stripes still at the budget, 1e-31.0 and 1e-19.8 decades; a line wherever looked at from 4.2 and 3.2 decades below it.
+_BLANK = 3.0
+
+
 @dataclass(frozen=True)
 class Tangents:
     """Tangent norms |dW/du| / |W| of the runs in the last view that stay finite, at their end, and one run's growth.
@@ -215,6 +220,17 @@ def tangents(scene: Scene, reference: Reference | None = None) -> Tangents:
         tuple(float(v) for v in middle),
         float(final[0]) if np.isfinite(final[0]) and final[0] > 0 else None,
         _TANGENTS,
+    )
+
+
+def past_budget(scene: Scene, found: Tangents) -> str | None:
+    """Return a warning if a film goes on where its target has no more to show, else None."""
+    narrowest = _last_view(scene).width * float(scene.problem.x.span)
+    if found.decades is None or narrowest >= 10.0 ** -(found.decades + _BLANK):
+        return None
+    return (
+        f"The last view is {narrowest:.1g} decades high, but runs at its target grow so little that there is nothing "
+        f"to see below about 1e-{found.decades:.0f}: one straight border. End the film there, or choose another target."
     )
 
 

@@ -73,6 +73,8 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
         tell("job", f"{text}, 0 training runs to do: every sample is in {store}.", **facts)
         return
     rate = rate or _measure(job)
+    if job.seam is not None and job.seam.reference is not None:
+        _warn_if(precision.past_budget(job.scene, precision.tangents(job.scene, job.seam.reference)))
     ahead, _ = _forecast(job, rate, samples)
     tell(
         "job",
@@ -82,6 +84,11 @@ def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
         **asdict(ahead),
         samples_per_s=rate.samples_per_s,
     )
+
+
+def _warn_if(message: str | None) -> None:
+    if message is not None:
+        tell("warning", f"warning: {message}", style="yellow")
 
 
 def _forecast(job: Job, rate: estimate.Rate, samples: int) -> tuple[forecast.Forecast, bool]:
@@ -158,8 +165,7 @@ def _settle(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)",
         )
-    if warning := depth_warning(job.plan):
-        tell("warning", f"warning: {warning}", style="yellow")
+    _warn_if(depth_warning(job.plan))
     # The quality was chosen before there was a reference run, by the rate of plain runs.
     return job, rate if job.seam is None or job.seam.reference is None else None
 
@@ -245,11 +251,12 @@ def show_plan(
         "problem": job.scene.problem.key,
     }
     if axis.scale == "log10" and widths[1] < _DEEP:
-        rows["target"] = (
-            "known when there is a reference run: the film, or `render analyse precision`, makes it"
-            if unmade
-            else tables.budget(precision.tangents(job.scene, reference))
-        )
+        if unmade:
+            rows["target"] = "known when there is a reference run: the film, or `render analyse precision`, makes it"
+        else:
+            found = precision.tangents(job.scene, reference)
+            rows["target"] = tables.budget(found)
+            _warn_if(precision.past_budget(job.scene, found) if reference else None)
     show_table(rows.items())
 
 
