@@ -284,6 +284,15 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
         app([*words[:3], "3", "--out", str(tmp_path / "no.toml")], exit_on_error=False)
 
 
+def test_descend_says_where_structure_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Thirty steps do not grow by twelve decades: the border is there, and is a line."""
+    given = tmp_path / "short.toml"
+    given.write_text(SCENE.replace(f"steps = {STEPS}", "steps = 30").replace("1e-15", "4.0").replace("2e-10", "9.0"))
+    words = ["descend", str(given), "--decades", "12", "--out", str(tmp_path / "x.toml"), "--store", str(tmp_path)]
+    app(words, exit_on_error=False)
+    assert "there is one straight border, and a film shows nothing new" in capsys.readouterr().err
+
+
 def test_a_target_where_nothing_converges_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "red.toml"
     path.write_text(SCENE.replace(CENTRE[0], "5.5").replace(CENTRE[1], "5.25"))

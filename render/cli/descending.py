@@ -79,6 +79,11 @@ def descend(
             f"The border was lost at {float(end.width):.1e}: no two neighbours end differently there. Try another "
             "--seed, or fewer --decades."
         )
+    if blank := [view for view in views if view.promotion_step == loaded.problem.steps]:
+        speech.note(
+            f"From {float(blank[0].width):.1e} on, most runs of a view never leave its reference run: there is one "
+            "straight border, and a film shows nothing new. Try fewer --decades, or another --seed."
+        )
     view = dataclasses.replace(
         last.view,
         x=x.unit_from_position(end.x),
