@@ -82,6 +82,17 @@ class Page:
             time.sleep(0.05)
         return value
 
+    def settled(self, expression: str, still_s: float) -> Any:
+        """Wait until an expression has had one value for so long, and return it."""
+        end = time.monotonic() + 10.0
+        last = self.js(expression)
+        while True:
+            time.sleep(still_s)
+            if (value := self.js(expression)) == last:
+                return value
+            assert time.monotonic() < end, f"goes on changing: {expression}"
+            last = value
+
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
         """Send a mouse event: mousePressed, mouseReleased, mouseMoved, mouseWheel."""
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
@@ -98,13 +109,14 @@ class Page:
             self.mouse(kind, x, y, button="left", buttons=1, clickCount=1)
 
     def middle(self, selector: str) -> tuple[float, float]:
-        """Return the middle of an element, scrolled into view."""
-        box = self.js(
+        """Return the middle of an element, scrolled into view, once it stays where it is."""
+        place = self.settled(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             "e.scrollIntoView({block: 'nearest'});"
-            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()"
+            "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()",
+            0.05,
         )
-        return box[0], box[1]
+        return place[0], place[1]
 
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Drag with the left button, over the middle of the way."""
