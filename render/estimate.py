@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import backends, tilebytes
+from render import backends, references, tilebytes
 from render.backends import Backend, Batch
 from render.fields import Field
 from render.plan import Plan
@@ -138,13 +138,8 @@ def spread(
     places = ((np.arange(count) + chosen.random(count)) / count * len(tiles)).astype(int)
     drawn = []
     for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
-        tile = tiles[place]
-        (first_x, first_y), (columns, rows) = tile.first_sample, chosen.integers(SAMPLES, size=(2, stretch.size))
-        own = [problem.x.values(tile.level, first_x)[columns], problem.y.values(tile.level, first_y)[rows]]
-        if reference is not None:
-            own.append(problem.x.differences(tile.level, first_x, reference.x)[columns])
-            own.append(problem.y.differences(tile.level, first_y, reference.y)[rows])
-        drawn.append(own)
+        columns, rows = chosen.integers(SAMPLES, size=(2, stretch.size))
+        drawn.append(references.points(problem, tiles[place], rows, columns, reference))
     return Batch((), *(np.concatenate(parts) for parts in zip(*drawn, strict=True)))
 
 

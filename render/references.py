@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from render.problem import Problem
+from render.tiles import Tile
 from render.wholefiles import write_whole
 
 # Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
@@ -59,6 +60,21 @@ class Reference:
 
     def _names(self) -> dict[str, str | int]:
         return {"x": str(self.x), "y": str(self.y), "bits": self.bits}
+
+
+def points(
+    problem: Problem, tile: Tile, rows: np.ndarray, columns: np.ndarray, reference: Reference | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return what an engine is given of some samples of a tile: x, y and, with a reference, dx, dy; float64 [points].
+
+    rows, columns: int [points], of the tile. dx, dy: exact differences from the reference's place, rounded once.
+    """
+    level, (first_x, first_y) = tile.level, tile.first_sample
+    values = problem.x.values(level, first_x)[columns], problem.y.values(level, first_y)[rows]
+    if reference is None:
+        return values
+    dx = problem.x.differences(level, first_x, reference.x)[columns]
+    return (*values, dx, problem.y.differences(level, first_y, reference.y)[rows])
 
 
 def bits_for(spacing: float) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import fields, tiles
+from render import fields, references, tiles
 from render.backends import Backend, Batch, Failed
 from render.errors import DamagedTile, StoreError, TrainingError
 from render.fields import Field
@@ -29,22 +29,12 @@ class Stopped(Exception):
     """Training was asked to stop before it was done. Everything finished is in the store."""
 
 
-def points_of(problem: Problem, tile: Tile, *, with_parent: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64 hyperparameters x, y [points] of the samples of a tile that are to be trained, row by row."""
-    mask = tiles.new_samples(with_parent=with_parent)
-    first_x, first_y = tile.first_sample
-    rows, columns = np.nonzero(mask)
-    return problem.x.values(tile.level, first_x)[columns], problem.y.values(tile.level, first_y)[rows]
-
-
-def differences_of(
-    problem: Problem, tile: Tile, reference: Reference, *, with_parent: bool
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64 differences dx, dy [points] of the same samples from a reference run's place."""
-    first_x, first_y = tile.first_sample
+def points_of(
+    problem: Problem, tile: Tile, *, with_parent: bool, reference: Reference | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return x, y (and dx, dy) [points] of the samples of a tile that are to be trained: see `references.points`."""
     rows, columns = np.nonzero(tiles.new_samples(with_parent=with_parent))
-    dx = problem.x.differences(tile.level, first_x, reference.x)
-    return dx[columns], problem.y.differences(tile.level, first_y, reference.y)[rows]
+    return references.points(problem, tile, rows, columns, reference)
 
 
 class Seam(NamedTuple):
@@ -214,18 +204,16 @@ class Training:
 
     def _batch(self, chosen: list[Tile]) -> Batch:
         with_parent = [self._parents[tile] is not None for tile in chosen]
-        points = [points_of(self._problem, t, with_parent=has) for t, has in zip(chosen, with_parent, strict=True)]
-        columns = [np.concatenate(axis) for axis in zip(*points, strict=True)]
+        reference = None
         if self._seam is not None and self._is_deep(chosen[0]):
             reference = self._seam.reference
             if reference is None:
                 raise RuntimeError("levels below the seam need a reference run")
-            apart = [
-                differences_of(self._problem, t, reference, with_parent=has)
-                for t, has in zip(chosen, with_parent, strict=True)
-            ]
-            columns += [np.concatenate(axis) for axis in zip(*apart, strict=True)]
-        return Batch(tuple(chosen), *columns)
+        points = [
+            points_of(self._problem, tile, with_parent=has, reference=reference)
+            for tile, has in zip(chosen, with_parent, strict=True)
+        ]
+        return Batch(tuple(chosen), *(np.concatenate(parts) for parts in zip(*points, strict=True)))
 
     def _keep(self, batch: Batch, result: Field | Failed) -> None:
         try:

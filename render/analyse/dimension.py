@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from render import film
+from render import film, references
 from render.analyse import estimators, nulls
 from render.analyse.estimators import ESTIMATORS, Estimate
 from render.analyse.subject import Subject, train_points, trained_tiles
@@ -243,15 +243,16 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
 def _columns(subject: Subject, area: TileRange, row: int, column: int) -> tuple[float, float, float, float]:
     """Return x, y of a sample of a window and their differences from the reference; nan where it is trained plainly."""
     (tile_x, i), (tile_y, j) = divmod(column, SAMPLES), divmod(row, SAMPLES)
-    first_x, first_y = (area.x0 + tile_x) * SAMPLES, (area.y0 + tile_y) * SAMPLES
-    x, y = subject.problem.x, subject.problem.y
-    values = float(x.values(area.level, first_x)[i]), float(y.values(area.level, first_y)[j])
-    if subject.seam is None or area.level <= subject.seam.level:
-        return (*values, math.nan, math.nan)
-    reference = subject.seam.reference
-    assert reference is not None  # made before anything is trained
-    dx = x.differences(area.level, first_x, reference.x)[i]
-    return (*values, float(dx), float(y.differences(area.level, first_y, reference.y)[j]))
+    tile = Tile(area.level, area.x0 + tile_x, area.y0 + tile_y)
+    reference = None
+    if subject.seam is not None and area.level > subject.seam.level:
+        reference = subject.seam.reference
+        assert reference is not None  # made before anything is trained
+    x, y, *apart = (
+        float(v[0]) for v in references.points(subject.problem, tile, np.array([j]), np.array([i]), reference)
+    )
+    dx, dy = apart or (math.nan, math.nan)
+    return x, y, dx, dy
 
 
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:

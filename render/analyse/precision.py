@@ -39,6 +39,10 @@ _CHANCE = 0.70
 # Points at which the tangent norm is taken: the target, and others around it in the film's last view.
 _TANGENTS = 16
 
+# So many decades below its depth budget a target shows one straight border. Seen at two, in `tanh` and `mean_lr`:
+# stripes still at the budget, 1e-31.0 and 1e-19.8 decades; a line wherever looked at from 4.2 and 3.2 decades below it.
+_BLANK = 3.0
+
 
 @dataclass(frozen=True)
 class Agreement:
@@ -53,11 +57,6 @@ class Agreement:
     def mixed(self) -> bool:
         """Whether the view holds both outcomes, without which agreement says nothing."""
         return 0 < self.share < 1
-
-
-# So many decades below its depth budget a target shows one straight border. Seen at two, in `tanh` and `mean_lr`:
-# stripes still at the budget, 1e-31.0 and 1e-19.8 decades; a line wherever looked at from 4.2 and 3.2 decades below it.
-_BLANK = 3.0
 
 
 @dataclass(frozen=True)

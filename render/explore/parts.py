@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from render import fields
+from render import fields, references
 from render.fields import Field
 from render.problem import Problem
 from render.references import Reference
@@ -69,18 +69,10 @@ class GrowingTile:
         """Return the parts that are missing, in the order in which they are to be trained."""
         return [part for part in range(len(masks())) if part not in self.done]
 
-    def points(self, problem: Problem, part: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return float64 hyperparameters x, y [points] of a part, row by row."""
-        first_x, first_y = self.tile.first_sample
+    def points(self, problem: Problem, part: int, reference: Reference | None = None) -> tuple[np.ndarray, ...]:
+        """Return x, y (and dx, dy) [points] of a part, row by row: see `references.points`."""
         rows, columns = np.nonzero(masks()[part])
-        return problem.x.values(self.tile.level, first_x)[columns], problem.y.values(self.tile.level, first_y)[rows]
-
-    def differences(self, problem: Problem, part: int, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
-        """Return how far the same points are from a reference run's place: float64 dx, dy [points], exact."""
-        first_x, first_y = self.tile.first_sample
-        rows, columns = np.nonzero(masks()[part])
-        dx = problem.x.differences(self.tile.level, first_x, reference.x)
-        return dx[columns], problem.y.differences(self.tile.level, first_y, reference.y)[rows]
+        return references.points(problem, self.tile, rows, columns, reference)
 
     def add(self, part: int, trained: Field) -> None:
         """Take over a part's samples, field [points]."""

@@ -82,8 +82,7 @@ class Plane:
 
     def points(self, growing: GrowingTile, part: int) -> tuple[np.ndarray, ...]:
         """Return what the backend is given of a part of a tile: x, y, and in a place dx, dy; float64 [points] each."""
-        values = growing.points(self.problem, part)
-        return values if self.reference is None else values + growing.differences(self.problem, part, self.reference)
+        return growing.points(self.problem, part, self.reference)
 
     @property
     def backend(self) -> Backend:

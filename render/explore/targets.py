@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render import references
 from render.errors import RenderError
 from render.explore.planes import Plane
 from render.explore.wishes import Look
@@ -87,9 +88,8 @@ def _busiest(plane: Plane, tile: Tile, chosen: random.Random) -> tuple[Tile, flo
 
 
 def _values(plane: Plane, tile: Tile, ix: int, iy: int) -> tuple[float, float]:
-    first_x, first_y = tile.first_sample
-    x, y = plane.problem.x.values(tile.level, first_x), plane.problem.y.values(tile.level, first_y)
-    return float(x[ix]), float(y[iy])
+    x, y = references.points(plane.problem, tile, np.array([iy]), np.array([ix]))
+    return float(x[0]), float(y[0])
 
 
 def _target(plane: Plane, busy: tuple[Tile, float, int, int], parting: float | None) -> Target:
