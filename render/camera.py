@@ -13,14 +13,12 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
+from render.monotone import MonotoneCubic
 from render.viewport import Viewport
-
-if TYPE_CHECKING:
-    from scipy.interpolate import PchipInterpolator
 
 # van Wijk and Nuij's trade-off between zooming and panning; their user study found sqrt(2) most pleasant.
 _RHO = math.sqrt(2.0)
@@ -189,7 +187,7 @@ class Path:
         return float(np.interp(s, self.marks, [key.phase for key in self._keyframes]))
 
     @functools.cached_property
-    def _timing(self) -> PchipInterpolator:
+    def _timing(self) -> MonotoneCubic:
         return _timing(self._keyframes, self.marks, self._easing)
 
     def s_at(self, time_s: float) -> float:
@@ -258,10 +256,8 @@ def _trapezoid(share: float, ramp: float, soft: tuple[bool, bool]) -> float:
     return speed * (share - ramp / 2 * soft[0])
 
 
-def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> PchipInterpolator:
-    """Return a monotone cubic seconds -> path length. PCHIP cannot overshoot, so no zoom runs backwards."""
-    from scipy.interpolate import PchipInterpolator  # half a second that nobody waits for before training starts
-
+def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> MonotoneCubic:
+    """Return a monotone cubic seconds -> path length. It cannot overshoot, so no zoom runs backwards."""
     times, lengths = [], []
     for i, (key, s) in enumerate(zip(keyframes, marks, strict=True)):
         times.append(key.time_s)
@@ -284,7 +280,7 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
     if len(times) == 1:
         times.append(times[0] + 1.0)
         lengths.append(lengths[0])
-    return PchipInterpolator(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
+    return MonotoneCubic(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
 
 
 def stretched(keyframes: tuple[Keyframe, ...], duration_s: float) -> tuple[Keyframe, ...]:

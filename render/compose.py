@@ -14,7 +14,7 @@ from render.picture import colour, loops, palettes, raster, relief, resample
 from render.picture.channels import channel
 from render.picture.colour import Code, Coding, Curve
 from render.picture.mosaic import Mosaic
-from render.picture.raster import Edge, Layer
+from render.picture.raster import Distances, Edge, Layer
 from render.plan import Plan
 from render.tiles import SAMPLES, Tile, TileRange, common, filled
 from render.viewport import Box, Viewport, Window
@@ -52,7 +52,7 @@ class Compositor:
         self._curves: dict[float, Curve] = {}
         self._codes: dict[tuple[float, float], Code] = {}
         self._mosaics: dict[int, Mosaic] = {}
-        self._distances: dict[int, tuple[TileRange, np.ndarray]] = {}
+        self._distances: dict[int, tuple[TileRange, Distances]] = {}
 
     def frame(self, *places: float, bits: int = 8) -> np.ndarray:
         """Return the picture at a path length, without overlay: sRGB uint8 (or uint16) [height, width, 3].
@@ -114,8 +114,10 @@ class Compositor:
         for level, weight in mix:
             parts = self._parts(view, level)
             edge = self._edge(view, level, s) if found and parts else None
-            if not parts or edge is _NOWHERE:
+            if not parts or (edge is not None and edge.misses()):
                 break  # what is finer still lies inside what is not there
+            if edge is not None and edge.covers():
+                edge = None
             if edge is None and all(coarser[3] is None for coarser in found):
                 found = []  # nothing below shows
             found.append((level, weight, parts, edge))
@@ -207,7 +209,7 @@ class Compositor:
         return next((cell for cell in (1, 2) if rows <= cell * _CELLS), _CELL)
 
     def _edge(self, view: Viewport, level: int, s: float) -> Edge | None:
-        """Return where a level ends inside the view; None if it does not, _NOWHERE if all of it is outside.
+        """Return where a level ends; None where it is complete.
 
         A level's share is 1 well inside its tiles, falling smoothly to 0 at their end over a margin. The margin narrows
         to nothing as the camera nears the place where the level is complete, so the last strip closes without a
@@ -229,35 +231,32 @@ class Compositor:
         if found is None or common(found[0], area) != area:
             around = _wider(area)
             found = self._distances[level] = around, self._distance_in(around)
-        whole, distance = found
+        whole, distances = found
         box = _cell_box(view.box(level, whole.x0 * SAMPLES, whole.y0 * SAMPLES), cell)
         # What lies outside the plane needs no samples and ends nothing: its last cells go on as far as the view does.
-        rows = resample.taps(box.y0, box.y1, view.height_px, distance.shape[0], "linear")
-        columns = resample.taps(box.x0, box.x1, view.width_px, distance.shape[1], "linear")
-        seen = distance[
-            rows.first[0] : rows.first[-1] + rows.weights.shape[1],
-            columns.first[0] : columns.first[-1] + columns.weights.shape[1],
-        ]
-        if seen.min() >= margin:
-            return None
-        return Edge(distance, rows, columns, margin) if seen.max() > 0 else _NOWHERE
+        rows, columns = (
+            resample.taps(low, high, size_px, count, "linear")
+            for low, high, size_px, count in (
+                (box.y0, box.y1, view.height_px, distances.cells.shape[0]),
+                (box.x0, box.x1, view.width_px, distances.cells.shape[1]),
+            )
+        )
+        return Edge(distances, rows, columns, margin)
 
-    def _distance_in(self, area: TileRange) -> np.ndarray:
+    def _distance_in(self, area: TileRange) -> Distances:
         """Return how far the centre of each cell of an area is inside a level's tiles, in samples."""
         planned = filled(area, self._parts(area, area.level))
         cells = SAMPLES // self._cell
         if planned.all():
-            return np.full((area.shape[0] * cells, area.shape[1] * cells), np.inf, dtype=np.float32)
-        return _distance(planned, cells) * np.float32(self._cell)
+            distance = np.full((area.shape[0] * cells, area.shape[1] * cells), np.inf, dtype=np.float32)
+        else:
+            distance = _distance(planned, cells) * np.float32(self._cell)
+        return Distances(distance, cells)
 
 
 class _Piece(NamedTuple):
     tile: Tile
     there: tuple[slice, slice]
-
-
-_NO_TAPS = resample.Taps(np.empty(0, dtype=np.int64), np.empty((0, 0), dtype=np.float32))
-_NOWHERE = Edge(np.empty((0, 0), dtype=np.float32), _NO_TAPS, _NO_TAPS, 1.0)
 
 
 def _around(one: TileRange, two: TileRange) -> TileRange:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from render.picture import colour, palettes
-from render.picture.colour import Curve, Look, curve_from_values
+from render.picture.colour import Code, Curve, Look, curve_from_values
 
 GAP = Look.gap
 seeds = st.integers(0, 2**32 - 1)
@@ -167,6 +167,27 @@ def test_the_weights_of_two_curves_sum_to_one_and_are_flat_at_both_ends(share: f
     if share <= 0 or share >= 1:
         assert weight == pytest.approx(float(share >= 1))
     assert colour.curve_weight(1e-3) < 1e-5
+
+
+# ---- codes
+
+
+@given(arrays(), arrays(), arrays(), st.integers(1, 5), gaps)
+def test_a_code_is_the_nearest_by_either_curve(
+    one: np.ndarray, two: np.ndarray, others: np.ndarray, rows: int, gap: float
+) -> None:
+    """Of values on the curves' knots, between and beyond them, however large or small; and 0 of none."""
+    first, second = (curve_from_values(values, gap) for values in (one, two))
+    code = Code(first, second)
+    extremes = [0.0, -0.0, 5e-324, -5e-324, 1e-300, -1e-300, 1e300, -1e300, np.inf, -np.inf]
+    values = np.concatenate([first.knots, second.knots, others, extremes, [np.nan]])
+    values = np.resize(values, (rows, values.size))[:, ::-1]  # as a part of a larger array may lie
+    codes = code(values)
+    assert codes.dtype == np.uint16 and codes.shape == values.shape
+    assert (codes[np.isnan(values)] == 0).all() and (codes[~np.isnan(values)] >= 1).all() and codes.max() < code.size
+    for curve, tones in zip((first, second), code.tones, strict=True):
+        found = np.abs(tones[codes] - curve.tone(values))[~np.isnan(values)]
+        assert found.max() <= 0.5 / 4096 + 1e-6  # half of a step between codes
 
 
 # ---- palettes

@@ -250,15 +250,40 @@ def test_a_finer_level_and_what_is_coarser_fill_what_was_visible(seed: int, rows
     """Where distances to its end are 0 or less nothing is the finer level's, and all from the margin on."""
     distance = (noise(seed, 9, 11) * 3 - 1) * np.float32(margin)
     visible = noise(seed + 1, rows, 13)
-    coarser, finer = visible.copy(), np.empty_like(visible)
+    coarser, finer = visible.copy(), np.zeros_like(visible)
     read = taps(0.2, 7.7, rows, 9, "linear"), taps(1.1, 9.0, 13, 11, "linear")
-    loops.split_share(coarser, finer, distance, *read[0], *read[1], margin)
+    loops.split_share(coarser, finer, distance, *read[0], *read[1], 0, 13, margin)
     np.testing.assert_allclose(coarser + finer, visible, atol=1e-6)
     inside = to_pixels(distance, Box(1.1, 9.0, 0.2, 7.7), (13, rows), "linear")
     assert (finer[inside <= -1e-5 * margin] == 0).all()
     assert np.allclose(finer[inside >= 1.0001 * margin], visible[inside >= 1.0001 * margin])
     share = np.clip(inside / margin, 0, 1)
     np.testing.assert_allclose(finer, visible * share**2 * (3 - 2 * share), atol=1e-4)
+
+
+@given(seeds, st.integers(1, 60), st.integers(1, 60), st.floats(0.5, 30.0))
+def test_where_a_level_is_said_to_fill_or_to_miss_pixels_it_does(
+    seed: int, rows: int, columns: int, margin: float
+) -> None:
+    """And outside the columns that it is said to reach no pixel is its own."""
+    noise = np.random.default_rng(seed)
+    squares = noise.choice([-1.0, 0.0, 0.5, 1.0, 4.0], (4, 5), p=[0.3, 0.2, 0.1, 0.1, 0.3])
+    cells = (np.kron(squares, np.ones((3, 3))) * margin).astype(np.float32)
+    low, left = noise.uniform(-0.5, 4.0, 2)
+    high, right = low + noise.uniform(0.5, 7.0), left + noise.uniform(0.5, 10.0)
+    read = taps(low, high, rows, 12, "linear"), taps(left, right, columns, 15, "linear")
+    edge = raster.Edge(raster.Distances(cells, 3), *read, margin)
+    inside = to_pixels(cells, Box(left, right, low, high), (columns, rows), "linear")[::-1]
+    for first in range(rows):
+        pixels = slice(first, min(first + 7, rows))
+        assert not edge.covers(pixels) or (inside[pixels] >= margin * (1 - 1e-5)).all()
+        assert not edge.misses(pixels) or (inside[pixels] <= 1e-5 * margin).all()
+    outside = np.delete(inside, slice(edge.begin, edge.end), axis=1)
+    assert (outside <= 1e-5 * margin).all()
+    if (squares >= 1).all():
+        assert edge.covers()
+    if (squares <= 0).all():
+        assert edge.misses()
 
 
 @given(seeds, st.integers(1, 70), st.integers(1, 40))

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 
 from render.fields import Status
-from render.picture import palettes
+from render.picture import loops, palettes
 from render.picture.channels import STATUS_COLOURS
 from render.picture.palettes import TABLE
 
@@ -29,11 +29,6 @@ _NEXT_TO_ZERO = 1e-300
 # Codes for a tone's way of 1. The steepest palettes move by about four times the range of 8-bit sRGB over a tone's way
 # of 2: 0.12 of an 8-bit step a code. Two curves that agree on nothing still have fewer than 65,536 codes.
 _CODES_PER_TONE = 4096
-
-# Buckets by which values are coded: at 20 bits neighbours differ by 1/2048 of their value, and the table, 2 MB, is
-# still at hand in a processor's cache.
-_BUCKET_BITS = 20
-_SEARCH = 65_535
 
 
 Equalise = Literal["octave", "film", "fixed", "log"]
@@ -133,29 +128,16 @@ class Code:
             np.interp(np.arange(self.size), self._at, np.interp(self._knots, c.knots, c.tones)).astype(np.float32)
             for c in (first, second)
         )
-        self._table = self._buckets()
+        slopes = np.append(np.diff(self._at) / np.diff(self._knots), 0.0)
+        filled = np.full(1 << (len(self._knots) - 1).bit_length(), np.inf)
+        filled[: len(self._knots)] = self._knots
+        self._search = filled, self._at.astype(float), slopes
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """Return uint16 codes of float64 values."""
-        codes: np.ndarray = self._table.take(_bucket(values))
-        where = np.flatnonzero(codes == _SEARCH)
-        if where.size:
-            found = np.interp(values.flat[where], self._knots, self._at)
-            codes.flat[where] = np.rint(np.nan_to_num(found, nan=0.0)).astype(np.uint16)
+        """Return uint16 codes of float64 values [rows, columns]."""
+        codes = np.empty(values.shape, dtype=np.uint16)
+        loops.code_values(values, *self._search, codes)
         return codes
-
-    def _buckets(self) -> np.ndarray:
-        """Return the code of each bucket of values, or _SEARCH where it is not that of all of them.
-
-        A search for each of some million values would take longer than everything else in a film's picture.
-        """
-        bits = np.arange(1 << _BUCKET_BITS, dtype=np.uint32) << np.uint32(32 - _BUCKET_BITS)
-        with np.errstate(invalid="ignore"):  # some buckets hold nothing but NaN
-            low = np.interp(bits.view(np.float32).astype(float), self._knots, self._at)
-        high = np.append(low[1:], np.nan)  # where a bucket ends, the next begins; the last of either sign holds NaN
-        exact = (np.abs(high - low) <= 1) | (np.isnan(low) & np.isnan(high))
-        codes = np.rint(np.nan_to_num((low + high) / 2, nan=0.0))
-        return np.where(exact, codes, _SEARCH).astype(np.uint16)
 
 
 # How scalars become codes.
@@ -173,14 +155,6 @@ STATUS_TABLE = np.stack(
     [palettes.linear_from_hex(text) for text in ("#000000", *(c for c, _ in STATUS_COLOURS.values()))]
 )
 STATUS_TONES = np.array([0.0, *(1.0 if status == Status.CONVERGED else -1.0 for status in STATUS_COLOURS)])
-
-
-def _bucket(values: np.ndarray) -> np.ndarray:
-    """Return the leading bits of values as float32: sign, exponent, and some eleven of the fraction."""
-    with np.errstate(over="ignore", under="ignore"):
-        bits = values.astype(np.float32).view(np.uint32)
-    bucket: np.ndarray = (bits >> np.uint32(32 - _BUCKET_BITS)).astype(np.intp)
-    return bucket
 
 
 def curve_weight(share: float) -> float:

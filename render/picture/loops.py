@@ -17,8 +17,8 @@ import numpy as np
 _ZERO, _HALF, _ONE, _TWO, _THREE = (np.float32(number) for number in (0, 0.5, 1, 2, 3))
 _LEAST_KNOWN = np.float32(0.1)
 
-# Samples that are added in one pass over a sum.
-_AT_ONCE = 4
+# Samples that are added in one pass over a sum, and sums of neighbouring pixels that are stored together.
+_AT_ONCE, _SIDE_BY_SIDE = 4, 8
 
 # Pixels across that are made together, so that all their samples' rows stay in a core's own cache; and how much farther
 # apart than that rows lie, so that they do not share their places in it.
@@ -83,7 +83,7 @@ def add_weights(
 
     weights: float64 [pixels, taps]. centres: float64 [pixels], where pixels stand among samples. first: int64 [pixels],
     the first samples that they read. pieces: see `resample.Filter`. wide: what counts as a distance of 1, in samples.
-    step, start: only every so many samples are weighted, one of them of number `start`.
+    step, start: 1 or 2, only every so many samples are weighted, one of them of number `start`.
     """
     taps = weights.shape[1]
     found = np.empty(taps)
@@ -92,12 +92,42 @@ def add_weights(
         for k in range(taps):
             x = abs(first[pixel] + k - centres[pixel]) / wide
             found[k] = 0.0
-            if x < 2 and (first[pixel] + k - start) % step == 0:
+            if x < 2 and (first[pixel] + k - start) & (step - 1) == 0:
                 piece = pieces[0 if x < 1 else 1]
                 found[k] = ((piece[3] * x + piece[2]) * x + piece[1]) * x + piece[0]
             total += found[k]
         for k in range(taps):
             weights[pixel, k] += share * (found[k] / total)
+
+
+@_compiled("f8[:, :]", "f8[::1]", "f8[::1]", "f8[::1]", "u2[:, ::1]")
+def code_values(values: np.ndarray, knots: np.ndarray, at: np.ndarray, slopes: np.ndarray, codes: np.ndarray) -> None:
+    """Write the nearest whole numbers to a curve of straight lines, which ends level, at values; 0 at NaN.
+
+    values: float64 [rows, columns]. knots: rising, filled up with infinity to a power of two. at: the curve's height at
+    knots. slopes: from each knot on. codes: uint16 [rows, columns].
+    """
+    width = values.shape[1]
+    lowest, highest = knots[0], knots[at.size - 1]
+    value, last = np.empty(width), np.empty(width, dtype=np.uint32)
+    for y in range(values.shape[0]):
+        read, into = values[y], codes[y]
+        for x in range(width):
+            number = read[x]
+            number = number if number > lowest else lowest
+            value[x] = number if number < highest else highest
+            last[x] = 0
+        # All values of a row take each step of the search together: alone, one waits for the processor to guess every
+        # step's outcome, and takes five times as long.
+        half = np.uint32(knots.size // 2)
+        while half:
+            for x in range(width):
+                last[x] += half * np.uint32(knots[last[x] + half] <= value[x])
+            half >>= np.uint32(1)
+        for x in range(width):
+            knot = last[x]
+            code = np.rint(at[knot] + (value[x] - knots[knot]) * slopes[knot])
+            into[x] = np.uint16(np.int32(code)) if read[x] == read[x] else np.uint16(0)
 
 
 @_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
@@ -121,10 +151,11 @@ def add_pixels(
     missing, so that sums are divided by the weight of those that are known.
     """
     height, width = share.shape
-    seen = np.zeros(width, dtype=np.bool_)
+    seen = np.zeros(width, dtype=np.float32)
     for y in range(height):
+        read = share[y]
         for x in range(width):
-            seen[x] |= share[y, x] > 0
+            seen[x] += read[x]
     columns = np.flatnonzero(seen)
     if columns.size == 0:
         return
@@ -145,40 +176,66 @@ def add_pixels(
     upwards = np.zeros((height, -(-row_taps // _AT_ONCE) * _AT_ONCE), dtype=np.float32)
     upwards[:, :row_taps] = row_weights
     values = channels * rows
-    colours = np.zeros((count + _AT_ONCE, values), dtype=np.float32)
+    colours = np.empty((count + _AT_ONCE, values), dtype=np.float32)
+    colours[count:] = _ZERO
     read_codes = codes[low : low + rows, start : start + count]
     for c in range(count):
+        red, green, blue = colours[c, :rows], colours[c, rows : 2 * rows], colours[c, 2 * rows : 3 * rows]
         for r in range(rows):
-            code = read_codes[r, c]
-            for channel in range(channels):
-                colours[c, channel * rows + r] = table[code, channel]
-    wide = np.zeros((values + _AT_ONCE, _STRIP + _ASIDE), dtype=np.float32)
-    total = np.empty(values, dtype=np.float32)
+            colour = table[read_codes[r, c]]
+            red[r], green[r], blue[r] = colour[0], colour[1], colour[2]
+        if gaps:
+            there_is = colours[c, 3 * rows :]
+            for r in range(rows):
+                there_is[r] = table[read_codes[r, c], 3]
+    wide = np.empty((values + _AT_ONCE, _STRIP + _ASIDE), dtype=np.float32)
+    wide[values:] = _ZERO
+    totals = np.zeros((_SIDE_BY_SIDE, values), dtype=np.float32)
     line = np.empty((channels, _STRIP), dtype=np.float32)
     here = left
     while here < right:
-        if not seen[here]:
+        if seen[here] == 0:
             here += 1
             continue
         there = here
-        while there < min(here + _STRIP, right) and seen[there]:
+        while there < min(here + _STRIP, right) and seen[there] > 0:
             there += 1
-        for column in range(here, there):
-            at = first_columns[column] - start
-            total[:] = _ZERO
-            for k in range(0, across.shape[1], _AT_ONCE):
-                w0, w1, w2, w3 = across[column, k], across[column, k + 1], across[column, k + 2], across[column, k + 3]
-                read0, read1 = colours[at + k], colours[at + k + 1]
-                read2, read3 = colours[at + k + 2], colours[at + k + 3]
-                for i in range(values):
-                    total[i] = total[i] + w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
+        for begin in range(here, there, _SIDE_BY_SIDE):
+            for column in range(begin, min(begin + _SIDE_BY_SIDE, there)):
+                at, total = first_columns[column] - start, totals[column - begin]
+                for k in range(0, across.shape[1], _AT_ONCE):
+                    w0, w1 = across[column, k], across[column, k + 1]
+                    w2, w3 = across[column, k + 2], across[column, k + 3]
+                    read0, read1 = colours[at + k], colours[at + k + 1]
+                    read2, read3 = colours[at + k + 2], colours[at + k + 3]
+                    if k == 0:
+                        for i in range(values):
+                            total[i] = w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
+                    else:
+                        for i in range(values):
+                            total[i] = total[i] + w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
+            # Beyond the last column these are of columns before; what they are written to, nothing reads.
+            t0, t1, t2, t3 = totals[0], totals[1], totals[2], totals[3]
+            t4, t5, t6, t7 = totals[4], totals[5], totals[6], totals[7]
             for i in range(values):
-                wide[i, column - here] = total[i]
+                into = wide[i, begin - here : begin - here + _SIDE_BY_SIDE]
+                into[0], into[1], into[2], into[3] = t0[i], t1[i], t2[i], t3[i]
+                into[4], into[5], into[6], into[7] = t4[i], t5[i], t6[i], t7[i]
         # Slices, not indices from an offset on: only of indices that count from 0 the compiler knows that none is
         # negative.
         size = there - here
         for up in range(height):
             y = height - 1 - up
+            by = share[y, here:there]
+            if upwards.shape[1] == _AT_ONCE and not gaps:  # as most are: then no sum needs to be kept
+                w0, w1, w2, w3 = upwards[up, 0], upwards[up, 1], upwards[up, 2], upwards[up, 3]
+                for channel in range(3):
+                    row = channel * rows + first_rows[up] - low
+                    read0, read1, read2, read3 = wide[row], wide[row + 1], wide[row + 2], wide[row + 3]
+                    into = picture[channel, y, here:there]
+                    for x in range(size):
+                        into[x] += by[x] * (w0 * read0[x] + w1 * read1[x] + w2 * read2[x] + w3 * read3[x])
+                continue
             for channel in range(channels):
                 into = line[channel, :size]
                 into[:] = _ZERO
@@ -188,7 +245,6 @@ def add_pixels(
                     read0, read1, read2, read3 = wide[row], wide[row + 1], wide[row + 2], wide[row + 3]
                     for x in range(size):
                         into[x] = into[x] + w0 * read0[x] + w1 * read1[x] + w2 * read2[x] + w3 * read3[x]
-            by = share[y, here:there]
             if gaps:
                 # At a straight end of the samples the known share is a half, at a corner a quarter or a little less.
                 known = line[3, :size]
@@ -202,7 +258,7 @@ def add_pixels(
         here = there
 
 
-@_compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "f8")
+@_compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "i8", "i8", "f8")
 def split_share(
     visible: np.ndarray,
     inside: np.ndarray,
@@ -211,36 +267,22 @@ def split_share(
     row_weights: np.ndarray,
     first_columns: np.ndarray,
     column_weights: np.ndarray,
+    begin: int,
+    end: int,
     margin: float,
 ) -> None:
     """Split how much of each pixel is to be filled between a finer level and what is coarser, in place.
 
     visible: float32 [pixel rows, pixel columns]; what the coarser levels keep, afterwards. inside: the same, the finer
-    one's, written. distance: float32 [rows, columns] of cells, row 0 lowest, how far they are inside the finer
-    level: it fills all from `margin` on, and rises to that smoothly from 0.
+    one's; must be 0. distance: float32 [rows, columns] of cells, row 0 lowest, how far they are inside the finer
+    level: it fills all from `margin` on, and rises to that smoothly from 0. begin, end: the columns of pixels outside
+    of which none reads more than 0.
     """
-    height, width = visible.shape
+    height = visible.shape[0]
     row_taps, column_taps = row_weights.shape[1], column_weights.shape[1]
-    low = first_rows[0]
+    low, left = first_rows[0], first_columns[begin]
     rows = first_rows[height - 1] + row_taps - low
-    left, right = first_columns[0], first_columns[width - 1] + column_taps
-    near, highest = distance[low, left], np.zeros(right - left, dtype=np.float32)
-    for r in range(low, low + rows):
-        read = distance[r, left:right]
-        for c in range(read.size):
-            near, highest[c] = min(near, read[c]), max(highest[c], read[c])
-    if near >= margin:
-        inside[:] = visible
-        visible[:] = _ZERO
-        return
-    inside[:] = _ZERO
-    begin, end = 0, width
-    while begin < end and not (highest[first_columns[begin] - left :][:column_taps] > 0).any():
-        begin += 1
-    while begin < end and not (highest[first_columns[end - 1] - left :][:column_taps] > 0).any():
-        end -= 1
-    if begin == end:
-        return
+    right = first_columns[end - 1] + column_taps
     width = end - begin
     wide = np.zeros((rows, width), dtype=np.float32)
     at = (first_columns[begin:end] - left).astype(np.uint32)  # of unsigned indices, too, the compiler knows it

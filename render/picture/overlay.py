@@ -138,7 +138,12 @@ def pill_height(font: ImageFont.FreeTypeFont) -> int:
 @functools.lru_cache(maxsize=1024)
 def pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
     """Return the width in pixels of the pill of a text."""
-    return round(font.getlength(_typeset(text)) + font.size * 0.9)
+    return round(_length_px(font, _typeset(text)) + font.size * 0.9)
+
+
+@functools.lru_cache(maxsize=64)
+def _length_px(font: ImageFont.FreeTypeFont, text: str) -> float:
+    return font.getlength(text)
 
 
 def _typeset(text: str) -> str:
@@ -160,7 +165,7 @@ def _ink(font: ImageFont.FreeTypeFont, text: str, width: int, height: int) -> np
     """
     pad = round(font.size)
     ink = np.zeros((height, width + 2 * pad), dtype=np.float32)
-    start = width / 2 - -(-round(font.getlength(text)) // 2)
+    start = width / 2 - -(-round(_length_px(font, text)) // 2)
     left = math.floor(start)
     for character in text:
         glyph = _glyph(font, character, start - math.floor(start), height)

@@ -12,6 +12,8 @@ import re
 
 import numpy as np
 
+from render.monotone import MonotoneCubic
+
 # Entries of a palette's table. 65,536 keeps neighbouring entries within one step of 8-bit sRGB for any palette that
 # is not stepped itself.
 TABLE = 65_536
@@ -74,12 +76,10 @@ def table(palette: str | tuple[str, ...]) -> np.ndarray:
 
 def _mixed(colours: list[str], count: int) -> np.ndarray:
     """Return evenly spaced colours, mixed in OKLab along a smooth curve through them: linear light [count, 3]."""
-    from scipy.interpolate import PchipInterpolator
-
     lab = oklab_from_linear(np.array([linear_from_hex(colour) for colour in colours], dtype=float))
     if len(lab) == 1:
         return np.repeat(linear_from_oklab(lab), count, axis=0)
-    between = PchipInterpolator(np.linspace(0.0, 1.0, len(lab)), lab)(np.linspace(0.0, 1.0, count))
+    between = MonotoneCubic(np.linspace(0.0, 1.0, len(lab)), lab)(np.linspace(0.0, 1.0, count))
     mixed: np.ndarray = np.clip(linear_from_oklab(between), 0.0, 1.0)
     return mixed
 

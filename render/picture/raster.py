@@ -22,18 +22,49 @@ from render.picture.resample import Taps
 BAND_PX = 64
 
 
-@dataclass(frozen=True)
-class Edge:
-    """Where a level ends inside a frame: distances to the end on cells of the plane, and the way over which it fades.
+class Distances:
+    """How far cells of the plane are inside a level, and what is least and most in each square of them.
 
-    distance: float32 [rows, columns] of cells, row 0 lowest, in samples. rows (from the lowest), columns: the cells
-    that pixels read.
+    A frame reads a quarter of a million cells. Whether a band lies wholly inside or outside the squares tell.
     """
 
-    distance: np.ndarray
-    rows: Taps
-    columns: Taps
-    margin: float
+    def __init__(self, cells: np.ndarray, side: int) -> None:
+        """cells: float32 [rows, columns], row 0 lowest, in samples; 0 and less outside. side: cells along a square, of
+        which both sides are multiples."""
+        self.cells, self.side = cells, side
+        rows, columns = (count // side for count in cells.shape)
+        squares = cells.reshape(rows, side, columns, side)
+        self.least, self.most = squares.min(axis=(1, 3)), squares.max(axis=(1, 3))
+
+    def squares(self, cells: slice) -> slice:
+        """Return the squares that some neighbouring cells lie in."""
+        return slice(cells.start // self.side, -(-cells.stop // self.side))
+
+
+class Edge:
+    """Where a level ends inside a frame: distances to the end, and the way over which it fades."""
+
+    def __init__(self, distances: Distances, rows: Taps, columns: Taps, margin: float) -> None:
+        """rows (from the lowest), columns: the cells that pixels read. margin: in samples."""
+        self.cells, self.rows, self.columns, self.margin = distances.cells, rows, columns, margin
+        self._squares = distances.squares
+        across = distances.squares(columns.span())
+        self._least, self._most = distances.least[:, across].min(axis=1), distances.most[:, across].max(axis=1)
+        # Outside of these columns of pixels none reads a cell inside the level.
+        reached = np.flatnonzero(distances.most[distances.squares(rows.span())].max(axis=0) > 0)
+        self.begin = self.end = 0
+        if reached.size:
+            first, last = int(reached[0]) * distances.side, int(reached[-1] + 1) * distances.side - 1
+            self.begin = int(np.searchsorted(columns.first, first - columns.weights.shape[1], side="right"))
+            self.end = int(np.searchsorted(columns.first, last, side="right"))
+
+    def covers(self, pixels: slice = slice(None)) -> bool:
+        """Return whether the level surely fills some rows of pixels, from the lowest, wholly."""
+        return bool(self._least[self._squares(self.rows.of(pixels).span())].min() >= self.margin)
+
+    def misses(self, pixels: slice = slice(None)) -> bool:
+        """Return whether the level surely shows nowhere in some rows of pixels, from the lowest."""
+        return self.begin >= self.end or not (self._most[self._squares(self.rows.of(pixels).span())] > 0).any()
 
 
 @dataclass(frozen=True)
@@ -66,26 +97,30 @@ def band(layers: Sequence[Layer], table: np.ndarray, rows: slice) -> np.ndarray:
     from_below = slice(height_px - rows.stop, height_px - rows.start)
     shape = rows.stop - rows.start, width_px
     picture = np.zeros((3, *shape), dtype=np.float32)
-    for layer, share in zip(layers, _shares(layers, from_below, shape), strict=True):
-        loops.add_pixels(picture, layer.codes, table, *layer.rows.of(from_below), *layer.columns, share, layer.gaps)
+    for layer, share in zip(layers, _shares(layers, from_below, shape), strict=False):
+        if share is not None:
+            loops.add_pixels(picture, layer.codes, table, *layer.rows.of(from_below), *layer.columns, share, layer.gaps)
     return picture
 
 
-def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> list[np.ndarray]:
-    """Return how much of each pixel of a band each layer makes up: float32 [rows, width], 1 in sum.
+def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> list[np.ndarray | None]:
+    """Return how much of each pixel of a band each layer makes up: float32 [rows, width], 1 in sum; None for nothing.
 
     A level shows inside its parent only, as far as that shows itself: so one that comes in, which at first looks like
-    its parent, changes nothing.
+    its parent, changes nothing. What is finer than all that show is left out.
     """
     visible = np.ones(shape, dtype=np.float32)
-    shares = [visible]
+    shares: list[np.ndarray | None] = [visible]
     for finer in layers[1:]:
         edge = finer.edge
-        if edge is None:
-            shares[-1] = np.zeros(shape, dtype=np.float32)
+        if edge is None or edge.covers(rows):
+            shares[-1] = None
+        elif edge.misses(rows):
+            break
         else:
-            visible, coarser = np.empty(shape, dtype=np.float32), visible
-            loops.split_share(coarser, visible, edge.distance, *edge.rows.of(rows), *edge.columns, edge.margin)
+            visible, coarser = np.zeros(shape, dtype=np.float32), visible
+            taps = *edge.rows.of(rows), *edge.columns
+            loops.split_share(coarser, visible, edge.cells, *taps, edge.begin, edge.end, edge.margin)
         shares.append(visible)
     return shares
 

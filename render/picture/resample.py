@@ -62,6 +62,10 @@ class Taps(NamedTuple):
         """Return those of some neighbouring pixels."""
         return Taps(self.first[pixels], self.weights[pixels])
 
+    def span(self) -> slice:
+        """Return the samples that any of the pixels reads."""
+        return slice(int(self.first[0]), int(self.first[-1]) + self.weights.shape[1])
+
 
 def taps(
     low: float,
