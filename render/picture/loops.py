@@ -156,7 +156,8 @@ def add_pixels(
         read = share[y]
         for x in range(width):
             seen[x] += read[x]
-    columns = np.flatnonzero(seen)
+    shown = seen > 0  # where the finer level has all, rounding leaves a little less than nothing
+    columns = np.flatnonzero(shown)
     if columns.size == 0:
         return
     left, right = columns[0], columns[-1] + 1
@@ -194,11 +195,11 @@ def add_pixels(
     line = np.empty((channels, _STRIP), dtype=np.float32)
     here = left
     while here < right:
-        if seen[here] == 0:
+        if not shown[here]:
             here += 1
             continue
         there = here
-        while there < min(here + _STRIP, right) and seen[there] > 0:
+        while there < min(here + _STRIP, right) and shown[there]:
             there += 1
         for begin in range(here, there, _SIDE_BY_SIDE):
             for column in range(begin, min(begin + _SIDE_BY_SIDE, there)):
