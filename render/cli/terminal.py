@@ -361,11 +361,14 @@ def show_jobscript(cluster: backends.Cluster) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words of two units at most: "none", "45 s", "14 min", "2 h 05 min", "3 d 4 h"."""
+    """Return a duration in words of two units at most: "none", "45 s", "1 min 40 s", "14 min", "2 h 05 min"."""
     if seconds <= 0:
         return "none"
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
+    if seconds < 595:
+        minutes, tens = divmod(round(seconds / 10), 6)
+        return f"{minutes} min {10 * tens} s" if tens else f"{minutes} min"
     minutes = round(seconds / 60)
     if minutes < 90:
         return f"{minutes} min"
