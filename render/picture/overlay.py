@@ -141,9 +141,18 @@ def pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
     return round(_length_px(font, _typeset(text)) + font.size * 0.9)
 
 
-@functools.lru_cache(maxsize=64)
-def _length_px(font: ImageFont.FreeTypeFont, text: str) -> float:
-    return font.getlength(text)
+def _length_px(font: ImageFont.FreeTypeFont, text: str) -> int:
+    return sum(_advance_px(font, piece) for piece in _pieces(text))
+
+
+@functools.lru_cache(maxsize=512)
+def _advance_px(font: ImageFont.FreeTypeFont, piece: str) -> int:
+    return round(font.getlength(piece))
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a text into what is drawn once and kept: words, and single digits and signs."""
+    return re.findall(r"[A-Za-z ,]+|.", text)
 
 
 def _typeset(text: str) -> str:
@@ -159,31 +168,36 @@ def pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
 
 
 def _ink(font: ImageFont.FreeTypeFont, text: str, width: int, height: int) -> np.ndarray:
-    """Return the mask of a text in the middle of a pill, glyph by glyph: values change with every frame, digits do not.
+    """Return the mask of a text in the middle of a pill, piece by piece: values change with every frame, digits do not.
 
-    The same pixels as Pillow draws of the whole text: its basic layout sets glyphs at whole pixels from the first.
+    The same pixels as Pillow draws of the whole text: its basic layout sets glyphs at whole pixels from the first, and
+    moves no pair of them together.
     """
-    pad = round(font.size)
-    ink = np.zeros((height, width + 2 * pad), dtype=np.float32)
-    start = width / 2 - -(-round(_length_px(font, text)) // 2)
+    ink = np.zeros((height, width), dtype=np.float32)
+    start = width / 2 - -(-_length_px(font, text) // 2)
     left = math.floor(start)
-    for character in text:
-        glyph = _glyph(font, character, start - math.floor(start), height)
-        part = ink[:, left : left + glyph.shape[1]]
-        part += glyph[:, : part.shape[1]] * (1 - part)
-        left += glyph.shape[1] - 2 * pad
-    return ink[:, pad : pad + width]
+    for piece in _pieces(text):
+        mask, inset = _mask(font, piece, start - math.floor(start), height)
+        first, last = left + inset, left + inset + mask.shape[1]
+        part = ink[:, max(first, 0) : max(last, 0)]
+        part += mask[:, max(-first, 0) :][:, : part.shape[1]] * (1 - part)
+        left += _advance_px(font, piece)
+    return ink
 
 
 @functools.lru_cache(maxsize=512)
-def _glyph(font: ImageFont.FreeTypeFont, character: str, shift: float, height: int) -> np.ndarray:
-    """Return the mask of one character, `shift` pixels to the right, with the font's size of room on either side."""
+def _mask(font: ImageFont.FreeTypeFont, piece: str, shift: float, height: int) -> tuple[np.ndarray, int]:
+    """Return the mask of a piece, `shift` pixels to the right, and how far right of its place that begins."""
     from PIL import Image, ImageDraw
 
     pad = round(font.size)
-    ink = Image.new("L", (round(font.getlength(character)) + 2 * pad, height))
-    ImageDraw.Draw(ink).text((pad + shift, height * 0.5), character, fill=255, font=font, anchor="lm")
-    return np.asarray(ink).astype(np.float32) / 255
+    ink = Image.new("L", (_advance_px(font, piece) + 2 * pad, height))
+    ImageDraw.Draw(ink).text((pad + shift, height * 0.5), piece, fill=255, font=font, anchor="lm")
+    mask = np.asarray(ink).astype(np.float32) / 255
+    inked = np.flatnonzero(mask.any(axis=0))
+    if inked.size == 0:
+        return mask[:, :0], 0
+    return np.ascontiguousarray(mask[:, inked[0] : inked[-1] + 1]), int(inked[0]) - pad
 
 
 @functools.lru_cache(maxsize=64)

@@ -125,12 +125,21 @@ def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> lis
     return shares
 
 
+_THREADS = os.cpu_count() or 1
+
+
 @functools.cache
 def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="picture")
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="picture")
 
 
 def each_band(height_px: int, make: Callable[[slice], None]) -> None:
     """Call `make` for every band of a frame's rows, in several threads."""
-    for _ in _threads().map(make, bands(height_px)):
+    left = iter(bands(height_px))  # each thread takes the next; a task for each band would cost more than half of one
+
+    def work(_: int) -> None:
+        for rows in left:
+            make(rows)
+
+    for _ in _threads().map(work, range(_THREADS)):
         pass
