@@ -270,6 +270,24 @@ def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -
     assert said.err == f"no {path}\n"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "none"),
+        (0.2, "1 s"),
+        (89, "89 s"),
+        (94, "1 min 30 s"),
+        (119, "2 min"),
+        (594, "9 min 50 s"),
+        (3000, "50 min"),
+        (7500, "2 h 05 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_a_duration_is_told_to_two_units(seconds: float, words: str) -> None:
+    assert terminal.duration(seconds) == words
+
+
 def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a minute without a result: the rate falls, and what is left is still told."""
     done = {0: 0, 10: 1000, 20: 2000, **dict.fromkeys(range(21, 51), 2000), 51: 3000, 61: 4000}
@@ -277,7 +295,7 @@ def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("render.cli.terminal.time.monotonic", lambda: float(next(clock)))
     shown = terminal._Rate()
     told = [shown.note(film.Progress(0, 10, count, 10_000)) for count in list(done.values())[1:]]
-    rates = [int(re.search(r"(\d+) a second, \d+ (s|min) left", words)[1]) for words in told]  # type: ignore[index]
+    rates = [int(re.search(r"(\d+) a second, \d+ [\w ]+ left", words)[1]) for words in told]  # type: ignore[index]
     assert rates[:2] == [100, 100]
     assert rates[31] == pytest.approx(1000 / 40, abs=1)  # the last that was done, at 20, and the waiting since
     assert rates[-1] == pytest.approx(2000 / 21, abs=5)
