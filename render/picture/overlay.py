@@ -152,7 +152,7 @@ def _advance_px(font: ImageFont.FreeTypeFont, piece: str) -> int:
 
 def _pieces(text: str) -> list[str]:
     """Cut a text into what is drawn once and kept: words, and single digits and signs."""
-    return re.findall(r"[A-Za-z ,]+|.", text)
+    return re.findall(r"[A-Za-z ,]+|.", text, re.DOTALL)
 
 
 def _typeset(text: str) -> str:
