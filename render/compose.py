@@ -116,8 +116,6 @@ class Compositor:
             edge = self._edge(view, level, s) if found and parts else None
             if not parts or (edge is not None and edge.misses()):
                 break  # what is finer still lies inside what is not there
-            if edge is not None and edge.covers():
-                edge = None
             if edge is None and all(coarser[3] is None for coarser in found):
                 found = []  # nothing below shows
             found.append((level, weight, parts, edge))
@@ -209,7 +207,7 @@ class Compositor:
         return next((cell for cell in (1, 2) if rows <= cell * _CELLS), _CELL)
 
     def _edge(self, view: Viewport, level: int, s: float) -> Edge | None:
-        """Return where a level ends; None where it is complete.
+        """Return where a level ends; None where it fills the view.
 
         A level's share is 1 well inside its tiles, falling smoothly to 0 at their end over a margin. The margin narrows
         to nothing as the camera nears the place where the level is complete, so the last strip closes without a
@@ -241,7 +239,8 @@ class Compositor:
                 (box.x0, box.x1, view.width_px, distances.cells.shape[1]),
             )
         )
-        return Edge(distances, rows, columns, margin)
+        edge = Edge(distances, rows, columns, margin)
+        return None if edge.covers() else edge
 
     def _distance_in(self, area: TileRange) -> Distances:
         """Return how far the centre of each cell of an area is inside a level's tiles, in samples."""

@@ -1,4 +1,4 @@
-"""The loops over all pixels of a frame, compiled: samples to pixels, where a level ends, linear light to 8-bit sRGB.
+"""The loops over samples and pixels of a frame, compiled: values to codes, those to pixels, linear light to 8-bit sRGB.
 
 A film is encoded while its frames are made, on the same cores, so what counts is processor time. These loops take a
 quarter of what the same takes as operations on whole arrays: each pixel is read and written once. They run beside each
@@ -191,7 +191,7 @@ def add_pixels(
                 there_is[r] = table[read_codes[r, c], 3]
     wide = np.empty((values + _AT_ONCE, _STRIP + _ASIDE), dtype=np.float32)
     wide[values:] = _ZERO
-    totals = np.zeros((_SIDE_BY_SIDE, values), dtype=np.float32)
+    totals = np.empty((_SIDE_BY_SIDE, values), dtype=np.float32)
     line = np.empty((channels, _STRIP), dtype=np.float32)
     here = left
     while here < right:
@@ -202,6 +202,7 @@ def add_pixels(
         while there < min(here + _STRIP, right) and shown[there]:
             there += 1
         for begin in range(here, there, _SIDE_BY_SIDE):
+            totals[:] = _ZERO
             for column in range(begin, min(begin + _SIDE_BY_SIDE, there)):
                 at, total = first_columns[column] - start, totals[column - begin]
                 for k in range(0, across.shape[1], _AT_ONCE):
@@ -209,13 +210,8 @@ def add_pixels(
                     w2, w3 = across[column, k + 2], across[column, k + 3]
                     read0, read1 = colours[at + k], colours[at + k + 1]
                     read2, read3 = colours[at + k + 2], colours[at + k + 3]
-                    if k == 0:
-                        for i in range(values):
-                            total[i] = w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
-                    else:
-                        for i in range(values):
-                            total[i] = total[i] + w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
-            # Beyond the last column these are of columns before; what they are written to, nothing reads.
+                    for i in range(values):
+                        total[i] = total[i] + w0 * read0[i] + w1 * read1[i] + w2 * read2[i] + w3 * read3[i]
             t0, t1, t2, t3 = totals[0], totals[1], totals[2], totals[3]
             t4, t5, t6, t7 = totals[4], totals[5], totals[6], totals[7]
             for i in range(values):
