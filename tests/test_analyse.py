@@ -11,14 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import fields, scene
+from render import scene
 from render.analyse import dimension, estimators, nulls, plots, precision, subject, tables, tuning
-from render.camera import Keyframe, View
 from render.cli import app, speech
 from render.errors import RenderError
-from render.film import Progress
-from render.store import DirectoryStore
-from render.tiles import Tile
+from render.film.rendering import Progress
+from render.geometry.camera import Keyframe, View
+from render.geometry.tiles import Tile
+from render.samples import Field
+from render.storage.store import DirectoryStore
 from render.train import reorder, systems, tangent
 
 ROOT = Path(__file__).parents[1]
@@ -86,11 +87,11 @@ class _Drawn:
     def __init__(self, inside, folder: Path) -> None:
         self.inside, self.folder = inside, folder
 
-    def get(self, tile: Tile) -> fields.Field:
+    def get(self, tile: Tile) -> Field:
         scale = 32 << tile.level
         u = (tile.ix * 32 + np.arange(32)) / scale
         v = (tile.iy * 32 + np.arange(32)) / scale
-        field = fields.empty((32, 32))
+        field = Field.empty((32, 32))
         field.value[:] = np.where(self.inside(*np.meshgrid(u, v)), -1.0, 1.0)
         return field
 

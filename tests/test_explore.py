@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import encode, fields, references, scene, seam
+from render import encode, scene
 from render.errors import RenderError
 from render.explore import asked, film, keyframes, look, stills, toml
 from render.explore.parts import UNKNOWN, GrowingTile, masks
@@ -24,12 +24,14 @@ from render.explore.planes import Plane, Planes
 from render.explore.scout import ROOM, Spot
 from render.explore.trainer import Trainer
 from render.explore.wishes import Look
-from render.fields import Field
-from render.references import Reference
-from render.store import DirectoryStore
-from render.tiles import SAMPLES, Tile
+from render.film import switch
+from render.geometry.tiles import SAMPLES, Tile
+from render.geometry.viewport import Viewport
+from render.samples import Field
+from render.storage import references
+from render.storage.references import Reference
+from render.storage.store import DirectoryStore
 from render.train.engine import Engine
-from render.viewport import Viewport
 
 ROOT = Path(__file__).parents[1]
 SCENES = sorted(path.stem for path in (ROOT / "scenes").glob("*.toml"))
@@ -90,7 +92,7 @@ def test_a_reference_made_for_a_view_serves_the_views_that_it_is_made_for(
         return Spot.of(problem, Look(Viewport(x, y, 2.0**-octaves, 640, 360), (x, y), 0.5, 400))
 
     made_for, width = spot(x, y, octaves), Fraction(2.0**-octaves)
-    place = seam.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
+    place = switch.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
     reference = Reference(*place, references.bits_for(ROOM * made_for.spacing), 0.0, -1.0, ())
     assert made_for.serves(made_for) and made_for.accepts(reference)
     other = spot(x + aside[0] * width, y + aside[1] * width, octaves + further)
@@ -210,9 +212,9 @@ def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgo
 ) -> None:
     tile = Tile(0, 0, 0)
     first = Plane(tiny.problem, tmp_path)
-    first.put(tile, fields.empty((SAMPLES, SAMPLES), tiny.problem.channels))
+    first.put(tile, Field.empty((SAMPLES, SAMPLES), tiny.problem.channels))
     seen = "import sys; from pathlib import Path; from render import scene; from render.explore.planes import Plane\n"
-    seen += "from render.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
+    seen += "from render.geometry.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
     seen += "p.look_up([Tile(0, 0, 0)]); assert p.get(Tile(0, 0, 0)) is not None; print('jax' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", seen, tmp_path], capture_output=True, text=True, cwd=ROOT, check=True)
     assert said.stdout == "False\n"
@@ -234,7 +236,7 @@ def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgo
 @pytest.mark.parametrize("name", SCENES)
 def test_every_channel_keeps_the_sides_apart(name: str) -> None:
     problem = scene.load(name).problem
-    samples = fields.empty((4,), problem.channels)
+    samples = Field.empty((4,), problem.channels)
     samples.status[:] = [0, 1, 2, 3]
     samples.value[:] = [-3.0, 2.0, 1.0, 0.5]
     samples.final_loss[:] = [0.0, 1.2, np.inf, np.inf]

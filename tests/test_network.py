@@ -13,7 +13,7 @@ import oracle
 import oracle_network
 import pytest
 
-from render.axes import Axis
+from render.geometry.axes import Axis
 from render.problem import Problem
 from render.train import engine, examples, systems
 from render.train.systems import network

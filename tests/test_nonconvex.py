@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from bench import crossings
 
-from render.axes import Axis
-from render.fields import Status
+from render.geometry.axes import Axis
 from render.problem import Problem
+from render.samples import Status
 from render.train import engine
 from render.train.systems import nonconvex
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from render.geometry.viewport import Box
 from render.picture import colour, loops, raster
 from render.picture.resample import FILTERS, Taps, taps
-from render.viewport import Box
 
 filters = st.sampled_from(sorted(FILTERS))
 seeds = st.integers(0, 2**32 - 1)

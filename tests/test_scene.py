@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render import scene
-from render.axes import Axis
-from render.catalogue import SYSTEMS
 from render.encode import CODECS
 from render.errors import SceneError
+from render.geometry.axes import Axis
+from render.problem.catalogue import SYSTEMS
 from render.scene import QUALITY, Output, Scene, files, tables, with_quality
 from render.scene.words import quoted
 

@@ -24,13 +24,13 @@ import pytest
 from hypothesis import stateful
 from hypothesis import strategies as st
 
-from render import wholefiles
-from render.axes import Axis
 from render.errors import DamagedTile, StoreError
-from render.fields import CHANNELS, Field
+from render.files import atomic
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
-from render.store import DirectoryStore, MemoryStore, TileStore
-from render.tiles import SAMPLES, Tile
+from render.samples import CHANNELS, Field
+from render.storage.store import DirectoryStore, MemoryStore, TileStore
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (SAMPLES, SAMPLES)
@@ -407,7 +407,7 @@ def test_a_refused_write_says_what_to_do_and_leaves_nothing(
 
     with monkeypatch.context() as patch:
         if moment == "write":
-            patch.setattr(wholefiles, "open", Half, raising=False)
+            patch.setattr(atomic, "open", Half, raising=False)
         else:
             patch.setattr(os, "replace", refuse)
         for tile in (TILE, other):

@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import tomli_w
 
-from render import fields, scene, tilebytes
-from render.axes import Axis
-from render.catalogue import SYSTEMS
+from render import scene
 from render.cli import listing, speech
 from render.errors import RenderError, SceneError
-from render.fields import CHANNELS, Field
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem, described
-from render.store import DirectoryStore
-from render.tiles import SAMPLES, Tile
+from render.problem.catalogue import SYSTEMS
+from render.samples import CHANNELS, Field
+from render.storage import tile_format
+from render.storage.store import DirectoryStore
 from render.train import engine, measures
 
 SCENES = {path.stem: scene.load(path) for path in sorted((Path(__file__).parents[1] / "scenes").glob("*.toml"))}
@@ -55,9 +56,9 @@ def test_bytes_of_a_tile_stay(tmp_path: Path) -> None:
 def test_the_room_of_a_tile_counts_every_channel_of_its_system(system: str, tmp_path: Path) -> None:
     problem = next(found.problem for found in SCENES.values() if found.problem.system == system)
     store, tile = DirectoryStore(tmp_path, problem, {"kernel": 1}), Tile(9, 500, 3)
-    store.put(tile, fields.from_channels({n: np.zeros((SAMPLES, SAMPLES), d) for n, d in problem.channels.items()}))
+    store.put(tile, Field.from_channels({n: np.zeros((SAMPLES, SAMPLES), d) for n, d in problem.channels.items()}))
     blocks = -(-store.path(tile).stat().st_size // 4096)
-    assert tilebytes.room_bytes(problem.channels) == blocks * 4096
+    assert tile_format.room_bytes(problem.channels) == blocks * 4096
     assert (blocks > 6) == bool(SYSTEMS[system].channels)
 
 

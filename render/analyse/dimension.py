@@ -13,17 +13,18 @@ from fractions import Fraction
 
 import numpy as np
 
-from render import film, references
 from render.analyse import estimators, nulls
 from render.analyse.estimators import ESTIMATORS, Estimate
 from render.analyse.subject import Subject, train_points, trained_tiles
-from render.axes import DEEPEST_LEVEL
 from render.errors import RenderError
-from render.fields import Field
-from render.film import Report
-from render.plan import TRUSTED_WIDTH
+from render.film import rendering
+from render.film.plan import TRUSTED_WIDTH
+from render.film.rendering import Report
+from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.tiles import SAMPLES, Tile, TileRange
+from render.samples import Field
 from render.scene import Scene
-from render.tiles import SAMPLES, Tile, TileRange
+from render.storage import references
 
 # Sides that can be asked for: whole tiles, a power of two, so that a half is a coarser window of the same samples.
 SIDES = (64, 128, 256, 512, 1024)
@@ -234,7 +235,7 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
     plain, again = np.isnan(dx), np.empty(x.size)
     again[plain] = train_points(subject, x[plain], y[plain], lambda _: None).value
     deep = np.flatnonzero(~plain)
-    for piece, field in film.probe(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
+    for piece, field in rendering.probe(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
         again[deep[piece]] = field.value
     same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
     return [int(n) for n in same.sum(axis=1)]

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from render.errors import ClusterError, RenderError, TrainingError
-from render.fields import Field
+from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.tiles import Tile
+from render.samples import Field
 
 
 class Batch(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from render.backends import Batch
-from render.fields import Field
+from render.samples import Field
 
 
 class RefusingBackend:

@@ -9,9 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import fields
 from render.backends import Batch
-from render.fields import Field
+from render.samples import Field
 
 
 class Share(NamedTuple):
@@ -57,4 +56,4 @@ class Shares:
         with self._finishing:
             share.parts[share.number] = field
             parts = [part for part in share.parts if part is not None]
-        return fields.interleave(parts) if len(parts) == len(share.parts) else None
+        return Field.interleave(parts) if len(parts) == len(share.parts) else None

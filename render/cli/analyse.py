@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from render.analyse.subject import Subject
-    from render.film import Report
+    from render.film.rendering import Report
+    from render.geometry.tiles import Tile
     from render.scene import Scene as Loaded
-    from render.tiles import Tile
 
 app = App(
     name="analyse",
@@ -79,7 +79,7 @@ def precision(
     """
     from render.analyse import precision as measuring
     from render.analyse import subject, tables
-    from render.tiles import Tile
+    from render.geometry.tiles import Tile
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
         return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
@@ -111,7 +111,7 @@ def tuning(
     """
     from render.analyse import subject, tables
     from render.analyse import tuning as measuring
-    from render.tiles import Tile
+    from render.geometry.tiles import Tile
 
     measuring.need_opda()
 

@@ -87,8 +87,8 @@ def video(
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
-    from render import deliver
     from render.cli import speech, terminal
+    from render.film import deliver
 
     job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, machines.make)
     with terminal.progress(job) as report:
@@ -139,15 +139,15 @@ def frame(
         render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
         render frame mean_lr.toml last --set output.bits=16
     """
-    from render import deliver, film
     from render.cli import speech, terminal
+    from render.film import deliver, rendering
 
     more, chosen = parted(frames)
     loaded = changes.load(scene, *more)
     job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
     if not chosen and loaded.made is not None and loaded.made.frame is not None:
         chosen = (str(loaded.made.frame),)
-    numbers = film.frame_numbers(chosen or ("last",), job)
+    numbers = rendering.frame_numbers(chosen or ("last",), job)
     with terminal.progress(job) as report:
         written = deliver.stills(job, numbers, folders.out, report)
     speech.wrote(*written)
@@ -232,8 +232,8 @@ def probe(
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
     """
     try:
-        from render import probe as probing
         from render.cli import speech
+        from render.tools import probe as probing
 
         with speech.working("probing") as tell:
             loaded, where = changes.load(scene, *more), machines.make

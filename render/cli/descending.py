@@ -40,12 +40,12 @@ def descend(
         render descend tanh.toml --decades 30
         render descend tanh.toml --decades 30 --seed 1 --out tanh_other.toml
     """
-    from render import descend as descending
     from render.cli import speech
+    from render.deep import descend as descending
     from render.explore import keyframes
+    from render.files.atomic import write_whole
     from render.scene import load
-    from render.store import check_store
-    from render.wholefiles import write_whole
+    from render.storage.store import check_store
 
     loaded = changes.load(scene, *more)
     path = out or Path(f"{loaded.name}_deep.toml")

@@ -21,8 +21,8 @@ def doctor(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
 
         render doctor
     """
-    from render import doctor as examination
     from render.cli import terminal_keeping
+    from render.tools import doctor as examination
 
     bad = False
     for finding in examination.examine(folders.store, folders.out):
@@ -39,11 +39,11 @@ def clean(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
 
         render clean
     """
-    from render import keeping
     from render.cli import terminal_keeping
+    from render.tools import inventory
 
-    left = keeping.left_behind(folders.out, folders.store)
-    size_bytes = keeping.delete(left)
+    left = inventory.left_behind(folders.out, folders.store)
+    size_bytes = inventory.delete(left)
     terminal_keeping.show_cleaned(left, size_bytes)
 
 

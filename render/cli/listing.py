@@ -10,9 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from render import scene
-from render.catalogue import SYSTEMS, Hyperparameter, Setting, System
 from render.cli import speech
 from render.errors import RenderError, SceneError
+from render.problem.catalogue import SYSTEMS, Hyperparameter, Setting, System
 from render.scene.words import listed, nearest, quoted
 
 _out = Console(highlight=False)

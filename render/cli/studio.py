@@ -48,9 +48,9 @@ def sheet(
         render sheet mean_lr.toml
         render sheet mean_lr.toml 0..last:100 --columns 4 --quality preview
     """
-    from render import film
-    from render import sheet as sheets
     from render.cli import speech, terminal
+    from render.film import rendering
+    from render.film import sheet as sheets
 
     more, chosen = parted(frames)
     for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
@@ -58,7 +58,7 @@ def sheet(
             raise RenderError(f"{name} must be at least {least}, not {value}.")
     loaded = changes.load(scene, *more)
     job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
-    numbers = film.frame_numbers(chosen, job) if chosen else sheets.even_frames(job, count)
+    numbers = rendering.frame_numbers(chosen, job) if chosen else sheets.even_frames(job, count)
     path = folders.out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
     with terminal.progress(job) as report:
         sheets.write(job, numbers, path, columns=columns, width_px=width, report=report)
@@ -85,8 +85,8 @@ def recolour(
         render recolour mean_lr.toml --palette viridis
         render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
     """
-    from render import deliver
     from render.cli import speech, terminal
+    from render.film import deliver
 
     asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
     job = terminal.prepare_stored(changes.and_set(*asked).load(scene, *more), quality, folders.store)
@@ -119,13 +119,13 @@ def encode(
         render encode mean_lr.toml --codec prores4444 --quality hd
         render encode mean_lr.toml t=5s..t=9s --codec webp
     """
-    from render import deliver, film
     from render.cli import speech, terminal
+    from render.film import deliver, rendering
 
     more, chosen = parted(frames)
     asked = [f"output.codec={codec}", *([f"output.crf={crf}"] if crf is not None else [])]
     job = terminal.prepare_stored(changes.and_set(*asked).load(scene, *more), quality, folders.store)
-    numbers = film.frame_numbers(chosen, job) if chosen else None
+    numbers = rendering.frame_numbers(chosen, job) if chosen else None
     with terminal.progress(job) as report:
         written = deliver.part_of_film(job, numbers, folders.out, report)
     speech.wrote(*written)

@@ -15,17 +15,18 @@ from typing import Any
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from render import backends, estimate, film, forecast, scene
+from render import backends, scene
 from render.analyse import precision, tables
 from render.backends import Backend
 from render.cli.speech import err, is_live, result, show_table, speaks_json, tell, working
 from render.errors import RenderError
-from render.film import Job
-from render.plan import depth_warning
+from render.film import cost, estimate, rendering
+from render.film.plan import depth_warning
+from render.film.rendering import Job
+from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.scene import Scene
-from render.store import DirectoryStore, check_store
-from render.tiles import Tile
+from render.storage.store import DirectoryStore, check_store
 
 # From here on down (decades) the plan says how deep the target's structure goes: a second's work, and of no use above.
 _DEEP = 1e-4
@@ -59,7 +60,7 @@ def prepare(
 
 def prepare_stored(loaded: Scene, quality: str, store: Path) -> Job:
     """Return a job that trains nothing, and say what is to come."""
-    job = film.prepare_stored(loaded, quality, store)
+    job = rendering.prepare_stored(loaded, quality, store)
     tell("job", f"{job.scene.name} at quality {job.quality}: every sample is in {store}.", **_job_facts(job))
     return job
 
@@ -91,15 +92,15 @@ def _warn_if(message: str | None) -> None:
         tell("warning", f"warning: {message}", style="yellow")
 
 
-def _forecast(job: Job, rate: estimate.Rate, samples: int) -> tuple[forecast.Forecast, bool]:
+def _forecast(job: Job, rate: estimate.Rate, samples: int) -> tuple[cost.Forecast, bool]:
     """Return what training runs and pictures will take, and whether the pictures were measured for it."""
-    pictures = forecast.bound(job)
+    pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
-    measured = not (known and forecast.is_small(pictures, job.frame_count, rate.time_s(samples)))
+    measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))
     if measured:
         with working("measuring this machine"):
-            pictures = forecast.measure(job)
-    return forecast.forecast(samples, rate, job.frame_count, pictures), measured
+            pictures = cost.measure(job)
+    return cost.forecast(samples, rate, job.frame_count, pictures), measured
 
 
 def _job_facts(job: Job) -> dict[str, Any]:
@@ -148,9 +149,9 @@ def _settle(
     check_store(store)
     with working("measuring this machine"):
         backend = make(loaded.problem)
-        choice, rate = film.choose(loaded, quality, backend, store, budget_min * 60)
+        choice, rate = rendering.choose(loaded, quality, backend, store, budget_min * 60)
     with reference_run() as show_words:
-        job = film.prepare(choice, store, backend=backend, tell=show_words if trains else None)
+        job = rendering.prepare(choice, store, backend=backend, tell=show_words if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         _explain_auto(job, rate, budget_min)
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
@@ -261,7 +262,7 @@ def show_plan(
 
 
 @contextlib.contextmanager
-def progress(job: Job | None = None) -> Iterator[film.Report]:
+def progress(job: Job | None = None) -> Iterator[rendering.Report]:
     """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
     live = is_live()
     state = _Rate()
@@ -273,7 +274,7 @@ def progress(job: Job | None = None) -> Iterator[film.Report]:
     told: set[str] = set()
     last_line_s = time.monotonic()
 
-    def report(now: film.Progress) -> None:
+    def report(now: rendering.Progress) -> None:
         nonlocal last_line_s
         for message in now.repaired:
             if message not in told:
@@ -292,7 +293,7 @@ def progress(job: Job | None = None) -> Iterator[film.Report]:
         yield report
 
 
-def _stage(now: film.Progress) -> str:
+def _stage(now: rendering.Progress) -> str:
     if now.samples_done < now.samples_total:
         return "training"
     return "frames" if now.frames_total else "measuring"
@@ -331,7 +332,7 @@ class _Rate:
         self._seen = [(time.monotonic(), 0)]
         self._frames: list[tuple[float, int]] = []
 
-    def _frames_left(self, now: film.Progress) -> str:
+    def _frames_left(self, now: rendering.Progress) -> str:
         """Return the pace and the time left of making pictures, once nothing is left to train."""
         self._frames.append((time.monotonic(), now.frames_done))
         (t0, n0), (t1, n1) = self._frames[0], self._frames[-1]
@@ -340,7 +341,7 @@ class _Rate:
         rate = (n1 - n0) / (t1 - t0)
         return f", {rate:,.0f} a second, {duration((now.frames_total - n1) / rate)} left"
 
-    def note(self, now: film.Progress) -> str:
+    def note(self, now: rendering.Progress) -> str:
         self._seen.append((time.monotonic(), now.samples_done))
         # Back to where something was done since, however long ago: no film starts anew because a batch takes long.
         while self._seen[-1][0] - self._seen[1][0] > _RATE_S and self._seen[1][1] < now.samples_done:

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from render import backends, keeping, scene
+from render import backends, scene
 from render.cli import speech
-from render.doctor import Finding
-from render.keeping import Kept
 from render.problem import Problem
+from render.tools import inventory
+from render.tools.doctor import Finding
+from render.tools.inventory import Kept
 
 _MARKS = {"ok": ("ok", None), "note": ("note", "yellow"), "bad": ("BAD", "red")}
 
@@ -52,7 +53,7 @@ def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
     damaged = checked = 0
     for one in _chosen(store, scenes):
         with speech.working(f"reading {one.tiles:,} tiles of {_title(one)}"):
-            for fault in keeping.verify(one, remove=repair):
+            for fault in inventory.verify(one, remove=repair):
                 checked += 1
                 if fault is not None:
                     damaged += 1
@@ -74,7 +75,7 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
         text = f"{done}: {_title(one)}, {one.tiles:,} tiles, {_size(one.size_bytes)} ({reason})"
         speech.result("pruned" if yes else "prunable", text, **_facts(one))
         if yes:
-            keeping.remove(one)
+            inventory.remove(one)
     total = sum(one.size_bytes for one in chosen)
     if not chosen:
         text = f"Nothing to prune: everything in {store} is of this kernel and processor."
@@ -86,12 +87,12 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
 
 
 def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:
-    known = [*(scene.load(name) for name in scenes), *keeping.known_scenes()]
+    known = [*(scene.load(name) for name in scenes), *inventory.known_scenes()]
 
     def numerics_of(problem: Problem) -> dict[str, str | int]:
         return backends.make("local", problem).numerics
 
-    return keeping.listed(store, known, numerics_of)
+    return inventory.listed(store, known, numerics_of)
 
 
 def _chosen(store: Path, scenes: Sequence[str]) -> list[Kept]:

@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from render.encode.files import claim, unwritable
 from render.errors import EncodeError
+from render.files.outputs import claim, unwritable
 
 if TYPE_CHECKING:
     from PIL import PngImagePlugin

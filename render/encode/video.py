@@ -19,9 +19,9 @@ import numpy as np
 
 from render.encode.codecs import CODECS
 from render.encode.ffmpeg import REMEDY, binary, check_encoder, count_frames
-from render.encode.files import claim, unwritable
 from render.encode.pictures import check_frame
 from render.errors import EncodeError
+from render.files.outputs import claim, unwritable
 
 # x264 gives other bytes at 1, 2 and 4 threads (tried), and its own choice follows the machine.
 _THREADS = "4"

@@ -22,8 +22,6 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 import render
-from render.axes import DEEPEST_LEVEL
-from render.camera import View
 from render.errors import RenderError
 from render.explore import asked, film, keyframes, look, pagefiles, stills
 from render.explore.guard import SUBPROTOCOL, Guard
@@ -31,9 +29,11 @@ from render.explore.live import Live
 from render.explore.planes import Planes
 from render.explore.scout import Scout, Spot
 from render.explore.trainer import Trainer
-from render.fields import Status
+from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.camera import View
+from render.geometry.tiles import SAMPLES
+from render.samples import Status
 from render.scene import Scene
-from render.tiles import SAMPLES
 
 # Slow requests, one at a time each; more than these waiting are refused, so that a flood costs nothing.
 _MOST_WAITING = 8

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from render.axes import DEEPEST_LEVEL, exact
 from render.errors import RenderError
 from render.explore import look
 from render.explore.wishes import Look
+from render.geometry.axes import DEEPEST_LEVEL, exact
+from render.geometry.tiles import Tile
+from render.geometry.viewport import Viewport
 from render.problem import Problem
-from render.tiles import Tile
-from render.viewport import Viewport
 
 MOST_PX = 8192
 DETAILS = (1.0, 0.5, 0.25, 0.125)

@@ -11,12 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from render import estimate, scene, seam
+from render import scene
 from render.errors import RenderError
 from render.explore import keyframes
 from render.explore.keyframes import Edit
 from render.explore.planes import Plane
-from render.plan import depth_warning
+from render.film import estimate, switch
+from render.film.plan import depth_warning
 from render.scene import QUALITY, Scene
 
 # Views of a path that a page gets: enough for a smooth preview of a minute, and for a drawn line.
@@ -82,7 +83,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             yield {"quality": name, "fault": str(error)}
             continue
         samples_per_s = samples_per_s or estimate.measure(plan, plane.backend).samples_per_s
-        store = seam.stored(plan, plane.root, plane.store)
+        store = switch.stored(plan, plane.root, plane.store)
         missing = len(store.missing(plan.order)) / max(len(plan.order), 1)
         samples = round(plan.samples * missing)
         output = plan.scene.output

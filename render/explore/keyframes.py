@@ -15,10 +15,10 @@ from typing import Any
 
 import tomlkit
 
-from render.axes import Axis
-from render.camera import EASINGS, View
 from render.errors import RenderError
 from render.explore import asked, toml
+from render.geometry.axes import Axis
+from render.geometry.camera import EASINGS, View
 from render.picture.colour import Look
 from render.scene import Scene
 from render.scene.tables import MOST_KEYFRAMES

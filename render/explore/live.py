@@ -25,8 +25,8 @@ from render.explore.parts import UNKNOWN, masks
 from render.explore.planes import Plane, Planes
 from render.explore.scout import Scout, Spot
 from render.explore.trainer import Trainer
-from render.fields import Field
-from render.tiles import Tile
+from render.geometry.tiles import Tile
+from render.samples import Field
 
 # Pages at a time: two tabs and two screens are four.
 MOST_PAGES = 16

@@ -11,11 +11,11 @@ import functools
 
 import numpy as np
 
-from render import fields, references
-from render.fields import Field
+from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
-from render.references import Reference
-from render.tiles import SAMPLES, Tile
+from render.samples import Field
+from render.storage import references
+from render.storage.references import Reference
 
 # In a growing field, the status of a sample that is not trained yet; beside the values of fields.Status.
 UNKNOWN = 255
@@ -44,7 +44,7 @@ class GrowingTile:
 
     def __init__(self, problem: Problem, tile: Tile, parent: Field | None) -> None:
         self.tile = tile
-        self.field = fields.empty((SAMPLES, SAMPLES), problem.channels)
+        self.field = Field.empty((SAMPLES, SAMPLES), problem.channels)
         for channel in self.field:
             channel.fill(0)
         self.field.status.fill(UNKNOWN)

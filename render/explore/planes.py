@@ -12,17 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from render import backends, deep, scene
-from render.axes import DEEPEST_LEVEL
+from render import backends, scene
 from render.backends import Backend
+from render.deep import reference_search
 from render.errors import DamagedTile, SceneError
 from render.explore.parts import GrowingTile
-from render.fields import Field
+from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.references import Reference
+from render.samples import Field
 from render.scene import Scene
-from render.store import DirectoryStore
-from render.tiles import Tile
+from render.storage.references import Reference
+from render.storage.store import DirectoryStore
 
 # Scenes that came out of a dropped still are kept by number, so many of them.
 _MOST_DROPPED = 8
@@ -92,7 +93,7 @@ class Plane:
                 if self.reference is None:
                     backend = backends.make("local", self.problem)
                 else:
-                    backend = deep.backend(self.problem, self.reference)
+                    backend = reference_search.backend(self.problem, self.reference)
                 self._settle(DirectoryStore(self.root, self.problem, backend.numerics))
                 self._backend = backend
             return self._backend

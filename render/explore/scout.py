@@ -12,16 +12,17 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from render import deep, references
-from render.camera import View
-from render.deep import Point
+from render.deep import reference_search
+from render.deep.reference_search import Point
 from render.errors import DepthError
 from render.explore.planes import Plane
 from render.explore.served import Served
 from render.explore.wishes import Look
+from render.film.switch import point_of, points_in
+from render.geometry.camera import View
+from render.geometry.tiles import SAMPLES
 from render.problem import Problem
-from render.seam import point_of, points_in
-from render.tiles import SAMPLES
+from render.storage import references
 
 # A new reference has bits for samples this much closer than those of the view that it is made for. It stands up to a
 # thousand samples from where a person zooms in: by its distance it serves until they are 1e-5 as far apart, and guides
@@ -75,21 +76,21 @@ class Spot:
             point_of(problem, view.x + aside, view.y + aside, view.width)
             for aside in (Fraction(0), step, Fraction(view.width))
         )
-        return Spot(view, middle, deep.apart(middle, edge), deep.apart(middle, sample))
+        return Spot(view, middle, reference_search.apart(middle, edge), reference_search.apart(middle, sample))
 
     @property
     def reach(self) -> float:
         """How far from its middle a reference may stand: as for `render probe`, or in the view, as for a film."""
-        return max(deep.reach_of(self.spacing), self.width)
+        return max(reference_search.reach_of(self.spacing), self.width)
 
     def accepts(self, reference: references.Reference) -> bool:
         """Whether a reference at hand serves this view."""
-        near = deep.apart(Point(reference.x, reference.y), self.middle) <= self.reach
+        near = reference_search.apart(Point(reference.x, reference.y), self.middle) <= self.reach
         return near and reference.converged and reference.bits >= references.bits_for(self.spacing)
 
     def serves(self, other: Spot) -> bool:
         """Whether a reference that is made for this view will do for another."""
-        away = deep.apart(self.middle, other.middle) + _WITHIN * self.width
+        away = reference_search.apart(self.middle, other.middle) + _WITHIN * self.width
         return away <= other.reach and other.spacing >= ROOM * self.spacing
 
     def wider(self) -> Spot:
@@ -100,7 +101,7 @@ class Spot:
 
     def like(self, other: Spot) -> bool:
         """Whether both views show the same runs, nearly: where nothing converges in one, nothing does in the other."""
-        aside = deep.apart(self.middle, other.middle)
+        aside = reference_search.apart(self.middle, other.middle)
         return 0.6 < other.width / self.width < 1.6 and aside < 0.2 * self.width
 
 
@@ -178,7 +179,7 @@ class Scout(Served):
             way.insert(0, way[0].wider())
         for number, step in enumerate(way, start=1):
             self._step = f"{number} of {len(way)} on the way down, " if len(way) > 1 else ""
-            made = deep.new_reference(
+            made = reference_search.new_reference(
                 plane.problem,
                 points_in(plane.problem, step.view),
                 references.bits_for(ROOM * step.spacing),
@@ -215,6 +216,6 @@ class Scout(Served):
 
 def _kept(plane: Plane, spot: Spot, reach: float) -> references.Reference | None:
     """Return the nearest reference of the store that converges and has the bits for a view, if one is in reach."""
-    return deep.kept_reference(
+    return reference_search.kept_reference(
         plane.problem, [spot.middle], plane.root, spacing=spot.spacing, reach=reach, diverging=False
     )

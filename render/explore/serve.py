@@ -18,7 +18,7 @@ from render import scene
 from render.errors import RenderError
 from render.explore import app, guard
 from render.explore.planes import Planes
-from render.store import check_store
+from render.storage.store import check_store
 
 # Where the explorer is found again after a restart, so that an address of a view stays good; if it is taken, the next.
 PORT = 8640

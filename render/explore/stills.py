@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 
 from render import encode, scene
-from render.camera import View
 from render.errors import RenderError
+from render.geometry.camera import View
 from render.scene import Scene
 
 

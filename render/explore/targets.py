@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import references
 from render.errors import RenderError
 from render.explore.planes import Plane
 from render.explore.wishes import Look
-from render.fields import Status
-from render.tiles import SAMPLES, Tile
+from render.geometry.tiles import SAMPLES, Tile
+from render.samples import Status
+from render.storage import references
 from render.train import trace
 
 # A target is suggested at this many samples of its tile across: a quarter of the tile, two octaves further in.

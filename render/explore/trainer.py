@@ -21,8 +21,8 @@ from render.backends import Batch, trained
 from render.explore.parts import GrowingTile, masks
 from render.explore.planes import Plane
 from render.explore.served import Served
-from render.fields import Field
-from render.tiles import Tile
+from render.geometry.tiles import Tile
+from render.samples import Field
 
 # A batch is as many points as the backend trains in about this long: longer, and the picture lags behind the pointer;
 # much shorter, and blocks stay half full. The first batches, before any speed is known, are one part of a tile.

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
-from render.tiles import Tile, TileRange
-from render.viewport import Viewport
+from render.geometry.tiles import Tile, TileRange
+from render.geometry.viewport import Viewport
 
 # A view is first shown at this many levels above one sample per pixel: a few tiles, 32 pixels from sample to sample.
 _COARSE = 5

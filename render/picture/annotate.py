@@ -10,12 +10,12 @@ import math
 
 import numpy as np
 
-from render.axes import Axis
-from render.camera import Path
+from render.geometry.axes import Axis
+from render.geometry.camera import Path
+from render.geometry.viewport import Viewport
 from render.picture import colour, loops, overlay
 from render.picture.channels import STATUS_COLOURS, channel
 from render.picture.colour import Look
-from render.viewport import Viewport
 
 # The legend and the depth bar need room: frames of fewer lines get the axes and the caption only.
 _LEAST_LINES = 300

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render.fields import Field, Status
+from render.samples import Field, Status
 
 # Magnitudes stay away from 0, where the two signs meet.
 _LEAST = 1e-300

@@ -14,10 +14,10 @@ from typing import Literal
 
 import numpy as np
 
-from render.fields import Status
 from render.picture import loops, palettes
 from render.picture.channels import STATUS_COLOURS
 from render.picture.palettes import TABLE
+from render.samples import Status
 
 # Knots of a transfer curve on each side of zero. Ranks between knots are linear in the value; with 128 knots a tone
 # is within 1/128 of its exact rank, half a step of an 8-bit palette.

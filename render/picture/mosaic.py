@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from render.tiles import SAMPLES, Tile, TileRange
-from render.viewport import Window
+from render.geometry.tiles import SAMPLES, Tile, TileRange
+from render.geometry.viewport import Window
 
 # A view that moves out of the array gets a new one, larger by this share of the view on each side, so that a pan copies
 # the array every few frames only.

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from render.axes import Axis
+from render.geometry.axes import Axis
+from render.geometry.viewport import Viewport
 from render.picture import loops
-from render.viewport import Viewport
 
 if TYPE_CHECKING:
     from PIL import ImageFont

@@ -12,7 +12,7 @@ import re
 
 import numpy as np
 
-from render.monotone import MonotoneCubic
+from render.geometry.interpolation import MonotoneCubic
 
 # Entries of a palette's table. 65,536 keeps neighbouring entries within one step of 8-bit sRGB for any palette that
 # is not stepped itself.

@@ -13,15 +13,15 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Literal
 
-from render import camera
-from render.axes import Axis
-from render.camera import Keyframe, View
-from render.catalogue import SYSTEMS, Settings
 from render.encode import CODECS
 from render.errors import SceneError
+from render.geometry import camera
+from render.geometry.axes import Axis
+from render.geometry.camera import Keyframe, View
 from render.picture import palettes
 from render.picture.colour import Look
 from render.problem import Problem
+from render.problem.catalogue import SYSTEMS, Settings
 from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,

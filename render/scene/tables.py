@@ -21,12 +21,12 @@ from pydantic import (
     create_model,
 )
 
-from render import axes, camera
-from render.catalogue import SYSTEMS, Setting
 from render.encode import CodecName
+from render.geometry import axes, camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM
+from render.problem.catalogue import SYSTEMS, Setting
 from render.scene.pictured import Colour, Palette, Parts
 from render.scene.values import SIZE_PX, Output
 from render.scene.words import listed, shown

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from render import camera
-from render.camera import Keyframe
 from render.encode import CodecName
 from render.errors import SceneError
+from render.geometry import camera
+from render.geometry.camera import Keyframe
 from render.picture.colour import Look
 from render.problem import Problem
 from render.scene.words import listed, nearest, quoted

@@ -14,11 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render import fields
-from render import numerics as lastbits
-from render.catalogue import LANES
-from render.fields import Field, Status
 from render.problem import Problem
+from render.problem.catalogue import LANES
+from render.samples import CHANNELS, Field, Status
+from render.storage import numerics as lastbits
 from render.train import measures, reorder, systems
 
 
@@ -196,7 +195,7 @@ class Engine:
         status = np.where(converged, Status.CONVERGED, Status.DIVERGED)
         status = np.where(gone, np.where(finite, Status.ESCAPED, Status.NON_FINITE), status)
         final_loss = np.where(gone, np.inf, loss)
-        status = status.astype(fields.CHANNELS["status"])
+        status = status.astype(CHANNELS["status"])
         further = {name: np.where(gone, np.nan, more[name]) for name in self.problem.row.channels}
         return Field(value, final_loss, escape_step, status, further)
 

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render.axes import Axis
+from render.geometry.axes import Axis
 from render.problem import Problem
 from render.train import systems
 

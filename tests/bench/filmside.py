@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import estimate, film
 from render.backends import Batch, make
 from render.encode import VideoWriter
-from render.film import Job
+from render.film import estimate, rendering
+from render.film.rendering import Job
 from render.scene import load
 
 # A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.
@@ -165,7 +165,7 @@ def _beside_training(folder: Path) -> str:
     here = ("--quality", "scene", "--out", folder / "out", "--store", folder / "small")
     command("video", small, *here)
     pictures, start = command("video", small, *here), command("frame", small, "0", *here)
-    made = film.prepare(estimate.named(load(small), "scene"), folder / "small").frame_count
+    made = rendering.prepare(estimate.named(load(small), "scene"), folder / "small").frame_count
     picture_s = (pictures.cpu_s - start.cpu_s) / made
     runs = plan.samples / plan.path.frame_count(output.fps)
     return (
@@ -185,7 +185,7 @@ def _probe(folder: Path, points: Batch) -> Run:
 def _trained(path: Path, folder: Path) -> Job:
     """Return the job of the benchmark's film."""
     loaded = load(path)
-    return film.prepare(estimate.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
+    return rendering.prepare(estimate.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
 
 
 def _composed(job: Job, file: Path) -> tuple[np.ndarray, float]:
@@ -193,7 +193,7 @@ def _composed(job: Job, file: Path) -> tuple[np.ndarray, float]:
     output = job.scene.output
     frames = np.memmap(file, np.uint8, "w+", shape=(job.frame_count, output.height_px, output.width_px, 3))
     began = time.perf_counter()
-    for number, picture in film.frames(job, range(job.frame_count)):
+    for number, picture in rendering.frames(job, range(job.frame_count)):
         frames[number] = picture
     return frames, time.perf_counter() - began
 

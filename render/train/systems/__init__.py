@@ -1,6 +1,6 @@
 """Systems: what is iterated. A system is a pair of functions over a batch of lanes, made by a file of this folder.
 
-What a scene may set of it is its row in render.catalogue, which also names the file.
+What a scene may set of it is its row in render.problem.catalogue, which also names the file.
 """
 
 from __future__ import annotations

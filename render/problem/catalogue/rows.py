@@ -1,0 +1,248 @@
+"""The catalogue of systems itself: one row each."""
+
+from __future__ import annotations
+
+from render.problem.catalogue.kinds import LIGHT_LANES, Hyperparameter, Setting, Settings, System, When
+
+_MOST = 1_000_000
+
+_BATCH = Setting(None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, _MOST), none="full")
+_ACTIVATIONS = ("tanh", "relu", "identity", "gelu", "sin", "sigmoid", "softplus", "silu")
+_DEEP = When("depth", range(3, 65), "depth = 3 or more")
+_HEAVY = When("optimiser", ("momentum", "nesterov"), 'optimiser = "momentum" or "nesterov"')
+_ADAPTIVE = When("optimiser", ("adam", "rmsprop"), 'optimiser = "adam" or "rmsprop"')
+_MINIBATCH = When("batch", range(1, _MOST + 1), "batch = a number")
+
+
+def _heads_divide(settings: Settings) -> str | None:
+    heads, model = settings["heads"], settings["model"]
+    assert isinstance(heads, int)
+    assert isinstance(model, int)
+    return f"problem.heads must divide problem.model = {model}, not be {heads}" if model % heads else None
+
+
+def _enough_digits(settings: Settings) -> str | None:
+    count = settings["examples"]
+    assert isinstance(count, int)
+    if settings["data"] == "digits" and count > 500:
+        return f'problem.examples must be <= 500 with data = "digits", not {count}'
+    return None
+
+
+_PLANE = {"re": Hyperparameter("real part"), "im": Hyperparameter("imaginary part")}
+
+SYSTEMS: dict[str, System] = {
+    "mlp": System(
+        "The published network: no biases, mean-field scaling, squared error, plain gradient descent",
+        "Sohl-Dickstein 2024, arXiv:2402.06184",
+        kernel="mlp",
+        axes=("lr_input", "lr_output"),
+        hyperparameters={
+            "lr": Hyperparameter("learning rate"),
+            "lr_input": Hyperparameter("input layer learning rate"),
+            "lr_output": Hyperparameter("output layer learning rate"),
+            "offset": Hyperparameter("weight offset added at every step"),
+            "init_mean": Hyperparameter("mean of the initial weights"),
+        },
+        once={"input layer": ("lr", "lr_input"), "output layer": ("lr", "lr_output")},
+        settings={
+            "width": Setting(16, "Units per hidden layer, and inputs.", whole=(1, 4096)),
+            "depth": Setting(2, "Number of weight matrices.", whole=(2, 64)),
+            "activation": Setting("tanh", words=("tanh", "relu", "identity")),
+            "data": Setting("gaussian", words=("gaussian",)),
+            "examples": Setting(
+                "parameters",
+                "Random examples: as many as the net has parameters, or inputs, or a number.",
+                words=("parameters", "inputs"),
+                whole=(1, _MOST),
+            ),
+            "batch": _BATCH,
+        },
+    ),
+    "network": System(
+        "Fully connected networks: depth, activation, scaling, data, loss and optimiser to choose",
+        "after Sohl-Dickstein 2024, arXiv:2402.06184; each optimiser and scaling names its paper in the code",
+        kernel="network",
+        axes=("lr_input", "lr_output"),
+        hyperparameters={
+            "lr": Hyperparameter("learning rate"),
+            "lr_input": Hyperparameter("input layer learning rate"),
+            "lr_hidden": Hyperparameter("hidden layers' learning rate", when=_DEEP),
+            "lr_output": Hyperparameter("output layer learning rate"),
+            "momentum": Hyperparameter("momentum", 0.9, _HEAVY),
+            "beta1": Hyperparameter("Adam's beta 1", 0.9, When("optimiser", ("adam",), 'optimiser = "adam"')),
+            "beta2": Hyperparameter("beta 2", 0.999, _ADAPTIVE),
+            "epsilon": Hyperparameter("epsilon of the optimiser", 1e-8, _ADAPTIVE),
+            "weight_decay": Hyperparameter("weight decay", 0.0),
+            "warmup": Hyperparameter("steps of warm-up", 0.0),
+            "offset": Hyperparameter("weight offset added at every step", 0.0),
+            "init_mean": Hyperparameter("mean of the initial input weights", 0.0),
+            "init_std": Hyperparameter("scale of the initial weights", 1.0),
+            "batch_size": Hyperparameter("examples used of each minibatch", 1e9, _MINIBATCH),
+        },
+        once={
+            "input layer": ("lr", "lr_input"),
+            "hidden layers": ("lr", "lr_hidden"),
+            "output layer": ("lr", "lr_output"),
+        },
+        optional={"hidden layers": _DEEP},
+        settings={
+            "width": Setting(16, "Units per hidden layer.", whole=(1, 4096)),
+            "depth": Setting(2, "Number of weight matrices.", whole=(1, 64)),
+            "activation": Setting("tanh", words=_ACTIVATIONS),
+            "bias": Setting(False, "Trained biases, zero at first."),
+            "skip": Setting(False, "Hidden layers after the first add their input to their output."),
+            "norm": Setting(
+                "none", "Normalisation before the activation, over units or examples.", ("none", "layer", "batch")
+            ),
+            "scaling": Setting("mean-field", "Of weights and rates with the width.", ("mean-field", "standard", "mup")),
+            "data": Setting("gaussian", words=("gaussian", "teacher", "xor", "moons", "digits")),
+            "inputs": Setting(None, "Of gaussian and teacher data.", whole=(1, 4096), none="width"),
+            "examples": Setting(64, "In the data set; xor has its four.", whole=(1, _MOST)),
+            "noise": Setting(0.1, "Standard deviation of what is added to teacher and moons.", number=(0.0, 1e6)),
+            "teacher_width": Setting(4, "Units of the teacher.", whole=(1, 4096)),
+            "loss": Setting("mse", words=("mse", "cross-entropy")),
+            "optimiser": Setting("sgd", words=("sgd", "momentum", "nesterov", "adam", "rmsprop")),
+            "schedule": Setting("constant", "Of the rates over the run.", ("constant", "linear", "cosine")),
+            "batch": _BATCH,
+            "order": Setting("shared", "Whether every sample draws minibatches of its own.", ("shared", "own")),
+            "init": Setting("shared", "Whether every sample draws initial weights of its own.", ("shared", "own")),
+        },
+        rule=_enough_digits,
+        channels={"probe": "the trained network's output for one fixed random input"},
+    ),
+    "transformer": System(
+        "A decoder-only transformer on characters: attention rate against the rate of all else, Adam",
+        "Torkamandi 2025, arXiv:2501.04286",
+        kernel="transformer",
+        axes=("lr_attention", "lr_rest"),
+        hyperparameters={
+            "lr": Hyperparameter("learning rate"),
+            "lr_attention": Hyperparameter("learning rate of attention"),
+            "lr_rest": Hyperparameter("learning rate of all but attention"),
+            "beta1": Hyperparameter("Adam's beta 1", 0.9),
+            "beta2": Hyperparameter("Adam's beta 2", 0.999),
+            "epsilon": Hyperparameter("epsilon of Adam", 1e-8),
+            "weight_decay": Hyperparameter("weight decay", 0.0),
+        },
+        once={"attention": ("lr", "lr_attention"), "rest": ("lr", "lr_rest")},
+        settings={
+            "text": Setting("shakespeare", "What is learnt, character by character: five sonnets.", ("shakespeare",)),
+            "layers": Setting(1, "Blocks; published 2.", whole=(1, 64)),
+            "heads": Setting(2, "Of each attention; published 2. Must divide model.", whole=(1, 64)),
+            "model": Setting(8, "Numbers per token; published 64.", whole=(1, 4096)),
+            "feed_forward": Setting(16, "Inner units of a block; published 128.", whole=(1, 16384)),
+            "length": Setting(16, "Tokens of a window; published 64.", whole=(1, 1024)),
+            "batch": Setting(8, "Windows per step; published 256.", whole=(1, 65536)),
+        },
+        rule=_heads_divide,
+        measures=("torkamandi", "published"),
+        steps=100,
+        lanes=None,
+    ),
+    "backprop": System(
+        "Back-propagation on exclusive or, over a plane of initial weights",
+        "Kolen and Pollack 1990, NIPS 3, 860-867",
+        kernel="backprop",
+        axes=("along_x", "along_y"),
+        hyperparameters={
+            "along_x": Hyperparameter("initial weights, first direction", 0.0),
+            "along_y": Hyperparameter("initial weights, second direction", 0.0),
+            "origin": Hyperparameter("scale of the plane's origin", 0.0),
+            "lr": Hyperparameter("learning rate", 3.25),
+            "momentum": Hyperparameter("momentum", 0.4),
+            "tolerance": Hyperparameter("largest error that counts as learnt", 0.4),
+        },
+        settings={
+            "directions": Setting("random", "Of the plane: two weights, or random.", ("random", "weights")),
+            "weight_x": Setting(1, "Weight along the first direction.", whole=(1, 9)),
+            "weight_y": Setting(2, "Weight along the second direction.", whole=(1, 9)),
+        },
+        measures=("absolute",),
+        steps=300,
+        lanes=LIGHT_LANES,
+    ),
+    "phases": System(
+        "Teacher and student over temperature and disorder, with the singular values of the weights",
+        "plane: Park, Lucini and Aarts 2025, arXiv:2509.01349; readouts with definitions of our own",
+        kernel="phases",
+        axes=("temperature", "init_variance"),
+        hyperparameters={
+            "temperature": Hyperparameter("learning rate over batch size"),
+            "init_variance": Hyperparameter("variance of the initial weights", 1.0),
+        },
+        once={"noise": ("temperature",)},
+        settings={
+            "width": Setting(16, "Units of the student.", whole=(1, 1024)),
+            "inputs": Setting(8, whole=(1, 1024)),
+            "teacher_width": Setting(4, "Units of the teacher.", whole=(1, 1024)),
+            "examples": Setting(64, whole=(1, _MOST)),
+            "noise": Setting(0.1, "Standard deviation of what is added to the teacher's outputs.", number=(0.0, 1e6)),
+            "activation": Setting("tanh", words=_ACTIVATIONS),
+            "scaling": Setting("standard", "Of weights and rates with the width.", ("mean-field", "standard", "mup")),
+            "batch": Setting(8, "Examples per gradient, drawn with replacement.", whole=(1, _MOST)),
+        },
+        channels={
+            "outlier": "largest singular value of the input weights over the edge of their initial bulk",
+            "change": "change of the input weights over their initial size",
+            "effective_rank": "effective rank of the input weights",
+            "first_share": "share of the hidden units' variance in its first direction",
+        },
+    ),
+    "mandelbrot": System(
+        "z -> z^2 + c from z = 0, at c = the sample; inside where the last values of abs(z) stay below 2 on average",
+        "the comparison picture of Sohl-Dickstein/fractal; area 1.50659 (Foerstemann 2012)",
+        kernel="maps",
+        axes=("re", "im"),
+        hyperparameters=_PLANE,
+        measures=("absolute",),
+        steps=100,
+        lanes=LIGHT_LANES,
+    ),
+    "julia": System(
+        "z -> z^2 + c from z = the sample, with c fixed; the unit circle for c = 0",
+        "Julia 1918",
+        kernel="maps",
+        axes=("re", "im"),
+        hyperparameters=_PLANE
+        | {"c_re": Hyperparameter("real part of c", 0.0)}
+        | {"c_im": Hyperparameter("imaginary part of c", 0.0)},
+        measures=("absolute",),
+        steps=100,
+        lanes=LIGHT_LANES,
+    ),
+    "nonconvex": System(
+        "Gradient descent on a quadratic with a cosine, the least non-convexity that makes a border fractal",
+        "Liu 2024, arXiv:2406.13971",
+        kernel="nonconvex",
+        axes=("lr", "epsilon"),
+        hyperparameters={
+            "lr": Hyperparameter("learning rate"),
+            "epsilon": Hyperparameter("height of the cosine", 0.2),
+            "wavelength": Hyperparameter("wavelength of the cosine", 0.1),
+            "epsilon_2": Hyperparameter("height of the second cosine", 0.0),
+            "wavelength_2": Hyperparameter("wavelength of the second cosine", 0.5),
+            "start": Hyperparameter("starting point", 1.0),
+        },
+        once={"descent": ("lr",)},
+        settings={
+            "shape": Setting("additive", "How the cosine joins the quadratic.", words=("additive", "multiplicative")),
+            "dimensions": Setting(1, "Of the space; all but the first start at random multiples.", whole=(1, 1000)),
+        },
+        measures=("bounded",),
+        steps=1000,
+        lanes=LIGHT_LANES,
+    ),
+    "newton": System(
+        "Newton's method for z^n = 1 from z = the sample; blue where it ends in the root z = 1",
+        "Cayley 1879",
+        kernel="maps",
+        axes=("re", "im"),
+        hyperparameters=_PLANE | {"relaxation": Hyperparameter("step over Newton's step", 1.0)},
+        settings={"degree": Setting(3, "n of z^n = 1.", whole=(2, 16))},
+        measures=("absolute",),
+        channels={"root": "number of the nearest root, counted counter-clockwise from 0 at z = 1"},
+        steps=60,
+        lanes=LIGHT_LANES,
+    ),
+}
