@@ -15,7 +15,7 @@ import published
 import pytest
 
 from render import cli, scene
-from render.cli import speech, terminal
+from render.cli import messages, terminal
 from render.film import rendering
 from render.film.plan import Plan
 
@@ -261,10 +261,10 @@ def readme_commands() -> list[str]:
 
 def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("out/[bold]/x[/y] :smile:.mp4")
-    speech.wrote(path)
-    speech.note(f"no {path}")
-    speech.show_table([("size", str(path))])
-    with speech.working(f"reading {path}") as tell:
+    messages.wrote(path)
+    messages.note(f"no {path}")
+    messages.show_table([("size", str(path))])
+    with messages.working(f"reading {path}") as tell:
         tell(f"{path}")
     said = capsys.readouterr()
     assert said.out == f"{path}\nsize  {path}\n"

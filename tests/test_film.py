@@ -14,7 +14,7 @@ import pytest
 from imageio_ffmpeg import count_frames_and_secs
 
 from render import backends, scene
-from render.backends.refuse import RefusingBackend
+from render.backends.refusing import RefusingBackend
 from render.errors import RenderError
 from render.film import estimate, rendering
 from render.film.compose import Compositor

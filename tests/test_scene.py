@@ -21,7 +21,7 @@ from render.errors import SceneError
 from render.geometry.axes import Axis
 from render.problem.catalogue import SYSTEMS
 from render.scene import QUALITY, Output, Scene, files, tables, with_quality
-from render.scene.words import quoted
+from render.scene.wording import quoted
 
 SCENES = Path(__file__).parent.parent / "scenes"
 NAMES = sorted(path.stem for path in SCENES.glob("*.toml"))

@@ -20,7 +20,7 @@ from render import scene
 from render.analyse import dimension, precision, subject
 from render.backends import Batch
 from render.backends.local import LocalBackend
-from render.backends.refuse import RefusingBackend
+from render.backends.refusing import RefusingBackend
 from render.cli import app
 from render.errors import DepthError, RenderError
 from render.film import deliver, estimate, rendering, switch

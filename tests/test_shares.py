@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from render import backends
 from render.backends import Batch
-from render.backends.shares import Shares
+from render.backends.batch_splitting import Shares
 from render.samples import Field
 from render.scene import find, load
 

@@ -14,7 +14,7 @@ import pytest
 import tomli_w
 
 from render import scene
-from render.cli import listing, speech
+from render.cli import messages, systems
 from render.errors import RenderError, SceneError
 from render.geometry.axes import Axis
 from render.geometry.tiles import SAMPLES, Tile
@@ -233,25 +233,25 @@ def test_a_value_that_is_fixed_at_its_default_is_the_same_problem() -> None:
 def test_the_listing_names_every_system_axis_default_and_scene(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listing.show(None)
+    systems.show(None)
     text = capsys.readouterr().out
     for name, row in SYSTEMS.items():
         assert name in text
         assert row.source.split(",")[0].split()[0] in text
     assert "epsilon = 0.2" in text
     assert "mean_lr" in text
-    listing.show("network")
+    systems.show("network")
     text = capsys.readouterr().out
     for name in (*SYSTEMS["network"].hyperparameters, *SYSTEMS["network"].settings):
         assert name in text
-    monkeypatch.setattr(speech, "_json", True)
-    listing.show(None)
+    monkeypatch.setattr(messages, "_json", True)
+    systems.show(None)
     said = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     assert list(said) == list(SYSTEMS)
     assert said["nonconvex"]["axes"]["epsilon"] == {"label": "height of the cosine", "default": 0.2}
     assert "digits" in said["network"]["scenes"]
     with pytest.raises(RenderError, match='a system must be one of .*, not "netwrk"; did you mean "network"?'):
-        listing.show("netwrk")
+        systems.show("netwrk")
 
 
 @pytest.mark.parametrize("name", SCENES)

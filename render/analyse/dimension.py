@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from render.analyse import estimators, nulls
+from render.analyse import estimators, null_models
 from render.analyse.estimators import ESTIMATORS, Estimate
 from render.analyse.subject import Subject, train_points, trained_tiles
 from render.errors import RenderError
@@ -259,7 +259,7 @@ def _columns(subject: Subject, area: TileRange, row: int, column: int) -> tuple[
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:
     side, share = mask.shape[0], float(mask.mean())
     coarse = {n: mask[:: side // n, :: side // n] for n in sides(side)}
-    null = {model: _null(make(side, share, area.level)) for model, make in nulls.NULLS.items()}
+    null = {model: _null(make(side, share, area.level)) for model, make in null_models.NULLS.items()}
     halved = {name: {n: _dimension(name, m) for n, m in coarse.items()} for name in ESTIMATORS}
     patches = [
         _dimension("box", mask[i : i + _PATCH, j : j + _PATCH])

@@ -127,10 +127,10 @@ class Result:
 def run(subject: Subject, report: Report) -> Result:
     """Train 144 points twice in each view: along the film by decades, then below its last view until float64 ends."""
     from render.backends.local import LocalBackend
-    from render.train import reorder
+    from render.train import reversed_sums
 
     scene, problem = subject.scene, subject.problem
-    sums = reorder.sums(problem)
+    sums = reversed_sums.sums(problem)
     if sums == 0:
         raise RenderError(
             f"{scene.name}: a step of system {problem.system!r} adds nothing up: there is no order of sums to change. "

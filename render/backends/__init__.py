@@ -99,7 +99,7 @@ def make(
 
         return LocalBackend(problem)
     if name == "refuse":
-        from render.backends.refuse import RefusingBackend
+        from render.backends.refusing import RefusingBackend
 
         return RefusingBackend()
     near = get_close_matches(name, NAMES, n=1)

@@ -19,7 +19,7 @@ from distributed import LocalCluster
 from distributed.scheduler import KilledWorker
 
 from render.backends import Batch, Cluster, Failed, clusters, worker
-from render.backends.roster import Notice, Roster
+from render.backends.worker_pool import Notice, Roster
 from render.errors import ClusterError
 from render.problem import Problem
 from render.samples import Field

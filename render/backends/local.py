@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from render.backends import Batch
-from render.backends.shares import Shares
+from render.backends.batch_splitting import Shares
 from render.problem import Problem
 from render.samples import Field
 from render.storage import numerics

@@ -141,7 +141,7 @@ def _analyse(
     the deepest that is looked at.
     """
     from render.analyse import files, plots, subject
-    from render.cli import speech, terminal
+    from render.cli import messages, terminal
 
     folder = folders.out / loaded.name
     files.check_folder(folder)
@@ -152,11 +152,11 @@ def _analyse(
     with terminal.progress() as report:
         result = run(what, report)
     facts = files.facts(result, numerics=what.backend.numerics)
-    speech.result(kind.partition("-")[0], "", **facts)
-    speech.show(table(result))
+    messages.result(kind.partition("-")[0], "", **facts)
+    messages.show(table(result))
     stem = folder / f"{loaded.name}-{kind}"
     written = [files.write_json(stem.with_suffix(".json"), facts)]
     plot = plots.draw(result, stem.with_suffix(".png"))
     if plot is None:
-        speech.note(plots.MISSING)
-    speech.wrote(*written, *([plot] if plot else []))
+        messages.note(plots.MISSING)
+    messages.wrote(*written, *([plot] if plot else []))

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descending, keeping, studio
+from render.cli import descend, maintenance, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -87,13 +87,13 @@ def video(
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
-    from render.cli import speech, terminal
+    from render.cli import messages, terminal
     from render.film import deliver
 
     job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, machines.make)
     with terminal.progress(job) as report:
         written = deliver.whole_film(job, deliver.film_path(folders.out, job), report, poster=poster)
-    speech.wrote(*written)
+    messages.wrote(*written)
 
 
 @app.command
@@ -139,7 +139,7 @@ def frame(
         render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
         render frame mean_lr.toml last --set output.bits=16
     """
-    from render.cli import speech, terminal
+    from render.cli import messages, terminal
     from render.film import deliver, rendering
 
     more, chosen = parted(frames)
@@ -150,7 +150,7 @@ def frame(
     numbers = rendering.frame_numbers(chosen or ("last",), job)
     with terminal.progress(job) as report:
         written = deliver.stills(job, numbers, folders.out, report)
-    speech.wrote(*written)
+    messages.wrote(*written)
 
 
 @app.command
@@ -232,15 +232,15 @@ def probe(
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
     """
     try:
-        from render.cli import speech
+        from render.cli import messages
         from render.tools import probe as probing
 
-        with speech.working("probing") as tell:
+        with messages.working("probing") as tell:
             loaded, where = changes.load(scene, *more), machines.make
             probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, tell=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
-    speech.wrote(out)
+    messages.wrote(out)
 
 
 @app.command
@@ -257,18 +257,18 @@ def systems(
         render systems
         render systems mlp
     """
-    from render.cli import listing
+    from render.cli import systems
 
-    listing.show(name)
+    systems.show(name)
 
 
-app.command(descending.descend)
-app.command(studio.sheet)
-app.command(studio.recolour)
-app.command(studio.encode)
-app.command(keeping.doctor)
-app.command(keeping.clean)
-app.command(keeping.store)
+app.command(descend.descend)
+app.command(variants.sheet)
+app.command(variants.recolour)
+app.command(variants.encode)
+app.command(maintenance.doctor)
+app.command(maintenance.clean)
+app.command(maintenance.store)
 
 
 @app.command
@@ -291,11 +291,11 @@ def explore(
         render explore mean_lr.toml
         render explore
     """
-    from render.cli import speech
+    from render.cli import messages
     from render.explore import serve
 
-    ended = serve.run(scene, store, folder, port, browse=open, announce=speech.served)
-    speech.note("The explorer has stopped. Every whole tile is in the store.")
+    ended = serve.run(scene, store, folder, port, browse=open, announce=messages.served)
+    messages.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
         os._exit(0)
 
@@ -320,9 +320,9 @@ def main() -> NoReturn:
     # Python does, took as long as planning (a film in 1080p: 2.3 s, 4.2 with it).
     gc.set_threshold(100_000)
     if json:
-        from render.cli import speech
+        from render.cli import messages
 
-        speech.speak_json()
+        messages.speak_json()
     with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
     sys.exit(0)

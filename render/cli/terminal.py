@@ -18,7 +18,7 @@ from rich.text import Text
 from render import backends, scene
 from render.analyse import precision, tables
 from render.backends import Backend
-from render.cli.speech import err, is_live, result, show_table, speaks_json, tell, working
+from render.cli.messages import err, is_live, result, show_table, speaks_json, tell, working
 from render.errors import RenderError
 from render.film import cost, estimate, rendering
 from render.film.plan import depth_warning

@@ -23,11 +23,11 @@ from starlette.websockets import WebSocket
 
 import render
 from render.errors import RenderError
-from render.explore import asked, film, keyframes, look, pagefiles, stills
+from render.explore import colouring, film_preview, keyframes, pagefiles, requests, stills
 from render.explore.guard import SUBPROTOCOL, Guard
 from render.explore.live import Live
 from render.explore.planes import Planes
-from render.explore.scout import Scout, Spot
+from render.explore.reference_finder import Scout, Spot
 from render.explore.trainer import Trainer
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import View
@@ -77,7 +77,7 @@ def make(planes: Planes, settings: Settings) -> Starlette:
 
 
 async def _fault(_: Request, error: Exception) -> Response:
-    return JSONResponse({"fault": str(error)}, 429 if isinstance(error, asked.BusyError) else 400)
+    return JSONResponse({"fault": str(error)}, 429 if isinstance(error, requests.BusyError) else 400)
 
 
 class _Desk:
@@ -142,7 +142,7 @@ class _Desk:
                 "version": render.__version__,
                 "scenes": await run_in_threadpool(self.planes.names),
                 "first": self.planes.first,
-                "palettes": look.PALETTES,
+                "palettes": colouring.PALETTES,
                 "statuses": [status.name.lower().replace("_", "-") for status in Status],
                 "samples": SAMPLES,
                 "folder": str(self.settings.folder),
@@ -155,26 +155,26 @@ class _Desk:
 
     async def palette(self, request: Request) -> Response:
         try:
-            return JSONResponse(await run_in_threadpool(look.palette, request.query_params.get("name", "")[:100]))
+            return JSONResponse(await run_in_threadpool(colouring.palette, request.query_params.get("name", "")[:100]))
         except ValueError as error:
-            raise asked.AskError(str(error)) from None
+            raise requests.AskError(str(error)) from None
 
     # ---- one place ---------------------------------------------------------------------------------------------
 
     async def where(self, request: Request) -> Response:
-        raw = asked.table(await request.body())
-        found = await run_in_threadpool(self.planes.load, asked.text(raw, "scene"))
-        x, y = asked.point(raw)
-        step = Decimal(asked.number(raw, "width", asked.LEAST_WIDTH, 16)) * Decimal("1e-7")
+        raw = requests.table(await request.body())
+        found = await run_in_threadpool(self.planes.load, requests.text(raw, "scene"))
+        x, y = requests.point(raw)
+        step = Decimal(requests.number(raw, "width", requests.LEAST_WIDTH, 16)) * Decimal("1e-7")
         return JSONResponse([_digits(axis, unit, step) for axis, unit in ((found.problem.x, x), (found.problem.y, y))])
 
     async def trace(self, request: Request) -> Response:
         """Train one sample again and return its losses."""
-        raw = asked.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, asked.text(raw, "scene"))
+        raw = requests.table(await request.body())
+        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
         # A run past float64 is known by its difference from a reference only.
-        level = asked.whole(raw, "level", 0, plane.problem.deepest_level if plane.seam is None else plane.seam)
-        ix, iy = (asked.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
+        level = requests.whole(raw, "level", 0, plane.problem.deepest_level if plane.seam is None else plane.seam)
+        ix, iy = (requests.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
             from render.train import trace
@@ -182,12 +182,12 @@ class _Desk:
             x = plane.problem.x.values(level, ix // SAMPLES * SAMPLES)[ix % SAMPLES]
             y = plane.problem.y.values(level, iy // SAMPLES * SAMPLES)[iy % SAMPLES]
             made = trace.run(plane.problem, np.array([x]), np.array([y]))
-            losses = [asked.finite(float(loss)) for loss in made.losses[0]]
+            losses = [requests.finite(float(loss)) for loss in made.losses[0]]
             return {
                 "x": repr(float(x)),
                 "y": repr(float(y)),
                 "losses": losses,
-                "parting": asked.finite(made.parting[0]),
+                "parting": requests.finite(made.parting[0]),
             }
 
         async with self._one("trace"):
@@ -195,10 +195,10 @@ class _Desk:
 
     async def targets(self, request: Request) -> Response:
         """Rank places on the boundary in a view."""
-        raw = asked.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, asked.text(raw, "scene"))
-        view = asked.view(raw, plane.problem, plane.deepest_level)
-        seed = asked.whole(raw, "seed", 0, 2**53)
+        raw = requests.table(await request.body())
+        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
+        view = requests.view(raw, plane.problem, plane.deepest_level)
+        seed = requests.whole(raw, "seed", 0, 2**53)
 
         def find() -> list[dict[str, Any]]:
             from render.explore import targets
@@ -232,30 +232,30 @@ class _Desk:
     # ---- the film ----------------------------------------------------------------------------------------------
 
     async def _edited(self, request: Request) -> tuple[dict[str, Any], Scene, keyframes.Edit]:
-        raw = asked.table(await request.body())
-        found = await run_in_threadpool(self.planes.load, asked.text(raw, "scene"))
+        raw = requests.table(await request.body())
+        found = await run_in_threadpool(self.planes.load, requests.text(raw, "scene"))
         return raw, found, keyframes.edit(raw, found)
 
     async def path(self, request: Request) -> Response:
         _, found, edit = await self._edited(request)
         async with self._one("path"):
-            return JSONResponse(await run_in_threadpool(lambda: film.path(film.edited(found, edit))))
+            return JSONResponse(await run_in_threadpool(lambda: film_preview.path(film_preview.edited(found, edit))))
 
     async def depth(self, request: Request) -> Response:
         """Say why a film cannot be made, or will blur, if so. Planning it takes a second: a path should not wait."""
         _, found, edit = await self._edited(request)
         async with self._one("depth"):
-            warning = await run_in_threadpool(lambda: film.depth_warning_of(film.edited(found, edit)))
+            warning = await run_in_threadpool(lambda: film_preview.depth_warning_of(film_preview.edited(found, edit)))
             return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:
         """Stream what each quality costs, a JSON object a line."""
         _, found, edit = await self._edited(request)
         plane = await run_in_threadpool(self.planes.open, found.name)
-        edited = await run_in_threadpool(film.edited, found, edit)
+        edited = await run_in_threadpool(film_preview.edited, found, edit)
 
         def lines() -> Iterator[str]:
-            for row in film.costs(edited, plane, self.trainer.rate(plane)):
+            for row in film_preview.costs(edited, plane, self.trainer.rate(plane)):
                 yield json.dumps(row) + "\n"
 
         async def send() -> AsyncIterator[str]:
@@ -267,15 +267,15 @@ class _Desk:
 
     async def save(self, request: Request) -> Response:
         raw, found, edit = await self._edited(request)
-        replacing = asked.text(raw, "replacing", 64) if raw.get("replacing") is not None else None
-        name, folder = asked.text(raw, "name", 64), self.settings.folder
+        replacing = requests.text(raw, "replacing", 64) if raw.get("replacing") is not None else None
+        name, folder = requests.text(raw, "name", 64), self.settings.folder
         async with self._one("save"):
             try:
                 append = raw.get("append") is True
                 saved = await run_in_threadpool(
-                    film.save, found, edit, name, folder, replacing=replacing, append=append
+                    film_preview.save, found, edit, name, folder, replacing=replacing, append=append
                 )
-            except film.Clash as clash:
+            except film_preview.Clash as clash:
                 return JSONResponse({"fault": str(clash), "text": clash.text, "seen": clash.seen}, 409)
         names = await run_in_threadpool(self.planes.names)
         return JSONResponse({"name": saved.name, "path": str(saved.path), "text": saved.text, "scenes": names})
@@ -284,7 +284,7 @@ class _Desk:
     async def _one(self, kind: str) -> AsyncIterator[None]:
         """Let one request of a kind run at a time, and a few wait."""
         if self._waiting.get(kind, 0) >= _MOST_WAITING:
-            raise asked.BusyError("too many requests of this kind are waiting; try again in a moment.")
+            raise requests.BusyError("too many requests of this kind are waiting; try again in a moment.")
         self._waiting[kind] = self._waiting.get(kind, 0) + 1
         try:
             async with self._locks.setdefault(kind, asyncio.Lock()):
@@ -316,7 +316,7 @@ def _described(found: Scene) -> dict[str, Any]:
         ],
         "channels": {
             name: {"name": row.name, "converged": row.converged, "diverged": row.diverged}
-            for name, row in look.channels(problem).items()
+            for name, row in colouring.channels(problem).items()
         },
         "deepest_level": deepest_level,
         "deepest_zoom": deepest_level - _SHARPER_LEVELS,

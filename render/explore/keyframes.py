@@ -16,7 +16,7 @@ from typing import Any
 import tomlkit
 
 from render.errors import RenderError
-from render.explore import asked, toml
+from render.explore import requests, toml_document
 from render.geometry.axes import Axis
 from render.geometry.camera import EASINGS, View
 from render.picture.colour import Look
@@ -64,35 +64,35 @@ def edit(raw: dict[str, Any], scene: Scene) -> Edit:
     """Return the edit that a page asks for."""
     rows = raw.get("keyframes")
     if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_KEYFRAMES:
-        raise asked.AskError(f"a film must have 1 to {MOST_KEYFRAMES} keyframes.")
+        raise requests.AskError(f"a film must have 1 to {MOST_KEYFRAMES} keyframes.")
     timed = raw.get("octaves_per_s") is None and len(rows) > 1
-    easing = asked.text(raw, "easing")
+    easing = requests.text(raw, "easing")
     if easing not in EASINGS:
-        raise asked.AskError(f"easing must be one of {', '.join(EASINGS)}.")
+        raise requests.AskError(f"easing must be one of {', '.join(EASINGS)}.")
     return Edit(
         keyframes=tuple(_keyframe(row, scene, timed) for row in rows),
-        octaves_per_s=None if raw.get("octaves_per_s") is None else asked.number(raw, "octaves_per_s", 1e-3, 1e3),
+        octaves_per_s=None if raw.get("octaves_per_s") is None else requests.number(raw, "octaves_per_s", 1e-3, 1e3),
         easing=easing,
-        palette=asked.text(raw, "palette"),
-        gap=asked.number(raw, "gap", 0, 0.9),
+        palette=requests.text(raw, "palette"),
+        gap=requests.number(raw, "gap", 0, 0.9),
     )
 
 
 def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
     if not isinstance(row, dict):
-        raise asked.AskError("a keyframe must be an object.")
-    x, y = asked.point(row)
-    view = View(x, y, asked.number(row, "width", asked.LEAST_WIDTH, 8))
+        raise requests.AskError("a keyframe must be an object.")
+    x, y = requests.point(row)
+    view = View(x, y, requests.number(row, "width", requests.LEAST_WIDTH, 8))
     source = None
     if row.get("source") is not None:
-        source = asked.whole(row, "source", 0, len(scene.keyframes) - 1)
+        source = requests.whole(row, "source", 0, len(scene.keyframes) - 1)
         there = scene.keyframes[source].view
         # The text may have more digits than a page: where they mean the same, the text is right.
         away = max(abs(there.x - x), abs(there.y - y)) / Fraction(there.width)
         if away < 1e-3 and abs(view.width / there.width - 1) < _SAME:
             view = there
-    time_s = asked.number(row, "time_s", 0, 3600) if timed else None
-    return Keyframe(view, asked.number(row, "hold_s", 0, 3600), time_s, source)
+    time_s = requests.number(row, "time_s", 0, 3600) if timed else None
+    return Keyframe(view, requests.number(row, "hold_s", 0, 3600), time_s, source)
 
 
 def described(scene: Scene) -> dict[str, Any]:
@@ -134,24 +134,24 @@ def rewritten(scene: Scene, edit: Edit) -> str:
 
     RenderError where the text hides its keyframes (quoted table names, say) too well to be edited in place.
     """
-    blocks = toml.blocks(scene.text)
+    blocks = toml_document.blocks(scene.text)
     rows = [block for block in blocks if block.name == _KEYFRAMES]
     inline = not rows
     if len(rows) != len(scene.keyframes) and not inline:
         raise RenderError(f"The keyframes of {scene.name} are written in a way that cannot be edited here.")
     camera = next((block for block in blocks if block.name == "camera"), None)
     if camera is None:
-        camera = toml.Block.new("[camera]")
+        camera = toml_document.Block.new("[camera]")
         blocks.insert(blocks.index(rows[0]) if rows else len(blocks), camera)
     timed = edit.octaves_per_s is None and len(edit.keyframes) > 1
     if inline:
-        rows = [toml.Block.new(f"[[{_KEYFRAMES}]]") for _ in scene.keyframes]
-        for row, table in zip(rows, toml.table_of(camera).get("keyframes", []), strict=True):
+        rows = [toml_document.Block.new(f"[[{_KEYFRAMES}]]") for _ in scene.keyframes]
+        for row, table in zip(rows, toml_document.table_of(camera).get("keyframes", []), strict=True):
             row.edit(lambda new, table=table: new.update(table.unwrap()))  # type: ignore[misc]
     camera.edit(lambda table: _edit_camera(table, edit))
     made = []
     for key in edit.keyframes:
-        block = copy(rows[key.source]) if key.source is not None else toml.Block.new(f"[[{_KEYFRAMES}]]")
+        block = copy(rows[key.source]) if key.source is not None else toml_document.Block.new(f"[[{_KEYFRAMES}]]")
         block.edit(lambda table, key=key: _fill(table, key, scene, timed=timed))  # type: ignore[misc]
         made.append(block)
     # A blank line behind every keyframe but, if the file ends there, the last.
@@ -164,7 +164,7 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     blocks = [block for block in blocks if not any(block is row for row in rows)]
     if (edit.palette, edit.gap) != (scene.look.palette, scene.look.gap):
         _edit_look(blocks, edit)
-    return toml.text(blocks)
+    return toml_document.text(blocks)
 
 
 def _edit_camera(table: Any, edit: Edit) -> None:
@@ -181,10 +181,10 @@ def _edit_camera(table: Any, edit: Edit) -> None:
         _set(table, "octaves_per_s", speed, default=None)
 
 
-def _edit_look(blocks: list[toml.Block], edit: Edit) -> None:
+def _edit_look(blocks: list[toml_document.Block], edit: Edit) -> None:
     block = next((block for block in blocks if block.name == "look"), None)
     if block is None:
-        block = toml.Block.new("[look]")
+        block = toml_document.Block.new("[look]")
         blocks[-1].tail = blocks[-1].tail or "\n"
         blocks.append(block)
 

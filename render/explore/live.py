@@ -20,10 +20,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from render.errors import RenderError
-from render.explore import asked, look
-from render.explore.parts import UNKNOWN, masks
+from render.explore import colouring, requests
+from render.explore.growing_tile import UNKNOWN, masks
 from render.explore.planes import Plane, Planes
-from render.explore.scout import Scout, Spot
+from render.explore.reference_finder import Scout, Spot
 from render.explore.trainer import Trainer
 from render.geometry.tiles import Tile
 from render.samples import Field
@@ -64,7 +64,7 @@ class _Page:
     """
 
     client: int = field(default_factory=lambda: next(_clients))
-    view: asked.View | None = None
+    view: requests.View | None = None
     plane: Plane | None = None
     tiles: list[Tile] = field(default_factory=list)
     sent: dict[Tile, int] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Live:
             for task in done:
                 with contextlib.suppress(WebSocketDisconnect):
                     task.result()
-        except asked.AskError as error:
+        except requests.AskError as error:
             with contextlib.suppress(RuntimeError):
                 await socket.close(1008, str(error)[:120])
         finally:
@@ -124,27 +124,27 @@ class Live:
 
     async def _receive(self, socket: WebSocket, page: _Page, wake: asyncio.Event) -> None:
         while True:
-            message = asked.table(await socket.receive_text())
+            message = requests.table(await socket.receive_text())
             kind = message.get("type")
             if kind == "forget":  # the page had no room for all
-                for tile in asked.tiles(message):
+                for tile in requests.tiles(message):
                     page.sent.pop(tile, None)
             elif kind == "view":
                 await self._look(socket, page, message)
                 wake.set()
             else:
-                raise asked.AskError("type must be view or forget.")
+                raise requests.AskError("type must be view or forget.")
             await asyncio.sleep(1 / _VIEWS_PER_S)
 
     async def _look(self, socket: WebSocket, page: _Page, message: dict[str, object]) -> None:
-        name = asked.text(message, "scene")
+        name = requests.text(message, "scene")
         try:
             same = page.view is not None and page.view.scene == name
             plane = page.plane if same and page.plane else await run_in_threadpool(self._planes.open, name)
         except RenderError as error:
             await socket.send_text(json.dumps({"type": "fault", "text": str(error)}))
             return
-        view = asked.view(message, plane.problem, plane.deepest_level)
+        view = requests.view(message, plane.problem, plane.deepest_level)
         if page.view is None or plane is not page.plane or view.channel != page.view.channel:
             page.sent.clear()
             page.generation = plane.generation
@@ -272,7 +272,7 @@ class Live:
         growing = self._trainer.growing(side, tile)
         return growing is not None and growing.version > sent
 
-    def _content(self, page: _Page, view: asked.View, tile: Tile) -> tuple[int, bytes] | None:
+    def _content(self, page: _Page, view: requests.View, tile: Tile) -> tuple[int, bytes] | None:
         """Return a tile's version, one past the last part if it is stored, and its bytes on the wire."""
         plane = page.side(tile)
         if plane is None:
@@ -284,7 +284,7 @@ class Live:
             if growing is None or growing.version == 0:
                 return None
             version, samples = growing.version, growing.field
-        signed = look.channels(plane.problem)[view.channel].signed(samples)
+        signed = colouring.channels(plane.problem)[view.channel].signed(samples)
         parts = (
             signed.astype("<f8"),
             samples.final_loss.astype("<f8"),
@@ -319,13 +319,13 @@ class Live:
         best: list[np.ndarray] = []
         for tiles in candidates:
             fields = [self._known(page.side(tile), tile) for tile in tiles]
-            signed = look.channels(plane.problem)[view.channel].signed
+            signed = colouring.channels(plane.problem)[view.channel].signed
             values = [signed(f)[f.status != UNKNOWN] for f in fields if f is not None]
             known = sum(part.size for part in values)
             # A finer level replaces a coarser one as soon as it has more to say everywhere.
             if values and (not best or (all(f is not None for f in fields) and known > sum(b.size for b in best))):
                 best = values
-        return {"serial": view.serial, **look.curve(best, view.gap)} if best else None
+        return {"serial": view.serial, **colouring.curve(best, view.gap)} if best else None
 
     def _known(self, plane: Plane | None, tile: Tile) -> Field | None:
         if plane is None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from render.errors import RenderError
 from render.explore.planes import Plane
-from render.explore.wishes import Look
+from render.explore.wanted_tiles import Look
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Status
 from render.storage import references

@@ -19,7 +19,7 @@ import render
 from render import backends, encode
 from render import scene as scenes
 from render.backends import Backend
-from render.backends.refuse import RefusingBackend
+from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, StoreError
 from render.film import estimate, selection, switch

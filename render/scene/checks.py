@@ -35,7 +35,7 @@ from render.scene.tables import (
     system_of,
 )
 from render.scene.values import Output, Scene
-from render.scene.words import quoted, shown
+from render.scene.wording import quoted, shown
 
 MOST_FAULTS = 40
 MOST_DOTS = 100  # on a line

@@ -18,7 +18,7 @@ from render.scene.checks import build, read_toml
 from render.scene.layers import Layers
 from render.scene.tables import filled
 from render.scene.values import Scene, with_shape
-from render.scene.words import nearest, quoted
+from render.scene.wording import nearest, quoted
 
 MOST_BYTES = 1_000_000
 

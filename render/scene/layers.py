@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import SceneError
-from render.scene.words import quoted
+from render.scene.wording import quoted
 
 Keys = tuple[str | int, ...]
 

@@ -27,9 +27,9 @@ from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM
 from render.problem.catalogue import SYSTEMS, Setting
-from render.scene.pictured import Colour, Palette, Parts
+from render.scene.look_fields import Colour, Palette, Parts
 from render.scene.values import SIZE_PX, Output
-from render.scene.words import listed, shown
+from render.scene.wording import listed, shown
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0

@@ -11,7 +11,7 @@ from render.geometry import camera
 from render.geometry.camera import Keyframe
 from render.picture.colour import Look
 from render.problem import Problem
-from render.scene.words import listed, nearest, quoted
+from render.scene.wording import listed, nearest, quoted
 
 SIZE_PX = (16, 16384)
 

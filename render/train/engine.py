@@ -18,7 +18,7 @@ from render.problem import Problem
 from render.problem.catalogue import LANES
 from render.samples import CHANNELS, Field, Status
 from render.storage import numerics as lastbits
-from render.train import measures, reorder, systems
+from render.train import measures, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
@@ -77,7 +77,7 @@ class Engine:
     def __init__(self, problem: Problem, *, escape_radius: float | None = None, backwards: bool = False) -> None:
         """escape_radius: another than the system's. backwards: take every sum in the opposite order (train.reorder)."""
         self.problem = problem
-        self._system = reorder.backwards(systems.make(problem)) if backwards else systems.make(problem)
+        self._system = reversed_sums.backwards(systems.make(problem)) if backwards else systems.make(problem)
         self._measure = measures.MEASURES[problem.measure]
         self._escape_radius = self._system.escape_radius if escape_radius is None else escape_radius
         self._begin = jax.jit(self._begin_block, static_argnums=1)

@@ -20,7 +20,7 @@ from jax.extend import core
 
 from render.errors import RenderError
 from render.problem import Problem
-from render.train import systems, tracing
+from render.train import operations, systems
 
 Numbers = Any  # a NumPy array: of float64, integers or booleans (exact constants), or of flint.arb objects
 
@@ -31,8 +31,8 @@ def states(problem: Problem, x: Fraction, y: Fraction, bits: int) -> Iterator[li
     x, y: hyperparameter values on the problem's axes, exactly. bits: of every operation.
     """
     system = systems.make(problem)
-    names = tracing.hyperparameters(problem)
-    shaped = {name: tracing.shaped((1,)) for name in names}
+    names = operations.hyperparameters(problem)
+    shaped = {name: operations.shaped((1,)) for name in names}
     start, state_shape = jax.make_jaxpr(system.start, return_shape=True)(shaped)
     step = jax.make_jaxpr(system.step)(state_shape, shaped, jnp.int32(0))
     values = {name: Fraction(value) for name, value in problem.fixed} | {problem.x.name: x, problem.y.name: y}
@@ -107,11 +107,11 @@ class _Interpreter:
             known[var] = self._constants.setdefault(var, np.asarray(constant))
 
         def read(var: Any) -> Numbers:
-            return np.asarray(tracing.literal(var)) if isinstance(var, core.Literal) else known[var]
+            return np.asarray(operations.literal(var)) if isinstance(var, core.Literal) else known[var]
 
         for eqn in jaxpr.eqns:
             values = [read(var) for var in eqn.invars]
-            inner = tracing.inside(eqn)
+            inner = operations.inside(eqn)
             results = self.evaluate(inner, values) if inner is not None else [self._result(eqn, values)]
             known.update(zip(eqn.outvars, results, strict=True))
         return [read(var) for var in jaxpr.outvars]
@@ -122,7 +122,7 @@ class _Interpreter:
         if name in _MOVES:
             return self._moved(eqn, values)
         if not floating:
-            return np.asarray(tracing.bound(eqn, values)[0])
+            return np.asarray(operations.bound(eqn, values)[0])
         if name == "dot_general":
             return self._contracted(eqn, values)
         rule = _RULES.get(name)
@@ -137,11 +137,11 @@ class _Interpreter:
         """Return the first operand with its elements moved, repeated or left out, as JAX does it to their numbers."""
         first, *others = values
         if np.asarray(first).dtype != object:
-            return np.asarray(tracing.bound(eqn, values)[0])
+            return np.asarray(operations.bound(eqn, values)[0])
         places = self._places.get(id(eqn))
         if places is None:
             numbered = np.arange(first.size, dtype=np.float64).reshape(first.shape)
-            places = np.asarray(tracing.bound(eqn, [numbered, *others])[0]).astype(np.int64)
+            places = np.asarray(operations.bound(eqn, [numbered, *others])[0]).astype(np.int64)
             if not others:
                 self._places[id(eqn)] = places
         return first.ravel()[places]

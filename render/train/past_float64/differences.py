@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from render.errors import RenderError
-from render.train import tracing
+from render.train import operations
 from render.train.past_float64.rules import RULES, Operation, Pair, is_float, lane_value, spread
 from render.train.systems import Hyper, State, System
 
@@ -65,7 +65,7 @@ class Differences:
         known: dict[Any, Pair] = {}
 
         def read(var: Any) -> Pair:
-            return Pair(tracing.literal(var)) if isinstance(var, core.Literal) else known[var]
+            return Pair(operations.literal(var)) if isinstance(var, core.Literal) else known[var]
 
         known.update(zip(one.constvars, (Pair(jnp.asarray(c)) for c in consts), strict=True))
         known.update(zip(one.invars, arguments, strict=True))
@@ -76,11 +76,11 @@ class Differences:
             )
         for eqn, eqn_all in zip(one.eqns, whole.eqns, strict=True):
             pairs = [read(var) for var in eqn.invars]
-            inner, inner_all = tracing.inside(eqn), tracing.inside(eqn_all)
+            inner, inner_all = operations.inside(eqn), operations.inside(eqn_all)
             if inner is not None and inner_all is not None:
                 results = self._evaluate(inner.jaxpr, inner_all.jaxpr, inner.consts, pairs)
             elif all(pair.change is None for pair in pairs):
-                results = [Pair(r) for r in tracing.bound(eqn, [pair.ref for pair in pairs])]
+                results = [Pair(r) for r in operations.bound(eqn, [pair.ref for pair in pairs])]
             else:
                 results = [self._result(Operation(eqn, eqn_all), pairs)]
             known.update(zip(eqn.outvars, results, strict=True))
@@ -100,7 +100,7 @@ class Differences:
 
 def _shapes(tree: Any) -> Any:
     """Return shapes and dtypes alone: an array that came from a Python number would be traced otherwise."""
-    return jax.tree.map(lambda a: tracing.shaped(jnp.shape(a), jnp.asarray(a).dtype), tree)
+    return jax.tree.map(lambda a: operations.shaped(jnp.shape(a), jnp.asarray(a).dtype), tree)
 
 
 def _all_changes(pair: Pair, shape: tuple[int, ...]) -> jax.Array:

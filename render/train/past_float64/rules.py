@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from render.errors import RenderError
-from render.train import tracing
+from render.train import operations
 
 
 class Pair(NamedTuple):
@@ -35,12 +35,12 @@ class Operation(NamedTuple):
 
     def ref(self, pairs: list[Pair]) -> jax.Array:
         """Return the operation on the reference's values."""
-        result: jax.Array = tracing.bound(self.one, [pair.ref for pair in pairs])[0]
+        result: jax.Array = operations.bound(self.one, [pair.ref for pair in pairs])[0]
         return result
 
     def on(self, *values: Any) -> jax.Array:
         """Return the operation on values of all lanes."""
-        result: jax.Array = tracing.bound(self.all, list(values))[0]
+        result: jax.Array = operations.bound(self.all, list(values))[0]
         return result
 
     def spread(self, pairs: list[Pair]) -> list[jax.Array]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from render import backends, scene
-from render.cli import speech
+from render.cli import messages
 from render.problem import Problem
 from render.tools import inventory
 from render.tools.doctor import Finding
@@ -23,15 +23,15 @@ def show_finding(finding: Finding) -> None:
     text = f"{mark:4}  {finding.what:8}  {finding.found}"
     if finding.advice:
         text += f"\n{'':16}{finding.advice}"
-    speech.result("finding", text, style=style, **asdict(finding))
+    messages.result("finding", text, style=style, **asdict(finding))
 
 
 def show_cleaned(files: Sequence[Path], size_bytes: int) -> None:
     """Print which files were removed."""
     for path in files:
-        speech.result("removed", str(path), path=str(path))
+        messages.result("removed", str(path), path=str(path))
     left = f"{len(files)} partial files removed, {_size(size_bytes)}." if files else "Nothing was left behind."
-    speech.tell("cleaned", left, files=len(files), bytes=size_bytes)
+    messages.tell("cleaned", left, files=len(files), bytes=size_bytes)
 
 
 def show_store(store: Path, scenes: Sequence[str]) -> None:
@@ -39,28 +39,28 @@ def show_store(store: Path, scenes: Sequence[str]) -> None:
     kept = _listed(store, scenes)
     rows = [("scene", "levels", "tiles", "size", "problem / numerics", "")]
     for one in kept:
-        speech.result("kept", "", **_facts(one))
+        messages.result("kept", "", **_facts(one))
         levels = f"{one.levels[0]} to {one.levels[1]}" if one.levels else "none"
         where = f"{one.problem} / {one.folder.name}"
         rows.append((_title(one), levels, f"{one.tiles:,}", _size(one.size_bytes), where, _state(one)))
-    speech.show_table(rows)
+    messages.show_table(rows)
     total = sum(one.size_bytes for one in kept)
-    speech.tell("total", f"{_size(total)} in {store}.", bytes=total, folders=len(kept))
+    messages.tell("total", f"{_size(total)} in {store}.", bytes=total, folders=len(kept))
 
 
 def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
     """Read every tile of a store, or of some scenes in it, and print what is wrong; return whether all are sound."""
     damaged = checked = 0
     for one in _chosen(store, scenes):
-        with speech.working(f"reading {one.tiles:,} tiles of {_title(one)}"):
+        with messages.working(f"reading {one.tiles:,} tiles of {_title(one)}"):
             for fault in inventory.verify(one, remove=repair):
                 checked += 1
                 if fault is not None:
                     damaged += 1
-                    speech.result("damaged", fault, fault=fault)
+                    messages.result("damaged", fault, fault=fault)
     removed = " They are removed, and will be trained again when a film needs them." if repair and damaged else ""
     advice = "" if repair or not damaged else " --repair removes them; films train them again in any case."
-    speech.tell(
+    messages.tell(
         "verified", f"{checked:,} tiles read, {damaged} damaged.{removed}{advice}", tiles=checked, damaged=damaged
     )
     return damaged == 0 or repair
@@ -73,7 +73,7 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
         reason = one.differs or "asked for"
         done = "removed" if yes else "would go"
         text = f"{done}: {_title(one)}, {one.tiles:,} tiles, {_size(one.size_bytes)} ({reason})"
-        speech.result("pruned" if yes else "prunable", text, **_facts(one))
+        messages.result("pruned" if yes else "prunable", text, **_facts(one))
         if yes:
             inventory.remove(one)
     total = sum(one.size_bytes for one in chosen)
@@ -83,7 +83,7 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
         text = f"{_size(total)} freed."
     else:
         text = f"{_size(total)} would be freed. Add --yes to do it; training them again takes as long as it took."
-    speech.tell("total", text, bytes=total, removed=yes)
+    messages.tell("total", text, bytes=total, removed=yes)
 
 
 def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:

@@ -40,7 +40,7 @@ def descend(
         render descend tanh.toml --decades 30
         render descend tanh.toml --decades 30 --seed 1 --out tanh_other.toml
     """
-    from render.cli import speech
+    from render.cli import messages
     from render.deep import descend as descending
     from render.explore import keyframes
     from render.files.atomic import write_whole
@@ -62,7 +62,7 @@ def descend(
         )
     check_store(store)
     centre = x.position_from_unit(last.view.x), loaded.problem.y.position_from_unit(last.view.y)
-    with speech.working("descending") as status:
+    with messages.working("descending") as status:
 
         def tell(news: descending.View | str) -> None:
             if isinstance(news, str):
@@ -70,7 +70,7 @@ def descend(
                 return
             by = "" if news.promotion_step is None else f", by differences for {news.promotion_step:.0f} steps"
             by += ", checked in full precision" if news.checked else ""
-            speech.note(f"{float(news.width):8.1e} wide: {news.share:4.0%} converged{by}")
+            messages.note(f"{float(news.width):8.1e} wide: {news.share:4.0%} converged{by}")
 
         views = descending.views(loaded.problem, centre, width, narrowest, store, seed=seed, tell=tell)
     end = views[-1]
@@ -80,7 +80,7 @@ def descend(
             "--seed, or fewer --decades."
         )
     if blank := [view for view in views if view.promotion_step == loaded.problem.steps]:
-        speech.note(
+        messages.note(
             f"From {float(blank[0].width):.1e} on, most runs of a view never leave its reference run: there is one "
             "straight border, and a film shows nothing new. Try fewer --decades, or another --seed."
         )
@@ -97,4 +97,4 @@ def descend(
     text = keyframes.rewritten(loaded, dataclasses.replace(edit, keyframes=(*kept, deep), octaves_per_s=speed))
     write_whole(path, text.encode())
     load(path)  # what is written is a scene
-    speech.wrote(path)
+    messages.wrote(path)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from render.picture.overlay import PARTS
-from render.scene.words import listed, shown
+from render.scene.wording import listed, shown
 
 
 def _palette(value: object) -> object:

@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from render.errors import RenderError
-from render.explore import look
-from render.explore.wishes import Look
+from render.explore import colouring
+from render.explore.wanted_tiles import Look
 from render.geometry.axes import DEEPEST_LEVEL, exact
 from render.geometry.tiles import Tile
 from render.geometry.viewport import Viewport
@@ -135,7 +135,7 @@ def view(raw: dict[str, Any], problem: Problem, deepest_level: int) -> View:
     detail = number(raw, "detail", DETAILS[-1], DETAILS[0])
     if detail not in DETAILS:
         raise AskError(f"detail must be one of {DETAILS}.")
-    channel, known = text(raw, "channel"), look.channels(problem)
+    channel, known = text(raw, "channel"), colouring.channels(problem)
     if channel not in known:
         raise AskError(f"channel must be one of {', '.join(known)}.")
     return View(

@@ -21,12 +21,12 @@ def doctor(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
 
         render doctor
     """
-    from render.cli import terminal_keeping
+    from render.cli import terminal_maintenance
     from render.tools import doctor as examination
 
     bad = False
     for finding in examination.examine(folders.store, folders.out):
-        terminal_keeping.show_finding(finding)
+        terminal_maintenance.show_finding(finding)
         bad = bad or finding.state == "bad"
     if bad:
         raise SystemExit(1)
@@ -39,12 +39,12 @@ def clean(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
 
         render clean
     """
-    from render.cli import terminal_keeping
+    from render.cli import terminal_maintenance
     from render.tools import inventory
 
     left = inventory.left_behind(folders.out, folders.store)
     size_bytes = inventory.delete(left)
-    terminal_keeping.show_cleaned(left, size_bytes)
+    terminal_maintenance.show_cleaned(left, size_bytes)
 
 
 store = App(name="store", help="What is kept in the store of trained samples: for which scene, how large, how sound.")
@@ -59,9 +59,9 @@ def ls(*scenes: Names, store: Store = Path("store"), printing: Printing = PLAIN)
         render store ls
         render store ls mine.toml
     """
-    from render.cli import terminal_keeping
+    from render.cli import terminal_maintenance
 
-    terminal_keeping.show_store(store, scenes)
+    terminal_maintenance.show_store(store, scenes)
 
 
 @store.command
@@ -80,9 +80,9 @@ def verify(
         render store verify
         render store verify mean_lr.toml --repair
     """
-    from render.cli import terminal_keeping
+    from render.cli import terminal_maintenance
 
-    if not terminal_keeping.show_verified(store, scenes, repair=repair):
+    if not terminal_maintenance.show_verified(store, scenes, repair=repair):
         raise SystemExit(1)
 
 
@@ -103,6 +103,6 @@ def prune(
         render store prune --yes
         render store prune tiny --yes
     """
-    from render.cli import terminal_keeping
+    from render.cli import terminal_maintenance
 
-    terminal_keeping.show_pruned(store, scenes, yes=yes)
+    terminal_maintenance.show_pruned(store, scenes, yes=yes)

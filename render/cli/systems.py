@@ -10,10 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from render import scene
-from render.cli import speech
+from render.cli import messages
 from render.errors import RenderError, SceneError
 from render.problem.catalogue import SYSTEMS, Hyperparameter, Setting, System
-from render.scene.words import listed, nearest, quoted
+from render.scene.wording import listed, nearest, quoted
 
 _out = Console(highlight=False)
 
@@ -24,10 +24,10 @@ def show(name: str | None) -> None:
         raise RenderError(
             f"a system must be one of {listed(SYSTEMS)}, not {quoted(name)}{nearest(name, SYSTEMS) or '.'}"
         )
-    if speech.speaks_json():
+    if messages.speaks_json():
         scenes = _scenes()
         for one in SYSTEMS if name is None else [name]:
-            speech.result("system", "", **_facts(one, scenes[one]))
+            messages.result("system", "", **_facts(one, scenes[one]))
     elif name is None:
         _show_all()
     else:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from render.problem import Problem
-from render.train import systems, tracing
+from render.train import operations, systems
 from render.train.systems import Hyper, State, System
 
 
@@ -34,7 +34,7 @@ def backwards(system: System) -> System:
 def sums(problem: Problem) -> int:
     """Return how many sums and products of a problem's step `backwards` reverses: with none, nothing is compared."""
     system = systems.make(problem)
-    hyper = {name: jnp.ones(1) for name in tracing.hyperparameters(problem)}
+    hyper = {name: jnp.ones(1) for name in operations.hyperparameters(problem)}
     state = jax.eval_shape(system.start, hyper)
     return _count(jax.make_jaxpr(system.step)(state, hyper, jnp.int32(0)).jaxpr)
 
@@ -49,11 +49,11 @@ def _evaluate(jaxpr: Any, consts: Any, arguments: list[Any]) -> list[Any]:
     known.update(zip(jaxpr.invars, arguments, strict=True))
     for eqn in jaxpr.eqns:
         values = [read(var) for var in eqn.invars]
-        inner = tracing.inside(eqn)
+        inner = operations.inside(eqn)
         if inner is not None:
             results = _evaluate(inner.jaxpr, inner.consts, values)
         else:
-            results = tracing.bound(eqn, _reversed(eqn, values))
+            results = operations.bound(eqn, _reversed(eqn, values))
         known.update(zip(eqn.outvars, results, strict=True))
     return [read(var) for var in jaxpr.outvars]
 
@@ -81,5 +81,5 @@ def _reversed(eqn: Any, values: list[Any]) -> list[Any]:
 
 
 def _count(jaxpr: Any) -> int:
-    inner = [found.jaxpr for eqn in jaxpr.eqns if (found := tracing.inside(eqn)) is not None]
+    inner = [found.jaxpr for eqn in jaxpr.eqns if (found := operations.inside(eqn)) is not None]
     return sum(1 for eqn in jaxpr.eqns if _contracted(eqn)) + sum(map(_count, inner))

@@ -48,7 +48,7 @@ def sheet(
         render sheet mean_lr.toml
         render sheet mean_lr.toml 0..last:100 --columns 4 --quality preview
     """
-    from render.cli import speech, terminal
+    from render.cli import messages, terminal
     from render.film import rendering
     from render.film import sheet as sheets
 
@@ -62,7 +62,7 @@ def sheet(
     path = folders.out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
     with terminal.progress(job) as report:
         sheets.write(job, numbers, path, columns=columns, width_px=width, report=report)
-    speech.wrote(path)
+    messages.wrote(path)
 
 
 def recolour(
@@ -85,7 +85,7 @@ def recolour(
         render recolour mean_lr.toml --palette viridis
         render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
     """
-    from render.cli import speech, terminal
+    from render.cli import messages, terminal
     from render.film import deliver
 
     asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
@@ -93,7 +93,7 @@ def recolour(
     path = deliver.film_path(folders.out, job, deliver.tag_of(palette) if palette else "")
     with terminal.progress(job) as report:
         written = deliver.whole_film(job, path, report, poster=poster)
-    speech.wrote(*written)
+    messages.wrote(*written)
 
 
 def encode(
@@ -119,7 +119,7 @@ def encode(
         render encode mean_lr.toml --codec prores4444 --quality hd
         render encode mean_lr.toml t=5s..t=9s --codec webp
     """
-    from render.cli import speech, terminal
+    from render.cli import messages, terminal
     from render.film import deliver, rendering
 
     more, chosen = parted(frames)
@@ -128,4 +128,4 @@ def encode(
     numbers = rendering.frame_numbers(chosen, job) if chosen else None
     with terminal.progress(job) as report:
         written = deliver.part_of_film(job, numbers, folders.out, report)
-    speech.wrote(*written)
+    messages.wrote(*written)
