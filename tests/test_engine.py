@@ -16,6 +16,7 @@ from render.geometry.axes import Axis
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.problem.catalogue import SYSTEMS
+from render.problem.catalogue.settings import MlpSettings
 from render.samples import CHANNELS, Field, Status
 from render.storage import numerics
 from render.train import datasets, engine
@@ -50,17 +51,18 @@ def points(count: int, seed: int = 0, lo: float = -3.0, hi: float = 3.0) -> tupl
 
 
 def oracle_run(problem: Problem, x: np.ndarray, y: np.ndarray) -> oracle.Run:
+    settings = problem.settings_as(MlpSettings)
     draws = published.draws(
-        width=problem.width,
-        depth=problem.depth,
-        examples=problem.examples,
-        batch=problem.batch,
+        width=settings.width,
+        depth=settings.depth,
+        examples=settings.examples,
+        batch=settings.batch,
         steps=problem.steps,
         seed=problem.seed,
     )
     return oracle.run(
         *draws,
-        activation=problem.activation,
+        activation=settings.activation,
         steps=problem.steps,
         names=(problem.x.name, problem.y.name),
         x=x,

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from render.problem import Problem
+from render.problem.catalogue.settings import BackpropSettings
 from render.train.systems import Hyper, System
 
 # The four patterns, with the constant input of the threshold.
@@ -29,8 +30,9 @@ State = tuple[jax.Array, jax.Array]  # weights and velocities, [lane, 9] each
 
 def directions(problem: Problem) -> np.ndarray:
     """Return the two directions [2, 9] of the plane: of two weights, or random ones of length 1 at right angles."""
-    if problem.directions == "weights":
-        return np.eye(_WEIGHTS)[[problem.weight_x - 1, problem.weight_y - 1]]
+    settings = problem.settings_as(BackpropSettings)
+    if settings.directions == "weights":
+        return np.eye(_WEIGHTS)[[settings.weight_x - 1, settings.weight_y - 1]]
     q, _ = np.linalg.qr(np.random.default_rng([problem.seed, 1]).standard_normal((_WEIGHTS, 2)))
     return np.ascontiguousarray(q.T)
 

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 from render.train.datasets import DATASETS
 from render.train.systems import Hyper, System
 
@@ -37,9 +38,10 @@ _ESCAPE_RADIUS = {"tanh": 1e30, "relu": math.inf, "identity": 1e30}
 
 def make(problem: Problem) -> System:
     """Return the network's training as a system; hyper holds lr or lr_input and lr_output, offset, init_mean."""
-    draws = DATASETS[problem.data](problem)
-    activation, gain = _ACTIVATIONS[problem.activation]
-    n = problem.width
+    settings = problem.settings_as(MlpSettings)
+    draws = DATASETS[settings.data](problem)
+    activation, gain = _ACTIVATIONS[settings.activation]
+    n = settings.width
     inputs_t, targets = jnp.asarray(draws.inputs.T), jnp.asarray(draws.targets)
     initial = [w.T for w in draws.weights[:-1]] + [draws.weights[-1][:, 0]]
     batches = None if draws.batches is None else jnp.asarray(draws.batches)
@@ -84,4 +86,4 @@ def make(problem: Problem) -> System:
         )
         return moved, loss
 
-    return System(start, step, _ESCAPE_RADIUS[problem.activation])
+    return System(start, step, _ESCAPE_RADIUS[settings.activation])

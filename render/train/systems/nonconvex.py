@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from render.problem import Problem
+from render.problem.catalogue.settings import NonconvexSettings
 from render.train.systems import Hyper, System
 
 # The published threshold of divergence (Julia runs; the CUDA runs have 1e16, and the same outcomes).
@@ -26,7 +27,8 @@ _ESCAPE_RADIUS = 1e8
 
 def make(problem: Problem) -> System:
     """Return gradient descent as a system; all coordinates but the first start at `start` times a shared draw."""
-    draws = np.random.default_rng(problem.seed).standard_normal(problem.dimensions)
+    settings = problem.settings_as(NonconvexSettings)
+    draws = np.random.default_rng(problem.seed).standard_normal(settings.dimensions)
     draws[0] = 1.0
     directions = jnp.asarray(draws)
 
@@ -42,7 +44,7 @@ def make(problem: Problem) -> System:
             cosine, sine = _cos_sin_of_turns(x / length)
             wave += height * cosine
             slope -= height * (2 * math.pi / length) * sine
-        if problem.shape == "additive":
+        if settings.shape == "additive":
             return (x * x + wave).sum(axis=1), 2 * x + slope
         square, factor = (x * x).sum(axis=1, keepdims=True), 1 + wave.sum(axis=1, keepdims=True)
         return (square * factor)[:, 0], 2 * x * factor + square * slope

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from render.problem import Problem
+from render.problem.catalogue.settings import TransformerSettings
 from render.train import optimisers
 from render.train.systems import Hyper, System
 
@@ -36,15 +37,17 @@ _WEIGHTS, _ORDER = 0, 1
 
 def tokens(problem: Problem) -> tuple[np.ndarray, int]:
     """Return the text as int32 token numbers, and how many different ones there are."""
-    text = (Path(__file__).parents[1] / "data" / f"{problem.text}.txt").read_text(encoding="utf-8")
+    settings = problem.settings_as(TransformerSettings)
+    text = (Path(__file__).parents[1] / "data" / f"{settings.text}.txt").read_text(encoding="utf-8")
     symbols = sorted(set(text))
     return np.array([symbols.index(c) for c in text], np.int32), len(symbols)
 
 
 def initial(problem: Problem, symbols: int) -> dict[str, np.ndarray]:
     """Return the initial parameters: matrices N(0, 1 / inputs), embeddings N(0, 1 / model), scales 1, offsets 0."""
+    settings = problem.settings_as(TransformerSettings)
     rng = np.random.default_rng([problem.seed, _WEIGHTS])
-    d, inner = problem.model, problem.feed_forward
+    d, inner = settings.model, settings.feed_forward
 
     def matrix(fan_in: int, out: int) -> np.ndarray:
         return rng.standard_normal((fan_in, out)) / math.sqrt(fan_in)
@@ -53,7 +56,7 @@ def initial(problem: Problem, symbols: int) -> dict[str, np.ndarray]:
         return {f"{name}.scale": np.ones(d), f"{name}.offset": np.zeros(d)}
 
     params = {"embed": rng.standard_normal((symbols, d)) / math.sqrt(d)}
-    for n in range(problem.layers):
+    for n in range(settings.layers):
         params |= norm(f"{n}.norm1") | {f"{n}.{part}": matrix(d, d) for part in ("query", "key", "value", "mix")}
         params |= norm(f"{n}.norm2")
         params |= {f"{n}.in": matrix(d, inner), f"{n}.in.bias": np.zeros(inner)}
@@ -69,28 +72,30 @@ def positions(length: int, d: int) -> np.ndarray:
 
 def windows(problem: Problem, text: np.ndarray) -> np.ndarray:
     """Return the windows of every step, tokens [steps, batch, length + 1]: all starts shuffled, again and again."""
+    settings = problem.settings_as(TransformerSettings)
     rng = np.random.default_rng([problem.seed, _ORDER])
-    starts = np.arange(text.size - problem.length)
-    wanted = problem.steps * problem.batch
+    starts = np.arange(text.size - settings.length)
+    wanted = problem.steps * settings.batch
     order = np.concatenate([rng.permutation(starts) for _ in range(-(-wanted // starts.size))])[:wanted]
-    cut: np.ndarray = text[order[:, None] + np.arange(problem.length + 1)]
-    return cut.reshape(problem.steps, problem.batch, problem.length + 1)
+    cut: np.ndarray = text[order[:, None] + np.arange(settings.length + 1)]
+    return cut.reshape(problem.steps, settings.batch, settings.length + 1)
 
 
 def make(problem: Problem) -> System:
     """Return training as a system; the loss is the mean cross-entropy of the step's own windows, before its update."""
+    settings = problem.settings_as(TransformerSettings)
     text, symbols = tokens(problem)
     batches = jnp.asarray(windows(problem, text))
     begin = {name: jnp.asarray(value) for name, value in initial(problem, symbols).items()}
-    place = jnp.asarray(positions(problem.length, problem.model))
-    causal = jnp.tril(jnp.ones((problem.length, problem.length), bool))
+    place = jnp.asarray(positions(settings.length, settings.model))
+    causal = jnp.tril(jnp.ones((settings.length, settings.length), bool))
 
     def loss_of(params: Params, shown: jax.Array) -> jax.Array:
         """Return the loss of one lane on windows [batch, length + 1]."""
         # A product with one-hot rows: the gradient of a lookup adds in no fixed order on GPUs.
         h = jax.nn.one_hot(shown[:, :-1], symbols, dtype=jnp.float64) @ params["embed"] + place
-        for n in range(problem.layers):
-            h = h + _attend(params, n, _norm(params, f"{n}.norm1", h), problem.heads, causal)
+        for n in range(settings.layers):
+            h = h + _attend(params, n, _norm(params, f"{n}.norm1", h), settings.heads, causal)
             inner = jax.nn.relu(_norm(params, f"{n}.norm2", h) @ params[f"{n}.in"] + params[f"{n}.in.bias"])
             h = h + inner @ params[f"{n}.out"] + params[f"{n}.out.bias"]
         logits = _norm(params, "last", h) @ params["logits"] + params["logits.bias"]
@@ -114,13 +119,13 @@ def make(problem: Problem) -> System:
         return ({name: pair[0] for name, pair in moved.items()}, {name: pair[1] for name, pair in moved.items()}), loss
 
     radius = _ESCAPE_RADIUS if problem.measure == "torkamandi" else math.inf
-    return System(start, step, radius, bytes_per_lane=_bytes_per_lane(problem, symbols))
+    return System(start, step, radius, bytes_per_lane=_bytes_per_lane(settings, symbols))
 
 
-def _bytes_per_lane(problem: Problem, symbols: int) -> int:
+def _bytes_per_lane(settings: TransformerSettings, symbols: int) -> int:
     """Return about what a step keeps of its arrays between forward and backward pass."""
-    of_block = 8 * problem.model + 3 * problem.feed_forward + 3 * problem.heads * problem.length
-    numbers: int = problem.batch * problem.length * (problem.layers * of_block + 3 * symbols + 4 * problem.model)
+    of_block = 8 * settings.model + 3 * settings.feed_forward + 3 * settings.heads * settings.length
+    numbers = settings.batch * settings.length * (settings.layers * of_block + 3 * symbols + 4 * settings.model)
     return 8 * numbers
 
 
