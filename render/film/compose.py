@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from render.film.plan import Plan
-from render.geometry.tiles import SAMPLES, Tile, TileRange, common, filled
+from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.geometry.viewport import Box, Viewport, Window
 from render.picture import colour, loops, palettes, raster, relief, resample
 from render.picture.channels import channel
@@ -124,9 +124,9 @@ class Compositor:
     def _layer(
         self, view: Viewport, level: int, parts: list[TileRange], weight: float, code: Coding, edge: Edge | None
     ) -> Layer:
-        area = functools.reduce(_around, parts)
-        planned = filled(area, parts)
-        window = _within(view.window(level), area)
+        area = functools.reduce(TileRange.union, parts)
+        planned = area.mask(parts)
+        window = view.window(level).within(area)
         mosaic = self._mosaics.setdefault(level, Mosaic(self._values))
         codes = mosaic.codes(area, planned, code, window)
         box = view.box(level, window.x0, window.y0)
@@ -226,8 +226,8 @@ class Compositor:
         # nothing changes when they leave the area.
         area = view.cover(level, margin=(margin + 2 * cell) / height)
         found = self._distances.get(level)
-        if found is None or common(found[0], area) != area:
-            around = _wider(area)
+        if found is None or not found[0].contains(area):
+            around = area.grown(_SLACK_TILES, _SLACK_TILES)
             found = self._distances[level] = around, self._distance_in(around)
         whole, distances = found
         box = _cell_box(view.box(level, whole.x0 * SAMPLES, whole.y0 * SAMPLES), cell)
@@ -244,7 +244,7 @@ class Compositor:
 
     def _distance_in(self, area: TileRange) -> Distances:
         """Return how far the centre of each cell of an area is inside a level's tiles, in samples."""
-        planned = filled(area, self._parts(area, area.level))
+        planned = area.mask(self._parts(area, area.level))
         cells = SAMPLES // self._cell
         if planned.all():
             distance = np.full((area.shape[0] * cells, area.shape[1] * cells), np.inf, dtype=np.float32)
@@ -256,24 +256,6 @@ class Compositor:
 class _Piece(NamedTuple):
     tile: Tile
     there: tuple[slice, slice]
-
-
-def _around(one: TileRange, two: TileRange) -> TileRange:
-    low_x, high_x = min(one.x0, two.x0), max(one.x1, two.x1)
-    return TileRange(one.level, low_x, high_x, min(one.y0, two.y0), max(one.y1, two.y1))
-
-
-def _wider(area: TileRange) -> TileRange:
-    count = 1 << area.level
-    low = max(0, area.x0 - _SLACK_TILES), max(0, area.y0 - _SLACK_TILES)
-    high = min(count, area.x1 + _SLACK_TILES), min(count, area.y1 + _SLACK_TILES)
-    return TileRange(area.level, low[0], high[0], low[1], high[1])
-
-
-def _within(window: Window, area: TileRange) -> Window:
-    """Return the part of a window that lies in an area's tiles."""
-    x0, x1 = max(window.x0, area.x0 * SAMPLES), min(window.x1, area.x1 * SAMPLES)
-    return Window(window.level, x0, x1, max(window.y0, area.y0 * SAMPLES), min(window.y1, area.y1 * SAMPLES))
 
 
 def _distance(planned: np.ndarray, cells: int) -> np.ndarray:
