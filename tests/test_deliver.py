@@ -16,11 +16,11 @@ from render import backends, encode, scene
 from render.backends import Batch
 from render.errors import RenderError, StoreError
 from render.files import owners
-from render.film import cost, deliver, estimate, rendering, sheet
+from render.film import cost, deliver, qualities, rendering, sheet, training_rate
 from render.film.cost import Pictures
-from render.film.estimate import Rate
 from render.film.frame_log import boundary_density
 from render.film.rendering import Job
+from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
@@ -38,7 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(root: Path) -> list[Path]:
     """The tiny film and what lies beside it, from an empty store."""
-    job = rendering.prepare(estimate.named(TINY, "scene"), root / "store")
+    job = rendering.prepare(qualities.named(TINY, "scene"), root / "store")
     return deliver.whole_film(job, deliver.film_path(root / "out", job))
 
 
@@ -256,8 +256,8 @@ def test_a_rate_is_that_of_full_blocks_however_few_runs_were_measured(
     lanes: int, block_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = Blocks(lanes, 4 * lanes, block_s)
-    monkeypatch.setattr("render.film.estimate.time.perf_counter", lambda: backend.now_s)
-    rate = estimate.measure(estimate.named(TINY, "scene").plan, backend)
+    monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
+    rate = training_rate.measure(qualities.named(TINY, "scene").plan, backend)
     assert rate.samples_per_s == pytest.approx(2 * lanes / block_s, rel=0.06)
 
 

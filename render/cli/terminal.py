@@ -20,7 +20,7 @@ from render.analyse import precision, tables
 from render.backends import Backend
 from render.cli.messages import err, is_live, result, show_table, speaks_json, tell, working
 from render.errors import RenderError
-from render.film import cost, estimate, rendering
+from render.film import cost, qualities, rendering, training_rate
 from render.film.plan import depth_warning
 from render.film.rendering import Job
 from render.geometry.tiles import Tile
@@ -65,7 +65,7 @@ def prepare_stored(loaded: Scene, quality: str, store: Path) -> Job:
     return job
 
 
-def _announce(job: Job, store: Path, rate: estimate.Rate | None) -> None:
+def _announce(job: Job, store: Path, rate: training_rate.Rate | None) -> None:
     samples = job.missing_samples()
     size = f"{job.scene.output.width_px} x {job.scene.output.height_px}"
     text = f"{job.scene.name}: {job.frame_count} frames of {size}"
@@ -92,7 +92,7 @@ def _warn_if(message: str | None) -> None:
         tell("warning", f"warning: {message}", style="yellow")
 
 
-def _forecast(job: Job, rate: estimate.Rate, samples: int) -> tuple[cost.Forecast, bool]:
+def _forecast(job: Job, rate: training_rate.Rate, samples: int) -> tuple[cost.Forecast, bool]:
     """Return what training runs and pictures will take, and whether the pictures were measured for it."""
     pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
@@ -114,9 +114,9 @@ def _job_facts(job: Job) -> dict[str, Any]:
     }
 
 
-def _measure(job: Job) -> estimate.Rate:
+def _measure(job: Job) -> training_rate.Rate:
     with working("measuring this machine"):
-        return estimate.measure(job.plan, job.backend, job.seam.reference if job.seam else None)
+        return training_rate.measure(job.plan, job.backend, job.seam.reference if job.seam else None)
 
 
 def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
@@ -125,7 +125,7 @@ def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, b
         tell("job", f"{what}: 0 training runs to do: every sample is in the store.")
         return
     with working("measuring this machine"):
-        rate = estimate.measure_tiles(problem, tiles, backend)
+        rate = training_rate.measure_tiles(problem, tiles, backend)
     tell(
         "job",
         f"{what}: {samples:,} training runs to do, about {duration(rate.time_s(samples))} "
@@ -141,7 +141,7 @@ def _settle(
     make: Callable[[Problem], Backend],
     *,
     trains: bool = True,
-) -> tuple[Job, estimate.Rate | None]:
+) -> tuple[Job, training_rate.Rate | None]:
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
@@ -149,7 +149,7 @@ def _settle(
     check_store(store)
     with working("measuring this machine"):
         backend = make(loaded.problem)
-        choice, rate = rendering.choose(loaded, quality, backend, store, budget_min * 60)
+        choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
     with reference_run() as show_words:
         job = rendering.prepare(choice, store, backend=backend, tell=show_words if trains else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
@@ -194,7 +194,7 @@ def _once_aloud(show_words: Callable[[str], None]) -> Callable[[str], None]:
     return told
 
 
-def _explain_auto(job: Job, rate: estimate.Rate | None, budget_min: float) -> None:
+def _explain_auto(job: Job, rate: training_rate.Rate | None, budget_min: float) -> None:
     if rate is None:
         why = "as chosen before for this film"
     elif rate.time_s(job.plan.samples) <= budget_min * 60:
@@ -217,7 +217,7 @@ def show_plan(
     unmade = job.seam is not None and reference is None
     unit = "decades" if axis.scale == "log10" else "units"
     widths = [plan.path.view(s).width * float(axis.span) for s in (0.0, plan.path.length)]
-    disk_bytes = estimate.disk_bytes(plan)
+    disk_bytes = cost.disk_bytes(plan)
     if speaks_json():
         facts = _job_facts(job) | {
             "duration_s": plan.path.duration_s,

@@ -16,7 +16,7 @@ from render.errors import RenderError
 from render.explore import keyframes
 from render.explore.keyframes import Edit
 from render.explore.planes import Plane
-from render.film import estimate, switch
+from render.film import cost, qualities, switch, training_rate
 from render.film.plan import depth_warning
 from render.scene import QUALITY, Scene
 
@@ -66,7 +66,7 @@ def path(of: Scene) -> dict[str, Any]:
 def depth_warning_of(of: Scene) -> str | None:
     """Return why a scene cannot be filmed or will blur, if so; the smallest plan tells."""
     try:
-        return depth_warning(estimate.named(of, estimate.SMALLEST).plan)
+        return depth_warning(qualities.named(of, qualities.SMALLEST).plan)
     except RenderError as error:
         return str(error)
 
@@ -78,11 +78,11 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
     """
     for name in [*QUALITY, "scene"]:
         try:
-            plan = estimate.named(of, name).plan
+            plan = qualities.named(of, name).plan
         except RenderError as error:
             yield {"quality": name, "fault": str(error)}
             continue
-        samples_per_s = samples_per_s or estimate.measure(plan, plane.backend).samples_per_s
+        samples_per_s = samples_per_s or training_rate.measure(plan, plane.backend).samples_per_s
         store = switch.stored(plan, plane.root, plane.store)
         missing = len(store.missing(plan.order)) / max(len(plan.order), 1)
         samples = round(plan.samples * missing)
@@ -93,7 +93,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             "samples": plan.samples,
             "missing": samples,
             "time_s": samples / samples_per_s,
-            "disk_bytes": estimate.disk_bytes(plan),
+            "disk_bytes": cost.disk_bytes(plan),
         }
 
 

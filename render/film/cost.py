@@ -15,11 +15,13 @@ import numpy as np
 
 from render.film import rendering
 from render.film.compose import Compositor
-from render.film.estimate import Rate
+from render.film.plan import Plan
 from render.film.rendering import Job
+from render.film.training_rate import Rate
 from render.geometry.tiles import SAMPLES, Tile
 from render.picture import loops
 from render.samples import Field, Status
+from render.storage import tile_format
 
 # Where on a path pictures are measured; how many pixels, and frames, of each place the first round has at most; for how
 # long at least; and how many times more the next has.
@@ -109,6 +111,11 @@ def measure(job: Job) -> Pictures:
     more = many.frames - few.frames
     wall_s, cpu_s = max(0.0, many.wall_s - few.wall_s) / more, max(0.0, many.cpu_s - few.cpu_s) / more
     return Pictures(wall_s, cpu_s, max(0.0, few.wall_s - few.frames * wall_s))
+
+
+def disk_bytes(plan: Plan) -> int:
+    """Return the room on disk that all tiles of a plan take, with every channel of its system."""
+    return len(plan.order) * tile_format.room_bytes(plan.scene.problem.channels)
 
 
 class _Made(NamedTuple):

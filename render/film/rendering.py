@@ -22,11 +22,11 @@ from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, StoreError
-from render.film import estimate, selection, switch
+from render.film import qualities, selection, switch
 from render.film.compose import Compositor
-from render.film.estimate import Choice
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.plan import Plan, Shown
+from render.film.qualities import Choice
 from render.film.schedule import Seam, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, overlay
@@ -123,7 +123,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None
     for name in names:
-        choice = estimate.named(scene, name)
+        choice = qualities.named(scene, name)
         for store in stores:
             whole = switch.stored(choice.plan, store_root, store)
             missing = len(whole.missing(choice.plan.order))
@@ -140,29 +140,6 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
         f"{store_root} must hold every sample of {scene.name} at quality {choice.name}, but {missing:,} of its "
         f"{len(choice.plan.order):,} tiles are missing. Run `render video` at that quality first: this trains nothing."
     )
-
-
-def choose(
-    scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = estimate.BUDGET_S
-) -> tuple[Choice, estimate.Rate | None]:
-    """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.
-
-    For a scene that came out of a film or a picture, auto is the quality of that.
-
-    What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
-    however busy the machine is by then.
-    """
-    if quality != "auto" or scene.made is not None:
-        return estimate.named(scene, "scene" if quality == "auto" else quality), None
-    memory = estimate.Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
-    earlier = memory.recall(scene, budget_s)
-    if earlier is not None:
-        return estimate.named(scene, earlier), None
-    # The rate hardly depends on the quality: measure on the smallest plan, then compare.
-    rate = estimate.measure(estimate.named(scene, estimate.SMALLEST).plan, backend)
-    choice = estimate.choose(scene, rate, budget_s)
-    memory.remember(scene, budget_s, choice.name)
-    return choice, rate
 
 
 def video(

@@ -18,7 +18,7 @@ from render import backends, encode
 from render import scene as scenes
 from render.backends import Batch
 from render.errors import RenderError
-from render.film import estimate
+from render.film import training_rate
 from render.film.plan import Plan
 from render.picture import overlay
 from render.samples import CHANNELS
@@ -140,7 +140,7 @@ def _devices() -> Finding:
 def _float64() -> Finding:
     scene = scenes.load("tiny")
     backend = backends.make("local", scene.problem)
-    rate = estimate.measure(Plan(scene), backend)
+    rate = training_rate.measure(Plan(scene), backend)
     x = y = np.full(8, 0.1)
     batches = iter([Batch((), x, y)])
     values = np.concatenate([field.value for _, field in backends.trained(backend.run(lambda: next(batches, None)))])
