@@ -20,7 +20,7 @@ from explorer import ROOT, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from render import scene
-from render.explore import keyframes
+from render.explorer import keyframes
 from render.film import qualities, rendering, schedule
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES

@@ -26,7 +26,7 @@ from render.files.atomic import write_whole
 from render.film import switch
 from render.film.rendering import Progress, Report
 from render.film.schedule import Seam, Training
-from render.geometry.tiles import Tile
+from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
 from render.samples import CHANNELS, Field
 from render.scene import Scene
@@ -115,6 +115,14 @@ def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> It
         report(Progress(0, 0, training.samples_done, training.samples_total, tuple(training.repaired)))
     finally:
         training.stop()
+
+
+def field_of(fetch: Callable[[Tile], Field], area: TileRange) -> Field:
+    """Return every channel [iy, ix] of all samples of an area of tiles."""
+    rows = [[fetch(Tile(area.level, ix, iy)) for ix in range(area.x0, area.x1)] for iy in range(area.y0, area.y1)]
+    return Field.from_channels(
+        {name: np.block([[tile.channels()[name] for tile in row] for row in rows]) for name in rows[0][0].channels()}
+    )
 
 
 def train_points(

@@ -141,11 +141,12 @@ def _analyse(
     the deepest that is looked at.
     """
     from render.analyse import files, plots, subject
+    from render.api import preparation
     from render.cli import messages, terminal
 
     folder = folders.out / loaded.name
     files.check_folder(folder)
-    with terminal.reference_run() as tell:
+    with preparation.reference_run(terminal.LISTENER) as tell:
         what = subject.prepare(loaded, folders.store, machines.make, level=level, tell=tell)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)

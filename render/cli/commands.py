@@ -87,13 +87,20 @@ def video(
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
+    from render import api
     from render.cli import messages, terminal
-    from render.film import deliver
 
-    job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, machines.make)
-    with terminal.progress(job) as report:
-        written = deliver.whole_film(job, deliver.film_path(folders.out, job), report, poster=poster)
-    messages.wrote(*written)
+    film = api.video(
+        changes.load(scene, *more),
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        poster=poster,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    messages.wrote(*film.files)
 
 
 @app.command
@@ -139,17 +146,20 @@ def frame(
         render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
         render frame mean_lr.toml last --set output.bits=16
     """
+    from render import api
     from render.cli import messages, terminal
-    from render.film import deliver, rendering
 
     more, chosen = parted(frames)
-    loaded = changes.load(scene, *more)
-    job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
-    if not chosen and loaded.made is not None and loaded.made.frame is not None:
-        chosen = (str(loaded.made.frame),)
-    numbers = rendering.frame_numbers(chosen or ("last",), job)
-    with terminal.progress(job) as report:
-        written = deliver.stills(job, numbers, folders.out, report)
+    written = api.frame(
+        changes.load(scene, *more),
+        *chosen,
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
     messages.wrote(*written)
 
 
@@ -171,9 +181,18 @@ def plan(
         render plan mean_lr.toml
         render plan mean_lr.toml --quality full
     """
+    from render import api
     from render.cli import terminal
 
-    terminal.show_plan(changes.load(scene, *more), effort.quality, effort.budget, store, machines.make)
+    outlook = api.plan(
+        changes.load(scene, *more),
+        quality=effort.quality,
+        budget_min=effort.budget,
+        store=store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    terminal.show_plan(outlook)
 
 
 @app.command
@@ -291,10 +310,10 @@ def explore(
         render explore mean_lr.toml
         render explore
     """
+    from render import api
     from render.cli import messages
-    from render.explore import serve
 
-    ended = serve.run(scene, store, folder, port, browse=open, announce=messages.served)
+    ended = api.explore(scene, store=store, folder=folder, port=port, browse=open, announce=messages.served)
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
         os._exit(0)

@@ -42,7 +42,7 @@ def descend(
     """
     from render.cli import messages
     from render.deep import descend as descending
-    from render.explore import keyframes
+    from render.explorer import keyframes
     from render.files.atomic import write_whole
     from render.scene import load
     from render.storage.store import check_store

@@ -47,7 +47,7 @@ def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster
 
     poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail.
     """
-    numbers = rendering.frame_numbers([poster], job) if poster else []
+    numbers = job.frame_numbers([poster]) if poster else []
     if len(numbers) > 1:
         raise RenderError(f"a poster must be one frame, not {len(numbers)}: {poster!r}.")
     facts: list[FrameFacts] = []

@@ -82,6 +82,10 @@ class Job:
         """Number of frames of the whole film."""
         return self.plan.path.frame_count(self.scene.output.fps)
 
+    def frame_numbers(self, selections: Iterable[str]) -> list[int]:
+        """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
+        return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
+
     def missing_samples(self) -> int:
         """Return the training runs that the store does not hold yet."""
         return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.seam).samples_total
@@ -223,11 +227,6 @@ def stills(
             encode.write_png(path_of(number), picture, job.provenance(number))
             written.append(path_of(number))
     return written
-
-
-def frame_numbers(selections: Iterable[str], job: Job) -> list[int]:
-    """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, in order, once each."""
-    return selection.numbers(selections, job.frame_count, job.plan.path.duration_s)
 
 
 def frames(

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from render import scene
 from render.errors import RenderError
-from render.explore import keyframes
-from render.explore.keyframes import Edit
-from render.explore.planes import Plane
+from render.explorer import keyframes
+from render.explorer.keyframes import Edit
+from render.explorer.planes import Plane
 from render.film import cost, qualities, switch, training_rate
 from render.film.plan import depth_warning
 from render.scene import QUALITY, Scene
