@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from render import backends, encode, scene
 from render.backends import Batch
 from render.errors import RenderError, StoreError
-from render.files import owners
+from render.files.atomic import WholeFile
 from render.film import cost, deliver, qualities, rendering, sheet, training_rate
 from render.film.cost import Pictures
 from render.film.frame_log import boundary_density
@@ -360,23 +361,31 @@ def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
 
 def test_only_what_killed_processes_left_is_cleaned(tmp_path: Path) -> None:
     out, store = tmp_path / "out", tmp_path / "store"
-    dead, living = 2**22 - 3, os.getpid()
+    old_s = time.time() - 25 * 3600
     keep = [
         out / "film.mp4",
-        out / f"film.mp4.{owners.HOST}.{living}.partial",
-        out / f"film.mp4.elsewhere.{dead}.partial",  # nobody here knows
+        out / "film.mp4.host.1.partial",  # of an old version, today
         store / "k/n/03/1/2.npz",
         out / "film.mp4.1.partial.txt",
+        out / "thesis.partial",
     ]
-    here = f"{owners.HOST}.{dead}"
-    left = [out / f"film.mp4.{here}.partial", store / f"k/n/03/1/.2.npz.{here}.ab.tmp"]
-    keep.append(store / f"k/n/03/1/.2.npz.elsewhere.{dead}.ab.tmp")  # nobody here knows
+    left = [
+        out / ".film.mp4.0123456789abcdef.partial",
+        out / "film.mp4.host.2.partial",
+        store / "k/n/03/1/.2.npz.fedcba9876543210.partial",
+        store / "k/n/03/1/.2.npz.host.7.ab.tmp",
+    ]
     for path in keep + left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    found = inventory.left_behind(out, store)
-    assert sorted(found) == sorted(left)
-    assert inventory.delete(found) == 8
+        if path != keep[1]:
+            os.utime(path, (old_s, old_s))
+    with WholeFile(out / "other.mp4") as living:
+        os.utime(living, (0, 0))
+        found = inventory.left_behind(out, store)
+        assert sorted(found) == sorted(left)
+        assert inventory.delete([*found, living]) == 16
+        assert living.exists()
     assert all(path.exists() for path in keep) and not any(path.exists() for path in left)
     assert inventory.left_behind(tmp_path / "none", tmp_path / "none") == []
 

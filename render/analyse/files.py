@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from render import encode
 from render.errors import RenderError
+from render.files.atomic import write_whole
 
 
 def check_folder(folder: Path) -> None:
@@ -30,12 +30,7 @@ def facts(result: Any, **more: object) -> dict[str, Any]:
 
 def write_json(path: Path, found: dict[str, Any]) -> Path:
     """Write facts as JSON."""
-    return write_whole(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all; make its folder if need be."""
-    encode.write_bytes(path, content)
+    write_whole(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from render.analyse import dimension, files, precision, tuning
+from render.analyse import dimension, precision, tuning
 from render.analyse.estimators import ESTIMATORS
+from render.files.atomic import write_whole
 
 # Okabe and Ito's colours, told apart by nearly everyone.
 _COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "published": "#CC79A7", "null": "#888888"}
@@ -36,7 +37,8 @@ def draw(result: Any, path: Path) -> Path | None:
         axes.grid(alpha=0.25, linewidth=0.6)
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    return files.write_whole(path, content.getvalue())
+    write_whole(path, content.getvalue())
+    return path
 
 
 def _dimension(figure: Any, result: dimension.Result) -> None:

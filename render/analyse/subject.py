@@ -22,7 +22,7 @@ import numpy as np
 from render import backends
 from render.backends import Backend, Batch
 from render.deep.reference_search import Tell
-from render.files.atomic import write_whole
+from render.files.atomic import store_whole
 from render.film import switch
 from render.film.rendering import Progress, Report
 from render.film.schedule import Seam, Training
@@ -200,4 +200,4 @@ def _write(path: Path, x: np.ndarray, y: np.ndarray, field: Field) -> None:
     content = io.BytesIO()
     channels: dict[str, Any] = {name: field.channels()[name] for name in CHANNELS}
     np.savez(content, x=x, y=y, **channels)
-    write_whole(path, content.getvalue())
+    store_whole(path, content.getvalue())

@@ -43,14 +43,16 @@ def descend(
     from render.cli import messages
     from render.deep import descend as descending
     from render.explorer import keyframes
-    from render.files.atomic import write_whole
+    from render.files.atomic import check_target, write_whole
     from render.scene import load
     from render.storage.store import check_store
 
     loaded = changes.load(scene, *more)
     path = out or Path(f"{loaded.name}_deep.toml")
+    taken = RenderError(f"{path} must not be there yet: choose another --out.")
     if path.exists():
-        raise RenderError(f"{path} must not be there yet: choose another --out.")
+        raise taken
+    check_target(path)
     x = loaded.problem.x
     last = min(loaded.keyframes, key=lambda key: key.view.width)
     width = Fraction(last.view.width) * x.span
@@ -95,6 +97,9 @@ def descend(
     deep = keyframes.Keyframe(view, last.hold_s, last.time_s, loaded.keyframes.index(last))
     speed = edit.octaves_per_s or 2.0  # times of a shallower film say nothing about this one
     text = keyframes.rewritten(loaded, dataclasses.replace(edit, keyframes=(*kept, deep), octaves_per_s=speed))
-    write_whole(path, text.encode())
+    try:
+        write_whole(path, text.encode(), replace=False)
+    except FileExistsError:
+        raise taken from None
     load(path)  # what is written is a scene
     messages.wrote(path)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from render.errors import RenderError
 from render.explorer import keyframes
 from render.explorer.keyframes import Edit
 from render.explorer.planes import Plane
+from render.files.atomic import write_whole
 from render.film import cost, qualities, switch, training_rate
 from render.film.plan import depth_warning
 from render.scene import QUALITY, Scene
@@ -117,21 +116,10 @@ def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | Non
         text = edited(*_appended(scene.parse(there, str(target), name), of, edit)).text
     else:
         text = edited(replace(of, name=name), edit).text
-    partial = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        try:
-            if there is None:
-                os.link(partial, target)  # unlike a rename, never over a file that came this very moment
-            else:
-                partial.replace(target)
-        except FileExistsError:
-            raise Clash(name, _read(target) or "") from None
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise RenderError(f"{target} cannot be written: {error.strerror or error}.") from error
+        write_whole(target, text.encode(), replace=there is not None)
+    except FileExistsError:
+        raise Clash(name, _read(target) or "") from None
     return Saved(name, target, text)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from render.backends import Backend
+from render.errors import WriteError
+from render.files.atomic import write_whole
 from render.film import training_rate
 from render.film.plan import Plan
 from render.film.training_rate import Rate
@@ -71,10 +72,8 @@ class Memory:
     def remember(self, scene: Scene, budget_s: float, name: str) -> None:
         """Keep a choice; quietly not, where nothing can be written."""
         text = json.dumps(self._read() | {_occasion(scene, budget_s): name}, indent=1, sort_keys=True)
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self._path)
+        with contextlib.suppress(WriteError):
+            write_whole(self._path, text.encode(), own=True)
 
     def _read(self) -> dict[str, str]:
         try:

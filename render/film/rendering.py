@@ -22,6 +22,7 @@ from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, StoreError
+from render.files.atomic import write_whole
 from render.film import qualities, selection, switch
 from render.film.compose import Compositor
 from render.film.frame_log import FrameFacts, FrameLog
@@ -152,8 +153,12 @@ def video(
     report: Report = quiet,
     log: Log = unlogged,
     numbers: Sequence[int] | None = None,
+    published: Callable[[str], None] | None = None,
 ) -> Path:
-    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`."""
+    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
+
+    published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
+    """
     output = job.scene.output
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
@@ -165,6 +170,7 @@ def video(
         codec=output.codec,
         crf=output.crf,
         metadata=job.provenance(),
+        published=published,
     )
     meter = flash.Meter(output.fps)
     made = frames(job, numbers, report, bits=writer.bits, log=log)
@@ -211,20 +217,26 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
         x, y = (f"{value:.{digits}g}" for value in centre)
         lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
-    try:
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise EncodeError(f"{file} cannot be written: {error.strerror}. Make room, or use another --out.") from error
+    write_whole(file, ("\n".join(lines) + "\n").encode())
 
 
 def stills(
-    job: Job, numbers: Sequence[int], path_of: Callable[[int], Path], report: Report = quiet, log: Log = unlogged
+    job: Job,
+    numbers: Sequence[int],
+    path_of: Callable[[int], Path],
+    report: Report = quiet,
+    log: Log = unlogged,
+    published: Callable[[int, str], None] = lambda number, sha256: None,
 ) -> list[Path]:
-    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film."""
+    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film.
+
+    published: is called with each frame's number and SHA-256, as in `encode.write_png`.
+    """
     written = []
     with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as made:
         for number, picture in made:
-            encode.write_png(path_of(number), picture, job.provenance(number))
+            record = functools.partial(published, number)
+            encode.write_png(path_of(number), picture, job.provenance(number), published=record)
             written.append(path_of(number))
     return written
 

@@ -182,7 +182,7 @@ class DirectoryStore:
         """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
         samples = tile_format.interleaved(tile, field, self._dtype).tobytes()
         content = tile_format.npz(self._meta(tile), samples, self._dtype)
-        atomic.write_whole(self.path(tile), content, fsync=self.fsync)
+        atomic.store_whole(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:
         """Say whether a tile's file is there, whoever wrote it."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import errno
 import functools
 import io
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,6 +19,7 @@ from render import backends
 from render.deep import reference_search
 from render.deep.reference_search import Point, Tell
 from render.errors import RenderError
+from render.files.atomic import check_target, write_whole
 from render.film import rendering
 from render.geometry import axes
 from render.problem import Problem
@@ -67,7 +65,7 @@ def run(
     runs are kept. tell: told what takes long.
     """
     table = read_points(points, loaded.problem)
-    _check_writable(out)
+    check_target(out)
     result = train(loaded.problem, table, precision=precision, make_backend=make_backend, store=store, tell=tell)
     _write(out, table, result)
 
@@ -187,46 +185,19 @@ def _holds(value: float, text: str) -> bool:
     return len(text) <= sys.float_info.dig or Decimal(repr(value)) == Decimal(text)
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse an output that cannot be written before training for it; leave nothing behind."""
-    partial = _partial(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        partial.touch()
-        partial.unlink()
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
-def _unwritable(path: Path, error: OSError) -> RenderError:
-    return RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.")
-
-
 def _write(path: Path, points: Table, field: Field) -> None:
-    partial = _partial(path)
-    try:
-        _write_rows(partial, points, field)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise _unwritable(path, error) from error
+    text = io.StringIO(newline="")
+    _write_rows(text, points, field)
+    write_whole(path, text.getvalue().encode())
 
 
-def _write_rows(path: Path, points: Table, field: Field) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow([*COLUMNS, *field.more])
-        for i in range(points.x.size):
-            status = Status(int(field.status[i])).name.lower().replace("_", "-")
-            place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
-            ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
-            table.writerow(
-                [*place, repr(float(field.value[i])), *ended, *(repr(float(more[i])) for more in field.more.values())]
-            )
+def _write_rows(file: IO[str], points: Table, field: Field) -> None:
+    table = csv.writer(file)
+    table.writerow([*COLUMNS, *field.more])
+    for i in range(points.x.size):
+        status = Status(int(field.status[i])).name.lower().replace("_", "-")
+        place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
+        ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
+        table.writerow(
+            [*place, repr(float(field.value[i])), *ended, *(repr(float(more[i])) for more in field.more.values())]
+        )
