@@ -9,6 +9,7 @@ from render.api.films import Film, contact_sheet, convert, frame, pictures, plan
 from render.api.listener import SILENT, Listener
 from render.api.pages import explore
 from render.api.preparation import Outlook
+from render.api.targets import descend
 from render.errors import RenderError
 from render.scene import Scene, load
 
@@ -22,6 +23,7 @@ __all__ = [
     "Window",
     "contact_sheet",
     "convert",
+    "descend",
     "explore",
     "field",
     "frame",

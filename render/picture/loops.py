@@ -131,7 +131,7 @@ def code_values(values: np.ndarray, knots: np.ndarray, at: np.ndarray, slopes: n
 
 
 @_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
-def add_pixels(
+def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines no function into its inner loops
     picture: np.ndarray,
     codes: np.ndarray,
     table: np.ndarray,

@@ -20,7 +20,7 @@ import numpy as np
 from render.problem import Problem
 from render.problem.catalogue.settings import NetworkSettings
 from render.train import examples, optimisers
-from render.train.systems import Hyper, System
+from render.train.systems import Hyper, Readout, System
 
 # Weights of a layer: "w" [lane, output, input] and, with biases, "b" [lane, output].
 Weights = tuple[dict[str, jax.Array], ...]
@@ -143,15 +143,21 @@ def make(problem: Problem) -> System:
             memory.append({name: pair[1] for name, pair in both.items()})
         return State(tuple(moved), tuple(memory)), loss
 
-    probe = jnp.asarray(np.random.default_rng([problem.seed, _PROBE]).standard_normal((sizes[0], 1)))
+    steady = settings.activation in _STEADY and settings.norm == "none" and not optimiser.adaptive
+    return System(start, step, _ESCAPE_RADIUS if steady else math.inf, _probe(problem, inputs_t, scale))
+
+
+def _probe(problem: Problem, inputs_t: jax.Array, scale: list[Scale]) -> Readout:
+    """Return what reads out the trained network's answer to one random input, the same for all samples."""
+    settings = problem.settings_as(NetworkSettings)
+    probe = jnp.asarray(np.random.default_rng([problem.seed, _PROBE]).standard_normal((inputs_t.shape[0], 1)))
 
     def readout(state: State, hyper: Hyper) -> dict[str, jax.Array]:
         # A lone example has no batch statistics: it is put beside the training set.
         beside = jnp.concatenate([probe, inputs_t], axis=1) if settings.norm == "batch" else probe
         return {"probe": forward(settings, state.weights, beside, scale)[:, 0, 0]}
 
-    steady = settings.activation in _STEADY and settings.norm == "none" and not optimiser.adaptive
-    return System(start, step, _ESCAPE_RADIUS if steady else math.inf, readout)
+    return readout
 
 
 def forward(settings: NetworkSettings, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
