@@ -206,6 +206,8 @@ def show(
 ) -> None:
     """Print the whole scene as TOML, with every default and every change: what would be rendered.
 
+    A comment says where each value came from that the scene's own file does not give.
+
     Try:
 
         render show mean_lr.toml
@@ -214,8 +216,14 @@ def show(
     from render import scene as scenes
 
     loaded = changes.load(scene, *more)
-    text = scenes.resolved(loaded if quality == "scene" else scenes.with_quality(loaded, quality))
-    print(jsonlib.dumps({"scene": text, "name": loaded.name}) + "\n" if printing.json else text, end="")
+    chosen = loaded if quality == "scene" else scenes.with_quality(loaded, quality)
+    text = scenes.resolved(chosen) if printing.json else scenes.with_origins(chosen)
+    print(
+        jsonlib.dumps({"scene": text, "name": loaded.name, "origins": dict(chosen.origins)}) + "\n"
+        if printing.json
+        else text,
+        end="",
+    )
 
 
 @app.command

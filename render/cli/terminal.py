@@ -119,6 +119,8 @@ def show_plan(outlook: Outlook) -> None:
         "disk": f"about {outlook.disk_bytes / 1e6:,.0f} MB in {outlook.store}",
         "problem": problem.key,
     }
+    if laid_over := job.scene.laid_over():
+        rows["changed"] = "; ".join(f"{path} by {source}" for path, source in laid_over.items())
     if outlook.is_deep and outlook.target is None:
         rows["target"] = "known when there is a reference run: the film, or `render analyse precision`, makes it"
     elif outlook.is_deep and outlook.target is not None:
