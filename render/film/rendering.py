@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -30,7 +31,7 @@ from render.film.plan import Plan, Shown
 from render.film.qualities import Choice
 from render.film.schedule import Seam, Training
 from render.geometry.tiles import Tile
-from render.picture import flash, overlay
+from render.picture import flash, overlay, typeface
 from render.picture.annotate import Annotator
 from render.samples import Field
 from render.scene import Scene
@@ -93,6 +94,7 @@ class Job:
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
+        output = self.scene.output
         texts = {
             "scene": scenes.resolved(self.scene),
             "name": self.scene.name,
@@ -101,6 +103,8 @@ class Job:
             "numerics": json.dumps(self.backend.numerics, sort_keys=True),
             "render": render.__version__,
         }
+        if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
+            texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
         return texts if frame is None else texts | {"frame": str(frame)}
 
 
@@ -317,7 +321,9 @@ def _annotator(plan: Plan) -> Annotator | None:
     parts = overlay.PARTS if output.overlay is True else output.overlay or ()
     if not parts and not output.caption:
         return None
-    return Annotator(plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption)
+    return Annotator(
+        plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
+    )
 
 
 def probe(

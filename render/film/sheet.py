@@ -14,7 +14,7 @@ from render import encode
 from render.errors import RenderError
 from render.film import rendering
 from render.film.rendering import Job, Report
-from render.picture.overlay import FONT
+from render.picture.typeface import BUNDLED
 
 _PAPER, _INK = (24, 24, 28), (225, 225, 225)
 
@@ -89,7 +89,7 @@ def _label(texts: Sequence[str], size: tuple[int, int], text_px: int) -> np.ndar
     from PIL import Image, ImageDraw, ImageFont
 
     strip = Image.new("RGB", size, _PAPER)
-    font = ImageFont.truetype(FONT, text_px, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(BUNDLED, text_px, layout_engine=ImageFont.Layout.BASIC)
     text = next((text for text in texts if font.getlength(text) <= size[0]), texts[-1])
     ImageDraw.Draw(strip).text((0, size[1] / 2), text, fill=_INK, font=font, anchor="lm")
     return np.asarray(strip)

@@ -27,6 +27,7 @@ class Output:
     detail: least number of samples per pixel (linear) anywhere in a frame, > 0.
     rest_detail: the same at views where the camera rests (holds, both ends of the film), >= detail.
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
+    font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
@@ -43,6 +44,7 @@ class Output:
     rest_detail: float = 1.0
     overlay: bool | tuple[str, ...] = True
     caption: str = ""
+    font: str = ""
     shutter: float = 0.0
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None

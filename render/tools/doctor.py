@@ -20,7 +20,7 @@ from render.backends import Batch
 from render.errors import RenderError
 from render.film import training_rate
 from render.film.plan import Plan
-from render.picture import overlay
+from render.picture import typeface
 from render.samples import CHANNELS
 from render.storage import tile_format
 
@@ -102,12 +102,12 @@ def _film() -> Finding:
 def _font() -> Finding:
     from PIL import ImageFont
 
-    font = ImageFont.truetype(overlay.FONT, 20, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(typeface.BUNDLED, 20, layout_engine=ImageFont.Layout.BASIC)
     blank = bytes(font.getmask("\uffff"))
     lacking = [c for c in _LABELS if c != " " and bytes(font.getmask(c)) == blank]
     if not lacking:
-        return Finding("font", "ok", f"{overlay.FONT.name} writes every label")
-    return Finding("font", "note", f"{overlay.FONT} lacks {' '.join(lacking)}", "Install render anew.")
+        return Finding("font", "ok", f"{typeface.BUNDLED.name} writes every label")
+    return Finding("font", "note", f"{typeface.BUNDLED} lacks {' '.join(lacking)}", "Install render anew.")
 
 
 def _disk(what: str, folder: Path) -> Finding:
