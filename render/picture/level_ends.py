@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from jaxtyping import Bool, Float32
 
 from render.geometry.tiles import SAMPLES, TileRange
 from render.geometry.viewport import Box, Viewport
@@ -30,7 +31,7 @@ class Distances:
     A frame reads a quarter of a million cells. Whether a band lies wholly inside or outside the squares tell.
     """
 
-    def __init__(self, cells: np.ndarray, side: int) -> None:
+    def __init__(self, cells: Float32[np.ndarray, "row column"], side: int) -> None:
         """cells: float32 [rows, columns], row 0 lowest, in samples; 0 and less outside. side: cells along a square, of
         which both sides are multiples."""
         self.cells, self.side = cells, side
@@ -120,7 +121,7 @@ class LevelEnds:
         return Distances(distance, cells)
 
 
-def _distance(planned: np.ndarray, cells: int) -> np.ndarray:
+def _distance(planned: Bool[np.ndarray, "row column"], cells: int) -> Float32[np.ndarray, "cell_row cell_column"]:
     """Return how far the centre of each cell is inside the planned tiles, in cells; -1/2 anywhere outside them.
 
     planned: bool [rows, columns] of tiles, not all. cells: along a tile.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64, Int
 
 from render.problem import Problem
 from render.problem.catalogue import LANES
@@ -98,7 +99,9 @@ class Engine:
         device = device or devices()[0]
         return lastbits.of(device.platform, device.device_kind, self.lanes(device))
 
-    def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
+    def run(
+        self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"], device: jax.Device | None = None
+    ) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point].
 
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
@@ -165,11 +168,11 @@ class Engine:
         advanced: Carry = jax.lax.fori_loop(0, blocks, block, carry)
         return advanced
 
-    def _step(self, carry: Carry, t: jax.Array) -> Carry:
+    def _step(self, carry: Carry, t: Int[Array, ""]) -> Carry:
         state, loss = self._system.step(carry.state, carry.hyper, t)
         return self._judged(carry._replace(state=state), loss, t)
 
-    def _judged(self, carry: Carry, loss: jax.Array, t: jax.Array) -> Carry:
+    def _judged(self, carry: Carry, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Carry:
         """Add the loss before step t to what is known of each lane, and see whether the lane has left."""
         reference = self._measure.reference(carry.sums, loss, t)
         inside = loss <= self._escape_radius * reference  # False for nan, and for inf beyond a finite radius
@@ -200,7 +203,7 @@ class Engine:
         return Field(value, final_loss, escape_step, status, further)
 
 
-def _compact_lanes(carry: Carry, points: jax.Array) -> tuple[Carry, jax.Array]:
+def _compact_lanes(carry: Carry, points: Int[Array, ""]) -> tuple[Carry, Int[Array, ""]]:
     """Move the living lanes to the front, keeping their order; return also their number. Padding counts as dead."""
     alive = (carry.escape_step < 0) & (carry.lane < points)
     order = jnp.argsort(~alive, stable=True)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
 from render.problem.catalogue.settings import NetworkSettings
@@ -93,14 +94,22 @@ def _inputs(settings: NetworkSettings) -> int:
     return settings.width if settings.inputs is None else settings.inputs
 
 
-def _squared(output: jax.Array, target: jax.Array) -> jax.Array:
-    return ((output - target) ** 2).mean(axis=-2)
+def _by_lane(target: Float64[Array, "*lane output example"]) -> Float64[Array, "lane output example"]:
+    return target if target.ndim == 3 else target[None]
 
 
-def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
+def _squared(
+    output: Float64[Array, "lane output example"], target: Float64[Array, "*lane output example"]
+) -> Float64[Array, "lane example"]:
+    return ((output - _by_lane(target)) ** 2).mean(axis=-2)
+
+
+def _cross_entropy(
+    output: Float64[Array, "lane output example"], target: Float64[Array, "*lane output example"]
+) -> Float64[Array, "lane example"]:
     if output.shape[-2] == 1:
-        return jax.nn.softplus(-output * target)[..., 0, :]
-    return jax.nn.logsumexp(output, axis=-2) - (output * target).sum(axis=-2)
+        return jax.nn.softplus(-output * _by_lane(target))[..., 0, :]
+    return jax.nn.logsumexp(output, axis=-2) - (output * _by_lane(target)).sum(axis=-2)
 
 
 # name -> loss of each example [lane, example] of outputs [lane, output, example] and targets [(lane,) output, example]

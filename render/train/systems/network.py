@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64, Int32
 
 from render.problem import Problem
 from render.problem.catalogue.settings import NetworkSettings
@@ -130,7 +131,7 @@ def make(problem: Problem) -> System:
             x_t, y_t = inputs_t[:, chosen], targets_t[:, chosen]
             if own_order:  # [input, lane, example] -> [lane, input, example]
                 x_t, y_t = jnp.moveaxis(x_t, 1, 0), jnp.moveaxis(y_t, 1, 0)
-            share = jnp.clip(hyper["batch_size"][:, None] - jnp.arange(batch, dtype=jnp.float64), 0.0, 1.0)
+            share = jnp.clip(hyper["batch_size"][:, None] - jnp.arange(batch, dtype=jnp.float64)[None], 0.0, 1.0)
             share = share / share.sum(axis=1, keepdims=True)
             gradient, _ = jax.grad(summed, has_aux=True)(weights, x_t, y_t, share)
             loss = losses(weights, inputs_t, targets_t, None)  # the recorded loss is always the full set's
@@ -160,7 +161,9 @@ def _probe(problem: Problem, inputs_t: jax.Array, scale: list[Scale]) -> Readout
     return readout
 
 
-def forward(settings: NetworkSettings, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
+def forward(
+    settings: NetworkSettings, weights: Weights, x_t: Float64[Array, "*lane input example"], scale: list[Scale]
+) -> Float64[Array, "lane output example"]:
     """Return the outputs [lane, output, example] for inputs [input, example] or [lane, input, example]."""
     h = x_t
     for layer in range(len(weights) - 1):
@@ -168,12 +171,20 @@ def forward(settings: NetworkSettings, weights: Weights, x_t: jax.Array, scale: 
     return _product(weights[-1], h, scale[-1])
 
 
-def first_hidden(settings: NetworkSettings, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
+def first_hidden(
+    settings: NetworkSettings, weights: Weights, x_t: Float64[Array, "*lane input example"], scale: list[Scale]
+) -> Float64[Array, "lane unit example"]:
     """Return what the first hidden layer gives out, [lane, unit, example]."""
     return _layer(settings, weights, x_t, scale, 0)
 
 
-def _layer(settings: NetworkSettings, weights: Weights, h: jax.Array, scale: list[Scale], layer: int) -> jax.Array:
+def _layer(
+    settings: NetworkSettings,
+    weights: Weights,
+    h: Float64[Array, "*lane input example"],
+    scale: list[Scale],
+    layer: int,
+) -> Float64[Array, "lane unit example"]:
     z = _product(weights[layer], h, scale[layer])
     if settings.norm != "none":
         axis = 1 if settings.norm == "layer" else 2
@@ -184,7 +195,9 @@ def _layer(settings: NetworkSettings, weights: Weights, h: jax.Array, scale: lis
     return h + a if settings.skip and layer > 0 else a
 
 
-def _product(w: dict[str, jax.Array], h: jax.Array, scale: Scale) -> jax.Array:
+def _product(
+    w: dict[str, jax.Array], h: Float64[Array, "*lane input example"], scale: Scale
+) -> Float64[Array, "lane unit example"]:
     """Return m W h (+ b) [lane, output, example]."""
     matrix = w["w"] * scale.multiplier
     if h.ndim == 2:
@@ -205,7 +218,7 @@ def _initial(seed: int, sizes: list[int]) -> list[np.ndarray]:
     return [rng.standard_normal((out, fan_in)) for fan_in, out in itertools.pairwise(sizes)]
 
 
-def _batches(problem: Problem, count: int) -> jax.Array | None:
+def _batches(problem: Problem, count: int) -> Int32[Array, "step example"] | None:
     """Return the shared minibatches, example indices [steps, batch], drawn with replacement; None for the full set."""
     batch = problem.settings_as(NetworkSettings).batch
     if batch is None:
@@ -238,7 +251,7 @@ def _own_batch(keys: jax.Array, t: jax.Array, size: int, count: int) -> jax.Arra
     return jax.vmap(draw)(keys)
 
 
-def _rate(hyper: Hyper, layer: int, last: int) -> jax.Array:
+def _rate(hyper: Hyper, layer: int, last: int) -> Float64[Array, "lane"]:
     """Return the learning rate [lane] of a layer."""
     if "lr" in hyper:
         return hyper["lr"]

@@ -16,6 +16,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
 from render.problem.catalogue.settings import NonconvexSettings
@@ -36,7 +37,9 @@ def make(problem: Problem) -> System:
     if ("epsilon_2", 0.0) in problem.fixed:
         del cosines[1]
 
-    def loss_and_gradient(x: jax.Array, hyper: Hyper) -> tuple[jax.Array, jax.Array]:
+    def loss_and_gradient(
+        x: Float64[Array, "lane dimension"], hyper: Hyper
+    ) -> tuple[Float64[Array, "lane"], Float64[Array, "lane dimension"]]:
         """Return f [lane] and its gradient [lane, dimension] at x [lane, dimension]."""
         wave, slope = jnp.zeros_like(x), jnp.zeros_like(x)
         for epsilon, wavelength in cosines:
@@ -49,10 +52,12 @@ def make(problem: Problem) -> System:
         square, factor = (x * x).sum(axis=1, keepdims=True), 1 + wave.sum(axis=1, keepdims=True)
         return (square * factor)[:, 0], 2 * x * factor + square * slope
 
-    def start(hyper: Hyper) -> jax.Array:
-        return hyper["start"][:, None] * directions
+    def start(hyper: Hyper) -> Float64[Array, "lane dimension"]:
+        return hyper["start"][:, None] * directions[None]
 
-    def step(x: jax.Array, hyper: Hyper, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def step(
+        x: Float64[Array, "lane dimension"], hyper: Hyper, t: jax.Array
+    ) -> tuple[Float64[Array, "lane dimension"], Float64[Array, "lane"]]:
         loss, gradient = loss_and_gradient(x, hyper)
         # f may be a little below 0, where a size is asked for.
         return x - hyper["lr"][:, None] * gradient, jnp.abs(loss)
@@ -60,7 +65,7 @@ def make(problem: Problem) -> System:
     return System(start, step, _ESCAPE_RADIUS)
 
 
-def _cos_sin_of_turns(turns: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _cos_sin_of_turns(turns: Float64[Array, "*shape"]) -> tuple[Float64[Array, "*shape"], Float64[Array, "*shape"]]:
     """Return cos and sin of 2 pi turns, to about 1e-15.
 
     XLA's own call the C library for one number at a time, which was nine tenths of a step; Taylor's series on

@@ -16,6 +16,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64
 
 from render.problem import Problem
 from render.problem.catalogue.settings import NetworkSettings, PhasesSettings
@@ -74,7 +75,7 @@ def make(problem: Problem) -> System:
 _SHARED = {"width", "inputs", "examples", "teacher_width", "noise", "activation", "scaling", "batch"}
 
 
-def _singular_values(matrices: np.ndarray) -> np.ndarray:
+def _singular_values(matrices: Float64[np.ndarray, "lane row column"]) -> Float64[np.ndarray, "lane value"]:
     """Return the singular values [lane, value] of matrices [lane, row, column]; NaN where one is not finite.
 
     In NumPy: XLA's own, on the CPU, waits inside a thread of its pool for others of that pool, and two devices that do
@@ -85,7 +86,7 @@ def _singular_values(matrices: np.ndarray) -> np.ndarray:
     return np.where(finite[:, None], values, np.nan)
 
 
-def _effective_rank(values: np.ndarray) -> np.ndarray:
+def _effective_rank(values: Float64[np.ndarray, "lane value"]) -> Float64[np.ndarray, "lane"]:
     shares = values**2 / (values**2).sum(axis=1, keepdims=True)
     entropy = -np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1.0)), 0.0).sum(axis=1)
     return np.asarray(np.exp(entropy))

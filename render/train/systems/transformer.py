@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float64, Int32
 
 from render.problem import Problem
 from render.problem.catalogue.settings import TransformerSettings
@@ -35,7 +36,7 @@ _ATTENTION = ("norm1", "query", "key", "value", "mix")
 _WEIGHTS, _ORDER = 0, 1
 
 
-def tokens(problem: Problem) -> tuple[np.ndarray, int]:
+def tokens(problem: Problem) -> tuple[Int32[np.ndarray, "token"], int]:
     """Return the text as int32 token numbers, and how many different ones there are."""
     settings = problem.settings_as(TransformerSettings)
     text = (Path(__file__).parents[1] / "data" / f"{settings.text}.txt").read_text(encoding="utf-8")
@@ -64,13 +65,13 @@ def initial(problem: Problem, symbols: int) -> dict[str, np.ndarray]:
     return params | norm("last") | {"logits": matrix(d, symbols), "logits.bias": np.zeros(symbols)}
 
 
-def positions(length: int, d: int) -> np.ndarray:
+def positions(length: int, d: int) -> Float64[np.ndarray, "length model"]:
     """Return the sinusoidal positions [length, d] of Vaswani et al. 2017 (arXiv:1706.03762): even sin, odd cos."""
     angle = np.arange(length)[:, None] / 10_000 ** (2 * (np.arange(d) // 2) / d)
     return np.where(np.arange(d) % 2 == 0, np.sin(angle), np.cos(angle))
 
 
-def windows(problem: Problem, text: np.ndarray) -> np.ndarray:
+def windows(problem: Problem, text: Int32[np.ndarray, "token"]) -> Int32[np.ndarray, "step window length"]:
     """Return the windows of every step, tokens [steps, batch, length + 1]: all starts shuffled, again and again."""
     settings = problem.settings_as(TransformerSettings)
     rng = np.random.default_rng([problem.seed, _ORDER])
@@ -90,15 +91,15 @@ def make(problem: Problem) -> System:
     place = jnp.asarray(positions(settings.length, settings.model))
     causal = jnp.tril(jnp.ones((settings.length, settings.length), bool))
 
-    def loss_of(params: Params, shown: jax.Array) -> jax.Array:
+    def loss_of(params: Params, shown: Int32[Array, "window length"]) -> Float64[Array, ""]:
         """Return the loss of one lane on windows [batch, length + 1]."""
         # A product with one-hot rows: the gradient of a lookup adds in no fixed order on GPUs.
-        h = jax.nn.one_hot(shown[:, :-1], symbols, dtype=jnp.float64) @ params["embed"] + place
+        h = jax.nn.one_hot(shown[:, :-1], symbols, dtype=jnp.float64) @ params["embed"] + place[None]
         for n in range(settings.layers):
             h = h + _attend(params, n, _norm(params, f"{n}.norm1", h), settings.heads, causal)
-            inner = jax.nn.relu(_norm(params, f"{n}.norm2", h) @ params[f"{n}.in"] + params[f"{n}.in.bias"])
-            h = h + inner @ params[f"{n}.out"] + params[f"{n}.out.bias"]
-        logits = _norm(params, "last", h) @ params["logits"] + params["logits.bias"]
+            inner = jax.nn.relu(_norm(params, f"{n}.norm2", h) @ params[f"{n}.in"] + params[f"{n}.in.bias"][None, None])
+            h = h + inner @ params[f"{n}.out"] + params[f"{n}.out.bias"][None, None]
+        logits = _norm(params, "last", h) @ params["logits"] + params["logits.bias"][None, None]
         wanted = jax.nn.one_hot(shown[:, 1:], symbols, dtype=jnp.float64)
         return (jax.nn.logsumexp(logits, axis=-1) - (logits * wanted).sum(axis=-1)).mean()
 
@@ -129,24 +130,26 @@ def _bytes_per_lane(settings: TransformerSettings, symbols: int) -> int:
     return 8 * numbers
 
 
-def _rate(hyper: Hyper, name: str) -> jax.Array:
+def _rate(hyper: Hyper, name: str) -> Float64[Array, "lane"]:
     if "lr" in hyper:
         return hyper["lr"]
     return hyper["lr_attention" if any(part in name.split(".") for part in _ATTENTION) else "lr_rest"]
 
 
-def _norm(params: Params, name: str, h: jax.Array) -> jax.Array:
+def _norm(params: Params, name: str, h: Float64[Array, "window length model"]) -> Float64[Array, "window length model"]:
     centred = h - h.mean(axis=-1, keepdims=True)
     unit = centred / jnp.sqrt((centred**2).mean(axis=-1, keepdims=True) + _NORM_EPSILON)
-    return unit * params[f"{name}.scale"] + params[f"{name}.offset"]
+    return unit * params[f"{name}.scale"][None, None] + params[f"{name}.offset"][None, None]
 
 
-def _attend(params: Params, n: int, h: jax.Array, heads: int, causal: jax.Array) -> jax.Array:
+def _attend(
+    params: Params, n: int, h: Float64[Array, "window length model"], heads: int, causal: Bool[Array, "length length"]
+) -> Float64[Array, "window length model"]:
     """Return causal self-attention of h [batch, length, model]."""
     batch, length, d = h.shape
     q, k, v = (
         (h @ params[f"{n}.{part}"]).reshape(batch, length, heads, d // heads) for part in ("query", "key", "value")
     )
     scores = jnp.einsum("bqhd,bkhd->bhqk", q, k) / math.sqrt(d // heads)
-    weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1)
+    weights = jax.nn.softmax(jnp.where(causal[None, None], scores, -jnp.inf), axis=-1)
     return jnp.einsum("bhqk,bkhd->bqhd", weights, v).reshape(batch, length, d) @ params[f"{n}.mix"]
