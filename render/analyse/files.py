@@ -5,22 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from render.errors import RenderError
 from render.files.atomic import write_whole
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written to, before anything is trained for it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RenderError(f"{folder}: cannot be written: {error.strerror}. Choose another --out.") from error
 
 
 def facts(result: Any, **more: object) -> dict[str, Any]:

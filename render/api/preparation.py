@@ -213,7 +213,7 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))
     if measured:
         with listener.working("measuring this machine"):
-            pictures = cost.measure(job)
+            pictures = cost.measure(job, store)
     forecast = cost.forecast(samples, rate, job.frame_count, pictures)
     known_so_far = Outlook(job, store, samples, rate, forecast, measured)
     target = None

@@ -260,14 +260,17 @@ def probe(
     """
     try:
         from render.cli import messages
+        from render.files import atomic
         from render.tools import probe as probing
 
         with messages.working("probing") as tell:
             loaded, where = changes.load(scene, *more), machines.make
+            to_stdout = atomic.is_stdout(out)
             probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, tell=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
-    messages.wrote(out)
+    if not to_stdout:
+        messages.wrote(out)
 
 
 @app.command

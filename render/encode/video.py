@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ from render.encode.codecs import CODECS
 from render.encode.ffmpeg import REMEDY, binary, check_encoder, count_frames
 from render.encode.pictures import check_frame, count_pictures
 from render.errors import EncodeError
+from render.files import places
 from render.files.atomic import WholeFile
 
 # x264 gives other bytes at 1, 2 and 4 threads (tried), and its own choice follows the machine.
@@ -103,7 +103,7 @@ class VideoWriter:
         try:
             # ffmpeg's words go to a file, since a full pipe would block it. In a session of its own it does not hear
             # Ctrl-C, which would end the film early but cleanly.
-            self._log = tempfile.TemporaryFile()
+            self._log = places.scratch_file(self._partial.parent)
             self._process = subprocess.Popen(
                 [ffmpeg, *self._options, f"file:{self._partial}"],
                 stdin=subprocess.PIPE,
@@ -153,7 +153,7 @@ class VideoWriter:
         whole = CODECS[self._codec].whole
         # ffmpeg writes animated WebP, but does not read it.
         kept = count_frames(partial) if whole else count_pictures(partial)
-        if not (kept == self.frames if whole else 0 < kept <= self.frames):
+        if kept != self.frames if whole else kept == 0:  # those that are not whole have a frame rate of their own
             raise EncodeError(f"{self.path}: ffmpeg must keep all {self.frames} frames, but kept {kept}. {REMEDY}")
 
     def _trouble(self) -> EncodeError:

@@ -14,59 +14,41 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import hashlib
-import json
 import os
-import re
 import secrets
 import shutil
 import stat
 import sys
 import tempfile
-import threading
-import time
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
 from render.errors import StoreError, WriteError
+from render.files import partials
+from render.files.partials import is_abandoned, is_partial, one_at_a_time, remove_abandoned, sweep
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+__all__ = [
+    "WholeFile",
+    "check_target",
+    "is_abandoned",
+    "is_partial",
+    "is_stdout",
+    "lacking",
+    "one_at_a_time",
+    "remove_abandoned",
+    "store_whole",
+    "sweep",
+    "write_whole",
+]
 
 Check = Callable[[Path], None]
 
-_TOUCHED_S = 3600
-_STALE_S = 24 * 3600  # many times _TOUCHED_S: the clocks of two machines may differ by hours
-_PATIENCE_S = 60.0
-
-# A partial file is named by the first bytes of the name: the longest name that a file system allows must fit too.
-_STEM_BYTES = 100
-_PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{16}\.partial|publishing)", re.DOTALL)
-# As versions before 2.0 named them, by host and process; they held no locks.
-_OLD_PARTIAL = re.compile(r"\..+\.\d+(?:\.[0-9a-f]{2,8})?\.tmp|.+\.[\w-]+\.\d+\.partial", re.DOTALL)
-
-# Types of file systems on which flock may be known to this machine alone, or (cifs) keeps other programs from writing.
-_UNSHARED_LOCKS = re.compile(r"fuse.*|9p|virtiofs|cifs|smb3")
-
 # What file systems answer that cannot do something: sync a folder, lock a file, make a hard link.
-_CANNOT = {
-    errno.EINVAL,
-    errno.ENOSYS,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.EPERM,
-    errno.EACCES,
-    errno.EBADF,
-    errno.ENOTTY,
-    errno.EMLINK,
-    errno.EXDEV,
-}
+_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
+_CANNOT |= {errno.EBADF, errno.ENOTTY, errno.EMLINK, errno.EXDEV}
 
 _ADVICE = {
     errno.ENOSPC: "Free some space",
@@ -117,7 +99,8 @@ def write_whole(
         with _partial(target.plain, target.mode) as (file, partial, _):
             file.write(content)
             file.flush()
-            _publish(file, partial, target.plain, fsync=fsync, check=check, replace=replace)
+            _finish(file, partial, fsync=fsync, check=check)
+            _rename(file, partial, target.plain, fsync=fsync, replace=replace)
 
 
 def store_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
@@ -162,12 +145,12 @@ class WholeFile:
             self._target = _target(self.path)
             plain = self._target.plain or Path(tempfile.gettempdir(), self.path.name)
             _make_folder(plain.parent)
-            for left in plain.parent.glob(".*.partial"):
-                if left.name.startswith(f".{_stem(plain)}."):
-                    remove_abandoned(left)
+            for name in os.listdir(plain.parent):
+                if name.startswith(f".{partials.stem(plain)}.") and is_partial(Path(name)):
+                    remove_abandoned(plain.parent / name)
             self._file, self._partial, locked = stack.enter_context(_partial(plain, self._target.mode))
             if not locked:
-                stack.enter_context(_touching(self._partial))
+                stack.enter_context(partials.touching(self._partial))
             self._stack = stack.pop_all()
         return self._partial
 
@@ -188,19 +171,19 @@ class WholeFile:
     def publish(self) -> None:
         """Check the partial file and give it its name, as the end of the with-block does."""
         with _words(self.path), contextlib.ExitStack() as alone:
+            # All that may take seconds comes before the lock.
+            _finish(self._file, self._partial, fsync=self._fsync, check=self._check)
             digest = ""
             if self._published is not None:
                 with open(self._partial, "rb") as written:
                     digest = hashlib.file_digest(written, "sha256").hexdigest()
-                if self._target.plain is not None:
-                    alone.enter_context(one_at_a_time(self._target.plain))
-            if self._target.plain is not None:
-                _publish(self._file, self._partial, self._target.plain, fsync=self._fsync, check=self._check)
-            else:
-                if self._check is not None:
-                    self._check(self._partial)
+            if self._target.plain is None:
                 with open(self._partial, "rb") as written:
                     _pour(self._target, written)
+            else:
+                if self._published is not None:
+                    alone.enter_context(one_at_a_time(self._target.plain))
+                _rename(self._file, self._partial, self._target.plain, fsync=self._fsync)
             if self._published is not None:
                 self._published(digest)
 
@@ -219,61 +202,33 @@ def check_target(path: Path) -> None:
                 pass
 
 
-def is_partial(path: Path) -> bool:
-    """Say whether a file's name is that of an unfinished file of this program."""
-    return _is_partial(path.name)
+def lacking(folder: Path) -> list[str]:
+    """Try, in a folder that is there, what files need of a file system; return what it lacks, and what follows.
 
-
-def is_abandoned(path: Path) -> bool:
-    """Say whether a partial file has no writer any more. Who cannot know says no."""
-    with _claimed(path) as abandoned:
-        return abandoned
-
-
-def remove_abandoned(path: Path) -> int:
-    """Remove a partial file that has no writer any more; return how many bytes that freed."""
-    with contextlib.suppress(OSError), _claimed(path) as abandoned:
-        if abandoned:
-            size = path.stat().st_size
-            path.unlink()
-            return size
-    return 0
-
-
-def sweep(folder: Path) -> None:
-    """Remove the partial files below a folder that have no writer any more."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            if _is_partial(name):
-                remove_abandoned(Path(place, name))
-
-
-@contextlib.contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock on a name among all processes: for files that must be published together.
-
-    Where there are no locks, or another process has held this one for a minute, it goes on all the same.
+    Raises WriteError if no file can be made there.
     """
-    lock = path.with_name(f".{_stem(path)}.publishing")
-    until_s = time.monotonic() + _PATIENCE_S
-    with contextlib.ExitStack() as stack:
-        while time.monotonic() < until_s:
-            try:
-                file = open(lock, "ab")  # noqa: SIM115 - is closed by the stack, which may outlive this round
-            except OSError:
-                break
-            with contextlib.ExitStack() as mine:
-                mine.callback(file.close)
-                state = _lock(file.fileno())
-                if state and _is_at(file.fileno(), lock):
-                    mine.callback(_unlink, lock)  # called before the lock goes
-                    stack.push(mine.pop_all())
-                    break
-                if state is None:
-                    _unlink(lock)
-                    break
-            time.sleep(0.01)
-        yield
+    found = []
+    with _words(folder), _partial(folder / "trial", None) as (file, partial, locked):
+        file.write(b"\0" * 4096)
+        file.flush()
+        os.close(os.dup(file.fileno()))
+        if not locked:
+            found.append("no locks that every machine sees: what a killed render leaves there is removed a day later")
+        if not (_can(lambda: os.fsync(file.fileno())) and _can(lambda: _sync_folder(folder))):
+            found.append("no fsync: RENDER_FSYNC=1 does not make files outlive a power cut there")
+        other = partial.with_name(f".trial.{secrets.token_hex(8)}.partial")
+        if not _can(lambda: os.link(partial, other)):
+            found.append("no hard links: a scene that is saved there is an empty file for a moment")
+        partials.unlink(other)
+    return found
+
+
+def is_stdout(path: Path) -> bool:
+    """Say whether a path leads to where this process prints, so that printing its name would go into it."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False
 
 
 # ---- steps of writing -------------------------------------------------------------------------------------------
@@ -369,10 +324,10 @@ def _partial(plain: Path, mode: int | None) -> Iterator[tuple[IO[bytes], Path, b
     """Make a partial file beside a path: (open, its path, whether it is locked). It is removed if still there."""
     with contextlib.ExitStack() as stack:
         while True:
-            partial = plain.with_name(f".{_stem(plain)}.{secrets.token_hex(8)}.partial")
+            partial = plain.with_name(f".{partials.stem(plain)}.{secrets.token_hex(8)}.partial")
             file = stack.enter_context(open(partial, "xb"))
-            stack.callback(_unlink, partial)  # called before the file is closed, which lets the lock go
-            state = _lock(file.fileno())
+            stack.callback(partials.unlink, partial)  # called before the file is closed, which lets the lock go
+            state = partials.lock(file.fileno())
             if state is None or (state and os.fstat(file.fileno()).st_nlink):
                 break
             stack.close()  # another process found it before it was locked, and removes it
@@ -382,36 +337,32 @@ def _partial(plain: Path, mode: int | None) -> Iterator[tuple[IO[bytes], Path, b
         yield file, partial, bool(state)
 
 
-def _publish(
-    file: IO[bytes], partial: Path, plain: Path, *, fsync: bool, check: Check | None, replace: bool = True
-) -> None:
-    """Check a finished partial file and give it its name."""
+def _finish(file: IO[bytes], partial: Path, *, fsync: bool, check: Check | None) -> None:
+    """Check a finished partial file, and hear what the file system still has to say about it."""
     if check is not None:
         check(partial)
     if fsync:
-        _sync(file.fileno())
+        _can(lambda: os.fsync(file.fileno()))
     else:
         # Network file systems report what they could not write when a file is closed; this one is open for its lock.
         os.close(os.dup(file.fileno()))
-    if fcntl is None:
+
+
+def _rename(file: IO[bytes], partial: Path, plain: Path, *, fsync: bool, replace: bool = True) -> None:
+    """Give a finished partial file its name."""
+    if not partials.CAN_LOCK:
         file.close()  # Windows renames no open file
     if replace:
         os.replace(partial, plain)
     else:
-        _publish_new(partial, plain)
-    if fsync and os.name == "posix":
-        with _where_possible():
-            folder = os.open(plain.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        _rename_new(partial, plain)
+    if fsync:
+        _can(lambda: _sync_folder(plain.parent))
 
 
-def _publish_new(partial: Path, plain: Path) -> None:
+def _rename_new(partial: Path, plain: Path) -> None:
     """Give a partial file a name that no file has. FileExistsError if one has it."""
-    with _where_possible():
-        os.link(partial, plain)  # unlike a rename, never over a file that came this very moment
+    if _can(lambda: os.link(partial, plain)):  # unlike a rename, never over a file that came this very moment
         return
     # No hard links here: claim the name with an empty file, and put the whole one in its place.
     with open(plain, "xb"):
@@ -419,167 +370,25 @@ def _publish_new(partial: Path, plain: Path) -> None:
     try:
         os.replace(partial, plain)
     except BaseException:
-        _unlink(plain)
+        partials.unlink(plain)
         raise
 
 
-@contextlib.contextmanager
-def _where_possible() -> Iterator[None]:
-    """Pass over what the file system cannot do at all."""
+def _can(act: Callable[[], None]) -> bool:
+    """Do something, and say whether the file system can do it at all; what else goes wrong is raised."""
     try:
-        yield
+        act()
     except OSError as error:
         if error.errno not in _CANNOT:
             raise
-
-
-def _sync(descriptor: int) -> None:
-    with _where_possible():
-        os.fsync(descriptor)
-
-
-def _is_partial(name: str) -> bool:
-    # A store has a million names, and regular expressions are slower than this.
-    return name.endswith((".partial", ".publishing", ".tmp")) and bool(
-        _PARTIAL.fullmatch(name) or _OLD_PARTIAL.fullmatch(name)
-    )
-
-
-def _stem(path: Path) -> str:
-    return path.name.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="ignore")
-
-
-def _unlink(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        os.unlink(path)
-
-
-# ---- who writes -------------------------------------------------------------------------------------------------
-
-
-def _lock(descriptor: int) -> bool | None:
-    """Lock an open file without waiting: whether that succeeded, or None where locks say nothing."""
-    if fcntl is None or not _locks_reach(os.fstat(descriptor).st_dev):
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
         return False
-    except OSError:
-        return None
     return True
 
 
-@functools.cache
-def _locks_reach(device: int) -> bool:
-    """Say whether flock on a device is seen by all who see its files, and by nothing else."""
-    try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-            mounts = [line.split(" - ") for line in file]
-    except OSError:  # not Linux
-        return True
-    name = f"{os.major(device)}:{os.minor(device)}"
-    for mount, source in (parts for parts in mounts if len(parts) == 2):
-        if mount.split()[2] == name:
-            kind, _, options = source.split()[:3]
-            local = {"nolock", "local_lock=all", "local_lock=flock", "localflock"} & set(options.split(","))
-            return not local and _UNSHARED_LOCKS.fullmatch(kind) is None
-    return True
-
-
-def _is_at(descriptor: int, path: Path) -> bool:
-    """Say whether an open file is still the one at a path."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
-    except OSError:
-        return False
-
-
-@contextlib.contextmanager
-def _claimed(path: Path) -> Iterator[bool]:
-    """Yield whether a partial file has no writer; if so, it is locked meanwhile, so that none can begin."""
-    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-    try:
-        descriptor = os.open(path, flags)
-    except OSError:
-        yield False
-        return
-    try:
-        status, state = os.fstat(descriptor), _lock(descriptor) if _PARTIAL.fullmatch(path.name) else None
-        if state is None:
-            state = status.st_mtime < time.time() - _STALE_S
-        yield state and stat.S_ISREG(status.st_mode) and _is_at(descriptor, path)
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _touching(partial: Path) -> Iterator[None]:
-    """Touch a partial file every hour: a film whose next frame trains for days is not left behind."""
-    ended = threading.Event()
-
-    def touch() -> None:
-        while not ended.wait(_TOUCHED_S):
-            with contextlib.suppress(OSError):
-                os.utime(partial)
-
-    threading.Thread(target=touch, daemon=True).start()
-    try:
-        yield
-    finally:
-        ended.set()
-
-
-# ---- what the folders of a store say of themselves --------------------------------------------------------------
-
-
-def names_in(folder: Path) -> frozenset[str]:
-    """Return the names of the files in a folder; none if there is no such folder."""
-    try:
-        return frozenset(os.listdir(folder))
-    except FileNotFoundError:
-        return frozenset()
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be listed: {error.strerror}.") from error
-
-
-def explain(path: Path, fields: Mapping[str, object], kind: str) -> None:
-    """Write what a folder holds as TOML, or check that it says the same."""
-    text = _toml(fields)
-    if tomllib.loads(text) != fields:
-        raise ValueError(f"A {kind} must consist of strings, finite numbers, truth values and tables, not {fields}.")
-    try:
-        found = read_toml(path, kind)
-    except FileNotFoundError:
-        title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
-        store_whole(path, (title + text).encode(), fsync=True)
-        return
-    if found != fields:
-        name = next(name for name in {**fields, **found} if found.get(name) != fields.get(name))
-        raise StoreError(
-            f"{path.parent} was made with another {kind} ({name} = {found.get(name)!r}, now {fields.get(name)!r}). "
-            "Use another --store, or delete that folder."
-        )
-
-
-def read_toml(path: Path, kind: str) -> dict[str, Any]:
-    """Return what problem.toml or numerics.toml says. Raises FileNotFoundError if there is none, or StoreError."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} must describe the {kind} of its tiles: {error}. Delete that folder.") from error
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise StoreError(f"{path} cannot be read: {error.strerror}. Use another --store.") from error
-
-
-def _toml(fields: Mapping[str, object]) -> str:
-    """Return strings, numbers and one level of tables as TOML."""
-    plain = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
-    # Strings, numbers and truth values read the same in JSON and TOML, and so do quoted keys.
-    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in plain.items())
-    for name, table in fields.items():
-        if isinstance(table, Mapping):
-            text += f"\n[{name}]\n{_toml(table)}"
-    return text
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render.files import places
 from render.film import rendering
 from render.film.compose import Compositor
 from render.film.plan import Plan
@@ -92,18 +92,21 @@ def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
     return frames * pictures.cpu_s / (os.cpu_count() or 1) < _SMALL * training_s
 
 
-def measure(job: Job) -> Pictures:
-    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does."""
+def measure(job: Job, beside: Path = Path()) -> Pictures:
+    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does.
+
+    beside: a folder for them where there is none for temporary files.
+    """
     noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
     rendering.picture_at(job.plan, Compositor(job.plan, noisy.store.get), 0.0)  # loads what pictures take
-    few = _made(noisy, 1)
+    few = _made(noisy, 1, beside)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)
     count = min(max(_FIRST_PX // (output.width_px * output.height_px), 3), _FIRST_MOST, most)
     while True:
-        many = _made(noisy, count)
+        many = _made(noisy, count, beside)
         if many.wall_s - few.wall_s >= _ENOUGH_S or count == most:
             break
         # A round that took no time says little of how long a larger one will take.
@@ -126,11 +129,11 @@ class _Made(NamedTuple):
     cpu_s: float
 
 
-def _made(job: Job, at_a_place: int) -> _Made:
+def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
     """Make a film of so many frames after each other at each place."""
     firsts = [round(place * (job.frame_count - at_a_place)) for place in _PLACES]
     numbers = sorted({first + i for first in firsts for i in range(at_a_place)})
-    with tempfile.TemporaryDirectory() as folder:
+    with places.scratch_folder(beside) as folder:
         before, started_s = os.times(), time.perf_counter()
         rendering.video(job, Path(folder, "film"), numbers=numbers)
         took_s, after = time.perf_counter() - started_s, os.times()

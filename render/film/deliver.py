@@ -18,8 +18,8 @@ from importlib import metadata
 from pathlib import Path
 
 from render import encode
-from render.errors import RenderError
-from render.files.atomic import write_whole
+from render.errors import RenderError, WriteError
+from render.files.atomic import check_target, write_whole
 from render.film import frame_log, rendering, switch
 from render.film.frame_log import FrameFacts
 from render.film.rendering import Job, Log, Report
@@ -28,6 +28,7 @@ from render.film.rendering import Job, Log, Report
 _LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
+_POSTER = ".poster.png", ".thumb.jpg"
 
 
 def film_path(out: Path, job: Job, tag: str = "") -> Path:
@@ -53,12 +54,20 @@ def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster
         raise RenderError(f"a poster must be one frame, not {len(numbers)}: {poster!r}.")
     facts: list[FrameFacts] = []
     base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
+    table, poster_path, thumbnail = (base.with_name(base.name + end) for end in (".frames.csv", *_POSTER))
+    # A path that cannot be written costs nothing now, and would cost its file after all the training.
+    for other in (table, poster_path, thumbnail) if numbers else (table,):
+        check_target(other)
+    if poster_path.exists() and not poster_path.is_file():
+        raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
     written = _film(job, path, report, facts.append)
     if facts:  # a sequence that was there already has none
-        written.append(base.with_name(f"{base.name}.frames.csv"))
-        write_whole(written[-1], frame_log.table(facts).encode())
+        write_whole(table, frame_log.table(facts).encode())
+        written.append(table)
     for number in numbers:
-        written += _poster(job, base, number)
+        rendering.stills(job, [number], lambda _: poster_path)
+        encode.write_thumbnail(thumbnail, poster_path, _THUMBNAIL_PX)
+        written += [poster_path, thumbnail]
     return written
 
 
@@ -68,6 +77,8 @@ def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = renderi
     def record(number: int, sha256: str) -> None:
         _record(job, still_path(out, job, number), sha256, number)
 
+    for number in numbers:
+        check_target(record_path(still_path(out, job, number)))
     return rendering.stills(job, numbers, lambda number: still_path(out, job, number), report, published=record)
 
 
@@ -85,6 +96,7 @@ def _film(
     def record(sha256: str) -> None:
         _record(job, path, sha256, frames=numbers)
 
+    check_target(record_path(path))
     rendering.video(job, path, report, log, numbers, record)
     if job.scene.output.codec == encode.SEQUENCE:
         record(_sum_of_pictures(path))
@@ -109,13 +121,6 @@ def tag_of(palette: str) -> str:
 def record_path(path: Path) -> Path:
     """Return where the record of an output lies: beside it."""
     return path.with_name(f"{path.name}.json")
-
-
-def _poster(job: Job, base: Path, number: int) -> list[Path]:
-    picture, thumbnail = base.with_name(f"{base.name}.poster.png"), base.with_name(f"{base.name}.thumb.jpg")
-    rendering.stills(job, [number], lambda _: picture)
-    encode.write_thumbnail(thumbnail, picture, _THUMBNAIL_PX)
-    return [picture, thumbnail]
 
 
 def _record(
@@ -147,7 +152,13 @@ def _record(
         fields["seam"] = {"last_plain_level": job.plan.seam, "shared_samples": shared, "end_alike": round(alike, 4)}
     if frames is not None:
         fields["selected"] = list(frames)
-    write_whole(record_path(path), (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode())
+    target = record_path(path)
+    try:
+        write_whole(target, (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode())
+    except RenderError:
+        if target.is_file() and not target.is_symlink():  # of the output that stood here before, and no longer true
+            target.unlink()
+        raise
 
 
 def made_with() -> dict[str, str]:

@@ -22,8 +22,8 @@ from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
-from render.errors import EncodeError, StoreError
-from render.files.atomic import write_whole
+from render.errors import EncodeError, StoreError, WriteError
+from render.files.atomic import check_target, write_whole
 from render.film import qualities, selection, switch
 from render.film.compose import Compositor
 from render.film.frame_log import FrameFacts, FrameLog
@@ -176,6 +176,7 @@ def video(
         metadata=job.provenance(),
         published=published,
     )
+    check_target(path.with_suffix(".path.csv"))
     meter = flash.Meter(output.fps)
     made = frames(job, numbers, report, bits=writer.bits, log=log)
     with writer, contextlib.closing(made):
@@ -192,6 +193,9 @@ def video(
 def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
     """Write frames as PNGs into a folder; those that are there, and carry the same scene, stay."""
     path_of = {number: folder / f"{number:05d}.png" for number in numbers}
+    for path in path_of.values():
+        if path.exists() and not path.is_file():
+            raise WriteError(path, "the pictures of a film are read again, and must be plain files")
     todo = [number for number, path in path_of.items() if not _is_written(path, job.provenance(number))]
     stills(job, todo, path_of.__getitem__, report, log)
     for path in folder.glob("[0-9]" * 5 + ".png"):
@@ -202,7 +206,7 @@ def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, lo
 
 def _is_written(path: Path, metadata: dict[str, str]) -> bool:
     try:
-        return path.exists() and encode.read_png_metadata(path) == metadata
+        return path.is_file() and encode.read_png_metadata(path) == metadata
     except EncodeError:
         return False
 
@@ -236,6 +240,8 @@ def stills(
 
     published: is called with each frame's number and SHA-256, as in `encode.write_png`.
     """
+    for number in numbers:
+        check_target(path_of(number))
     written = []
     with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as made:
         for number, picture in made:

@@ -12,6 +12,7 @@ import numpy as np
 
 from render import encode
 from render.errors import RenderError
+from render.files.atomic import check_target
 from render.film import rendering
 from render.film.rendering import Job, Report
 from render.picture.typeface import BUNDLED
@@ -63,6 +64,7 @@ def write(
             f"a sheet of {len(numbers)} frames would be {size[0]} x {size[1]} pixels, and must have at most "
             f"{_MOST_PIXELS / 1e6:.0f} million. Choose fewer frames, or a smaller --width."
         )
+    check_target(path)
     page = np.empty((size[1], size[0], 3), np.uint8)
     page[:] = _PAPER
     with contextlib.closing(rendering.frames(job, numbers, report)) as made:

@@ -13,7 +13,7 @@ from typing import Any
 from render import scene as scenes
 from render.errors import DamagedTile, SceneError, StoreError
 from render.files import atomic
-from render.files.atomic import read_toml
+from render.files.explained import read_toml
 from render.geometry.tiles import SAMPLES
 from render.problem import Problem, described
 from render.scene import Scene
