@@ -310,6 +310,7 @@ def explore(
     folder: Annotated[Path, Parameter(help="Folder that saved scenes go to.")] = Path("scenes"),
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
+    cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -323,7 +324,9 @@ def explore(
     """
     from render import api
     from render.cli import messages
+    from render.machine import cores as counted
 
+    counted.limit(cores)
     ended = api.explore(scene, store=store, folder=folder, port=port, browse=open, announce=messages.served)
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
