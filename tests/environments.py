@@ -48,7 +48,7 @@ except RenderError as error:
 USED_BEFORE = "import jax; jax.devices()"
 CHANGED_BEFORE = """
 import jax
-from render import environment
+from render.machine import environment
 for name in (environment.RESULTS | environment.STEADY).keys() & jax.config.values.keys():
     now = jax.config.values[name]
     others = [not now] if isinstance(now, bool) else [now + 1] if isinstance(now, (int, float)) else {words}
