@@ -474,7 +474,7 @@ def test_everything_that_decides_pictures_is_part_of_the_key(store: Path, monkey
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from render import deliver, film, scene
+    from render.film import deliver; from render.film import rendering as film; from render import scene
     from render.encode import video
 
     video._SEGMENT_FRAMES = 1

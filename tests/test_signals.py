@@ -19,7 +19,7 @@ ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 # Stands for a command: it says when it listens, and when it has cleaned up, which a second signal must cut short.
 COMMAND = textwrap.dedent("""
     import os, sys, time
-    from render import signals
+    from render.machine import signals
 
     signals.listen()
     try:

@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,7 +33,6 @@ from render.film.schedule import Seam, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, overlay, typeface
 from render.picture.annotate import Annotator
-from render.samples import Field
 from render.scene import Scene
 from render.storage.store import DirectoryStore, TileStore
 
@@ -390,28 +389,3 @@ def _annotator(plan: Plan) -> Annotator | None:
     return Annotator(
         plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
     )
-
-
-def probe(
-    backend: Backend, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None = None, dy: np.ndarray | None = None
-) -> Iterator[tuple[slice, Field]]:
-    """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
-
-    x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
-    for a backend that follows one. Nothing is stored.
-    """
-    capacity = backend.capacity
-    starts = iter(range(0, x.size, capacity))
-    pieces: dict[int, slice] = {}
-
-    def next_batch() -> backends.Batch | None:
-        start = next(starts, None)
-        if start is None:
-            return None
-        piece = slice(start, start + capacity)
-        batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
-        pieces[id(batch)] = piece
-        return batch
-
-    for batch, field in backends.trained(backend.run(next_batch)):
-        yield pieces[id(batch)], field
