@@ -29,6 +29,16 @@ def _enough_digits(settings: Settings) -> str | None:
     return None
 
 
+def _no_more_starts_than_factors(settings: Settings) -> str | None:
+    factors, starts = settings["factors"], settings["starts"]
+    assert isinstance(factors, int)
+    assert isinstance(starts, int)
+    return f"problem.starts must be <= problem.factors = {factors}, not {starts}" if starts > factors else None
+
+
+# Of a product of scalars: enough for the depths that are compared, few enough to list.
+_FACTORS = 8
+
 _PLANE = {"re": Hyperparameter("real part"), "im": Hyperparameter("imaginary part")}
 
 SYSTEMS: dict[str, System] = {
@@ -230,6 +240,39 @@ SYSTEMS: dict[str, System] = {
             "dimensions": Setting(1, "Of the space; all but the first start at random multiples.", whole=(1, 1000)),
         },
         measures=("bounded",),
+        steps=1000,
+        lanes=LIGHT_LANES,
+    ),
+    "product": System(
+        "Gradient descent on a product of scalars, (x1 x2 ... xk - target)^2 / 2: doubling, windows, chaos, basins",
+        "after Liang and Montufar 2025, arXiv:2509.25351; universal numbers: Feigenbaum 1978",
+        kernel="product",
+        axes=("start_1", "start_2"),
+        hyperparameters={
+            "lr": Hyperparameter("learning rate"),
+            "target": Hyperparameter("target of the product", 1.0),
+            "l2": Hyperparameter("weight of the squares in the loss", 0.0),
+            "start_1": Hyperparameter("start of the first factor", 0.5),
+        }
+        | {
+            f"start_{i}": Hyperparameter(
+                f"start of factor {i}", 0.5, When("starts", range(i, _FACTORS + 1), f"starts = {i} or more")
+            )
+            for i in range(2, _FACTORS + 1)
+        },
+        once={"descent": ("lr",)},
+        settings={
+            "factors": Setting(2, "k of the product.", whole=(1, _FACTORS)),
+            "starts": Setting(
+                2, "How many different ones; factors take them in turn, so 1 keeps all equal.", whole=(1, _FACTORS)
+            ),
+        },
+        measures=("bounded", "published", "absolute"),
+        channels={
+            "period": "steps after which the last state comes back, at most 128; 0 if it does not",
+            "sharpness": "largest eigenvalue of the Hessian at a minimum without l2",
+        },
+        rule=_no_more_starts_than_factors,
         steps=1000,
         lanes=LIGHT_LANES,
     ),
