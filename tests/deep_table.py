@@ -20,11 +20,13 @@ import numpy as np
 import oracle
 import published
 
-from render import deep, scene, seam
-from render.deep import Point
+from render import scene
+from render.deep import reference_search
+from render.deep.reference_search import Point
+from render.film import switch
 from render.problem import Problem
-from render.train import deep as engines
 from render.train import engine
+from render.train.past_float64 import difference_engine as engines
 
 LONG = ("1e-12", "1e-13", "1e-14", "1e-15")
 EXACT = ("1e-16", "1e-20", "1e-25", "1e-30")
@@ -92,7 +94,9 @@ def main(store: Path, widths: list[str], parts: slice) -> None:
     """Work out the truth that is not there yet, then print the table of all that is."""
     deepest = scene.load("deep_tanh")
     path = deepest.path(deepest.output)
-    reference = deep.find_reference(deepest.problem, seam.points(deepest.problem, path), store, lambda words: None)
+    reference = reference_search.find_reference(
+        deepest.problem, switch.points(deepest.problem, path), store, lambda words: None
+    )
     plain, followed = engine.Engine(deepest.problem), engines.DeepEngine(deepest.problem, reference)
     print("| width of view, decades | samples | converged | signs | values to 0.1 % | left at | plain float64: signs |")
     print("|---|---|---|---|---|---|---|")
@@ -104,8 +108,8 @@ def main(store: Path, widths: list[str], parts: slice) -> None:
             [kept(store / "deep_table" / width, f"{at:03d}", make, points[at : at + size]) for at in chunks]
         )
         points = [point for at in chunks for point in points[at : at + size]]
-        columns = deep.columns(points)
-        found = followed.follow(*columns, *deep.differences(points, reference))
+        columns = reference_search.columns(points)
+        found = followed.follow(*columns, *reference_search.differences(points, reference))
         value, steps = found.field.value, np.where(found.promotion_step < 0, 500, found.promotion_step)
         signs, blue = (value < 0) == (truth < 0), truth < 0
         close = np.abs(value - truth)[blue] <= 1e-3 * np.abs(truth[blue])

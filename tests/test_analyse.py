@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import fields, scene
-from render.analyse import dimension, estimators, nulls, plots, precision, subject, tables, tuning
-from render.camera import Keyframe, View
-from render.cli import app, speech
+from render import scene
+from render.analyse import dimension, estimators, null_models, plots, precision, subject, tables, tuning
+from render.cli import app, messages
 from render.errors import RenderError
-from render.film import Progress
-from render.store import DirectoryStore
-from render.tiles import Tile
-from render.train import reorder, systems, tangent
+from render.film.rendering import Progress
+from render.geometry.camera import Keyframe, View
+from render.geometry.tiles import Tile
+from render.samples import Field
+from render.storage.store import DirectoryStore
+from render.train import reversed_sums, systems, tangent
 
 ROOT = Path(__file__).parents[1]
 TINY = scene.load("tiny")
@@ -86,11 +87,11 @@ class _Drawn:
     def __init__(self, inside, folder: Path) -> None:
         self.inside, self.folder = inside, folder
 
-    def get(self, tile: Tile) -> fields.Field:
+    def get(self, tile: Tile) -> Field:
         scale = 32 << tile.level
         u = (tile.ix * 32 + np.arange(32)) / scale
         v = (tile.iy * 32 + np.arange(32)) / scale
-        field = fields.empty((32, 32))
+        field = Field.empty((32, 32))
         field.value[:] = np.where(self.inside(*np.meshgrid(u, v)), -1.0, 1.0)
         return field
 
@@ -177,7 +178,7 @@ def test_new_detail_counts_what_the_coarse_lattice_did_not_say() -> None:
     mask[::2, ::2] = True  # every new sample is unlike its coarse one
     assert dimension._new_detail(mask) == 1.0
     assert dimension._new_detail(np.ones((64, 64), bool)) == 0.0
-    assert dimension._new_detail(nulls.noise(512, 0.5, 1)) == pytest.approx(0.5, abs=0.01)
+    assert dimension._new_detail(null_models.noise(512, 0.5, 1)) == pytest.approx(0.5, abs=0.01)
 
 
 # ---- points ---------------------------------------------------------------------------------------------------------
@@ -228,10 +229,10 @@ def test_backwards_is_the_same_step_but_for_rounding() -> None:
     import jax.numpy as jnp
 
     system = systems.make(TINY.problem)
-    assert reorder.sums(TINY.problem) >= 4
+    assert reversed_sums.sums(TINY.problem) >= 4
     hyper = {TINY.problem.x.name: jnp.array([10.0, 353.0]), TINY.problem.y.name: jnp.array([1.0, 0.2314])}
     one, two = system.start(hyper), system.start(hyper)
-    step, other = jax.jit(system.step), jax.jit(reorder.backwards(system).step)
+    step, other = jax.jit(system.step), jax.jit(reversed_sums.backwards(system).step)
     for t in range(6):
         (one, loss), (two, loss_two) = step(one, hyper, jnp.int32(t)), other(two, hyper, jnp.int32(t))
         np.testing.assert_allclose(loss, loss_two, rtol=1e-11)
@@ -392,7 +393,7 @@ def test_every_documented_command_prints_a_table_and_writes_its_json_and_plot(
 def test_an_analysis_in_json_is_one_line_with_what_its_file_holds(
     store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(speech, "_json", True)  # what main() does where it sees --json
+    monkeypatch.setattr(messages, "_json", True)  # what main() does where it sees --json
     command_line("dimension", "tiny", "--deepest", "1", "--json", "--store", store, "--out", tmp_path)
     result, *wrote = map(json.loads, capsys.readouterr().out.splitlines())
     assert [Path(line["path"]).suffix for line in wrote] == [".json", ".png"]

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from render.axes import Axis
-from render.camera import Keyframe, Path, View
+from render.geometry.axes import Axis
+from render.geometry.camera import Keyframe, Path, View
 from render.picture import annotate, overlay
 from render.picture.annotate import Annotator
 from render.picture.colour import Look

@@ -29,7 +29,9 @@ def test_a_module_says_what_it_is_and_is_short(path: Path) -> None:
     assert len(text.splitlines()) < 400
 
 
-@pytest.mark.parametrize("modules", ["render.train, render.store", "render.train.engine, render.backends.local"])
+@pytest.mark.parametrize(
+    "modules", ["render.train, render.storage.store", "render.train.engine, render.backends.local"]
+)
 def test_training_and_storing_need_nothing_that_draws_or_talks(modules: str) -> None:
     blocked = ("pydantic", "cyclopts", "cmap", "imageio_ffmpeg", "PIL")
     run(sys.executable, "-c", f"import sys; sys.modules.update(dict.fromkeys({blocked})); import {modules}")

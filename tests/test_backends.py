@@ -14,17 +14,18 @@ import dask
 import numpy as np
 import pytest
 
-from render import backends, estimate, film, scene
+from render import backends, scene
 from render.analyse import subject
 from render.backends import Backend, Batch, Cluster, Failed, slurm
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
 from render.cli.options import Machines
 from render.errors import ClusterError, RenderError, TrainingError
-from render.plan import Plan
-from render.schedule import Training
-from render.store import MemoryStore
-from render.tiles import Tile
+from render.film import qualities, rendering
+from render.film.plan import Plan
+from render.film.schedule import Training
+from render.geometry.tiles import Tile
+from render.storage.store import MemoryStore
 from tests.traps import SetTrap, Trap
 
 ROOT = Path(__file__).parents[1]
@@ -103,10 +104,10 @@ def test_a_caller_who_leaves_early_leaves_a_backend_that_works(backend: Backend)
 
 
 def test_a_film_has_the_same_bytes(backend: Backend, tmp_path: Path) -> None:
-    job = film.prepare(estimate.named(TINY, "scene"), tmp_path / "store", backend=backend)
-    path = film.video(job, tmp_path / "film.mp4")
-    reference = film.prepare(estimate.named(TINY, "scene"), tmp_path / "other", backend=LocalBackend(PROBLEM))
-    assert path.read_bytes() == film.video(reference, tmp_path / "reference.mp4").read_bytes()
+    job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "store", backend=backend)
+    path = rendering.video(job, tmp_path / "film.mp4")
+    reference = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "other", backend=LocalBackend(PROBLEM))
+    assert path.read_bytes() == rendering.video(reference, tmp_path / "reference.mp4").read_bytes()
     assert job.missing_samples() == 0
 
 

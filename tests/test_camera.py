@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from render import camera
-from render.camera import EASINGS, Keyframe, View
-from render.camera import Path as CameraPath
+from render.geometry import camera
+from render.geometry.camera import EASINGS, Keyframe, View
+from render.geometry.camera import Path as CameraPath
 
 SIZE = (1920, 1080)
 ASPECT = SIZE[1] / SIZE[0]

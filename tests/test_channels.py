@@ -7,15 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from render import fields
-from render.fields import Field, Status
 from render.picture import channels, colour, palettes
 from render.picture.channels import CHANNELS, STATUS_COLOURS
+from render.samples import Field, Status
 
 
 def runs() -> Field:
     """Two converged, one bounded, two escaped and one non-finite run."""
-    field = fields.empty((6,))
+    field = Field.empty((6,))
     field.value[:] = [-300.0, -40.0, 480.0, 12.0, 11.0, 3.0]
     field.final_loss[:] = [0.9, 1e-9, 1.7, np.inf, np.inf, np.nan]
     field.escape_step[:] = [-1, -1, -1, 40, 40, 9]

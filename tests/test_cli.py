@@ -14,9 +14,10 @@ import oracle
 import published
 import pytest
 
-from render import cli, film, scene
-from render.cli import speech, terminal
-from render.plan import Plan
+from render import cli, scene
+from render.cli import messages, terminal
+from render.film import rendering
+from render.film.plan import Plan
 
 ROOT = Path(__file__).parents[1]
 TINY = (ROOT / "scenes/tiny.toml").read_text()
@@ -260,10 +261,10 @@ def readme_commands() -> list[str]:
 
 def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("out/[bold]/x[/y] :smile:.mp4")
-    speech.wrote(path)
-    speech.note(f"no {path}")
-    speech.show_table([("size", str(path))])
-    with speech.working(f"reading {path}") as tell:
+    messages.wrote(path)
+    messages.note(f"no {path}")
+    messages.show_table([("size", str(path))])
+    with messages.working(f"reading {path}") as tell:
         tell(f"{path}")
     said = capsys.readouterr()
     assert said.out == f"{path}\nsize  {path}\n"
@@ -294,7 +295,7 @@ def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(done)
     monkeypatch.setattr("render.cli.terminal.time.monotonic", lambda: float(next(clock)))
     shown = terminal._Rate()
-    told = [shown.note(film.Progress(0, 10, count, 10_000)) for count in list(done.values())[1:]]
+    told = [shown.note(rendering.Progress(0, 10, count, 10_000)) for count in list(done.values())[1:]]
     rates = [int(re.search(r"(\d+) a second, \d+ [\w ]+ left", words)[1]) for words in told]  # type: ignore[index]
     assert rates[:2] == [100, 100]
     assert rates[31] == pytest.approx(1000 / 40, abs=1)  # the last that was done, at 20, and the waiting since

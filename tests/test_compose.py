@@ -16,14 +16,13 @@ import numpy as np
 import pytest
 from test_plan import JOURNEY, TARGET, WHOLE, places, scene_of, zoomed
 
-from render import fields
-from render.camera import View
-from render.compose import Compositor
-from render.fields import Field
+from render.film.compose import Compositor
+from render.film.plan import Plan
+from render.geometry.camera import View
+from render.geometry.tiles import SAMPLES, Tile
+from render.geometry.viewport import Viewport
 from render.picture import colour, palettes
-from render.plan import Plan
-from render.tiles import SAMPLES, Tile
-from render.viewport import Viewport
+from render.samples import Field
 
 Fetch = Callable[[Tile], Field]
 DETAILS = [0.06, 0.25, 0.71, 2.0]
@@ -34,7 +33,7 @@ LOW, HIGH = -100.0, 100.0  # a converged and a diverged value
 
 
 def field(value: np.ndarray) -> Field:
-    whole = fields.empty((SAMPLES, SAMPLES))
+    whole = Field.empty((SAMPLES, SAMPLES))
     whole.value[:] = value
     return whole
 

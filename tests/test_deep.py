@@ -12,13 +12,17 @@ import published
 import pytest
 from test_cli import refused, run
 
-from render import deep, references, scene
-from render.deep import Point
+from render import scene
+from render.deep import reference_search
+from render.deep.reference_search import Point
 from render.problem import Problem
-from render.train import deep as engines
-from render.train import engine, reference
+from render.problem.catalogue.settings import MlpSettings
+from render.storage import references
+from render.train import engine
+from render.train.past_float64 import difference_engine as engines
+from render.train.past_float64 import reference_run
 
-# log10 of x and y on the border of the small net below, found by render.descend (seed 0) down to 1e-30 decades.
+# log10 of x and y on the border of the small net below, found by render.deep.descend (seed 0) down to 1e-30 decades.
 CENTRE = "4.076238319023551641018453985043968376236812543842", "0.7400863903897620748862577410305874095456359522554"
 
 
@@ -41,7 +45,9 @@ def square(width: str, side: int, centre: tuple[str, str] = CENTRE) -> list[Poin
 
 
 def followed(problem: Problem, points: list[Point], made: references.Reference) -> engines.Results:
-    return engines.DeepEngine(problem, made).follow(*deep.columns(points), *deep.differences(points, made))
+    return engines.DeepEngine(problem, made).follow(
+        *reference_search.columns(points), *reference_search.differences(points, made)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +58,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", ["1e-12", "1e-16", "1e-22", "1e-30"])
 def test_signs_and_values_are_those_of_256_bits(width: str, store: Path) -> None:
     problem, points = small(), square(width, 5)
-    made = deep.find_reference(problem, points, store, lambda words: None)
+    made = reference_search.find_reference(problem, points, store, lambda words: None)
     mine = followed(problem, points, made).field.value
     draws = published.draws(width=4, examples=8, steps=200)
     names = problem.x.name, problem.y.name
@@ -61,7 +67,7 @@ def test_signs_and_values_are_those_of_256_bits(width: str, store: Path) -> None
     assert np.mean((mine < 0) == (truth < 0)) >= 0.99
     assert np.mean(np.abs(mine - truth) <= 1e-3 * np.abs(truth)) >= 0.95
     if width == "1e-30":
-        plain = engine.Engine(problem).run(*deep.columns(points)).value
+        plain = engine.Engine(problem).run(*reference_search.columns(points)).value
         assert len(set(plain)) == 1, "plain float64 sees one point where there are 25"
 
 
@@ -83,18 +89,19 @@ def test_the_oracle_in_long_double_is_nearer_to_256_bits_than_in_float64() -> No
 @pytest.mark.parametrize("name", ["relu", "mean_lr", "minibatch", "linear", "single"])
 def test_every_published_condition_at_a_depth_of_twenty_decades(name: str, store: Path) -> None:
     problem = small(name, steps=40)
+    settings = problem.settings_as(MlpSettings)
     draws = published.draws(
-        width=4, examples=problem.examples if isinstance(problem.examples, int) else 8, steps=40, batch=problem.batch
+        width=4, examples=settings.examples if isinstance(settings.examples, int) else 8, steps=40, batch=settings.batch
     )
     path = scene.load(name).path(scene.load(name).output)
     view = path.view(path.length)
-    names, activation = (problem.x.name, problem.y.name), problem.activation
+    names, activation = (problem.x.name, problem.y.name), settings.activation
     base = Point(
         *(Fraction(a.value_from_unit(v)) for a, v in zip((problem.x, problem.y), (view.x, view.y), strict=True))
     )
     shift = [Fraction(0), Fraction(3, 10**20), Fraction(-7, 10**21)]
     points = [Point(base.x * (1 + a), base.y * (1 + b)) for a in shift for b in shift]
-    made = reference.make(problem, *base, 256)
+    made = reference_run.make(problem, *base, 256)
     mine = followed(problem, points, made).field
     truth = np.array([exact.run(draws, activation, 40, names, p.x, p.y) for p in points])
     np.testing.assert_allclose(mine.value, truth, rtol=1e-9)
@@ -109,9 +116,9 @@ def test_where_float64_is_right_both_engines_agree(name: str) -> None:
         Point(*(Fraction(a.value_from_unit(Fraction(u))) for a, u in zip((problem.x, problem.y), pair, strict=True)))
         for pair in units
     ]
-    plain = engine.Engine(problem).run(*deep.columns(points))
+    plain = engine.Engine(problem).run(*reference_search.columns(points))
     start = points[int(np.argmax(np.where(plain.escape_step < 0, np.iinfo(np.int32).max, plain.escape_step)))]
-    result = followed(problem, points, reference.make(problem, *start, 128))
+    result = followed(problem, points, reference_run.make(problem, *start, 128))
     assert np.array_equal(result.field.status, plain.status)
     assert np.mean(np.abs(result.field.value - plain.value) <= 1e-6 * np.abs(plain.value)) > 0.97
 
@@ -148,23 +155,23 @@ def test_probe_takes_any_number_of_digits_and_keeps_the_reference(tmp_path: Path
 
 def test_a_damaged_reference_is_made_again(tmp_path: Path) -> None:
     problem, points = small(steps=20), square("1e-20", 2)
-    made = deep.find_reference(problem, points, tmp_path, lambda words: None)
+    made = reference_search.find_reference(problem, points, tmp_path, lambda words: None)
     (path,) = tmp_path.rglob("references/*.npz")
     path.write_bytes(path.read_bytes()[:500])
     assert references.load_all(tmp_path, problem) == []
-    assert deep.find_reference(problem, points, tmp_path, lambda words: None).key == made.key
+    assert reference_search.find_reference(problem, points, tmp_path, lambda words: None).key == made.key
 
 
 def test_a_reference_serves_what_is_not_too_fine_for_its_distance(tmp_path: Path) -> None:
     """1e-12 beside it, points 1e-31 apart would all be one when they leave it."""
     problem, near = small(steps=20), square("1e-30", 2)
     aside = [Point(point.x * (1 + Fraction(1, 10**12)), point.y) for point in near]
-    assert deep.groups(near + aside) == [[0, 1, 2, 3], [4, 5, 6, 7]]
-    assert deep.groups(square("1e-10", 5)) == [list(range(25))]
-    first = deep.find_reference(problem, near, tmp_path, lambda words: None)
-    assert deep.find_reference(problem, near, tmp_path, lambda words: None).key == first.key
-    second = deep.find_reference(problem, aside, tmp_path, lambda words: None)
-    assert deep.apart(Point(second.x, second.y), aside[0]) < 1e-29
+    assert reference_search.groups(near + aside) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert reference_search.groups(square("1e-10", 5)) == [list(range(25))]
+    first = reference_search.find_reference(problem, near, tmp_path, lambda words: None)
+    assert reference_search.find_reference(problem, near, tmp_path, lambda words: None).key == first.key
+    second = reference_search.find_reference(problem, aside, tmp_path, lambda words: None)
+    assert reference_search.apart(Point(second.x, second.y), aside[0]) < 1e-29
 
 
 def test_what_is_no_number_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,17 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from render import backends, deliver, encode, estimate, fields, film, forecast, keeping, owners, scene, sheet
+from render import backends, encode, scene
 from render.backends import Batch
 from render.errors import RenderError, StoreError
-from render.estimate import Rate
-from render.fields import Field
-from render.film import Job
-from render.forecast import Pictures
-from render.framelog import boundary_density
+from render.files.atomic import WholeFile
+from render.film import cost, deliver, qualities, rendering, sheet, training_rate
+from render.film.cost import Pictures
+from render.film.frame_log import boundary_density
+from render.film.rendering import Job
+from render.film.training_rate import Rate
+from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.store import DirectoryStore
-from render.tiles import Tile
+from render.samples import Field
+from render.storage.store import DirectoryStore
+from render.tools import inventory
 
 TINY = scene.load("tiny")
 
@@ -35,13 +39,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(root: Path) -> list[Path]:
     """The tiny film and what lies beside it, from an empty store."""
-    job = film.prepare(estimate.named(TINY, "scene"), root / "store")
+    job = rendering.prepare(qualities.named(TINY, "scene"), root / "store")
     return deliver.whole_film(job, deliver.film_path(root / "out", job))
 
 
 def stored(root: Path, *settings: str, of: str | Path = "tiny") -> Job:
     """A job that cannot train."""
-    return film.prepare_stored(scene.load(of, settings=settings), "auto", root / "store")
+    return rendering.prepare_stored(scene.load(of, settings=settings), "auto", root / "store")
 
 
 def checksum(path: Path) -> str:
@@ -58,7 +62,7 @@ def test_the_record_beside_a_film_makes_it_again_byte_for_byte(made: list[Path],
     for source in (made[0], made[1]):  # the film's own comment, and the file beside it
         job = stored(root, of=source)
         again = root / "again" / source.suffix[1:] / "film.mp4"
-        film.video(job, again)
+        rendering.video(job, again)
         assert checksum(again) == record["sha256"]
 
 
@@ -78,8 +82,8 @@ def test_a_still_rendered_from_its_own_metadata_is_identical(made: list[Path], r
 def test_sixteen_bits_refine_eight(made: list[Path], root: Path) -> None:
     settings = ("output.overlay=true", "output.size=[320, 180]", "output.detail=0.1", "output.rest_detail=0.1")
     job = stored(root, *settings)
-    ((_, coarse),) = film.frames(job, [12])
-    ((_, fine),) = film.frames(job, [12], bits=16)
+    ((_, coarse),) = rendering.frames(job, [12])
+    ((_, fine),) = rendering.frames(job, [12], bits=16)
     assert fine.dtype == np.uint16
     assert np.abs(fine / 257 - coarse).max() < 0.56
     assert len(np.unique(fine)) > 2 * len(np.unique(coarse))
@@ -175,10 +179,10 @@ def test_the_path_of_a_part_is_its_frames_at_the_seconds_of_the_film(made: list[
 
 def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, made: list[Path], root: Path) -> None:
     with pytest.raises(StoreError, match="holds no samples of tiny. Run `render video` first"):
-        film.prepare_stored(TINY, "auto", tmp_path)
+        rendering.prepare_stored(TINY, "auto", tmp_path)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(StoreError, match=r"at quality hd, but [\d,]+ of its [\d,]+ tiles are missing"):
-        film.prepare_stored(TINY, "hd", root / "store")
+        rendering.prepare_stored(TINY, "hd", root / "store")
 
 
 def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> None:
@@ -190,7 +194,7 @@ def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> 
     sheet.write(job, numbers, root / "sheet.png", columns=3)
     page = np.asarray(Image.open(root / "sheet.png"))
     assert page.shape[1] == 9 + 3 * (64 + 9)
-    frames = [picture for _, picture in film.frames(job, numbers)]
+    frames = [picture for _, picture in rendering.frames(job, numbers)]
     for i, picture in enumerate(frames):
         top, left = 9 + i // 3 * (36 + 18 + 9), 9 + i % 3 * (64 + 9)
         assert np.array_equal(page[top : top + 36, left : left + 64], picture)
@@ -209,24 +213,24 @@ def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> 
 def test_a_forecast_adds_what_pictures_and_training_take_of_the_same_cores() -> None:
     cores = os.cpu_count() or 1
     half = Pictures(wall_s=0.1, cpu_s=0.05 * cores, start_s=0.5)  # a picture keeps half of the cores busy
-    ahead = forecast.forecast(1000, Rate(10.0), 100, half)
+    ahead = cost.forecast(1000, Rate(10.0), 100, half)
     assert (ahead.training_s, ahead.pictures_s) == (100, pytest.approx(10.5))
-    ends_s = forecast.ENDS_S  # of a film that trains
+    ends_s = cost.ENDS_S  # of a film that trains
     assert ahead.total_s == pytest.approx(100 + 10.5 / 2 + ends_s)
-    assert forecast.forecast(10, Rate(10.0), 100, half).total_s == pytest.approx(10.5 + 1 / 2 + ends_s)
-    assert forecast.forecast(0, Rate(10.0), 100, half).total_s == pytest.approx(10.5)
+    assert cost.forecast(10, Rate(10.0), 100, half).total_s == pytest.approx(10.5 + 1 / 2 + ends_s)
+    assert cost.forecast(0, Rate(10.0), 100, half).total_s == pytest.approx(10.5)
     for cpu_s in (0.1 * cores, 0.2 * cores):  # all of them, and the clock read badly
-        whole = forecast.forecast(1000, Rate(10.0), 100, Pictures(0.1, cpu_s))
+        whole = cost.forecast(1000, Rate(10.0), 100, Pictures(0.1, cpu_s))
         assert whole.total_s == pytest.approx(110 + ends_s)
 
 
 def test_pictures_need_no_measurement_where_training_is_nearly_all(made: list[Path], root: Path) -> None:
     job = stored(root)
-    most = forecast.bound(job)
-    assert most.cpu_s > forecast.measure(job).cpu_s
+    most = cost.bound(job)
+    assert most.cpu_s > cost.measure(job).cpu_s
     together_s = job.frame_count * most.cpu_s / (os.cpu_count() or 1)
-    assert forecast.is_small(most, job.frame_count, 21 * together_s)
-    assert not forecast.is_small(most, job.frame_count, 19 * together_s)
+    assert cost.is_small(most, job.frame_count, 21 * together_s)
+    assert not cost.is_small(most, job.frame_count, 19 * together_s)
 
 
 class Blocks:
@@ -240,7 +244,7 @@ class Blocks:
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         while (batch := next_batch()) is not None:
-            field = fields.empty((batch.x.size,))
+            field = Field.empty((batch.x.size,))
             field.escape_step[:] = np.where(np.arange(batch.x.size) % 2, 0, -1)
             alive = np.count_nonzero(field.escape_step < 0)
             self.now_s += self._block_s * -(-alive // int(self.numerics["lanes"]))
@@ -253,16 +257,16 @@ def test_a_rate_is_that_of_full_blocks_however_few_runs_were_measured(
     lanes: int, block_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = Blocks(lanes, 4 * lanes, block_s)
-    monkeypatch.setattr("render.estimate.time.perf_counter", lambda: backend.now_s)
-    rate = estimate.measure(estimate.named(TINY, "scene").plan, backend)
+    monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
+    rate = training_rate.measure(qualities.named(TINY, "scene").plan, backend)
     assert rate.samples_per_s == pytest.approx(2 * lanes / block_s, rel=0.06)
 
 
 @pytest.mark.parametrize("codec", ["h264", "png", "av1"])
 def test_pictures_are_measured_whatever_the_format(made: list[Path], root: Path, codec: str) -> None:
-    cost = forecast.measure(stored(root, f"output.codec={codec}"))
-    assert 0 < cost.wall_s < 5
-    assert 0 < cost.cpu_s < 5
+    pictures = cost.measure(stored(root, f"output.codec={codec}"))
+    assert 0 < pictures.wall_s < 5
+    assert 0 < pictures.cpu_s < 5
 
 
 # ---- what is kept ---------------------------------------------------------------------------------------------------
@@ -273,13 +277,13 @@ def numerics_of(problem: Problem) -> dict[str, str | int]:
 
 
 def test_the_list_of_a_store_counts_what_lies_there(made: list[Path], root: Path) -> None:
-    (kept,) = keeping.listed(root / "store", [TINY], numerics_of)
+    (kept,) = inventory.listed(root / "store", [TINY], numerics_of)
     assert (kept.scenes, kept.problem, kept.differs) == (("tiny",), TINY.problem.key, "")
     files = list((root / "store").rglob("*.npz"))
     assert (kept.tiles, kept.size_bytes) == (len(files), sum(file.stat().st_size for file in files))
     assert kept.levels == (1, 7)
     with pytest.raises(StoreError, match="must be a store, but there is no such folder"):
-        keeping.listed(root / "nowhere", [TINY], numerics_of)
+        inventory.listed(root / "nowhere", [TINY], numerics_of)
 
 
 def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, made: list[Path], root: Path) -> None:
@@ -290,12 +294,12 @@ def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, ma
         DirectoryStore(tmp_path, TINY.problem, numerics).put(tile, job.store.get(tile))
     other = replace(TINY, problem=replace(TINY.problem, seed=5))
     DirectoryStore(tmp_path, other.problem, now | {"kernel": 0}).put(tile, job.store.get(tile))
-    old = [kept for kept in keeping.listed(tmp_path, [TINY], numerics_of) if kept.differs]
+    old = [kept for kept in inventory.listed(tmp_path, [TINY], numerics_of) if kept.differs]
     assert [kept.differs for kept in old] == [f"kernel 0, now {now['kernel']}"] * 2
     for kept in old:
-        keeping.remove(kept)
+        inventory.remove(kept)
     assert DirectoryStore(tmp_path, TINY.problem, now).has(tile)
-    assert [kept.differs for kept in keeping.listed(tmp_path, [TINY], numerics_of)] == [""]
+    assert [kept.differs for kept in inventory.listed(tmp_path, [TINY], numerics_of)] == [""]
     assert not (tmp_path / other.problem.key).exists()
 
 
@@ -307,7 +311,7 @@ def test_samples_of_a_problem_that_no_scene_has_are_held_against_its_own_numeric
     assert numerics_of(one)["lanes"] != numerics_of(other)["lanes"]
     DirectoryStore(tmp_path, mine, now)
     for known in ([scene.load("tanh")], [scene.load("julia")], []):
-        (kept,) = keeping.listed(tmp_path, known, numerics_of)
+        (kept,) = inventory.listed(tmp_path, known, numerics_of)
         assert (kept.scenes, kept.differs) == ((), "")
 
 
@@ -315,7 +319,7 @@ def test_a_problem_that_this_version_does_not_know_is_told(tmp_path: Path) -> No
     store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
     toml = store.folder.parent / "problem.toml"
     toml.write_text(toml.read_text().replace('"mlp"', '"lamp"'))
-    (kept,) = keeping.listed(tmp_path, [TINY], numerics_of)
+    (kept,) = inventory.listed(tmp_path, [TINY], numerics_of)
     assert kept.differs == "a problem of system 'lamp' that this version does not know"
 
 
@@ -326,10 +330,10 @@ def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(tmp_path: Path, ma
     points = store.folder / "points" / "0123456789abcdef.npz"
     points.parent.mkdir()
     points.write_bytes(b"x" * 1000)
-    (kept,) = keeping.listed(tmp_path, [TINY], numerics_of)
+    (kept,) = inventory.listed(tmp_path, [TINY], numerics_of)
     tile_bytes = store.path(job.plan.order[0]).stat().st_size
     assert (kept.tiles, kept.size_bytes, kept.levels) == (1, tile_bytes + 1000, (1, 1))
-    assert list(keeping.verify(kept, remove=True)) == [None]
+    assert list(inventory.verify(kept, remove=True)) == [None]
     assert points.exists()
 
 
@@ -346,36 +350,44 @@ def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
     damaged.write_bytes(content)
     strange.parent.mkdir(parents=True, exist_ok=True)
     strange.write_bytes(b"")
-    (kept,) = keeping.listed(tmp_path, [TINY], numerics_of)
-    faults = [fault for fault in keeping.verify(kept) if fault]
+    (kept,) = inventory.listed(tmp_path, [TINY], numerics_of)
+    faults = [fault for fault in inventory.verify(kept) if fault]
     assert len(faults) == 2 and any("do not match their checksum" in fault for fault in faults)
     assert damaged.exists()
-    assert len([fault for fault in keeping.verify(kept, remove=True) if fault]) == 2
+    assert len([fault for fault in inventory.verify(kept, remove=True) if fault]) == 2
     assert not damaged.exists() and not strange.exists()
-    assert list(keeping.verify(kept)) == [None] * 3
+    assert list(inventory.verify(kept)) == [None] * 3
 
 
 def test_only_what_killed_processes_left_is_cleaned(tmp_path: Path) -> None:
     out, store = tmp_path / "out", tmp_path / "store"
-    dead, living = 2**22 - 3, os.getpid()
+    old_s = time.time() - 25 * 3600
     keep = [
         out / "film.mp4",
-        out / f"film.mp4.{owners.HOST}.{living}.partial",
-        out / f"film.mp4.elsewhere.{dead}.partial",  # nobody here knows
+        out / "film.mp4.host.1.partial",  # of an old version, today
         store / "k/n/03/1/2.npz",
         out / "film.mp4.1.partial.txt",
+        out / "thesis.partial",
     ]
-    here = f"{owners.HOST}.{dead}"
-    left = [out / f"film.mp4.{here}.partial", store / f"k/n/03/1/.2.npz.{here}.ab.tmp"]
-    keep.append(store / f"k/n/03/1/.2.npz.elsewhere.{dead}.ab.tmp")  # nobody here knows
+    left = [
+        out / ".film.mp4.0123456789abcdef.partial",
+        out / "film.mp4.host.2.partial",
+        store / "k/n/03/1/.2.npz.fedcba9876543210.partial",
+        store / "k/n/03/1/.2.npz.host.7.ab.tmp",
+    ]
     for path in keep + left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    found = keeping.left_behind(out, store)
-    assert sorted(found) == sorted(left)
-    assert keeping.delete(found) == 8
+        if path != keep[1]:
+            os.utime(path, (old_s, old_s))
+    with WholeFile(out / "other.mp4") as living:
+        os.utime(living, (0, 0))
+        found = inventory.left_behind(out, store)
+        assert sorted(found) == sorted(left)
+        assert inventory.delete([*found, living]) == 16
+        assert living.exists()
     assert all(path.exists() for path in keep) and not any(path.exists() for path in left)
-    assert keeping.left_behind(tmp_path / "none", tmp_path / "none") == []
+    assert inventory.left_behind(tmp_path / "none", tmp_path / "none") == []
 
 
 def test_every_library_of_a_record_is_installed() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from test_deep import CENTRE, small
 
-from render import deep, descend, references
+from render.deep import descend, reference_search
 from render.errors import DepthError
-from render.train import reference
+from render.storage import references
+from render.train.past_float64 import reference_run
 
 
 def test_the_way_down_crosses_from_float64_to_differences_and_keeps_the_border(tmp_path: Path) -> None:
@@ -38,7 +39,7 @@ def test_a_wrong_reference_is_found_out_and_the_stretch_taken_again(
     start = Fraction(CENTRE[0]), Fraction(CENTRE[1]), Fraction(1, 10**10)
     points = descend.grid(problem, *start)
     middle = points[len(points) // 2]
-    elsewhere = reference.make(problem, middle.x * Fraction(1001, 1000), middle.y, 256)
+    elsewhere = reference_run.make(problem, middle.x * Fraction(1001, 1000), middle.y, 256)
     planted = dataclasses.replace(elsewhere, x=middle.x, y=middle.y, value=-1.0)
     references.save(planted, tmp_path, problem)
     told: list[descend.View | str] = []
@@ -47,7 +48,7 @@ def test_a_wrong_reference_is_found_out_and_the_stretch_taken_again(
     assert [news for news in told if isinstance(news, descend.View)] == down
     assert down[-1].checked and all(0 < view.share < 1 for view in down)
     # Where every reference is wrong there is nothing to go back to.
-    monkeypatch.setattr(deep, "new_reference", lambda *_, **__: planted)
+    monkeypatch.setattr(reference_search, "new_reference", lambda *_, **__: planted)
     references.save(planted, tmp_path, problem)
     with pytest.raises(DepthError, match="not even from a reference inside it"):
         descend.views(problem, start[:2], start[2], 5e-11, tmp_path)
@@ -56,4 +57,6 @@ def test_a_wrong_reference_is_found_out_and_the_stretch_taken_again(
 def test_a_view_holds_as_many_digits_as_it_needs() -> None:
     width = Fraction(1, 10**100)
     points = descend.grid(small(), Fraction(CENTRE[0]), Fraction(CENTRE[1]), width)
-    assert deep.apart(points[0], points[1]) == pytest.approx(float(width) * 2.302585093 / descend.SIDE, rel=1e-9)
+    assert reference_search.apart(points[0], points[1]) == pytest.approx(
+        float(width) * 2.302585093 / descend.SIDE, rel=1e-9
+    )

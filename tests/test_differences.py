@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from render.errors import RenderError
-from render.train.differences import Differences
-from render.train.rules import RULES
+from render.train.past_float64.differences import Differences
+from render.train.past_float64.rules import RULES
 from render.train.systems import System
 
 # Differences far below the last digit of the numbers that they belong to.

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from render.analyse import estimators, nulls
+from render.analyse import estimators, null_models
 
 
 def circle(side: int) -> np.ndarray:
@@ -45,12 +45,12 @@ def cantor(base: int, kept: list[int], depth: int) -> np.ndarray:
 
 
 EDGES = {
-    "straight line": (estimators.edges(nulls.smooth(1024, 0.4, 1)), 1.0),
+    "straight line": (estimators.edges(null_models.smooth(1024, 0.4, 1)), 1.0),
     "circle": (estimators.edges(circle(1024)), 1.0),
     "Koch curve": (estimators.edges(koch(1024)), math.log(4) / math.log(3)),
     "middle halves": (cantor(4, [0, 3], 5), 1.5),
     "middle thirds": (cantor(3, [0, 2], 6), 1 + math.log(2) / math.log(3)),
-    "white noise": (estimators.edges(nulls.noise(1024, 0.5, 1)), 2.0),
+    "white noise": (estimators.edges(null_models.noise(1024, 0.5, 1)), 2.0),
 }
 
 
@@ -62,7 +62,7 @@ def test_known_shapes_have_their_dimension(shape: str, estimator) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mask", "dimension"), [(circle(1024), 1.0), (koch(1024), 1.2619), (nulls.noise(512, 0.3, 2), 2.0)]
+    ("mask", "dimension"), [(circle(1024), 1.0), (koch(1024), 1.2619), (null_models.noise(512, 0.3, 2), 2.0)]
 )
 def test_the_uncertainty_exponent_knows_them_too(mask: np.ndarray, dimension: float) -> None:
     assert estimators.uncertainty(mask).dimension == pytest.approx(dimension, abs=0.03)
@@ -71,8 +71,8 @@ def test_the_uncertainty_exponent_knows_them_too(mask: np.ndarray, dimension: fl
 @pytest.mark.parametrize("seed", range(6))
 def test_at_64_samples_the_null_models_are_still_told_apart(seed: int) -> None:
     for name in estimators.ESTIMATORS:
-        assert estimators.estimate(name, nulls.smooth(64, 0.5, seed)).dimension < 1.1
-        assert estimators.estimate(name, nulls.noise(64, 0.5, seed)).dimension > 1.95
+        assert estimators.estimate(name, null_models.smooth(64, 0.5, seed)).dimension < 1.1
+        assert estimators.estimate(name, null_models.noise(64, 0.5, seed)).dimension > 1.95
 
 
 def test_without_a_boundary_there_is_no_dimension() -> None:

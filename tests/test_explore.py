@@ -16,20 +16,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import encode, fields, references, scene, seam
+from render import encode, scene
 from render.errors import RenderError
-from render.explore import asked, film, keyframes, look, stills, toml
-from render.explore.parts import UNKNOWN, GrowingTile, masks
-from render.explore.planes import Plane, Planes
-from render.explore.scout import ROOM, Spot
-from render.explore.trainer import Trainer
-from render.explore.wishes import Look
-from render.fields import Field
-from render.references import Reference
-from render.store import DirectoryStore
-from render.tiles import SAMPLES, Tile
+from render.explorer import colouring, film_preview, keyframes, requests, stills, toml_document
+from render.explorer.growing_tile import UNKNOWN, GrowingTile, masks
+from render.explorer.planes import Plane, Planes
+from render.explorer.reference_finder import ROOM, Spot
+from render.explorer.trainer import Trainer
+from render.explorer.wanted_tiles import Look
+from render.film import switch
+from render.geometry.tiles import SAMPLES, Tile
+from render.geometry.viewport import Viewport
+from render.samples import Field
+from render.storage import references
+from render.storage.references import Reference
+from render.storage.store import DirectoryStore
 from render.train.engine import Engine
-from render.viewport import Viewport
 
 ROOT = Path(__file__).parents[1]
 SCENES = sorted(path.stem for path in (ROOT / "scenes").glob("*.toml"))
@@ -51,7 +53,7 @@ def looks(draw: st.DrawFn) -> Look:
     view = Viewport(
         draw(coordinates), draw(coordinates), width, draw(st.integers(50, 2000)), draw(st.integers(50, 1200))
     )
-    return Look(view, (draw(coordinates), draw(coordinates)), draw(st.sampled_from(asked.DETAILS)), 47)
+    return Look(view, (draw(coordinates), draw(coordinates)), draw(st.sampled_from(requests.DETAILS)), 47)
 
 
 @given(looks())
@@ -90,7 +92,7 @@ def test_a_reference_made_for_a_view_serves_the_views_that_it_is_made_for(
         return Spot.of(problem, Look(Viewport(x, y, 2.0**-octaves, 640, 360), (x, y), 0.5, 400))
 
     made_for, width = spot(x, y, octaves), Fraction(2.0**-octaves)
-    place = seam.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
+    place = switch.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
     reference = Reference(*place, references.bits_for(ROOM * made_for.spacing), 0.0, -1.0, ())
     assert made_for.serves(made_for) and made_for.accepts(reference)
     other = spot(x + aside[0] * width, y + aside[1] * width, octaves + further)
@@ -210,9 +212,9 @@ def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgo
 ) -> None:
     tile = Tile(0, 0, 0)
     first = Plane(tiny.problem, tmp_path)
-    first.put(tile, fields.empty((SAMPLES, SAMPLES), tiny.problem.channels))
-    seen = "import sys; from pathlib import Path; from render import scene; from render.explore.planes import Plane\n"
-    seen += "from render.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
+    first.put(tile, Field.empty((SAMPLES, SAMPLES), tiny.problem.channels))
+    seen = "import sys; from pathlib import Path; from render import scene; from render.explorer.planes import Plane\n"
+    seen += "from render.geometry.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
     seen += "p.look_up([Tile(0, 0, 0)]); assert p.get(Tile(0, 0, 0)) is not None; print('jax' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", seen, tmp_path], capture_output=True, text=True, cwd=ROOT, check=True)
     assert said.stdout == "False\n"
@@ -234,24 +236,24 @@ def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgo
 @pytest.mark.parametrize("name", SCENES)
 def test_every_channel_keeps_the_sides_apart(name: str) -> None:
     problem = scene.load(name).problem
-    samples = fields.empty((4,), problem.channels)
+    samples = Field.empty((4,), problem.channels)
     samples.status[:] = [0, 1, 2, 3]
     samples.value[:] = [-3.0, 2.0, 1.0, 0.5]
     samples.final_loss[:] = [0.0, 1.2, np.inf, np.inf]
     samples.escape_step[:] = [-1, -1, 7, 2]
     for channel in samples.more.values():
         channel[:] = [0.5, -2.0, np.nan, np.nan]
-    for channel in look.channels(problem).values():
+    for channel in colouring.channels(problem).values():
         signed = channel.signed(samples)
         assert (signed < 0).tolist() == [True, False, False, False]
         assert np.isfinite(signed).all()
 
 
 def test_palettes_are_the_films() -> None:
-    assert all(len(look.palette(name)) == look.PALETTE_ENTRIES for name in look.PALETTES)
-    assert look.palette("gray")[0] == 0x000000 and look.palette("gray")[-1] == 0xFFFFFF
+    assert all(len(colouring.palette(name)) == colouring.PALETTE_ENTRIES for name in colouring.PALETTES)
+    assert colouring.palette("gray")[0] == 0x000000 and colouring.palette("gray")[-1] == 0xFFFFFF
     with pytest.raises(ValueError, match="viridis"):
-        look.palette("virids")
+        colouring.palette("virids")
 
 
 # ---- keyframes and the text of a scene ------------------------------------------------------------------------------
@@ -308,7 +310,7 @@ def test_a_saved_keyframe_shows_the_view_it_was_made_from(x: Fraction, y: Fracti
     x, y, width = float(x), float(y), 2.0**-octaves
     row = {"x": x, "y": y, "width": width, "hold_s": 1, "time_s": None, "source": None}
     raw = keyframes.described(found) | {"keyframes": [row], "palette": "gray", "gap": 0.1, "octaves_per_s": 1.0}
-    made = film.edited(found, keyframes.edit(raw, found))
+    made = film_preview.edited(found, keyframes.edit(raw, found))
     (key,) = made.keyframes
     assert abs(key.view.x - Fraction(x)) < width * 1e-6 and abs(key.view.y - Fraction(y)) < width * 1e-6
     assert key.view.width == pytest.approx(width, rel=1e-6)
@@ -321,10 +323,10 @@ def test_keyframes_get_times_or_a_speed_and_lose_the_other(commented: scene.Scen
     timed = replace(
         edit, octaves_per_s=None, keyframes=tuple(replace(k, time_s=7.0 * i) for i, k in enumerate(edit.keyframes))
     )
-    made = film.edited(commented, timed)
+    made = film_preview.edited(commented, timed)
     assert [key.time_s for key in made.keyframes] == [0.0, 7.0]
     assert "octaves_per_s" not in made.text
-    back = film.edited(made, replace(keyframes.own_edit(made), octaves_per_s=0.5))
+    back = film_preview.edited(made, replace(keyframes.own_edit(made), octaves_per_s=0.5))
     assert "time_s" not in back.text and "octaves_per_s = 0.5" in back.text
 
 
@@ -333,29 +335,29 @@ def test_inline_keyframes_become_tables(tiny: scene.Scene) -> None:
     inline = '[camera]\noctaves_per_s = 1.0\nkeyframes = [{ centre_log10 = ["1", "1"], width_decades = 2.0 }]\n\n[look]'
     found = scene.parse(head + inline + tail.split("[look]")[1], "inline", "inline")
     edit = keyframes.own_edit(found)
-    made = film.edited(found, replace(edit, keyframes=edit.keyframes * 2))
+    made = film_preview.edited(found, replace(edit, keyframes=edit.keyframes * 2))
     assert [key.view for key in made.keyframes] == [found.keyframes[0].view] * 2
 
 
 @given(st.text('ab[]\n#.=1" ', max_size=80))
 def test_cutting_a_text_into_tables_loses_nothing(text: str) -> None:
-    assert toml.text(toml.blocks(text)).rstrip("\n") == "\n".join(text.splitlines()).rstrip("\n")
+    assert toml_document.text(toml_document.blocks(text)).rstrip("\n") == "\n".join(text.splitlines()).rstrip("\n")
 
 
 def test_saving_never_replaces_what_was_not_seen(tmp_path: Path, tiny: scene.Scene) -> None:
     edit = keyframes.own_edit(tiny)
-    saved = film.save(tiny, edit, "mine", tmp_path, replacing=None)
+    saved = film_preview.save(tiny, edit, "mine", tmp_path, replacing=None)
     assert saved.path.read_text() == tiny.text
-    with pytest.raises(film.Clash) as clash:
-        film.save(tiny, edit, "mine", tmp_path, replacing=None)
+    with pytest.raises(film_preview.Clash) as clash:
+        film_preview.save(tiny, edit, "mine", tmp_path, replacing=None)
     saved.path.write_text(tiny.text + "# a later thought\n")
-    with pytest.raises(film.Clash) as later:
-        film.save(tiny, edit, "mine", tmp_path, replacing=clash.value.seen)
+    with pytest.raises(film_preview.Clash) as later:
+        film_preview.save(tiny, edit, "mine", tmp_path, replacing=clash.value.seen)
     assert "a later thought" in later.value.text
     shorter = replace(edit, keyframes=edit.keyframes[:1])
-    film.save(tiny, shorter, "mine", tmp_path, replacing=later.value.seen)
-    seen = film.digest(saved.path.read_text())
-    film.save(tiny, edit, "mine", tmp_path, replacing=seen, append=True)
+    film_preview.save(tiny, shorter, "mine", tmp_path, replacing=later.value.seen)
+    seen = film_preview.digest(saved.path.read_text())
+    film_preview.save(tiny, edit, "mine", tmp_path, replacing=seen, append=True)
     assert len(scene.load(saved.path).keyframes) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["mine.toml"]
 
@@ -365,7 +367,7 @@ def test_saving_never_replaces_what_was_not_seen(tmp_path: Path, tiny: scene.Sce
 )
 def test_a_saved_scene_has_a_plain_name(tmp_path: Path, tiny: scene.Scene, name: str) -> None:
     with pytest.raises(RenderError, match="name must be"):
-        film.save(tiny, keyframes.own_edit(tiny), name, tmp_path / "in", replacing=None)
+        film_preview.save(tiny, keyframes.own_edit(tiny), name, tmp_path / "in", replacing=None)
     assert not list(tmp_path.rglob("*.toml"))
 
 
@@ -375,7 +377,9 @@ def test_a_link_is_not_followed_out_of_the_folder(tmp_path: Path, tiny: scene.Sc
     (tmp_path / "in").mkdir()
     (tmp_path / "in/x.toml").symlink_to(outside)
     with pytest.raises(RenderError, match="no plain file"):
-        film.save(tiny, keyframes.own_edit(tiny), "x", tmp_path / "in", replacing=film.digest("precious"))
+        film_preview.save(
+            tiny, keyframes.own_edit(tiny), "x", tmp_path / "in", replacing=film_preview.digest("precious")
+        )
     assert outside.read_text() == "precious"
 
 
@@ -383,7 +387,7 @@ def test_keyframes_that_make_no_film_are_refused_by_the_scenes_own_checks(tiny: 
     edit = keyframes.own_edit(tiny)
     late = tuple(replace(key, time_s=0.0) for key in edit.keyframes)
     with pytest.raises(RenderError, match="time_s"):
-        film.edited(tiny, replace(edit, octaves_per_s=None, keyframes=late))
+        film_preview.edited(tiny, replace(edit, octaves_per_s=None, keyframes=late))
 
 
 # ---- stills ---------------------------------------------------------------------------------------------------------
@@ -463,7 +467,7 @@ def test_parting_is_how_fast_neighbours_part() -> None:
 
 
 def test_targets_lie_on_the_boundary(tmp_path: Path, tiny: scene.Scene) -> None:
-    from render.explore import targets
+    from render.explorer import targets
 
     plane = Plane(tiny.problem, tmp_path)
     wish = Look(Viewport(Fraction(1, 2), Fraction(1, 2), 1.0, 256, 256), (Fraction(1, 2),) * 2, 0.5, 47)

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import estimate, fields, film, probe, scene
-from render.axes import Axis
-from render.fields import Field, Status
-from render.plan import Plan
+from render import scene
+from render.film import qualities, rendering
+from render.film.plan import Plan
+from render.geometry.axes import Axis
+from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.store import DirectoryStore, MemoryStore
-from render.tiles import Tile
+from render.samples import Field, Status
+from render.storage.store import DirectoryStore, MemoryStore
+from render.tools import probe
 from render.train import engine
 
 
@@ -33,7 +35,7 @@ def train(problem: Problem, z: np.ndarray) -> Field:
     trainer = engine.Engine(problem)
     pieces = np.array_split(z.ravel(), -(-z.size // trainer.capacity()))
     done = [trainer.run(piece.real.copy(), piece.imag.copy()).channels() for piece in pieces]
-    return fields.from_channels({name: np.concatenate([channels[name] for channels in done]) for name in done[0]})
+    return Field.from_channels({name: np.concatenate([channels[name] for channels in done]) for name in done[0]})
 
 
 def published_rule(z: np.ndarray, c: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,8 +139,8 @@ def small(name: str) -> scene.Scene:
 
 def test_a_film_of_the_mandelbrot_set_is_symmetric_about_the_real_axis(tmp_path: Path) -> None:
     """First and last frame, both centred on the real axis: the lattice, the camera and the colours mirror exactly."""
-    job = film.prepare(estimate.named(small("mandelbrot"), "scene"), tmp_path)
-    for _, picture in film.frames(job, [0, job.frame_count - 1]):
+    job = rendering.prepare(qualities.named(small("mandelbrot"), "scene"), tmp_path)
+    for _, picture in rendering.frames(job, [0, job.frame_count - 1]):
         difference = np.abs(picture.astype(int) - picture[::-1])
         assert np.quantile(difference, 0.99) <= 2
         assert picture.std() > 20
@@ -153,8 +155,8 @@ def test_a_film_of_the_mandelbrot_set_is_symmetric_about_the_real_axis(tmp_path:
 def test_channels_of_a_system_are_stored_and_inherited(tmp_path: Path) -> None:
     """A child takes its parent's channels over, root included, on disk and in memory."""
     plan = Plan(small("newton"))
-    job = film.prepare(estimate.named(small("newton"), "scene"), tmp_path)
-    for _ in film.frames(job, [0]):
+    job = rendering.prepare(qualities.named(small("newton"), "scene"), tmp_path)
+    for _ in rendering.frames(job, [0]):
         pass
     stored = [tile for tile in plan.order if job.store.has(tile)]
     child = max(stored, key=lambda tile: tile.level)

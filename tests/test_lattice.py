@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render import axes, tiles
-from render.axes import Axis
-from render.tiles import SAMPLES, Tile, TileRange, bounds
-from render.viewport import Viewport
+from render.geometry import axes, tiles
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES, Tile, TileRange, bounds
+from render.geometry.viewport import Viewport
 
 NINE = Axis("lr", "log10", Fraction(-3), Fraction(6))
 SHORT = Axis("lr", "log10", Fraction("-0.1234567890123456789"), Fraction("0.7"))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import PchipInterpolator
 
-from render.monotone import MonotoneCubic
+from render.geometry.interpolation import MonotoneCubic
 
 seeds = st.integers(0, 2**32 - 1)
 

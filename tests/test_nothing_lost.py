@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from render import estimate, film, scene
+from render import scene
 from render.backends.local import LocalBackend
 from render.errors import EncodeError, StoreError
-from render.film import Job, Progress
-from render.store import DirectoryStore, check_store
+from render.film import qualities, rendering
+from render.film.rendering import Job, Progress
+from render.storage.store import DirectoryStore, check_store
 
 TINY = scene.load("tiny")
 
@@ -26,13 +27,13 @@ def backend() -> LocalBackend:
 
 
 def job_on(store: Path, backend: LocalBackend) -> Job:
-    return film.prepare(estimate.named(TINY, "scene"), store, backend=backend)
+    return rendering.prepare(qualities.named(TINY, "scene"), store, backend=backend)
 
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory, backend: LocalBackend) -> bytes:
     folder = tmp_path_factory.mktemp("reference")
-    return film.video(job_on(folder / "store", backend), folder / "film.mp4").read_bytes()
+    return rendering.video(job_on(folder / "store", backend), folder / "film.mp4").read_bytes()
 
 
 def tile_count(store: Path) -> int:
@@ -55,14 +56,14 @@ def test_a_full_disk_stops_the_film_and_room_lets_it_go_on(
 ) -> None:
     path = tmp_path / "film.mp4"
     with pytest.raises(StoreError, match="No space left on device. Free some space, or use another --store"):
-        film.video(job_on(small_disk, backend), path)
+        rendering.video(job_on(small_disk, backend), path)
     assert not path.exists()
     kept = tile_count(small_disk)
     assert kept > 5
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     job = job_on(small_disk, backend)
     assert len(job.plan.order) - len(job.store.missing(job.plan.order)) == kept
-    assert film.video(job, path).read_bytes() == reference
+    assert rendering.video(job, path).read_bytes() == reference
 
 
 def test_a_store_that_turns_read_only_stops_the_film_with_its_message(
@@ -71,7 +72,7 @@ def test_a_store_that_turns_read_only_stops_the_film_with_its_message(
     job = job_on(small_disk, backend)
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(StoreError, match="Read-only file system. Make it writable, or use another --store"):
-        film.video(job, tmp_path / "film.mp4")
+        rendering.video(job, tmp_path / "film.mp4")
     with pytest.raises(StoreError, match="the store must be a writable folder"):
         check_store(small_disk)
     assert not (tmp_path / "film.mp4").exists()
@@ -87,7 +88,7 @@ def test_a_store_deleted_under_way_is_trained_again(tmp_path: Path, backend: Loc
             deleted.append(tile_count(store))
             shutil.rmtree(store, ignore_errors=True)
 
-    assert film.video(job, tmp_path / "film.mp4", report).read_bytes() == reference
+    assert rendering.video(job, tmp_path / "film.mp4", report).read_bytes() == reference
     assert deleted and deleted[0] > 10
 
 
@@ -97,7 +98,7 @@ def test_two_renders_and_a_reader_share_one_store(tmp_path: Path, backend: Local
 
     def render(name: str) -> None:
         try:
-            film.video(job_on(store, LocalBackend(TINY.problem)), tmp_path / name)
+            rendering.video(job_on(store, LocalBackend(TINY.problem)), tmp_path / name)
         except BaseException as error:
             faults.append(error)
 
@@ -126,13 +127,13 @@ def test_a_clock_that_jumps_changes_nothing(
         jump_s = -fifty_years_s if now.frames_done < now.frames_total // 2 else fifty_years_s
         monkeypatch.setattr(time, "time", lambda: clock() + jump_s)
 
-    assert film.video(job, tmp_path / "film.mp4", report).read_bytes() == reference
+    assert rendering.video(job, tmp_path / "film.mp4", report).read_bytes() == reference
     monkeypatch.undo()
     for number, path in enumerate(sorted(store.rglob("*.npz"))):
         os.utime(path, (0, 0) if number % 2 else (4e9, 4e9))
     again = job_on(store, backend)
     assert again.missing_samples() == 0
-    assert film.video(again, tmp_path / "again.mp4").read_bytes() == reference
+    assert rendering.video(again, tmp_path / "again.mp4").read_bytes() == reference
 
 
 def test_with_fsync_every_tile_and_its_folder_reach_the_disk_before_they_count(
@@ -148,7 +149,7 @@ def test_with_fsync_every_tile_and_its_folder_reach_the_disk_before_they_count(
 
     job = job_on(tmp_path / "store", backend)
     monkeypatch.setattr(os, "fsync", fsync)
-    for _ in film.frames(job, [0]):
+    for _ in rendering.frames(job, [0]):
         pass
     assert len(synced) == 2 * tile_count(tmp_path / "store") > 0
     monkeypatch.delenv("RENDER_FSYNC")
@@ -167,6 +168,6 @@ def test_a_folder_that_vanishes_under_the_film_is_a_message_and_no_half_film(
             shutil.rmtree(out, ignore_errors=True)
 
     with pytest.raises(EncodeError, match="film.mp4"):
-        film.video(job, out / "film.mp4", report)
+        rendering.video(job, out / "film.mp4", report)
     assert not (out / "film.mp4").exists()
     assert job_on(tmp_path / "store", backend).missing_samples() < job.plan.samples

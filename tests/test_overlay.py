@@ -11,10 +11,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from render.axes import Axis
+from render.geometry.axes import Axis
+from render.geometry.viewport import Viewport
 from render.picture import overlay
 from render.picture.overlay import end_labels
-from render.viewport import Viewport
 
 RATE = Axis("rate", "log10", Fraction(-3), Fraction(6))
 OFFSET = Axis("offset", "linear", Fraction(-2), Fraction(2))

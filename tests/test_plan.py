@@ -12,16 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import camera, plan, scene
-from render.axes import Axis
-from render.camera import Keyframe, View
+from render import scene
 from render.errors import DepthError
+from render.film import plan
+from render.film.plan import Plan
+from render.geometry import camera
+from render.geometry.axes import Axis
+from render.geometry.camera import Keyframe, View
+from render.geometry.tiles import SAMPLES, Tile
+from render.geometry.viewport import Viewport, Window
 from render.picture.colour import Look
-from render.plan import Plan
 from render.problem import Problem
 from render.scene import Output, Scene
-from render.tiles import SAMPLES, Tile
-from render.viewport import Viewport, Window
 
 WHOLE = View(Fraction(1, 2), Fraction(1, 2), 1.0)
 TARGET = View(Fraction("0.2547103387356784512345678901"), Fraction("0.51014978221508577"), 0.003)

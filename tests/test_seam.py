@@ -16,20 +16,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_deep import CENTRE
 
-from render import deliver, estimate, fields, film, scene, seam
+from render import scene
 from render.analyse import dimension, precision, subject
-from render.axes import Axis
 from render.backends import Batch
 from render.backends.local import LocalBackend
-from render.backends.refuse import RefusingBackend
+from render.backends.refusing import RefusingBackend
 from render.cli import app
 from render.errors import DepthError, RenderError
-from render.fields import Field
-from render.film import Job
-from render.plan import Plan
-from render.references import Reference
-from render.tiles import SAMPLES
-from render.train import reference
+from render.film import deliver, qualities, rendering, switch, training_rate
+from render.film.plan import Plan
+from render.film.rendering import Job
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES
+from render.samples import Field
+from render.storage.references import Reference
+from render.train.past_float64 import reference_run
 
 STEPS = 200
 SCENE = f"""
@@ -72,7 +73,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def job(loaded: scene.Scene, store: Path) -> Job:
     """The job of the film, with everything trained."""
-    made = film.prepare(estimate.named(loaded, "scene"), store)
+    made = rendering.prepare(qualities.named(loaded, "scene"), store)
     deliver.whole_film(made, store / "film.mp4", poster=None)
     return made
 
@@ -98,7 +99,7 @@ def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: 
 
     (tmp_path / "deeper.toml").write_text(SCENE.replace("1e-15", "1e-70"))
     deeper = dataclasses.replace(job, plan=Plan(scene.load(tmp_path / "deeper.toml")))
-    film.write_path(deeper, tmp_path / "path.csv", [deeper.frame_count - 1])
+    rendering.write_path(deeper, tmp_path / "path.csv", [deeper.frame_count - 1])
     (row,) = csv.DictReader((tmp_path / "path.csv").read_text().splitlines())
     with localcontext() as context:
         context.prec = 400
@@ -129,7 +130,7 @@ def test_levels_after_the_seam_are_trained_by_differences_and_right(job: Job) ->
 
 
 def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path) -> None:
-    count, alike = seam.agreement(job.plan, job.store)
+    count, alike = switch.agreement(job.plan, job.store)
     assert count >= 256
     assert alike > 0.9  # plain runs of this net are at the end of what they can tell
     record = json.loads((store / "film.mp4.json").read_text())
@@ -138,21 +139,21 @@ def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path
 
 def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Scene, tmp_path: Path) -> None:
     number = job.frame_count - 2
-    ((_, of_film),) = film.frames(job, [number])
-    alone = film.prepare(estimate.named(loaded, "scene"), tmp_path)
-    ((_, picture),) = film.frames(alone, [number])
+    ((_, of_film),) = rendering.frames(job, [number])
+    alone = rendering.prepare(qualities.named(loaded, "scene"), tmp_path)
+    ((_, picture),) = rendering.frames(alone, [number])
     assert alone.seam is not None and alone.seam.reference is not None
     assert alone.seam.reference.key == job.seam.reference.key  # type: ignore[union-attr]
     assert np.array_equal(picture, of_film)
 
 
 def test_what_is_trained_is_found_again_at_any_quality_and_look(job: Job, loaded: scene.Scene, store: Path) -> None:
-    assert film.prepare(estimate.named(loaded, "scene"), store).missing_samples() == 0
+    assert rendering.prepare(qualities.named(loaded, "scene"), store).missing_samples() == 0
     other = dataclasses.replace(loaded, look=dataclasses.replace(loaded.look, palette="luma"))
-    again = film.prepare_stored(other, "scene", store)
+    again = rendering.prepare_stored(other, "scene", store)
     assert isinstance(again.backend, RefusingBackend)
-    assert len(list(film.frames(again, [again.frame_count - 1]))) == 1
-    preview = film.prepare(estimate.named(loaded, "preview"), store)
+    assert len(list(rendering.frames(again, [again.frame_count - 1]))) == 1
+    preview = rendering.prepare(qualities.named(loaded, "preview"), store)
     assert preview.backend.numerics == job.backend.numerics
 
 
@@ -183,7 +184,7 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     near = 1 + step * Fraction(math.log(10))
     beside = (made.x * near, made.y), (made.x, made.y * near)
     ends = [
-        np.concatenate([leaf[-1].ravel() for leaf in reference.make(problem, *p, made.bits).states]) for p in beside
+        np.concatenate([leaf[-1].ravel() for leaf in reference_run.make(problem, *p, made.bits).states]) for p in beside
     ]
     end = np.concatenate([leaf[-1].ravel() for leaf in made.states])
     slopes = [np.linalg.norm(other - end) / float(step) for other in ends]
@@ -211,7 +212,7 @@ def test_a_film_far_below_its_depth_budget_is_warned_of(loaded: scene.Scene) -> 
 
 
 def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:
-    made = film.prepare(estimate.named(loaded, "scene"), tmp_path, tell=None)
+    made = rendering.prepare(qualities.named(loaded, "scene"), tmp_path, tell=None)
     assert made.missing_samples() == made.plan.samples
     assert not list(tmp_path.rglob("references/*"))
 
@@ -232,7 +233,7 @@ class Clock:
                 batch.columns, (self.followed.x, self.followed.y), batch.columns[2:], strict=False
             ):
                 assert np.allclose(whole, float(there) + apart, rtol=1e-14, atol=0)
-            field = fields.empty((batch.x.size,))
+            field = Field.empty((batch.x.size,))
             field.escape_step[:] = -1
             yield batch, field
 
@@ -240,17 +241,17 @@ class Clock:
 def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.seam is not None and job.seam.reference is not None
     backend = Clock(job.seam.reference)
-    monkeypatch.setattr("render.estimate.time.perf_counter", lambda: backend.now_s)
+    monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
     deep = np.mean([tile.level > job.seam.level for tile in job.plan.order])
     assert 0 < deep < 1
-    rate = estimate.measure(job.plan, backend, job.seam.reference)
+    rate = training_rate.measure(job.plan, backend, job.seam.reference)
     assert rate.samples_per_s == pytest.approx(1e3 / (1 + 2 * deep))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:
     plain = dataclasses.replace(loaded, output=dataclasses.replace(loaded.output, precision="float64"))
     with pytest.raises(DepthError, match=r'float64.*or set output.precision = "auto"'):
-        estimate.named(plain, "scene")
+        qualities.named(plain, "scene")
 
 
 def test_deep_views_of_several_places_are_refused(job: Job, loaded: scene.Scene, store: Path) -> None:
@@ -258,13 +259,13 @@ def test_deep_views_of_several_places_are_refused(job: Job, loaded: scene.Scene,
     aside = dataclasses.replace(last.view, x=last.view.x + Fraction(1, 10**6), width=last.view.width * 2)
     keys = (*loaded.keyframes[:-1], dataclasses.replace(last, view=aside), dataclasses.replace(last, time_s=99.0))
     with pytest.raises(DepthError, match="must lie around one target"):
-        film.prepare(estimate.named(dataclasses.replace(loaded, keyframes=keys), "scene"), store)
+        rendering.prepare(qualities.named(dataclasses.replace(loaded, keyframes=keys), "scene"), store)
 
 
 def test_other_backends_than_this_machine_are_refused(loaded: scene.Scene, tmp_path: Path) -> None:
     refusing = RefusingBackend(LocalBackend(loaded.problem).numerics)
     with pytest.raises(RenderError, match="use --backend local"):
-        film.prepare(estimate.named(loaded, "scene"), tmp_path, backend=refusing)
+        rendering.prepare(qualities.named(loaded, "scene"), tmp_path, backend=refusing)
 
 
 def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -276,7 +277,7 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
     found = scene.load(out)
     assert len(found.keyframes) == 2
     assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
-    for place in estimate.named(found, "scene").plan.path.marks:
+    for place in qualities.named(found, "scene").plan.path.marks:
         assert place >= 0
     with pytest.raises(RenderError, match="must not be there yet"):
         app(words, exit_on_error=False)
@@ -297,5 +298,5 @@ def test_a_target_where_nothing_converges_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "red.toml"
     path.write_text(SCENE.replace(CENTRE[0], "5.5").replace(CENTRE[1], "5.25"))
     with pytest.raises(DepthError, match="none of the 12 tried does"):
-        film.prepare(estimate.named(scene.load(path), "scene"), tmp_path / "store")
+        rendering.prepare(qualities.named(scene.load(path), "scene"), tmp_path / "store")
     assert not list(tmp_path.rglob("references/*"))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render import selection
 from render.errors import RenderError
+from render.film import selection
 
 
 def of(*texts: str, count: int = 101, duration_s: float = 10.0) -> list[int]:

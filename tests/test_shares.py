@@ -5,16 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render import backends, fields
+from render import backends
 from render.backends import Batch
-from render.backends.shares import Shares
-from render.fields import Field
+from render.backends.batch_splitting import Shares
+from render.samples import Field
 from render.scene import find, load
 
 
 def trained(share: tuple[np.ndarray, np.ndarray]) -> Field:
     """What a backend would return, if training were adding."""
-    field = fields.empty(share[0].shape)
+    field = Field.empty(share[0].shape)
     for channel in field:
         channel[...] = 0
     field.value[:] = share[0] + share[1]

@@ -13,15 +13,17 @@ import numpy as np
 import pytest
 import tomli_w
 
-from render import fields, scene, tilebytes
-from render.axes import Axis
-from render.catalogue import SYSTEMS
-from render.cli import listing, speech
+from render import scene
+from render.cli import messages, systems
 from render.errors import RenderError, SceneError
-from render.fields import CHANNELS, Field
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem, described
-from render.store import DirectoryStore
-from render.tiles import SAMPLES, Tile
+from render.problem.catalogue import SYSTEMS
+from render.problem.catalogue.settings import NewtonSettings
+from render.samples import CHANNELS, Field
+from render.storage import tile_format
+from render.storage.store import DirectoryStore
 from render.train import engine, measures
 
 SCENES = {path.stem: scene.load(path) for path in sorted((Path(__file__).parents[1] / "scenes").glob("*.toml"))}
@@ -55,9 +57,9 @@ def test_bytes_of_a_tile_stay(tmp_path: Path) -> None:
 def test_the_room_of_a_tile_counts_every_channel_of_its_system(system: str, tmp_path: Path) -> None:
     problem = next(found.problem for found in SCENES.values() if found.problem.system == system)
     store, tile = DirectoryStore(tmp_path, problem, {"kernel": 1}), Tile(9, 500, 3)
-    store.put(tile, fields.from_channels({n: np.zeros((SAMPLES, SAMPLES), d) for n, d in problem.channels.items()}))
+    store.put(tile, Field.from_channels({n: np.zeros((SAMPLES, SAMPLES), d) for n, d in problem.channels.items()}))
     blocks = -(-store.path(tile).stat().st_size // 4096)
-    assert tilebytes.room_bytes(problem.channels) == blocks * 4096
+    assert tile_format.room_bytes(problem.channels) == blocks * 4096
     assert (blocks > 6) == bool(SYSTEMS[system].channels)
 
 
@@ -88,8 +90,8 @@ def test_a_problem_refuses_settings_that_its_system_has_not() -> None:
     x, y = (Axis(name, "linear", Fraction(-1), Fraction(1)) for name in ("re", "im"))
     with pytest.raises(TypeError, match="mandelbrot has no setting width"):
         Problem(x, y, "mandelbrot", width=3)
-    with pytest.raises(AttributeError, match="this mandelbrot problem has no 'width'"):
-        _ = Problem(x, y, "mandelbrot").width
+    with pytest.raises(TypeError, match="the settings of mandelbrot are NoSettings, not NewtonSettings"):
+        Problem(x, y, "mandelbrot").settings_as(NewtonSettings)
 
 
 def short(name: str, steps: int = 16) -> Problem:
@@ -232,25 +234,25 @@ def test_a_value_that_is_fixed_at_its_default_is_the_same_problem() -> None:
 def test_the_listing_names_every_system_axis_default_and_scene(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listing.show(None)
+    systems.show(None)
     text = capsys.readouterr().out
     for name, row in SYSTEMS.items():
         assert name in text
         assert row.source.split(",")[0].split()[0] in text
     assert "epsilon = 0.2" in text
     assert "mean_lr" in text
-    listing.show("network")
+    systems.show("network")
     text = capsys.readouterr().out
     for name in (*SYSTEMS["network"].hyperparameters, *SYSTEMS["network"].settings):
         assert name in text
-    monkeypatch.setattr(speech, "_json", True)
-    listing.show(None)
+    monkeypatch.setattr(messages, "_json", True)
+    systems.show(None)
     said = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
     assert list(said) == list(SYSTEMS)
     assert said["nonconvex"]["axes"]["epsilon"] == {"label": "height of the cosine", "default": 0.2}
     assert "digits" in said["network"]["scenes"]
     with pytest.raises(RenderError, match='a system must be one of .*, not "netwrk"; did you mean "network"?'):
-        listing.show("netwrk")
+        systems.show("netwrk")
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -11,7 +11,7 @@ import published
 import pytest
 from scipy.stats import spearmanr
 
-from render.axes import Axis
+from render.geometry.axes import Axis
 from render.problem import Problem
 from render.train import engine
 

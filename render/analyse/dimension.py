@@ -7,23 +7,22 @@ Windows of one zoom nest as tiles do, so a quarter of each is a part of the one 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from render import film, references
-from render.analyse import estimators, nulls
+from render.analyse import estimators, null_models
 from render.analyse.estimators import ESTIMATORS, Estimate
-from render.analyse.subject import Subject, train_points, trained_tiles
-from render.axes import DEEPEST_LEVEL
+from render.analyse.subject import Subject, field_of, train_points, trained_tiles
 from render.errors import RenderError
-from render.fields import Field
-from render.film import Report
-from render.plan import TRUSTED_WIDTH
+from render.film import rendering
+from render.film.plan import TRUSTED_WIDTH
+from render.film.rendering import Report
+from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.scene import Scene
-from render.tiles import SAMPLES, Tile, TileRange
+from render.storage import references
 
 # Sides that can be asked for: whole tiles, a power of two, so that a half is a coarser window of the same samples.
 SIDES = (64, 128, 256, 512, 1024)
@@ -185,7 +184,7 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
     """Train the windows of a film, or what the store lacks of them, and measure each."""
     areas = windows(subject.scene, side, deepest)
     with trained_tiles(subject, tiles_of(areas), report) as fetch:
-        values = [_values(fetch, area) for area in areas]
+        values = [field_of(fetch, area).value for area in areas]
     equal = _trained_again(subject, areas, values)
     x = subject.problem.x
     levels = tuple(
@@ -210,15 +209,6 @@ def across_unit(area: TileRange) -> float:
     return math.ldexp(area.x1 - area.x0, -area.level)
 
 
-def _values(fetch: Callable[[Tile], Field], area: TileRange) -> np.ndarray:
-    """Return the published measure [iy, ix] of all samples of a window."""
-    rows = [
-        np.hstack([fetch(Tile(area.level, ix, iy)).value for ix in range(area.x0, area.x1)])
-        for iy in range(area.y0, area.y1)
-    ]
-    return np.vstack(rows)
-
-
 def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) -> list[int]:
     """Train a few shared points of every window again, among others, and count those whose measure has the same bits.
 
@@ -234,7 +224,7 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
     plain, again = np.isnan(dx), np.empty(x.size)
     again[plain] = train_points(subject, x[plain], y[plain], lambda _: None).value
     deep = np.flatnonzero(~plain)
-    for piece, field in film.probe(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
+    for piece, field in rendering.probe(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
         again[deep[piece]] = field.value
     same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
     return [int(n) for n in same.sum(axis=1)]
@@ -258,7 +248,7 @@ def _columns(subject: Subject, area: TileRange, row: int, column: int) -> tuple[
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:
     side, share = mask.shape[0], float(mask.mean())
     coarse = {n: mask[:: side // n, :: side // n] for n in sides(side)}
-    null = {model: _null(make(side, share, area.level)) for model, make in nulls.NULLS.items()}
+    null = {model: _null(make(side, share, area.level)) for model, make in null_models.NULLS.items()}
     halved = {name: {n: _dimension(name, m) for n, m in coarse.items()} for name in ESTIMATORS}
     patches = [
         _dimension("box", mask[i : i + _PATCH, j : j + _PATCH])

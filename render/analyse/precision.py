@@ -14,15 +14,16 @@ from fractions import Fraction
 
 import numpy as np
 
-from render import deep, seam
 from render.analyse.subject import Subject, train_points
-from render.camera import View
+from render.deep import reference_search
 from render.errors import RenderError
-from render.fields import Field
-from render.film import Progress, Report
+from render.film import switch
+from render.film.rendering import Progress, Report
+from render.geometry.camera import View
 from render.problem import Problem
-from render.references import Reference
+from render.samples import Field
 from render.scene import Scene
+from render.storage.references import Reference
 
 # Samples along a side of the square that is compared in every view: 144 signs, a share is good to about four points.
 SIDE = 12
@@ -126,10 +127,10 @@ class Result:
 def run(subject: Subject, report: Report) -> Result:
     """Train 144 points twice in each view: along the film by decades, then below its last view until float64 ends."""
     from render.backends.local import LocalBackend
-    from render.train import reorder
+    from render.train import reversed_sums
 
     scene, problem = subject.scene, subject.problem
-    sums = reorder.sums(problem)
+    sums = reversed_sums.sums(problem)
     if sums == 0:
         raise RenderError(
             f"{scene.name}: a step of system {problem.system!r} adds nothing up: there is no order of sums to change. "
@@ -183,10 +184,10 @@ def expected_runs(scene: Scene) -> int:
 
 def leaving(scene: Scene, reference: Reference) -> Leaving:
     """Follow 256 runs of a deep scene's narrowest view by their differences from its reference."""
-    from render.train.deep import DeepEngine
+    from render.train.past_float64.difference_engine import DeepEngine
 
-    points = seam.points(scene.problem, scene.path(scene.output))
-    columns = *deep.columns(points), *deep.differences(points, reference)
+    points = switch.points(scene.problem, scene.path(scene.output))
+    columns = *reference_search.columns(points), *reference_search.differences(points, reference)
     steps = DeepEngine(scene.problem, reference).follow(*columns).promotion_step
     left = np.where(steps < 0, scene.problem.steps, steps)
     return Leaving(float(np.median(left)), scene.problem.steps, float(np.mean(steps < 0)), steps.size)

@@ -19,17 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from render import backends, fields, seam
+from render import backends
 from render.backends import Backend, Batch
-from render.deep import Tell
-from render.fields import CHANNELS, Field
-from render.film import Progress, Report
+from render.deep.reference_search import Tell
+from render.files.atomic import store_whole
+from render.film import switch
+from render.film.rendering import Progress, Report
+from render.film.schedule import Seam, Training
+from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
+from render.samples import CHANNELS, Field
 from render.scene import Scene
-from render.schedule import Seam, Training
-from render.store import DirectoryStore, TileStore, check_store
-from render.tiles import Tile
-from render.wholefiles import write_whole
+from render.storage.store import DirectoryStore, TileStore, check_store
 
 # How often a waiting analysis looks up to report progress, in seconds.
 _TICK_S = 0.5
@@ -79,7 +80,7 @@ def prepare(
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
-    backend, store, meeting = seam.prepare(scene, level, store_root, plain, tell)
+    backend, store, meeting = switch.prepare(scene, level, store_root, plain, tell)
     return Subject(scene, backend, store, folder, meeting)
 
 
@@ -116,6 +117,14 @@ def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> It
         training.stop()
 
 
+def field_of(fetch: Callable[[Tile], Field], area: TileRange) -> Field:
+    """Return every channel [iy, ix] of all samples of an area of tiles."""
+    rows = [[fetch(Tile(area.level, ix, iy)) for ix in range(area.x0, area.x1)] for iy in range(area.y0, area.y1)]
+    return Field.from_channels(
+        {name: np.block([[tile.channels()[name] for tile in row] for row in rows]) for name in rows[0][0].channels()}
+    )
+
+
 def train_points(
     subject: Subject, x: np.ndarray, y: np.ndarray, report: Report, *, backend: Backend | None = None
 ) -> Field:
@@ -126,7 +135,7 @@ def train_points(
     backend = backend or subject.backend
     other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
     folder = subject.folder.with_name(f"{_POINTS}{other}")
-    whole = fields.empty(x.shape)
+    whole = Field.empty(x.shape)
     absent = []
     for piece in _pieces(x):
         kept = _read(_path(folder, x[piece], y[piece]), x[piece], y[piece])
@@ -184,11 +193,11 @@ def _read(path: Path, x: np.ndarray, y: np.ndarray) -> Field | None:
         return None
     same = np.array_equal(kept["x"], x) and np.array_equal(kept["y"], y)
     typed = all(kept[name].dtype == dtype and kept[name].shape == x.shape for name, dtype in CHANNELS.items())
-    return fields.from_channels({name: kept[name] for name in CHANNELS}) if same and typed else None
+    return Field.from_channels({name: kept[name] for name in CHANNELS}) if same and typed else None
 
 
 def _write(path: Path, x: np.ndarray, y: np.ndarray, field: Field) -> None:
     content = io.BytesIO()
     channels: dict[str, Any] = {name: field.channels()[name] for name in CHANNELS}
     np.savez(content, x=x, y=y, **channels)
-    write_whole(path, content.getvalue())
+    store_whole(path, content.getvalue())

@@ -17,7 +17,7 @@ import numpy as np
 
 from render.analyse.subject import Subject, last_level, train_points
 from render.errors import RenderError
-from render.film import Progress, Report
+from render.film.rendering import Progress, Report
 from render.scene import Scene
 
 # The tail is fitted below these quantiles of the losses: a true bowl has the same c for all small ones.

@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from render.errors import ClusterError, RenderError, TrainingError
-from render.fields import Field
+from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.tiles import Tile
+from render.samples import Field
 
 
 class Batch(NamedTuple):
@@ -99,7 +99,7 @@ def make(
 
         return LocalBackend(problem)
     if name == "refuse":
-        from render.backends.refuse import RefusingBackend
+        from render.backends.refusing import RefusingBackend
 
         return RefusingBackend()
     near = get_close_matches(name, NAMES, n=1)

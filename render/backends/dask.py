@@ -19,10 +19,10 @@ from distributed import LocalCluster
 from distributed.scheduler import KilledWorker
 
 from render.backends import Batch, Cluster, Failed, clusters, worker
-from render.backends.roster import Notice, Roster
+from render.backends.worker_pool import Notice, Roster
 from render.errors import ClusterError
-from render.fields import Field
 from render.problem import Problem
+from render.samples import Field
 
 # A task should take this long, or longer on a large cluster: at its end stand a few milliseconds of one core for
 # scheduler, client and store (TASK_COST_S), and they should be busy half of the time at most.

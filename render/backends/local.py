@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from render import numerics
 from render.backends import Batch
-from render.backends.shares import Shares
-from render.fields import Field
+from render.backends.batch_splitting import Shares
 from render.problem import Problem
-from render.references import Reference
+from render.samples import Field
+from render.storage import numerics
+from render.storage.references import Reference
 
 # A share is no smaller than this many blocks of lanes. A share costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
@@ -35,10 +35,11 @@ class LocalBackend:
     @functools.cached_property
     def engine(self) -> Any:
         """What trains on a device: see `render.train.engine.Engine`."""
-        from render.train import deep, engine  # JAX comes with it
+        from render.train import engine  # JAX comes with it
+        from render.train.past_float64 import difference_engine
 
         if self._reference is not None:
-            return deep.DeepEngine(self._problem, self._reference)
+            return difference_engine.DeepEngine(self._problem, self._reference)
         made = engine.Engine(self._problem, backwards=self._backwards)
         known = numerics.of_processor(self._problem)
         if known is not None and known != made.numerics():

@@ -16,9 +16,8 @@ from typing import Any, NamedTuple
 import distributed
 import numpy as np
 
-from render import fields
-from render.fields import Field
 from render.problem import Problem
+from render.samples import Field
 
 
 class Facts(NamedTuple):
@@ -60,7 +59,7 @@ def train(problem: Problem, numerics: dict[str, str | int], x: np.ndarray, y: np
     started = time.perf_counter()
     capacity = engine.capacity(device)
     parts = [engine.run(x[i : i + capacity], y[i : i + capacity], device) for i in range(0, x.size, capacity)]
-    return fields.join(parts), time.perf_counter() - started, worker.address
+    return Field.join(parts), time.perf_counter() - started, worker.address
 
 
 def _share(worker: Any) -> tuple[int, int]:

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from render.analyse.subject import Subject
-    from render.film import Report
+    from render.film.rendering import Report
+    from render.geometry.tiles import Tile
     from render.scene import Scene as Loaded
-    from render.tiles import Tile
 
 app = App(
     name="analyse",
@@ -79,7 +79,7 @@ def precision(
     """
     from render.analyse import precision as measuring
     from render.analyse import subject, tables
-    from render.tiles import Tile
+    from render.geometry.tiles import Tile
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
         return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
@@ -111,7 +111,7 @@ def tuning(
     """
     from render.analyse import subject, tables
     from render.analyse import tuning as measuring
-    from render.tiles import Tile
+    from render.geometry.tiles import Tile
 
     measuring.need_opda()
 
@@ -141,22 +141,25 @@ def _analyse(
     the deepest that is looked at.
     """
     from render.analyse import files, plots, subject
-    from render.cli import speech, terminal
+    from render.api import preparation
+    from render.cli import messages, terminal
+    from render.files.atomic import check_target
 
-    folder = folders.out / loaded.name
-    files.check_folder(folder)
-    with terminal.reference_run() as tell:
+    stem = f"{loaded.name}-{kind}"  # a name may have dots in it
+    targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
+    for target in targets:
+        check_target(target)
+    with preparation.reference_run(terminal.LISTENER) as tell:
         what = subject.prepare(loaded, folders.store, machines.make, level=level, tell=tell)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:
         result = run(what, report)
     facts = files.facts(result, numerics=what.backend.numerics)
-    speech.result(kind.partition("-")[0], "", **facts)
-    speech.show(table(result))
-    stem = folder / f"{loaded.name}-{kind}"
-    written = [files.write_json(stem.with_suffix(".json"), facts)]
-    plot = plots.draw(result, stem.with_suffix(".png"))
+    messages.result(kind.partition("-")[0], "", **facts)
+    messages.show(table(result))
+    written = [files.write_json(targets[0], facts)]
+    plot = plots.draw(result, targets[1])
     if plot is None:
-        speech.note(plots.MISSING)
-    speech.wrote(*written, *([plot] if plot else []))
+        messages.note(plots.MISSING)
+    messages.wrote(*written, *([plot] if plot else []))

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descending, keeping, studio
+from render.cli import descend, maintenance, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -87,13 +87,20 @@ def video(
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
-    from render import deliver
-    from render.cli import speech, terminal
+    from render import api
+    from render.cli import messages, terminal
 
-    job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, machines.make)
-    with terminal.progress(job) as report:
-        written = deliver.whole_film(job, deliver.film_path(folders.out, job), report, poster=poster)
-    speech.wrote(*written)
+    film = api.video(
+        changes.load(scene, *more),
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        poster=poster,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    messages.wrote(*film.files)
 
 
 @app.command
@@ -139,18 +146,21 @@ def frame(
         render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
         render frame mean_lr.toml last --set output.bits=16
     """
-    from render import deliver, film
-    from render.cli import speech, terminal
+    from render import api
+    from render.cli import messages, terminal
 
     more, chosen = parted(frames)
-    loaded = changes.load(scene, *more)
-    job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
-    if not chosen and loaded.made is not None and loaded.made.frame is not None:
-        chosen = (str(loaded.made.frame),)
-    numbers = film.frame_numbers(chosen or ("last",), job)
-    with terminal.progress(job) as report:
-        written = deliver.stills(job, numbers, folders.out, report)
-    speech.wrote(*written)
+    written = api.frame(
+        changes.load(scene, *more),
+        *chosen,
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    messages.wrote(*written)
 
 
 @app.command
@@ -171,9 +181,18 @@ def plan(
         render plan mean_lr.toml
         render plan mean_lr.toml --quality full
     """
+    from render import api
     from render.cli import terminal
 
-    terminal.show_plan(changes.load(scene, *more), effort.quality, effort.budget, store, machines.make)
+    outlook = api.plan(
+        changes.load(scene, *more),
+        quality=effort.quality,
+        budget_min=effort.budget,
+        store=store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    terminal.show_plan(outlook)
 
 
 @app.command
@@ -187,6 +206,8 @@ def show(
 ) -> None:
     """Print the whole scene as TOML, with every default and every change: what would be rendered.
 
+    A comment says where each value came from that the scene's own file does not give.
+
     Try:
 
         render show mean_lr.toml
@@ -195,8 +216,14 @@ def show(
     from render import scene as scenes
 
     loaded = changes.load(scene, *more)
-    text = scenes.resolved(loaded if quality == "scene" else scenes.with_quality(loaded, quality))
-    print(jsonlib.dumps({"scene": text, "name": loaded.name}) + "\n" if printing.json else text, end="")
+    chosen = loaded if quality == "scene" else scenes.with_quality(loaded, quality)
+    text = scenes.resolved(chosen) if printing.json else scenes.with_origins(chosen)
+    print(
+        jsonlib.dumps({"scene": text, "name": loaded.name, "origins": dict(chosen.origins)}) + "\n"
+        if printing.json
+        else text,
+        end="",
+    )
 
 
 @app.command
@@ -232,15 +259,18 @@ def probe(
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
     """
     try:
-        from render import probe as probing
-        from render.cli import speech
+        from render.cli import messages
+        from render.files import atomic
+        from render.tools import probe as probing
 
-        with speech.working("probing") as tell:
+        with messages.working("probing") as tell:
             loaded, where = changes.load(scene, *more), machines.make
+            to_stdout = atomic.is_stdout(out)
             probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, tell=tell)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
-    speech.wrote(out)
+    if not to_stdout:
+        messages.wrote(out)
 
 
 @app.command
@@ -257,18 +287,18 @@ def systems(
         render systems
         render systems mlp
     """
-    from render.cli import listing
+    from render.cli import systems
 
-    listing.show(name)
+    systems.show(name)
 
 
-app.command(descending.descend)
-app.command(studio.sheet)
-app.command(studio.recolour)
-app.command(studio.encode)
-app.command(keeping.doctor)
-app.command(keeping.clean)
-app.command(keeping.store)
+app.command(descend.descend)
+app.command(variants.sheet)
+app.command(variants.recolour)
+app.command(variants.encode)
+app.command(maintenance.doctor)
+app.command(maintenance.clean)
+app.command(maintenance.store)
 
 
 @app.command
@@ -291,11 +321,11 @@ def explore(
         render explore mean_lr.toml
         render explore
     """
-    from render.cli import speech
-    from render.explore import serve
+    from render import api
+    from render.cli import messages
 
-    ended = serve.run(scene, store, folder, port, browse=open, announce=speech.served)
-    speech.note("The explorer has stopped. Every whole tile is in the store.")
+    ended = api.explore(scene, store=store, folder=folder, port=port, browse=open, announce=messages.served)
+    messages.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
         os._exit(0)
 
@@ -320,9 +350,9 @@ def main() -> NoReturn:
     # Python does, took as long as planning (a film in 1080p: 2.3 s, 4.2 with it).
     gc.set_threshold(100_000)
     if json:
-        from render.cli import speech
+        from render.cli import messages
 
-        speech.speak_json()
+        messages.speak_json()
     with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
     sys.exit(0)

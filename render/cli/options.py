@@ -122,7 +122,7 @@ class Machines:
     def make(self, problem: Problem) -> Backend:
         """Return the backend that trains a problem there. Raises ClusterError."""
         from render import backends
-        from render.cli import speech
+        from render.cli import messages
         from render.errors import ClusterError
 
         elsewhere = bool(self.scheduler or self.slurm)
@@ -135,7 +135,7 @@ class Machines:
         if self.slurm and self.workers is not None:
             raise ClusterError("--slurm starts a worker for each of a job's cores: --job cores=8, and not --workers.")
         name = "dask" if elsewhere and self.backend == "local" else self.backend
-        return backends.make(name, problem, self.cluster(), speech.note)
+        return backends.make(name, problem, self.cluster(), messages.note)
 
     def cluster(self) -> Cluster:
         """Return what is asked for in the words of the backends."""

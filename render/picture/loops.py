@@ -9,10 +9,14 @@ the user's cache).
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+
+from render.files import places
 
 _ZERO, _HALF, _ONE, _TWO, _THREE = (np.float32(number) for number in (0, 0.5, 1, 2, 3))
 _LEAST_KNOWN = np.float32(0.1)
@@ -48,9 +52,11 @@ def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., 
         def made() -> Callable[..., None]:
             import numba  # a second that commands without pictures can do without
 
+            # Without a home, Numba would make a folder named "~" in the current one.
+            keep = places.cache_folder() is not None or os.access(Path(__file__).parent, os.W_OK)
             types = f"void({', '.join(arguments)})"
             try:
-                kept: Callable[..., None] = numba.njit(types, nogil=True, cache=True, error_model="numpy")(function)
+                kept: Callable[..., None] = numba.njit(types, nogil=True, cache=keep, error_model="numpy")(function)
             except (RuntimeError, OSError):  # nowhere to keep it: then every process compiles it anew, in some seconds
                 kept = numba.njit(types, nogil=True, error_model="numpy")(function)
             return kept
@@ -131,7 +137,7 @@ def code_values(values: np.ndarray, knots: np.ndarray, at: np.ndarray, slopes: n
 
 
 @_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
-def add_pixels(
+def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines no function into its inner loops
     picture: np.ndarray,
     codes: np.ndarray,
     table: np.ndarray,

@@ -7,9 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from render.catalogue import SYSTEMS
+from render.problem.catalogue import SYSTEMS
 from render.scene.tables import of_system, system_of, tables_by_path
-from render.scene.words import listed, nearest, quoted, shown
+from render.scene.wording import listed, nearest, quoted, shown
 
 
 def layout_faults(raw: dict[str, Any]) -> list[str]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 # One XLA device per core, each running its own blocks, is faster than one device whose operations are split over the
 # cores: a block of 16 lanes is too small to share. So XLA's own threads inside a product are turned off (two cores, two
@@ -14,6 +14,8 @@ os.environ["JAX_ENABLE_X64"] = "1"
 
 import jax
 import jax.numpy as jnp
+
+from render.files import places
 
 
 def _cores() -> int:
@@ -26,9 +28,11 @@ def _configure() -> None:
     update("jax_enable_x64", True)
     # RENDER_CPU_DEVICES lets a test, or a person who wants a core left free, choose another number.
     update("jax_num_cpu_devices", int(os.environ.get("RENDER_CPU_DEVICES", _cores())))
-    # A compiled kernel is kept between runs (0.5 to 2 s become 0.1). The folder holds machine code: the user's own.
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "render" / "xla"
-    update("jax_compilation_cache_dir", str(cache))
+    # A compiled kernel is kept between runs (0.5 to 2 s become 0.1). Where it cannot be kept, doctor says so, and JAX
+    # would warn of every kernel.
+    cache = places.cache_folder("xla")
+    update("jax_compilation_cache_dir", None if cache is None else str(cache))
+    warnings.filterwarnings("ignore", "Error writing persistent compilation cache entry")
     update("jax_persistent_cache_min_compile_time_secs", 0.0)
     update("jax_persistent_cache_min_entry_size_bytes", -1)
     if jnp.zeros(()).dtype != jnp.float64:

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64, Int
 
-from render import fields
-from render import numerics as lastbits
-from render.catalogue import LANES
-from render.fields import Field, Status
 from render.problem import Problem
-from render.train import measures, reorder, systems
+from render.problem.catalogue import LANES
+from render.samples import CHANNELS, Field, Status
+from render.storage import numerics as lastbits
+from render.train import measures, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
@@ -78,7 +78,7 @@ class Engine:
     def __init__(self, problem: Problem, *, escape_radius: float | None = None, backwards: bool = False) -> None:
         """escape_radius: another than the system's. backwards: take every sum in the opposite order (train.reorder)."""
         self.problem = problem
-        self._system = reorder.backwards(systems.make(problem)) if backwards else systems.make(problem)
+        self._system = reversed_sums.backwards(systems.make(problem)) if backwards else systems.make(problem)
         self._measure = measures.MEASURES[problem.measure]
         self._escape_radius = self._system.escape_radius if escape_radius is None else escape_radius
         self._begin = jax.jit(self._begin_block, static_argnums=1)
@@ -99,7 +99,9 @@ class Engine:
         device = device or devices()[0]
         return lastbits.of(device.platform, device.device_kind, self.lanes(device))
 
-    def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
+    def run(
+        self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"], device: jax.Device | None = None
+    ) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point].
 
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
@@ -166,11 +168,11 @@ class Engine:
         advanced: Carry = jax.lax.fori_loop(0, blocks, block, carry)
         return advanced
 
-    def _step(self, carry: Carry, t: jax.Array) -> Carry:
+    def _step(self, carry: Carry, t: Int[Array, ""]) -> Carry:
         state, loss = self._system.step(carry.state, carry.hyper, t)
         return self._judged(carry._replace(state=state), loss, t)
 
-    def _judged(self, carry: Carry, loss: jax.Array, t: jax.Array) -> Carry:
+    def _judged(self, carry: Carry, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Carry:
         """Add the loss before step t to what is known of each lane, and see whether the lane has left."""
         reference = self._measure.reference(carry.sums, loss, t)
         inside = loss <= self._escape_radius * reference  # False for nan, and for inf beyond a finite radius
@@ -196,12 +198,12 @@ class Engine:
         status = np.where(converged, Status.CONVERGED, Status.DIVERGED)
         status = np.where(gone, np.where(finite, Status.ESCAPED, Status.NON_FINITE), status)
         final_loss = np.where(gone, np.inf, loss)
-        status = status.astype(fields.CHANNELS["status"])
+        status = status.astype(CHANNELS["status"])
         further = {name: np.where(gone, np.nan, more[name]) for name in self.problem.row.channels}
         return Field(value, final_loss, escape_step, status, further)
 
 
-def _compact_lanes(carry: Carry, points: jax.Array) -> tuple[Carry, jax.Array]:
+def _compact_lanes(carry: Carry, points: Int[Array, ""]) -> tuple[Carry, Int[Array, ""]]:
     """Move the living lanes to the front, keeping their order; return also their number. Padding counts as dead."""
     alive = (carry.escape_step < 0) & (carry.lane < points)
     order = jnp.argsort(~alive, stable=True)

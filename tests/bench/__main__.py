@@ -162,7 +162,9 @@ def figure() -> None:
     from scipy.stats import spearmanr
     from test_windows import problem_of
 
-    from render import backends, fields, film
+    from render import backends
+    from render.film import rendering
+    from render.samples import Field
 
     console.print(machine())
     table = Table(title="96 x 96 samples of each published window")
@@ -170,9 +172,9 @@ def figure() -> None:
         table.add_column(column, justify="left" if column == "condition" else "right")
     for name, condition in published.CONDITIONS.items():
         x, y = (grid.ravel() for grid in np.meshgrid(*condition.values()))
-        result = fields.empty(x.shape)
+        result = Field.empty(x.shape)
         began = time.perf_counter()
-        for piece, field in film.probe(backends.make("local", problem_of(condition)), x, y):
+        for piece, field in rendering.probe(backends.make("local", problem_of(condition)), x, y):
             result.value[piece] = field.value
         index = published.panel(name).ravel()
         table.add_row(

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from render import encode, estimate, film, scene
+from render import encode, scene
 from render.encode.ffmpeg import binary
+from render.film import qualities, rendering
 from render.scene import Scene
 
 _PALETTES = ("Spectral", "luma", "luma-dark", "even", "safe", "colorbrewer:RdBu")
@@ -25,9 +26,9 @@ _FRAMES = 60
 
 def frames_of(loaded: Scene) -> np.ndarray:
     """Return the frames [frame, height, width, 3] of a scene, uint8."""
-    job = film.prepare(estimate.named(loaded, "soft"), Path("store"))
+    job = rendering.prepare(qualities.named(loaded, "soft"), Path("store"))
     first = job.frame_count // 2
-    return np.stack([picture for _, picture in film.frames(job, range(first, first + _FRAMES))])
+    return np.stack([picture for _, picture in rendering.frames(job, range(first, first + _FRAMES))])
 
 
 def coded(frames: np.ndarray, codec: str, crf: int | None) -> tuple[float, float]:

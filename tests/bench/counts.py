@@ -11,8 +11,8 @@ import dataclasses
 from collections.abc import Iterator
 
 from render import scene as scenes
-from render.plan import Plan
-from render.tiles import SAMPLES
+from render.film.plan import Plan
+from render.geometry.tiles import SAMPLES
 
 _SIZES = ((640, 360), (1280, 720), (1920, 1080), (3840, 2160))
 _DETAILS = (0.25, 0.5, 0.71, 1.0)

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import fields, scene
+from render import scene
 from render.errors import DamagedTile
-from render.store import DirectoryStore
-from render.tiles import SAMPLES, Tile
+from render.geometry.tiles import SAMPLES, Tile
+from render.samples import Field
+from render.storage.store import DirectoryStore
 
 PROBLEM = scene.load("tiny").problem
 TILE = Tile(5, 17, 9)
@@ -26,9 +27,9 @@ class Flips(NamedTuple):
         return f"{self.noticed:,} of {self.tried:,} changes noticed, over all {self.size_bytes:,} bytes of a tile"
 
 
-def some_field(seed: int) -> fields.Field:
+def some_field(seed: int) -> Field:
     random = np.random.default_rng(seed)
-    field = fields.empty((SAMPLES, SAMPLES))
+    field = Field.empty((SAMPLES, SAMPLES))
     for channel in field:
         channel[...] = random.integers(0, 4, channel.shape)
     field.value[...] = random.normal(size=field.value.shape)

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import psutil
 
-from render import keeping, scene
+from render import scene
 from render.backends.local import LocalBackend
+from render.tools import inventory
 
 ROOT = Path(__file__).parents[2]
 BACKENDS = {"local": [], "dask": ["--backend", "dask", "--workers", "2"]}
@@ -55,8 +56,8 @@ def damaged(store: Path) -> int:
     loaded = scene.load("tiny", settings=STEPS[1:])
     if not store.is_dir():
         return 0
-    kept = keeping.listed(store, [loaded], lambda problem: LocalBackend(problem).numerics)
-    return sum(fault is not None for one in kept for fault in keeping.verify(one))
+    kept = inventory.listed(store, [loaded], lambda problem: LocalBackend(problem).numerics)
+    return sum(fault is not None for one in kept for fault in inventory.verify(one))
 
 
 def await_tile(process: "subprocess.Popen[bytes]", store: Path) -> None:

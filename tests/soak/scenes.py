@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from render import scene
 from render.errors import DepthError, RenderError, SceneError
-from render.plan import Plan
+from render.film.plan import Plan
 
 SOURCES = [path.read_text(encoding="utf-8") for path in sorted((Path(__file__).parents[2] / "scenes").glob("*.toml"))]
 

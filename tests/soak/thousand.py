@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import estimate, scene
+from render import scene
 from render.backends import Batch, Failed
 from render.backends.dask import MOST_CALLS, TASK_COST_S, TASK_S
-from render.fields import Field
-from render.plan import Plan
-from render.schedule import Training
+from render.film import qualities
+from render.film.plan import Plan
+from render.film.schedule import Training
+from render.samples import Field
 from tests.soak.tiles import AddressStore, FastBackend
 
 # Seconds: a training run of 500 steps on one core (tests/bench/results.md), and what scaling.py and tiles.py measured.
@@ -25,7 +26,7 @@ CALL_POINTS = 1024
 
 @functools.cache
 def _plan(quality: str) -> Plan:
-    return estimate.named(scene.load("mean_lr"), quality).plan
+    return qualities.named(scene.load("mean_lr"), quality).plan
 
 
 class _Schedule(Training):

@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
-from render import fields, scene
+from render import scene
 from render.backends import Batch
-from render.fields import Field
-from render.schedule import Training
-from render.tiles import SAMPLES, Tile
+from render.film.schedule import Training
+from render.geometry.tiles import SAMPLES, Tile
+from render.samples import Field
 
 PROBLEM = scene.load("mean_lr").problem
 
@@ -28,7 +28,7 @@ class FastBackend:
     numerics: dict[str, str | int] = {}
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
-        whole = fields.empty((self.capacity,))
+        whole = Field.empty((self.capacity,))
         for channel in whole:
             channel[...] = 0
         while (batch := next_batch()) is not None:

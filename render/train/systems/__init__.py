@@ -1,6 +1,6 @@
 """Systems: what is iterated. A system is a pair of functions over a batch of lanes, made by a file of this folder.
 
-What a scene may set of it is its row in render.catalogue, which also names the file.
+What a scene may set of it is its row in render.problem.catalogue, which also names the file.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from render.problem import Problem
 
 Hyper = dict[str, jax.Array]  # hyperparameter name -> [lane] float64
 State = Any  # a pytree of arrays whose first axis is the lane
+Readout = Callable[[State, Hyper], Mapping[str, jax.Array | np.ndarray]]
 
 
 class System(NamedTuple):
@@ -33,7 +34,7 @@ class System(NamedTuple):
     start: Callable[[Hyper], State]
     step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
     escape_radius: float
-    readout: Callable[[State, Hyper], Mapping[str, jax.Array | np.ndarray]] = lambda state, hyper: {}
+    readout: Readout = lambda state, hyper: {}
     bytes_per_lane: int = 0
 
 

@@ -1,0 +1,108 @@
+"""The commands about the machine and its disks: doctor, clean, store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from render.cli.options import HOME, PLAIN, Folders, Printing, Store
+
+Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
+Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
+
+
+def doctor(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
+    """Check what films need: ffmpeg and its encoders, devices, float64, disks, font; say what to do. Exit code 1 if
+    no film can be made.
+
+    Try:
+
+        render doctor
+    """
+    from render.cli import terminal_maintenance
+    from render.tools import doctor as examination
+
+    bad = False
+    for finding in examination.examine(folders.store, folders.out):
+        terminal_maintenance.show_finding(finding)
+        bad = bad or finding.state == "bad"
+    if bad:
+        raise SystemExit(1)
+
+
+def clean(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
+    """Remove the partial files that killed renders left behind. Samples, films and pictures stay.
+
+    Try:
+
+        render clean
+    """
+    from render.cli import terminal_maintenance
+    from render.tools import inventory
+
+    left = inventory.left_behind(folders.out, folders.store)
+    size_bytes = inventory.delete(left)
+    terminal_maintenance.show_cleaned(left, size_bytes)
+
+
+store = App(name="store", help="What is kept in the store of trained samples: for which scene, how large, how sound.")
+
+
+@store.command
+def ls(*scenes: Names, store: Store = Path("store"), printing: Printing = PLAIN) -> None:
+    """List what is kept: scene, levels, tiles, size, and whether this version goes on with it.
+
+    Try:
+
+        render store ls
+        render store ls mine.toml
+    """
+    from render.cli import terminal_maintenance
+
+    terminal_maintenance.show_store(store, scenes)
+
+
+@store.command
+def verify(
+    *scenes: Names,
+    repair: Annotated[
+        bool, Parameter(help="Remove damaged tiles, so that they are trained again.", negative="")
+    ] = False,
+    store: Store = Path("store"),
+    printing: Printing = PLAIN,
+) -> None:
+    """Read every tile and check its bytes. Exit code 1 if any is damaged.
+
+    Try:
+
+        render store verify
+        render store verify mean_lr.toml --repair
+    """
+    from render.cli import terminal_maintenance
+
+    if not terminal_maintenance.show_verified(store, scenes, repair=repair):
+        raise SystemExit(1)
+
+
+@store.command
+def prune(
+    *scenes: Annotated[str, Parameter(help="Everything that is kept of these scenes.")],
+    yes: Yes = False,
+    store: Store = Path("store"),
+    printing: Printing = PLAIN,
+) -> None:
+    """Remove samples for good: those of old kernel versions and other devices, or all of some scenes.
+
+    Without --yes it only says what would go.
+
+    Try:
+
+        render store prune
+        render store prune --yes
+        render store prune tiny --yes
+    """
+    from render.cli import terminal_maintenance
+
+    terminal_maintenance.show_pruned(store, scenes, yes=yes)

@@ -1,0 +1,124 @@
+"""What doctor, clean and store say in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from render import backends, scene
+from render.cli import messages
+from render.problem import Problem
+from render.tools import inventory
+from render.tools.doctor import Finding
+from render.tools.inventory import Kept
+
+_MARKS = {"ok": ("ok", None), "note": ("note", "yellow"), "bad": ("BAD", "red")}
+
+
+def show_finding(finding: Finding) -> None:
+    """Print one of doctor's findings."""
+    mark, style = _MARKS[finding.state]
+    text = f"{mark:4}  {finding.what:8}  {finding.found}"
+    if finding.advice:
+        text += f"\n{'':16}{finding.advice}"
+    messages.result("finding", text, style=style, **asdict(finding))
+
+
+def show_cleaned(files: Sequence[Path], size_bytes: int) -> None:
+    """Print which files were removed."""
+    for path in files:
+        messages.result("removed", str(path), path=str(path))
+    left = f"{len(files)} partial files removed, {_size(size_bytes)}." if files else "Nothing was left behind."
+    messages.tell("cleaned", left, files=len(files), bytes=size_bytes)
+
+
+def show_store(store: Path, scenes: Sequence[str]) -> None:
+    """Print what a store keeps, the largest first."""
+    kept = _listed(store, scenes)
+    rows = [("scene", "levels", "tiles", "size", "problem / numerics", "")]
+    for one in kept:
+        messages.result("kept", "", **_facts(one))
+        levels = f"{one.levels[0]} to {one.levels[1]}" if one.levels else "none"
+        where = f"{one.problem} / {one.folder.name}"
+        rows.append((_title(one), levels, f"{one.tiles:,}", _size(one.size_bytes), where, _state(one)))
+    messages.show_table(rows)
+    total = sum(one.size_bytes for one in kept)
+    messages.tell("total", f"{_size(total)} in {store}.", bytes=total, folders=len(kept))
+
+
+def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
+    """Read every tile of a store, or of some scenes in it, and print what is wrong; return whether all are sound."""
+    damaged = checked = 0
+    for one in _chosen(store, scenes):
+        with messages.working(f"reading {one.tiles:,} tiles of {_title(one)}"):
+            for fault in inventory.verify(one, remove=repair):
+                checked += 1
+                if fault is not None:
+                    damaged += 1
+                    messages.result("damaged", fault, fault=fault)
+    removed = " They are removed, and will be trained again when a film needs them." if repair and damaged else ""
+    advice = "" if repair or not damaged else " --repair removes them; films train them again in any case."
+    messages.tell(
+        "verified", f"{checked:,} tiles read, {damaged} damaged.{removed}{advice}", tiles=checked, damaged=damaged
+    )
+    return damaged == 0 or repair
+
+
+def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
+    """Remove, or with yes=False only name, samples of other numerics, or all of some scenes."""
+    chosen = [one for one in _chosen(store, scenes) if scenes or one.differs]
+    for one in chosen:
+        reason = one.differs or "asked for"
+        done = "removed" if yes else "would go"
+        text = f"{done}: {_title(one)}, {one.tiles:,} tiles, {_size(one.size_bytes)} ({reason})"
+        messages.result("pruned" if yes else "prunable", text, **_facts(one))
+        if yes:
+            inventory.remove(one)
+    total = sum(one.size_bytes for one in chosen)
+    if not chosen:
+        text = f"Nothing to prune: everything in {store} is of this kernel and processor."
+    elif yes:
+        text = f"{_size(total)} freed."
+    else:
+        text = f"{_size(total)} would be freed. Add --yes to do it; training them again takes as long as it took."
+    messages.tell("total", text, bytes=total, removed=yes)
+
+
+def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:
+    known = [*(scene.load(name) for name in scenes), *inventory.known_scenes()]
+
+    def numerics_of(problem: Problem) -> dict[str, str | int]:
+        return backends.make("local", problem).numerics
+
+    return inventory.listed(store, known, numerics_of)
+
+
+def _chosen(store: Path, scenes: Sequence[str]) -> list[Kept]:
+    """Return what a store keeps of some scenes, or all of it."""
+    keys = {scene.load(name).problem.key for name in scenes}
+    return [one for one in _listed(store, scenes) if not keys or one.problem in keys]
+
+
+def _title(one: Kept) -> str:
+    if one.scenes:
+        return ", ".join(dict.fromkeys(one.scenes))
+    told = one.describes
+    axes = " x ".join(str(told[side]["name"]) for side in ("x", "y"))
+    return f"({told.get('activation', told.get('system'))}, {told['steps']} steps, {axes})"
+
+
+def _state(one: Kept) -> str:
+    return f"other: {one.differs}" if one.differs else "in use"
+
+
+def _facts(one: Kept) -> dict[str, Any]:
+    return asdict(one) | {"folder": str(one.folder)}
+
+
+def _size(count: int) -> str:
+    """Return bytes in words: "980 kB", "12.3 MB", "4.5 GB"."""
+    if count < 1e6:
+        return f"{count / 1e3:.0f} kB"
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

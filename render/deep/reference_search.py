@@ -1,0 +1,222 @@
+"""Training at points that float64 cannot tell apart, or where its rounding would decide: by differences.
+
+Points close to one another share a reference run. It is taken from the store if one stands near, else made: in
+arbitrary precision, at a point of theirs whose run converges, and kept.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from render import backends
+from render.errors import DepthError
+from render.problem import Problem
+from render.samples import Field
+from render.storage import references
+from render.storage.references import Reference
+
+# Points within this relative distance share a reference. Following a run costs nothing in exactness; but a lane that
+# starts further away is promoted earlier, and what plain rounding is amplified by after that is the ratio of the
+# distance to the promotion threshold (1e-2): 1e-9 leaves it seven decades of growth less than a plain run has.
+REACH = 1e-9
+
+# Places tried for one group, the most promising by plain float64 first, then by chance: where float64 is noise, so is
+# what it promises. With a quarter of the samples converging, twelve tries miss in 3 % of cases. A run that diverges is
+# a poor reference: it leaves float64 before its last step, and from there on every lane is on its own.
+_TRIES = 12
+
+
+class Point(NamedTuple):
+    """Hyperparameter values on the two axes, exact."""
+
+    x: Fraction
+    y: Fraction
+
+
+# Told what is going on, in words, now and then.
+Tell = Callable[[str], None]
+
+
+# And within this many times the least distance between them. Lanes that start a distance d from the reference leave it
+# at 1e-2 of the state; of two that start d / 1e8 apart, 1e-10 is left between them then, six digits above rounding.
+_STRETCH = 1e8
+
+
+def groups(points: Sequence[Point], reach: float = REACH) -> list[list[int]]:
+    """Return the places of points that can share a reference, group by group, in order of their first points."""
+    found = []
+    for places in _near(points, reach):
+        own = [points[i] for i in places]
+        fine = _STRETCH * _spacing(own)
+        narrow = fine < max(apart(own[0], point) for point in own)
+        found += [[places[i] for i in part] for part in groups(own, fine)] if narrow else [places]
+    return sorted(found)
+
+
+def _near(points: Sequence[Point], reach: float) -> list[list[int]]:
+    """Return the places of points in reach of the first of their group, group by group."""
+    found: list[tuple[Point, list[int]]] = []
+    cells: dict[tuple[int, int], list[int]] = {}
+    for i, point in enumerate(points):
+        cell = _cell(point, points[0], reach)
+        near = (number for a in (-1, 0, 1) for b in (-1, 0, 1) for number in cells.get((cell[0] + a, cell[1] + b), ()))
+        mine = next((number for number in near if apart(found[number][0], point) <= reach), None)
+        if mine is None:
+            cells.setdefault(cell, []).append(len(found))
+            found.append((point, [i]))
+        else:
+            found[mine][1].append(i)
+    return [places for _, places in found]
+
+
+def _cell(point: Point, origin: Point, reach: float) -> tuple[int, int]:
+    """Return whole numbers that differ by at most one between points in reach of each other.
+
+    origin: another of the points; all of them are near it where reach is less than REACH.
+    """
+
+    def along(value: Fraction, start: Fraction) -> int:
+        if reach < REACH:  # exact: float64 could not tell them apart
+            return (value - start) // (abs(start) * Fraction(2 * reach)) if start else 0
+        size = float(value)
+        return math.floor(math.copysign(math.log(abs(size)), 1.0) / (2 * reach)) if size else 0
+
+    return along(point.x, origin.x), along(point.y, origin.y)
+
+
+def apart(a: Point, b: Point) -> float:
+    """Return how far apart two points are, relative to their values."""
+    distances = (abs(p - q) / max(abs(p), abs(q)) if p != q else Fraction(0) for p, q in zip(a, b, strict=True))
+    return float(max(distances))
+
+
+def reach_of(spacing: float) -> float:
+    """Return how far from a reference samples may stand that are `spacing` apart; both relative to their values."""
+    return min(REACH, _STRETCH * spacing)
+
+
+def find_reference(
+    problem: Problem,
+    points: Sequence[Point],
+    root: Path,
+    tell: Tell,
+    *,
+    spacing: float | None = None,
+    reach: float | None = None,
+    diverging: bool = True,
+) -> Reference:
+    """Return a reference for points near one another: one that the store keeps, or a new one, kept from now on.
+
+    spacing: the least relative distance of points that it shall serve; None for that of these. reach: how near one of
+    the store must stand; None for what the spacing allows. diverging: whether a run that diverges will do where no
+    other is found; else DepthError.
+    """
+    spacing = _spacing(points) if spacing is None else spacing
+    reach = reach_of(spacing) if reach is None else reach
+    kept = kept_reference(problem, points, root, spacing=spacing, reach=reach, diverging=diverging)
+    return kept or new_reference(problem, points, references.bits_for(spacing), root, tell, diverging=diverging)
+
+
+def kept_reference(
+    problem: Problem, points: Sequence[Point], root: Path, *, spacing: float, reach: float, diverging: bool
+) -> Reference | None:
+    """Return the reference for points near one another that the store keeps, or None."""
+    middle, bits = points[len(points) // 2], references.bits_for(spacing)
+    fitting = [kept for kept in references.load_all(root, problem) if kept.bits >= bits]
+    here = set(points)
+    # One that diverges is the best there was at its place; elsewhere a better one may be found.
+    near = [kept for kept in fitting if kept.converged and apart(_place(kept), middle) <= reach]
+    near = near or [kept for kept in fitting if diverging and _place(kept) in here]
+    return min(near, key=lambda kept: (not kept.converged, apart(_place(kept), middle)), default=None)
+
+
+def _place(reference: Reference) -> Point:
+    return Point(reference.x, reference.y)
+
+
+def new_reference(
+    problem: Problem,
+    points: Sequence[Point],
+    bits: int,
+    root: Path,
+    tell: Tell,
+    *,
+    diverging: bool,
+    guide: Reference | None = None,
+) -> Reference:
+    """Return a new reference at one of some points, whatever the store keeps, and keep it. diverging: as above.
+
+    guide: another reference, not too far away, that tells which points converge: only those are tried then.
+    """
+    from render.train import engine
+    from render.train.past_float64 import difference_engine as engines
+    from render.train.past_float64 import reference_run
+
+    plain = engine.Engine(problem)
+    step = -(-len(points) // plain.capacity())
+    sample = list(points[::step])
+    x, y = columns(sample)
+    others = [int(i) for i in np.random.default_rng(0).permutation(len(sample))]
+    if guide is None:
+        first = _promising(plain.run(x, y), sample)[0]
+        order = [first, *(i for i in others if i != first)][:_TRIES]
+    else:
+        field = engines.DeepEngine(problem, guide).follow(x, y, *differences(sample, guide)).field
+        first = _promising(field, sample)[0]
+        order = [i for i in [first, *(i for i in others if i != first)] if field.value[i] < 0][:_TRIES]
+    made: Reference | None = None
+    for tried, chosen in enumerate(order, start=1):
+
+        def told(done: int, total: int, tried: int = tried) -> None:
+            tell(f"reference run {tried}, {bits} bits: {100 * done // total} %")
+
+        made = reference_run.make_converged(problem, *sample[chosen], bits, told)
+        if made is not None:
+            break
+    if made is None and not diverging:
+        raise DepthError(
+            f"Past float64 there must be a run near the target that converges, to follow the others from, but none of "
+            f"the {len(order)} tried does. Choose another target (`render descend` finds some)."
+        )
+    made = made or reference_run.make(problem, *sample[first], bits)
+    references.save(made, root, problem)
+    return made
+
+
+def _promising(field: Field, points: Sequence[Point]) -> list[int]:
+    """Return the places of points, first those that converge, nearest the middle; then those that last longest."""
+    middle = points[len(points) // 2]
+    last = np.where(field.escape_step < 0, np.iinfo(np.int32).max, field.escape_step)
+    return sorted(range(len(points)), key=lambda i: (field.value[i] >= 0, -int(last[i]), apart(points[i], middle)))
+
+
+def _spacing(points: Sequence[Point]) -> float:
+    """Return the least relative distance of points that are neighbours in order; that of float64 if there are none."""
+    ordered = sorted(points)
+    gaps = [gap for a, b in itertools.pairwise(ordered) if (gap := apart(a, b)) > 0]
+    return min(gaps, default=2.0**-53)
+
+
+def columns(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """Return x, y float64 [points]."""
+    return np.array([float(p.x) for p in points]), np.array([float(p.y) for p in points])
+
+
+def differences(points: Sequence[Point], reference: Reference) -> tuple[np.ndarray, np.ndarray]:
+    """Return dx, dy float64 [points]: values less the reference's, exact and rounded once."""
+    dx = np.array([float(p.x - reference.x) for p in points])
+    return dx, np.array([float(p.y - reference.y) for p in points])
+
+
+def backend(problem: Problem, reference: Reference) -> backends.Backend:
+    """Return the backend that follows a reference on this machine's devices."""
+    from render.backends.local import LocalBackend
+
+    return LocalBackend(problem, reference=reference)

@@ -1,0 +1,156 @@
+"""The film that a page's keyframes would make: its path, its cost, and its scene file."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from render import scene
+from render.errors import RenderError
+from render.explorer import keyframes
+from render.explorer.keyframes import Edit
+from render.explorer.planes import Plane
+from render.files.atomic import write_whole
+from render.film import cost, qualities, switch, training_rate
+from render.film.plan import depth_warning
+from render.scene import QUALITY, Scene
+
+# Views of a path that a page gets: enough for a smooth preview of a minute, and for a drawn line.
+_PATH_VIEWS = 600
+
+# What a saved scene may be called: a plain word, so that no name is a path, an option or a hidden file.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+class Clash(RenderError):
+    """A file of that name is there already. text: what it holds; seen: a digest of it, to say which one was seen."""
+
+    def __init__(self, name: str, text: str) -> None:
+        super().__init__(f"{name}.toml exists already.")
+        self.text = text
+        self.seen = digest(text)
+
+
+class Saved(NamedTuple):
+    """A scene that was written. text: all of it."""
+
+    name: str
+    path: Path
+    text: str
+
+
+def edited(of: Scene, edit: Edit) -> Scene:
+    """Return the scene with an edited film, by way of its text. SceneError, by key path, where that makes no scene."""
+    return scene.parse(keyframes.rewritten(of, edit), of.name, of.name)
+
+
+def path(of: Scene) -> dict[str, Any]:
+    """Return a scene's path as a page draws and plays it: views at even times, and where its keyframes stand."""
+    made = of.path(of.output)
+    times = [made.duration_s * i / _PATH_VIEWS for i in range(_PATH_VIEWS + 1)]
+    views = [made.view(made.s_at(time_s)) for time_s in times]
+    return {
+        "duration_s": made.duration_s,
+        "octaves": made.length,
+        "aspect": of.output.height_px / of.output.width_px,
+        "arrivals_s": [key.time_s for key in of.keyframes],
+        "views": [keyframes.place(view) for view in views],
+    }
+
+
+def depth_warning_of(of: Scene) -> str | None:
+    """Return why a scene cannot be filmed or will blur, if so; the smallest plan tells."""
+    try:
+        return depth_warning(qualities.named(of, qualities.SMALLEST).plan)
+    except RenderError as error:
+        return str(error)
+
+
+def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict[str, Any]]:
+    """Yield what each quality would cost, the cheapest first; the dearest take seconds to plan.
+
+    samples_per_s: as seen so far; None where nothing was trained yet: then a second or two of training tells.
+    """
+    for name in [*QUALITY, "scene"]:
+        try:
+            plan = qualities.named(of, name).plan
+        except RenderError as error:
+            yield {"quality": name, "fault": str(error)}
+            continue
+        samples_per_s = samples_per_s or training_rate.measure(plan, plane.backend).samples_per_s
+        store = switch.stored(plan, plane.root, plane.store)
+        missing = len(store.missing(plan.order)) / max(len(plan.order), 1)
+        samples = round(plan.samples * missing)
+        output = plan.scene.output
+        yield {
+            "quality": name,
+            "size": [output.width_px, output.height_px],
+            "samples": plan.samples,
+            "missing": samples,
+            "time_s": samples / samples_per_s,
+            "disk_bytes": cost.disk_bytes(plan),
+        }
+
+
+# ---- saving -----------------------------------------------------------------------------------------------------
+
+
+def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | None, append: bool = False) -> Saved:
+    """Write an edited scene into a folder as name.toml; a file that is there is changed only if it was seen.
+
+    replacing: the digest of the file's text that the person agreed to change, or None. append: add the keyframes to
+    that file's own and leave all else in it, instead of replacing it. Raises Clash where a file is in the way,
+    SceneError where the keyframes make no scene.
+    """
+    if not _NAME.fullmatch(name):
+        raise RenderError("A scene's name must be 1 to 64 letters, digits, - and _, and begin with a letter or digit.")
+    target = folder / f"{name}.toml"
+    there = _read(target)
+    if there is not None and digest(there) != replacing:
+        raise Clash(name, there)
+    if append and there is not None:
+        text = edited(*_appended(scene.parse(there, str(target), name), of, edit)).text
+    else:
+        text = edited(replace(of, name=name), edit).text
+    try:
+        write_whole(target, text.encode(), replace=there is not None)
+    except FileExistsError:
+        raise Clash(name, _read(target) or "") from None
+    return Saved(name, target, text)
+
+
+def _appended(there: Scene, of: Scene, edit: Edit) -> tuple[Scene, Edit]:
+    """Return a scene and the edit that adds another's keyframes to its own, in its own timing and look."""
+    if there.problem != of.problem:
+        raise RenderError(
+            f"{there.name} is about another plane than {of.name}: its keyframes cannot be put in one film."
+        )
+    own = keyframes.own_edit(there)
+    timed = own.octaves_per_s is None and len(own.keyframes) > 1
+    end_s = there.keyframes[-1].time_s + there.keyframes[-1].hold_s
+    more = [
+        replace(key, source=None, time_s=end_s + 10 + (key.time_s or 0.0) if timed else None) for key in edit.keyframes
+    ]
+    if own.octaves_per_s is None and not timed:
+        own = replace(own, octaves_per_s=edit.octaves_per_s or 1.0)
+    return there, replace(own, keyframes=(*own.keyframes, *more))
+
+
+def _read(target: Path) -> str | None:
+    if target.is_symlink() or (target.exists() and not target.is_file()):
+        raise RenderError(f"{target} is no plain file; choose another name.")
+    try:
+        return target.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RenderError(f"{target} is there, but cannot be read ({error}); choose another name.") from error
+
+
+def digest(text: str) -> str:
+    """Return what tells one text from another."""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,82 @@
+"""A tile that grows: its samples in five parts, coarse to fine, so that a first picture needs 64 runs and not 1,024.
+
+A film asks for whole tiles, and the store keeps nothing else. A person who looks wants every place roughly before any
+place sharply, and wants what is trained to follow the pointer within a second; so the explorer trains a tile part by
+part, shows every part, and stores the tile when it is whole.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from render.geometry.tiles import SAMPLES, Tile
+from render.problem import Problem
+from render.samples import Field
+from render.storage import references
+from render.storage.references import Reference
+
+# In a growing field, the status of a sample that is not trained yet; beside the values of fields.Status.
+UNKNOWN = 255
+
+
+@functools.cache
+def masks() -> tuple[np.ndarray, ...]:
+    """Return the parts as disjoint masks, bool [SAMPLES, SAMPLES] each, in the order in which they are trained.
+
+    Every fourth sample; the rest of every second one (with the first part: what a stored parent already has); the
+    middles between those; then the two halves of what is left. 64, 192 and three times 256 samples.
+    """
+    iy, ix = np.indices((SAMPLES, SAMPLES))
+    quarter = (iy % 4 == 0) & (ix % 4 == 0)
+    even = (iy % 2 == 0) & (ix % 2 == 0)
+    odd = (iy % 2 == 1) & (ix % 2 == 1)
+    return quarter, even & ~quarter, odd, (iy % 2 == 0) & (ix % 2 == 1), (iy % 2 == 1) & (ix % 2 == 0)
+
+
+# How many of the parts a parent brings along.
+_INHERITED = 2
+
+
+class GrowingTile:
+    """A tile some of whose parts are trained. version: how many; it is whole at len(masks())."""
+
+    def __init__(self, problem: Problem, tile: Tile, parent: Field | None) -> None:
+        self.tile = tile
+        self.field = Field.empty((SAMPLES, SAMPLES), problem.channels)
+        for channel in self.field:
+            channel.fill(0)
+        self.field.status.fill(UNKNOWN)
+        self.done: set[int] = set()
+        if parent is not None:
+            inherited = parent.channels()
+            for name, channel in self.field.channels().items():
+                channel[::2, ::2] = inherited[name][tile.parent_quadrant]
+            self.done |= set(range(_INHERITED))
+
+    @property
+    def version(self) -> int:
+        """Number of parts that are there."""
+        return len(self.done)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every sample is there."""
+        return self.version == len(masks())
+
+    def left(self) -> list[int]:
+        """Return the parts that are missing, in the order in which they are to be trained."""
+        return [part for part in range(len(masks())) if part not in self.done]
+
+    def points(self, problem: Problem, part: int, reference: Reference | None = None) -> tuple[np.ndarray, ...]:
+        """Return x, y (and dx, dy) [points] of a part, row by row: see `references.points`."""
+        rows, columns = np.nonzero(masks()[part])
+        return references.points(problem, self.tile, rows, columns, reference)
+
+    def add(self, part: int, trained: Field) -> None:
+        """Take over a part's samples, field [points]."""
+        values = trained.channels()
+        for name, channel in self.field.channels().items():
+            channel[masks()[part]] = values[name]
+        self.done.add(part)

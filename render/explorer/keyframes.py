@@ -1,0 +1,254 @@
+"""Keyframes of a page and the text of a scene: each becomes the other, and what a person wrote stays as it is.
+
+Whatever is asked for a film (its path, its cost, the saved file) goes by way of the scene's text, so that a page can
+say nothing that a scene file cannot, and the same checks judge both.
+"""
+
+from __future__ import annotations
+
+import math
+from copy import copy
+from dataclasses import dataclass
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
+from typing import Any
+
+import tomlkit
+
+from render.errors import RenderError
+from render.explorer import requests, toml_document
+from render.geometry.axes import Axis
+from render.geometry.camera import EASINGS, View
+from render.picture.colour import Look
+from render.scene import Scene
+from render.scene.tables import MOST_KEYFRAMES
+
+# A saved centre is rounded by this share of the view's width: a thousandth of a pixel of an 8K frame.
+_SHARE = Decimal("1e-7")
+
+# What a page is told of a view is rounded by this share of its width, so that to go there and back changes nothing.
+_PLACE_SHARE = Decimal("1e-12")
+
+_KEYFRAMES = "camera.keyframes"
+
+# For numbers of any length that a scene may have; Python's own context keeps 28 digits.
+_ROUNDING = Context(prec=1000, Emax=MAX_EMAX, Emin=MIN_EMIN)
+
+# The sizes of a view on a page that mean the same: a page's numbers make a round trip through JSON unharmed, but a
+# person nudges a map by a fraction of a pixel without wanting anything.
+_SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A keyframe on a page. source: its place in the scene's text if it came from there, and then view as there."""
+
+    view: View
+    hold_s: float
+    time_s: float | None
+    source: int | None
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a page makes of a scene. octaves_per_s: the speed, or None where every keyframe has its time."""
+
+    keyframes: tuple[Keyframe, ...]
+    octaves_per_s: float | None
+    easing: str
+    palette: str
+    gap: float
+
+
+def edit(raw: dict[str, Any], scene: Scene) -> Edit:
+    """Return the edit that a page asks for."""
+    rows = raw.get("keyframes")
+    if not isinstance(rows, list) or not 1 <= len(rows) <= MOST_KEYFRAMES:
+        raise requests.AskError(f"a film must have 1 to {MOST_KEYFRAMES} keyframes.")
+    timed = raw.get("octaves_per_s") is None and len(rows) > 1
+    easing = requests.text(raw, "easing")
+    if easing not in EASINGS:
+        raise requests.AskError(f"easing must be one of {', '.join(EASINGS)}.")
+    return Edit(
+        keyframes=tuple(_keyframe(row, scene, timed) for row in rows),
+        octaves_per_s=None if raw.get("octaves_per_s") is None else requests.number(raw, "octaves_per_s", 1e-3, 1e3),
+        easing=easing,
+        palette=requests.text(raw, "palette"),
+        gap=requests.number(raw, "gap", 0, 0.9),
+    )
+
+
+def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
+    if not isinstance(row, dict):
+        raise requests.AskError("a keyframe must be an object.")
+    x, y = requests.point(row)
+    view = View(x, y, requests.number(row, "width", requests.LEAST_WIDTH, 8))
+    source = None
+    if row.get("source") is not None:
+        source = requests.whole(row, "source", 0, len(scene.keyframes) - 1)
+        there = scene.keyframes[source].view
+        # The text may have more digits than a page: where they mean the same, the text is right.
+        away = max(abs(there.x - x), abs(there.y - y)) / Fraction(there.width)
+        if away < 1e-3 and abs(view.width / there.width - 1) < _SAME:
+            view = there
+    time_s = requests.number(row, "time_s", 0, 3600) if timed else None
+    return Keyframe(view, requests.number(row, "hold_s", 0, 3600), time_s, source)
+
+
+def described(scene: Scene) -> dict[str, Any]:
+    """Return a scene's film as a page shows it."""
+    camera: Any = tomlkit.parse(scene.text)["camera"]
+    speed = camera.get("octaves_per_s") or camera.get("decades_per_s", 0) * math.log2(10)
+    timed = not speed and len(scene.keyframes) > 1
+    return {
+        "keyframes": [
+            {
+                **place(key.view),
+                "hold_s": key.hold_s,
+                "time_s": round(key.time_s, 3),
+                "source": i,
+            }
+            for i, key in enumerate(scene.keyframes)
+        ],
+        "octaves_per_s": None if timed else round(float(speed), 6) or 0.667,
+        "easing": scene.easing,
+    }
+
+
+def place(view: View) -> dict[str, Any]:
+    """Return a view as a page takes and gives it: unit coordinates as decimals, to a millionth of a millionth of it."""
+    step = Decimal(view.width) * _PLACE_SHARE
+    return {"x": decimals(view.x, step), "y": decimals(view.y, step), "width": view.width}
+
+
+def own_edit(scene: Scene) -> Edit:
+    """Return the edit that changes nothing."""
+    return edit(described(scene) | {"palette": scene.look.palette, "gap": scene.look.gap}, scene)
+
+
+# ---- into text --------------------------------------------------------------------------------------------------
+
+
+def rewritten(scene: Scene, edit: Edit) -> str:
+    """Return the scene's text with its film as edited; comments, order and all else as the person wrote them.
+
+    RenderError where the text hides its keyframes (quoted table names, say) too well to be edited in place.
+    """
+    blocks = toml_document.blocks(scene.text)
+    rows = [block for block in blocks if block.name == _KEYFRAMES]
+    inline = not rows
+    if len(rows) != len(scene.keyframes) and not inline:
+        raise RenderError(f"The keyframes of {scene.name} are written in a way that cannot be edited here.")
+    camera = next((block for block in blocks if block.name == "camera"), None)
+    if camera is None:
+        camera = toml_document.Block.new("[camera]")
+        blocks.insert(blocks.index(rows[0]) if rows else len(blocks), camera)
+    timed = edit.octaves_per_s is None and len(edit.keyframes) > 1
+    if inline:
+        rows = [toml_document.Block.new(f"[[{_KEYFRAMES}]]") for _ in scene.keyframes]
+        for row, table in zip(rows, toml_document.table_of(camera).get("keyframes", []), strict=True):
+            row.edit(lambda new, table=table: new.update(table.unwrap()))  # type: ignore[misc]
+    camera.edit(lambda table: _edit_camera(table, edit))
+    made = []
+    for key in edit.keyframes:
+        block = copy(rows[key.source]) if key.source is not None else toml_document.Block.new(f"[[{_KEYFRAMES}]]")
+        block.edit(lambda table, key=key: _fill(table, key, scene, timed=timed))  # type: ignore[misc]
+        made.append(block)
+    # A blank line behind every keyframe but, if the file ends there, the last.
+    ending = rows[-1].tail
+    for block in made:
+        block.tail = block.tail or "\n"
+    made[-1].tail = ending
+    at = blocks.index(camera) + 1 if inline else blocks.index(rows[0])
+    blocks[at:at] = made
+    blocks = [block for block in blocks if not any(block is row for row in rows)]
+    if (edit.palette, edit.gap) != (scene.look.palette, scene.look.gap):
+        _edit_look(blocks, edit)
+    return toml_document.text(blocks)
+
+
+def _edit_camera(table: Any, edit: Edit) -> None:
+    table.pop("keyframes", None)
+    _set(table, "easing", edit.easing, default="smooth")
+    speed = edit.octaves_per_s
+    decades = table.get("decades_per_s")
+    if decades is not None and speed is not None and math.isclose(decades * math.log2(10), speed, rel_tol=1e-5):
+        return
+    table.pop("decades_per_s", None)
+    if speed is None:
+        table.pop("octaves_per_s", None)
+    else:
+        _set(table, "octaves_per_s", speed, default=None)
+
+
+def _edit_look(blocks: list[toml_document.Block], edit: Edit) -> None:
+    block = next((block for block in blocks if block.name == "look"), None)
+    if block is None:
+        block = toml_document.Block.new("[look]")
+        blocks[-1].tail = blocks[-1].tail or "\n"
+        blocks.append(block)
+
+    def change(table: Any) -> None:
+        _set(table, "palette", edit.palette, default=Look.palette)
+        _set(table, "gap", edit.gap, default=Look.gap)
+
+    block.edit(change)
+
+
+def _set(table: Any, key: str, value: Any, *, default: Any) -> None:
+    """Set a key where that says anything new: what stands there, or a default that is left out, stays so."""
+    if table.get(key, default) != value:
+        table[key] = value
+
+
+def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> None:
+    if key.source is None or scene.keyframes[key.source].view != key.view:
+        x, y = scene.problem.x, scene.problem.y
+        name, centre = _centre(key.view, x, y)
+        for other in {"centre", "centre_log10"} - {name}:
+            row.pop(other, None)
+        row[name] = centre
+        row["width_decades" if x.scale == "log10" else "width"] = float(f"{key.view.width * float(x.span):.7g}")
+    _set(row, "hold_s", _plain(key.hold_s), default=0.0)
+    if timed:
+        _set(row, "time_s", _plain(key.time_s or 0.0), default=None)
+    else:
+        row.pop("time_s", None)
+
+
+def _plain(number: float) -> float:
+    return round(number, 3)
+
+
+def _centre(view: View, x: Axis, y: Axis) -> tuple[str, list[str]]:
+    """Return the key and the decimals of a centre, to the digits that its view can show and a few more."""
+    logs = x.scale == y.scale == "log10"
+    texts = []
+    for axis, unit in ((x, view.x), (y, view.y)):
+        step = Decimal(view.width) * _SHARE * Decimal(float(axis.span))
+        if logs or axis.scale == "linear":
+            texts.append(decimals(axis.position_from_unit(unit), step))
+        else:
+            value = axis.value_from_unit(unit, max(0, math.ceil(-math.log2(view.width))) + 32)
+            texts.append(rounded(value, value * step * Decimal("2.3")))
+    return "centre_log10" if logs else "centre", texts
+
+
+def decimals(position: Fraction, step: Decimal) -> str:
+    """Return an exact number as a decimal, rounded to a power of ten below `step`."""
+    places = -step.adjusted() + 1
+    scaled = round(position * Fraction(10) ** places)
+    return _text(Decimal(f"{scaled}e{-places}"))  # exact: arithmetic would round to 28 digits
+
+
+def rounded(value: Decimal, step: Decimal) -> str:
+    """Return a decimal rounded to a power of ten below `step`."""
+    return _text(value.quantize(Decimal((0, (1,), step.adjusted() - 1)), rounding=ROUND_HALF_EVEN, context=_ROUNDING))
+
+
+def _text(number: Decimal) -> str:
+    text = f"{number:f}" if -40 < number.adjusted() < 20 else f"{number:e}"
+    if "." in text and "e" not in text:
+        text = text.rstrip("0")
+        text += "0" if text.endswith(".") else ""
+    return text

@@ -1,0 +1,340 @@
+"""One page's connection: its view comes in, tiles of it go out as they are there, and what the trainer is doing.
+
+A page sends views; each replaces the one before. What goes out: every tile of the view that is stored or growing, in
+the order of the wishes, anew when it has grown; the colour curve of the view; the state of the trainer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import struct
+import time
+from collections.abc import Hashable
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+from starlette.concurrency import run_in_threadpool
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from render.errors import RenderError
+from render.explorer import colouring, requests
+from render.explorer.growing_tile import UNKNOWN, masks
+from render.explorer.planes import Plane, Planes
+from render.explorer.reference_finder import Scout, Spot
+from render.explorer.trainer import Trainer
+from render.geometry.tiles import Tile
+from render.samples import Field
+
+# Pages at a time: two tabs and two screens are four.
+MOST_PAGES = 16
+
+# The trainer's state is sent this often, and a curve at most this often.
+_STATUS_S = 0.5
+_CURVE_S = 0.35
+
+# A page that sends more views than this a second is slowed down to it; each replaces the one before anyway.
+_VIEWS_PER_S = 30.0
+
+# Tiles that other programs store are looked up this often while a view stands still.
+_LOOK_UP_S = 3.0
+
+# Rows of samples that a view's colour curve is taken from, as in a film.
+_CURVE_ROWS = 64
+
+# Levels of the whole plane that its own curve is taken from: 128 samples a side.
+_PLANE_LEVEL = 2
+
+# A tile on the wire: level, version, a byte of nothing, serial number of the view; then ix and iy, 56 bytes each, low
+# ones first. The samples follow: signed sizes and last losses as float64, escape steps as int32, statuses as uint8,
+# [iy, ix] each.
+_HEADER = struct.Struct("<HBxI56s56s")
+
+_clients = itertools.count()
+
+
+@dataclass
+class _Page:
+    """What is known of one page. sent: the version of each tile that it has, of the plane and channel it looks at.
+
+    generation: the plane's, when the page began to get tiles of it.
+    spot: where it looks past float64; None above. place: what its deep levels belong to; None until there is one.
+    """
+
+    client: int = field(default_factory=lambda: next(_clients))
+    view: requests.View | None = None
+    plane: Plane | None = None
+    tiles: list[Tile] = field(default_factory=list)
+    sent: dict[Tile, int] = field(default_factory=dict)
+    generation: int = 0
+    spot: Spot | None = None
+    place: Plane | None = None
+    curve_due: bool = False
+    curve_s: float = 0.0
+    look_up_s: float = 0.0
+
+    def side(self, tile: Tile) -> Plane | None:
+        """Return the plane or place that a tile belongs to; None for a deep one that has no place yet."""
+        return self.place if self.plane is not None and self.plane.is_deep(tile) else self.plane
+
+
+class Live:
+    """All pages' connections."""
+
+    def __init__(self, planes: Planes, trainer: Trainer, scout: Scout) -> None:
+        self._planes = planes
+        self._trainer = trainer
+        self._scout = scout
+        self._wakes: dict[int, asyncio.Event] = {}
+
+    def wake(self) -> None:
+        """Let every connection look whether there is something to send. To be called in the event loop."""
+        for event in self._wakes.values():
+            event.set()
+
+    async def serve(self, socket: WebSocket, subprotocol: str) -> None:
+        """Serve a page until it goes."""
+        await socket.accept(subprotocol)
+        if len(self._wakes) >= MOST_PAGES:
+            await socket.close(1013, "too many pages are open")
+            return
+        page, wake = _Page(), asyncio.Event()
+        self._wakes[page.client] = wake
+        tasks = [
+            asyncio.create_task(self._receive(socket, page, wake)),
+            asyncio.create_task(self._send(socket, page, wake)),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                with contextlib.suppress(WebSocketDisconnect):
+                    task.result()
+        except requests.AskError as error:
+            with contextlib.suppress(RuntimeError):
+                await socket.close(1008, str(error)[:120])
+        finally:
+            for task in tasks:
+                task.cancel()
+            del self._wakes[page.client]
+            self._forget(page)
+
+    # ---- views in ----------------------------------------------------------------------------------------------
+
+    async def _receive(self, socket: WebSocket, page: _Page, wake: asyncio.Event) -> None:
+        while True:
+            message = requests.table(await socket.receive_text())
+            kind = message.get("type")
+            if kind == "forget":  # the page had no room for all
+                for tile in requests.tiles(message):
+                    page.sent.pop(tile, None)
+            elif kind == "view":
+                await self._look(socket, page, message)
+                wake.set()
+            else:
+                raise requests.AskError("type must be view or forget.")
+            await asyncio.sleep(1 / _VIEWS_PER_S)
+
+    async def _look(self, socket: WebSocket, page: _Page, message: dict[str, object]) -> None:
+        name = requests.text(message, "scene")
+        try:
+            same = page.view is not None and page.view.scene == name
+            plane = page.plane if same and page.plane else await run_in_threadpool(self._planes.open, name)
+        except RenderError as error:
+            await socket.send_text(json.dumps({"type": "fault", "text": str(error)}))
+            return
+        view = requests.view(message, plane.problem, plane.deepest_level)
+        if page.view is None or plane is not page.plane or view.channel != page.view.channel:
+            page.sent.clear()
+            page.generation = plane.generation
+        if plane is not page.plane:
+            self._forget(page)
+            page.place = None
+        page.curve_s = 0.0
+        page.view, page.plane = view, plane
+        page.tiles = view.look.tiles()
+        page.curve_due = True
+        deep = plane.seam is not None and view.look.levels[-1] > plane.seam
+        page.spot = await run_in_threadpool(Spot.of, plane.problem, view.look) if deep else None
+        await self._refresh(page)
+
+    def _forget(self, page: _Page) -> None:
+        self._trainer.forget(page.client)
+        self._trainer.forget((page.client, "deep"))
+        self._scout.forget(page.client)
+
+    async def _find_place(self, page: _Page) -> None:
+        """Learn which place a deep view belongs to, and ask for one if there is none."""
+        view, plane, spot = page.view, page.plane, page.spot
+        assert view is not None and plane is not None
+        found = None
+        if spot is not None:
+            found = await run_in_threadpool(self._scout.place, plane, spot, page.place)
+            if page.spot is not spot:
+                return
+            if found is not page.place:
+                page.place = found
+                page.sent = {tile: version for tile, version in page.sent.items() if not plane.is_deep(tile)}
+        if view.keep:
+            return
+        if spot is not None and found is None and view.train:
+            self._scout.wish(page.client, plane, spot)
+        else:
+            self._scout.forget(page.client)
+
+    async def _refresh(self, page: _Page) -> None:
+        """Look up what is stored, and wish for the rest."""
+        assert page.plane is not None and page.view is not None
+        page.look_up_s = time.monotonic()
+        view, plane = page.view, page.plane
+        wanted = page.tiles
+        if view.whole_plane:
+            wanted = _plane_tiles() + wanted
+        await self._wish(page, page.client, plane, [tile for tile in wanted if not plane.is_deep(tile)])
+        await self._find_place(page)
+        await self._wish(page, (page.client, "deep"), page.place, [tile for tile in wanted if plane.is_deep(tile)])
+
+    async def _wish(self, page: _Page, client: Hashable, side: Plane | None, tiles: list[Tile]) -> None:
+        """Look up which of a page's tiles are stored on one side of the seam, and wish for the rest."""
+        view = page.view
+        assert view is not None
+        if side is not None:
+            await run_in_threadpool(side.look_up, tiles)
+        if page.view is not view or view.keep:
+            return  # another came meanwhile, with wishes of its own; or this is a glance aside
+        if side is None:
+            self._trainer.forget(client)
+        else:
+            self._trainer.wish(client, side, tiles if view.train else [])
+
+    # ---- tiles out ---------------------------------------------------------------------------------------------
+
+    async def _send(self, socket: WebSocket, page: _Page, wake: asyncio.Event) -> None:
+        status_s = 0.0
+        while socket.client_state is WebSocketState.CONNECTED:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), _STATUS_S)
+            wake.clear()
+            if page.plane is not None:
+                if page.generation != page.plane.generation:
+                    await self._begin_anew(socket, page)
+                await self._send_curve(socket, page)  # first: a view in the colours of the one before looks broken
+                await self._send_tiles(socket, page)
+                await self._send_curve(socket, page)
+                lacks = page.spot is not None and page.place is None
+                if time.monotonic() - page.look_up_s > (_STATUS_S if lacks else _LOOK_UP_S):
+                    await self._refresh(page)
+            if time.monotonic() - status_s >= _STATUS_S:
+                status_s = time.monotonic()
+                told = asdict(self._trainer.activity()) | {"reference": self._news_of_place(page)}
+                await socket.send_text(json.dumps({"type": "status", **told}))
+
+    def _news_of_place(self, page: _Page) -> dict[str, object] | None:
+        """Return why a deep view has no samples yet; None if it has, or wants none."""
+        view = page.view
+        if page.plane is None or page.spot is None or page.place is not None or view is None:
+            return None
+        if view.keep or not view.train:
+            return None
+        return self._scout.news(page.plane, page.spot)._asdict()
+
+    async def _begin_anew(self, socket: WebSocket, page: _Page) -> None:
+        """Let a page forget what it has: it was of other numerics than this machine's."""
+        assert page.plane is not None
+        page.generation = page.plane.generation
+        page.sent.clear()
+        await socket.send_text(json.dumps({"type": "anew"}))
+        await self._refresh(page)
+
+    async def _send_tiles(self, socket: WebSocket, page: _Page) -> None:
+        view = page.view
+        assert view is not None
+        for tile in page.tiles:
+            if page.view is not view:
+                return  # another view: its own tiles first
+            found = await run_in_threadpool(self._content, page, view, tile) if self._news(page, tile) else None
+            if found is not None and page.view is view:
+                version, content = found
+                page.sent[tile] = version
+                page.curve_due = True
+                await socket.send_bytes(content)
+
+    def _news(self, page: _Page, tile: Tile) -> bool:
+        sent = page.sent.get(tile, 0)
+        if sent > len(masks()):
+            return False
+        side = page.side(tile)
+        if side is None:
+            return False
+        if tile in side.stored:
+            return True
+        growing = self._trainer.growing(side, tile)
+        return growing is not None and growing.version > sent
+
+    def _content(self, page: _Page, view: requests.View, tile: Tile) -> tuple[int, bytes] | None:
+        """Return a tile's version, one past the last part if it is stored, and its bytes on the wire."""
+        plane = page.side(tile)
+        if plane is None:
+            return None
+        samples = plane.get(tile) if tile in plane.stored else None
+        version = len(masks()) + 1
+        if samples is None:
+            growing = self._trainer.growing(plane, tile)
+            if growing is None or growing.version == 0:
+                return None
+            version, samples = growing.version, growing.field
+        signed = colouring.channels(plane.problem)[view.channel].signed(samples)
+        parts = (
+            signed.astype("<f8"),
+            samples.final_loss.astype("<f8"),
+            samples.escape_step.astype("<i4"),
+            samples.status,
+        )
+        address = (index.to_bytes(56, "little") for index in (tile.ix, tile.iy))
+        header = _HEADER.pack(tile.level, version, view.serial & 0xFFFFFFFF, *address)
+        return version, header + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+
+    # ---- colours -----------------------------------------------------------------------------------------------
+
+    async def _send_curve(self, socket: WebSocket, page: _Page) -> None:
+        now = time.monotonic()
+        if not page.curve_due or now - page.curve_s < _CURVE_S:
+            return
+        page.curve_due, page.curve_s = False, now
+        made = await run_in_threadpool(self._curve, page)
+        if made is not None:
+            await socket.send_text(json.dumps({"type": "curve", **made}))
+
+    def _curve(self, page: _Page) -> dict[str, object] | None:
+        """Return the colour curve of a page's view, from the finest level that is there and not finer than needed."""
+        view, plane = page.view, page.plane
+        assert view is not None and plane is not None
+        if view.whole_plane:
+            candidates = [[tile for tile in _plane_tiles() if tile.level == level] for level in range(_PLANE_LEVEL + 1)]
+        else:
+            viewport, levels = view.look.view, view.look.levels
+            enough = np.ceil(viewport.level + np.log2(_CURVE_ROWS / viewport.height_px))
+            candidates = [viewport.cover(level).tiles() for level in levels if level <= max(enough, levels[0])]
+        best: list[np.ndarray] = []
+        for tiles in candidates:
+            fields = [self._known(page.side(tile), tile) for tile in tiles]
+            signed = colouring.channels(plane.problem)[view.channel].signed
+            values = [signed(f)[f.status != UNKNOWN] for f in fields if f is not None]
+            known = sum(part.size for part in values)
+            # A finer level replaces a coarser one as soon as it has more to say everywhere.
+            if values and (not best or (all(f is not None for f in fields) and known > sum(b.size for b in best))):
+                best = values
+        return {"serial": view.serial, **colouring.curve(best, view.gap)} if best else None
+
+    def _known(self, plane: Plane | None, tile: Tile) -> Field | None:
+        if plane is None:
+            return None
+        growing = self._trainer.growing(plane, tile)
+        if growing is not None and growing.version:
+            return growing.field
+        return plane.get(tile) if tile in plane.stored else None
+
+
+def _plane_tiles() -> list[Tile]:
+    return [Tile(n, ix, iy) for n in range(_PLANE_LEVEL + 1) for iy in range(1 << n) for ix in range(1 << n)]

@@ -1,0 +1,207 @@
+"""Open planes: a problem, the store of its samples, and the backend that trains more of them.
+
+Past float64 a plane goes on in places: the samples there follow one reference run, and lie in a folder of it, as a
+film's do. A place is a plane of its own, one that begins below the level where float64 gives way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from render import backends, scene
+from render.backends import Backend
+from render.deep import reference_search
+from render.errors import DamagedTile, SceneError
+from render.explorer.growing_tile import GrowingTile
+from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.tiles import Tile
+from render.problem import Problem
+from render.samples import Field
+from render.scene import Scene
+from render.storage.references import Reference
+from render.storage.store import DirectoryStore
+
+# Scenes that came out of a dropped still are kept by number, so many of them.
+_MOST_DROPPED = 8
+
+# Places of a plane that stay open, each with some megabytes of what is compiled for it; others are opened anew.
+_MOST_PLACES = 8
+
+
+class Plane:
+    """One problem's plane: what is stored of it, and what trains more. Scenes of one problem share it.
+
+    Opening one loads no JAX, so that what is stored can be seen at once: until the backend is there, and says which
+    numerics are this machine's, samples come from the store that was made last, nearly always the same one.
+
+    stored: tiles known to be in the store; a film that runs beside the explorer may add more at any time.
+    generation: another number means that everything seen so far is of other numerics, and to be forgotten.
+    seam: the last level that is trained plainly; None where the plane ends with float64.
+    reference: the run that the samples of a place follow. top: its coarsest level.
+    """
+
+    def __init__(
+        self, problem: Problem, store_root: Path, *, seam: int | None = None, reference: Reference | None = None
+    ) -> None:
+        self.problem = problem
+        self.root = store_root
+        self.seam = seam
+        self.reference = reference
+        self.top = 0 if reference is None or seam is None else seam + 1
+        self.stored: set[Tile] = set()
+        self.generation = 0
+        self._lost: set[Tile] = set()
+        self._settling, self._changing = threading.Lock(), threading.Lock()
+        self._backend: Backend | None = None
+        own = None if reference is None else reference.key
+        existing = DirectoryStore.existing(store_root, problem)
+        self._at_hand = next((store for store in existing if store.numerics.get("reference") == own), None)
+        self._places: OrderedDict[str, Plane] = OrderedDict()
+
+    @property
+    def deepest_level(self) -> int:
+        """The deepest level that can be trained."""
+        return self.problem.deepest_level if self.seam is None else DEEPEST_LEVEL
+
+    def is_deep(self, tile: Tile) -> bool:
+        """Whether a tile belongs to a place past float64, and not to the plane itself."""
+        return self.seam is not None and tile.level > self.seam
+
+    def place(self, reference: Reference) -> Plane:
+        """Return the place whose samples follow a reference run."""
+        with self._changing:
+            if reference.key not in self._places:
+                self._places[reference.key] = Plane(self.problem, self.root, seam=self.seam, reference=reference)
+            self._places.move_to_end(reference.key)
+            while len(self._places) > _MOST_PLACES:
+                self._places.popitem(last=False)
+            return self._places[reference.key]
+
+    def points(self, growing: GrowingTile, part: int) -> tuple[np.ndarray, ...]:
+        """Return what the backend is given of a part of a tile: x, y, and in a place dx, dy; float64 [points] each."""
+        return growing.points(self.problem, part, self.reference)
+
+    @property
+    def backend(self) -> Backend:
+        """What trains here. The first one loads JAX, which takes a second or two."""
+        with self._settling:
+            if self._backend is None:
+                if self.reference is None:
+                    backend = backends.make("local", self.problem)
+                else:
+                    backend = reference_search.backend(self.problem, self.reference)
+                self._settle(DirectoryStore(self.root, self.problem, backend.numerics))
+                self._backend = backend
+            return self._backend
+
+    @property
+    def has_store(self) -> bool:
+        """Whether there is a store to look at, without waiting for the backend."""
+        return self._at_hand is not None
+
+    @property
+    def store(self) -> DirectoryStore:
+        """The store of this machine's numerics; it waits for the backend."""
+        self.backend  # noqa: B018 -- settles it
+        assert self._at_hand is not None
+        return self._at_hand
+
+    def _settle(self, store: DirectoryStore) -> None:
+        with self._changing:
+            if self._at_hand is None or self._at_hand.folder != store.folder:
+                self.generation += self._at_hand is not None
+                self.stored.clear()
+                self._lost.clear()
+            self._at_hand = store
+
+    def look_up(self, tiles: list[Tile]) -> None:
+        """Learn which of these tiles are stored by now."""
+        store = self._at_hand
+        if store is None:
+            return
+        unknown = [tile for tile in tiles if tile not in self.stored and tile not in self._lost]
+        found = set(unknown) - set(store.missing(unknown))
+        with self._changing:
+            if self._is(store):
+                self.stored |= found
+
+    def put(self, tile: Tile, field: Field) -> None:
+        """Store a tile. StoreError if the folder or the disk refuses."""
+        self.store.put(tile, field)
+        self._lost.discard(tile)
+        self.stored.add(tile)
+
+    def get(self, tile: Tile) -> Field | None:
+        """Return a stored tile; None, and forgotten, if it was lost or damaged: it will be trained again."""
+        store = self._at_hand
+        try:
+            return store.get(tile) if store is not None else None
+        except (KeyError, DamagedTile):
+            with self._changing:
+                if self._is(store):
+                    self._lost.add(tile)
+                    self.stored.discard(tile)
+            return None
+
+    def _is(self, store: DirectoryStore | None) -> bool:
+        return store is not None and self._at_hand is not None and store.folder == self._at_hand.folder
+
+
+class Planes:
+    """The planes that pages look at, opened as they are asked for: scenes by name, and those out of stills."""
+
+    def __init__(self, store_root: Path, given: Path | None) -> None:
+        """given: the scene file of the command line, which need not lie where scenes are looked up by name."""
+        self._store_root = store_root
+        self._given = given
+        self._lock = threading.Lock()
+        self._open: dict[tuple[str, int | None], Plane] = {}
+        self._dropped: OrderedDict[str, Scene] = OrderedDict()
+
+    @property
+    def first(self) -> str | None:
+        """Name of the scene that the command line gave."""
+        return self._given.stem if self._given else None
+
+    def names(self) -> list[str]:
+        """Return the names of the scenes that may be opened, the given one first."""
+        own = [self._given.stem] if self._given else []
+        return list(dict.fromkeys([*own, *scene.names(), *self._dropped]))
+
+    def file(self, name: str) -> Path | None:
+        """Return the file of a scene by name; None for one out of a still. SceneError if there is none."""
+        if name in self._dropped:
+            return None
+        if self._given is not None and name == self._given.stem:
+            return self._given
+        if name not in scene.names():  # a name out of a list: no path of any kind is taken from a page
+            raise SceneError(f"There is no scene {name[:60]!r} here.")
+        return scene.find(name)
+
+    def load(self, name: str) -> Scene:
+        """Read a scene anew, as its file is now."""
+        path = self.file(name)
+        return self._dropped[name] if path is None else scene.load(path)
+
+    def drop(self, opened: Scene) -> str:
+        """Keep a scene that came out of a still, and return the name under which it can be opened."""
+        with self._lock:
+            name = f"{opened.name} (still {opened.problem.key[:6]})"
+            self._dropped[name] = opened
+            while len(self._dropped) > _MOST_DROPPED:
+                self._dropped.popitem(last=False)
+            return name
+
+    def open(self, name: str) -> Plane:
+        """Return the plane of a scene."""
+        found = self.load(name)
+        problem, seam = found.problem, found.seam(DEEPEST_LEVEL)
+        with self._lock:
+            plane = self._open.get((problem.key, seam))
+            if plane is None:
+                plane = self._open[problem.key, seam] = Plane(problem, self._store_root, seam=seam)
+            return plane

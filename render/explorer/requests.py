@@ -1,0 +1,155 @@
+"""What a page may ask, checked: finite numbers within bounds, names out of lists, nothing else reaches the rest."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from render.errors import RenderError
+from render.explorer import colouring
+from render.explorer.wanted_tiles import Look
+from render.geometry.axes import DEEPEST_LEVEL, exact
+from render.geometry.tiles import Tile
+from render.geometry.viewport import Viewport
+from render.problem import Problem
+
+MOST_PX = 8192
+DETAILS = (1.0, 0.5, 0.25, 0.125)
+
+# A view may reach beyond the plane, but not lose sight of it by more than its own width.
+_MOST_WIDTH = 16.0
+
+# The narrowest view, in units of the plane: less than a sample of the deepest level.
+LEAST_WIDTH = 2.0 ** -(DEEPEST_LEVEL + 6)
+
+# Digits of a column or row of the deepest level.
+_MOST_DIGITS = 121
+
+
+class AskError(RenderError):
+    """A request that this server did not offer: a fault of the page, or no page at all."""
+
+
+class BusyError(RenderError):
+    """A request that would have waited behind too many of its kind."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One look of a page at a scene. serial: the page's own count. train: whether to train what is missing.
+
+    keep: whether a glance aside, as the film's preview is: what the view before wanted is trained on meanwhile.
+    whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in Look.
+    """
+
+    serial: int
+    scene: str
+    look: Look
+    channel: str
+    gap: float
+    whole_plane: bool
+    train: bool
+    keep: bool
+
+
+def table(text: str | bytes) -> dict[str, Any]:
+    """Return a JSON object; AskError for anything else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        raise AskError("a request must be JSON.") from None
+    if not isinstance(found, dict):
+        raise AskError("a request must be a JSON object.")
+    return found
+
+
+def number(raw: dict[str, Any], name: str, least: float, most: float) -> float:
+    """Return a finite number of a request."""
+    value = raw.get(name)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise AskError(f"{name} must be a number from {least:g} to {most:g}.")
+    return float(value)
+
+
+def whole(raw: dict[str, Any], name: str, least: int, most: int) -> int:
+    """Return a whole number of a request."""
+    value = raw.get(name)
+    if type(value) is not int or not least <= value <= most:
+        raise AskError(f"{name} must be a whole number from {least} to {most}.")
+    return value
+
+
+def text(raw: dict[str, Any], name: str, most: int = 200) -> str:
+    """Return a text of a request."""
+    value = raw.get(name)
+    if not isinstance(value, str) or len(value) > most:
+        raise AskError(f"{name} must be a text of at most {most} characters.")
+    return value
+
+
+def coordinate(raw: dict[str, Any], name: str, least: float, most: float) -> Fraction:
+    """Return a unit coordinate of a request, exactly: a number, or a decimal text of as many digits as it needs."""
+    value = raw.get(name)
+    if not isinstance(value, str):
+        return Fraction(number(raw, name, least, most))
+    try:
+        found = exact(value)
+    except ValueError as error:
+        raise AskError(f"{name} {error}.") from None
+    if not least <= found <= most:
+        raise AskError(f"{name} must be a number from {least:g} to {most:g}.")
+    return found
+
+
+def point(raw: dict[str, Any]) -> tuple[Fraction, Fraction]:
+    """Return the unit coordinates of a point of the plane."""
+    return coordinate(raw, "x", 0, 1), coordinate(raw, "y", 0, 1)
+
+
+def tiles(raw: dict[str, Any]) -> list[Tile]:
+    """Return the tiles that a request names."""
+    rows = raw.get("tiles")
+    good = isinstance(rows, list) and all(
+        isinstance(row, list) and len(row) == 3 and type(row[0]) is int and all(map(_is_index, row[1:])) for row in rows
+    )
+    if not good or rows is None:
+        raise AskError("tiles must be a list of [level, ix, iy], the last two as decimal texts.")
+    return [Tile(level, int(ix), int(iy)) for level, ix, iy in rows]
+
+
+def _is_index(text: object) -> bool:
+    return isinstance(text, str) and len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit()
+
+
+def view(raw: dict[str, Any], problem: Problem, deepest_level: int) -> View:
+    """Return a view as a page asks for it. deepest_level: that its scene can show."""
+    x, y = (coordinate(raw, name, -_MOST_WIDTH, _MOST_WIDTH) for name in ("x", "y"))
+    width = number(raw, "width", LEAST_WIDTH, _MOST_WIDTH)
+    width_px, height_px = (whole(raw, name, 1, MOST_PX) for name in ("width_px", "height_px"))
+    focus = (x, y)
+    if isinstance(raw.get("pointer"), dict):
+        focus = point(raw["pointer"])
+    detail = number(raw, "detail", DETAILS[-1], DETAILS[0])
+    if detail not in DETAILS:
+        raise AskError(f"detail must be one of {DETAILS}.")
+    channel, known = text(raw, "channel"), colouring.channels(problem)
+    if channel not in known:
+        raise AskError(f"channel must be one of {', '.join(known)}.")
+    return View(
+        serial=whole(raw, "serial", 0, 2**53),
+        scene=text(raw, "scene"),
+        look=Look(Viewport(x, y, width, width_px, height_px), focus, detail, deepest_level),
+        channel=channel,
+        gap=number(raw, "gap", 0, 0.9),
+        whole_plane=raw.get("whole_plane") is True,
+        train=raw.get("train") is True,
+        keep=raw.get("keep") is True,
+    )
+
+
+def finite(value: float) -> float | None:
+    """Return a number as JSON can hold it: None for inf and nan."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,110 @@
+"""Starting and stopping the explorer's server: one process, loopback only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import socket
+import sys
+import webbrowser
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import uvicorn
+
+from render import scene
+from render.errors import RenderError
+from render.explorer import app, guard
+from render.explorer.planes import Planes
+from render.storage.store import check_store
+
+# Where the explorer is found again after a restart, so that an address of a view stays good; if it is taken, the next.
+PORT = 8640
+_PORTS_TRIED = 20
+
+# Connections at a time: 16 pages with a few requests each.
+_MOST_CONNECTIONS = 96
+
+# A view is half a kilobyte; nothing that a page sends through its socket is larger than a list of forgotten tiles.
+_MOST_MESSAGE_BYTES = 262_144
+
+
+def run(
+    name: str, store: Path, folder: Path, port: int | None, *, browse: bool, announce: Callable[[str, str], None]
+) -> bool:
+    """Serve until Ctrl-C or SIGTERM, then stop cleanly: nothing more is trained, whole tiles are stored.
+
+    Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be told to, and the
+    interpreter's own end would tear it apart: then the process must leave at once (os._exit).
+
+    name: of a scene, or "" to choose in the page. folder: where saved scenes go. port: None for the usual one, or the
+    next that is free. announce: gets the address to open, and the same without the token.
+    """
+    given = scene.find(name) if name else None
+    if given is not None:
+        scene.load(given)  # every fault of the scene, before a browser opens
+    check_store(store)
+    listener = _listen(port)
+    token = guard.new_token()
+    settings = app.Settings(token, folder)
+    place = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    served = app.make(Planes(store, given), settings)
+    config = uvicorn.Config(
+        served,
+        ws="websockets-sansio",
+        ws_max_size=_MOST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,  # loopback: compressing costs more than sending
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        limit_concurrency=_MOST_CONNECTIONS,
+        timeout_graceful_shutdown=2,
+    )
+    announce(f"{place}?token={token}", place)
+    if browse and _has_screen():
+        webbrowser.open(f"{place}?token={token}")
+    _Server(config).run(sockets=[listener])
+    return not any(worker.busy for worker in served.state.workers)
+
+
+class _Server(uvicorn.Server):
+    """A server for which Ctrl-C is the usual way to end, not a death by signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; an answer that this cuts off (a long plan, say) is no fault to be reported."""
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+        await super().shutdown(sockets)
+
+
+def _listen(port: int | None) -> socket.socket:
+    if port is not None and not 0 <= port < 65536:
+        raise RenderError(f"--port must be a number from 0 to 65535, not {port}.")
+    for candidate in [port] if port is not None else [*range(PORT, PORT + _PORTS_TRIED), 0]:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if os.name == "posix":  # elsewhere this would share a port that is in use
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(("127.0.0.1", candidate))
+        except OSError as error:
+            listener.close()
+            if error.errno != errno.EADDRINUSE or port is not None:
+                raise RenderError(
+                    f"Port {candidate} cannot be used: {error.strerror}. Choose another --port."
+                ) from None
+            continue
+        listener.listen(128)
+        return listener
+    raise RenderError("No port is free.")
+
+
+def _has_screen() -> bool:
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,26 @@
+"""A still knows where it was made: its metadata hold the scene, as it was filmed, and the frame."""
+
+from __future__ import annotations
+
+import io
+
+from render import encode, scene
+from render.errors import RenderError
+from render.geometry.camera import View
+from render.scene import Scene
+
+
+def origin(content: bytes) -> tuple[Scene, View]:
+    """Return the scene of a still, at the still's own output, and the view that it shows. content: a PNG's bytes."""
+    metadata = encode.read_png_metadata(io.BytesIO(content))
+    try:
+        text, name, frame = metadata["scene"], metadata["name"], int(metadata["frame"])
+        found = scene.parse(text, "the still", name[:64])
+        path = found.path(found.output)
+        if not 0 <= frame < path.frame_count(found.output.fps):
+            raise ValueError(frame)
+        return found, path.view(path.s_of_frame(frame, found.output.fps))
+    except (KeyError, ValueError):
+        raise RenderError(
+            "This picture does not say where it was made: drop a still made by `render frame` or `make frame`."
+        ) from None

@@ -1,0 +1,70 @@
+"""Which tiles a view wants, and in what order: roughly everywhere first, then sharper, sharpest where one points."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from render.geometry.tiles import Tile, TileRange
+from render.geometry.viewport import Viewport
+
+# A view is first shown at this many levels above one sample per pixel: a few tiles, 32 pixels from sample to sample.
+_COARSE = 5
+
+# Within this many levels nothing is preferred to anything: a whole rough picture helps to find one's way.
+_EVEN = 2
+
+# Beyond them, a place this share of the view's height farther from the pointer is treated as one level finer, hence
+# later. At 0.35 the tiles under the pointer are two levels ahead of those at the edge of the screen.
+_LEVEL_SHARE = 0.35
+
+# The most tiles that one view may ask for: a 4K screen at one sample per pixel has 11,000 on all its levels.
+MOST_TILES = 16_384
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a page looks at. focus: unit coordinates of the pointer, or of the view's centre.
+
+    detail: samples per pixel (linear) at which a view is sharp enough: 1, 1/2, 1/4, 1/8.
+    """
+
+    view: Viewport
+    focus: tuple[Fraction, Fraction]
+    detail: float
+    deepest_level: int
+
+    @property
+    def levels(self) -> range:
+        """The levels that the view shows, coarse to fine; at least one."""
+        # Half a level early, as the page's own zoom steps are rounded.
+        finest = math.floor(self.view.level + math.log2(self.detail) + 0.5)
+        finest = min(max(finest, 0), self.deepest_level)
+        coarsest = min(max(math.floor(self.view.level) - _COARSE, 0), finest)
+        return range(coarsest, finest + 1)
+
+    def tiles(self) -> list[Tile]:
+        """Return every tile that the view wants, those to be trained first at the front."""
+        ranked: list[tuple[float, Tile]] = []
+        for level in self.levels:
+            cover = self.view.cover(level)
+            rows, columns = cover.shape
+            if len(ranked) + rows * columns > MOST_TILES:
+                break
+            ranked += self._ranked(cover)
+        return [tile for _, tile in sorted(ranked)]
+
+    def _ranked(self, cover: TileRange) -> list[tuple[float, Tile]]:
+        rank = cover.level - self.levels.start
+        side = 1 << cover.level
+        # In tiles of this level, counted from the cover's corner, so that floats do at any depth.
+        x, y = float(self.focus[0] * side - cover.x0), float(self.focus[1] * side - cover.y0)
+        height = self.view.height * side
+        found = []
+        for tile in cover.tiles():
+            ix, iy = tile.ix - cover.x0, tile.iy - cover.y0
+            far = math.hypot(max(ix - x, 0.0, x - ix - 1), max(iy - y, 0.0, y - iy - 1)) / height
+            # A parent holds its children, so it is never farther away, and comes first in any case.
+            found.append((rank + (far / _LEVEL_SHARE if rank > _EVEN else 0.0), tile))
+        return found

@@ -1,0 +1,170 @@
+"""How long a film takes on this machine: its training, and its pictures and their encoding, each measured."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from render.files import places
+from render.film import rendering
+from render.film.compose import Compositor
+from render.film.plan import Plan
+from render.film.rendering import Job
+from render.film.training_rate import Rate
+from render.geometry.tiles import SAMPLES, Tile
+from render.picture import loops
+from render.samples import Field, Status
+from render.storage import tile_format
+
+# Where on a path pictures are measured; how many pixels, and frames, of each place the first round has at most; for how
+# long at least; and how many times more the next has.
+_PLACES = (0.3, 0.8)
+_FIRST_PX, _FIRST_MOST = 10_000_000, 24
+_ENOUGH_S, _GROWTH = 0.5, 4
+
+# Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 to 0.6 s, a preview's 0.015 to 0.025 s (Zen
+# 3). Where that is less than this share of the training, nobody needs to wait for a measurement before the first tile.
+_MOST_S, _MOST_PIXEL_S, _SMALL = 0.015, 3e-7, 0.05
+
+# What a film that trains takes besides, whatever its length: its first tiles, which leave most of the devices without
+# work, and after its last frame the files beside it. Ten previews of 3 to 35 s took 0.5 to 3.5 s more than foretold
+# without it, all but one of them (2 cores, Zen 3).
+ENDS_S = 1.0
+
+# Where a tile of noise is noise. Six films of real samples (preview) took 0.84 to 1.08 times what they take of such
+# tiles; of tiles that are noise all over, 0.76 to 0.86.
+_ROUGH = np.arange(SAMPLES) < SAMPLES // 4
+
+# Different tiles of noise. A frame at hd shows thousands: to draw each anew would take longer than the frame.
+_TILES = 61
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What a frame costs to compose and to encode. wall_s: on an idle machine; cpu_s: on all its cores together.
+
+    start_s: what a film costs besides, whatever its length, such as ffmpeg's start and end.
+    """
+
+    wall_s: float
+    cpu_s: float
+    start_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of a film: of training alone, of pictures alone, and of both together."""
+
+    training_s: float
+    pictures_s: float
+    total_s: float
+
+
+def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forecast:
+    """Return what training runs and frames take together.
+
+    Pictures are made while samples train. Of the shorter of the two, as much goes on beside the longer as pictures
+    leave of the cores; the rest is added, and both ends of a film.
+    """
+    cores = os.cpu_count() or 1
+    training_s, pictures_s = rate.time_s(samples), frames * pictures.wall_s + pictures.start_s
+    busy = min(1.0, pictures.cpu_s / (pictures.wall_s * cores)) if pictures.wall_s else 1.0
+    total_s = max(training_s, pictures_s) + busy * min(training_s, pictures_s)
+    return Forecast(training_s, pictures_s, total_s + (ENDS_S if samples else 0.0))
+
+
+def bound(job: Job) -> Pictures:
+    """Return more than pictures cost on any machine of today: enough where training is nearly all of the time."""
+    output = job.scene.output
+    cpu_s = _MOST_S + _MOST_PIXEL_S * output.width_px * output.height_px
+    return Pictures(cpu_s / (os.cpu_count() or 1), cpu_s)
+
+
+def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
+    """Say whether pictures are so little beside training that an estimate need not know them exactly."""
+    return frames * pictures.cpu_s / (os.cpu_count() or 1) < _SMALL * training_s
+
+
+def measure(job: Job, beside: Path = Path()) -> Pictures:
+    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does.
+
+    beside: a folder for them where there is none for temporary files.
+    """
+    noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
+    output, most = job.scene.output, job.frame_count // len(_PLACES)
+    loops.make_all()
+    rendering.picture_at(job.plan, Compositor(job.plan, noisy.store.get), 0.0)  # loads what pictures take
+    few = _made(noisy, 1, beside)
+    if most < 2:
+        return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)
+    count = min(max(_FIRST_PX // (output.width_px * output.height_px), 3), _FIRST_MOST, most)
+    while True:
+        many = _made(noisy, count, beside)
+        if many.wall_s - few.wall_s >= _ENOUGH_S or count == most:
+            break
+        # A round that took no time says little of how long a larger one will take.
+        count = min(count * _GROWTH, most)
+    more = many.frames - few.frames
+    wall_s, cpu_s = max(0.0, many.wall_s - few.wall_s) / more, max(0.0, many.cpu_s - few.cpu_s) / more
+    return Pictures(wall_s, cpu_s, max(0.0, few.wall_s - few.frames * wall_s))
+
+
+def disk_bytes(plan: Plan) -> int:
+    """Return the room on disk that all tiles of a plan take, with every channel of its system."""
+    return len(plan.order) * tile_format.room_bytes(plan.scene.problem.channels)
+
+
+class _Made(NamedTuple):
+    """Frames of a film, and the seconds that they took: by the clock, and of all cores together."""
+
+    frames: int
+    wall_s: float
+    cpu_s: float
+
+
+def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
+    """Make a film of so many frames after each other at each place."""
+    firsts = [round(place * (job.frame_count - at_a_place)) for place in _PLACES]
+    numbers = sorted({first + i for first in firsts for i in range(at_a_place)})
+    with places.scratch_folder(beside) as folder:
+        before, started_s = os.times(), time.perf_counter()
+        rendering.video(job, Path(folder, "film"), numbers=numbers)
+        took_s, after = time.perf_counter() - started_s, os.times()
+    return _Made(len(numbers), took_s, sum(after[:4]) - sum(before[:4]))  # of this process, and of ffmpeg
+
+
+class _Noise:
+    """A store that holds every tile: a part of it noise, as at the boundary, the rest smooth."""
+
+    def __init__(self, channels: Mapping[str, np.dtype]) -> None:
+        drawn = np.random.default_rng(0)
+        self._tiles = [Field.empty((SAMPLES, SAMPLES), channels) for _ in range(_TILES)]
+        slope = np.linspace(0.5, 1.5, SAMPLES)
+        for field in self._tiles:
+            for channel in (field.value, field.final_loss, *field.more.values()):
+                channel[...] = np.where(_ROUGH, drawn.standard_normal(channel.shape), slope)
+            field.status[...] = np.where(field.value < 0, Status.CONVERGED, Status.ESCAPED)
+            field.escape_step[...] = drawn.integers(1, 500, field.escape_step.shape)
+
+    def get(self, tile: Tile) -> Field:
+        """Return a tile's field."""
+        return self._tiles[hash(tile) % _TILES]
+
+    def put(self, tile: Tile, field: Field) -> None:
+        """Refuse: there is nothing to train."""
+        raise RuntimeError(f"{tile} was trained although it is there")
+
+    def has(self, tile: Tile) -> bool:
+        """Say that every tile is there."""
+        return True
+
+    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
+        """Return no tile."""
+        return []

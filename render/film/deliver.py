@@ -1,0 +1,176 @@
+"""What is left in the output folder: a film or stills, and beside them what shows them and what makes them again.
+
+<scene>/<scene>-<quality>.mp4           the film
+<scene>/<scene>-<quality>.mp4.json      its record: everything needed to make it again
+<scene>/<scene>-<quality>.frames.csv    a row a frame: seconds, training runs, tiles, boundary density
+<scene>/<scene>-<quality>.poster.png    one frame of it
+<scene>/<scene>-<quality>.thumb.jpg     the same, small
+<scene>/<scene>-<quality>-00120.png     frame 120 of it, with its record as 00120.png.json
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from render import encode
+from render.errors import RenderError, WriteError
+from render.files.atomic import check_target, write_whole
+from render.film import frame_log, rendering, switch
+from render.film.frame_log import FrameFacts
+from render.film.rendering import Job, Log, Report
+
+# What pictures and samples go through besides this package.
+_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
+
+_THUMBNAIL_PX = 320
+_POSTER = ".poster.png", ".thumb.jpg"
+
+
+def film_path(out: Path, job: Job, tag: str = "") -> Path:
+    """Return where a job's film belongs; tag: told apart from the scene's own film by this."""
+    codec = job.scene.output.codec
+    suffix = "" if codec == encode.SEQUENCE else encode.CODECS[codec].suffix
+    tags = [job.scene.name, job.quality, *([tag] if tag else []), *([codec] if codec != "h264" else [])]
+    return out / job.scene.name / ("-".join(tags) + suffix)
+
+
+def still_path(out: Path, job: Job, number: int) -> Path:
+    """Return where a frame of a job belongs."""
+    return out / job.scene.name / f"{job.scene.name}-{job.quality}-{number:05d}.png"
+
+
+def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster: str | None = "last") -> list[Path]:
+    """Make a film with its record, its log, a poster and a thumbnail; return their paths, the film's first.
+
+    poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail.
+    """
+    numbers = job.frame_numbers([poster]) if poster else []
+    if len(numbers) > 1:
+        raise RenderError(f"a poster must be one frame, not {len(numbers)}: {poster!r}.")
+    facts: list[FrameFacts] = []
+    base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
+    table, poster_path, thumbnail = (base.with_name(base.name + end) for end in (".frames.csv", *_POSTER))
+    # A path that cannot be written costs nothing now, and would cost its file after all the training.
+    for other in (table, poster_path, thumbnail) if numbers else (table,):
+        check_target(other)
+    if poster_path.exists() and not poster_path.is_file():
+        raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
+    written = _film(job, path, report, facts.append)
+    if facts:  # a sequence that was there already has none
+        write_whole(table, frame_log.table(facts).encode())
+        written.append(table)
+    for number in numbers:
+        rendering.stills(job, [number], lambda _: poster_path)
+        encode.write_thumbnail(thumbnail, poster_path, _THUMBNAIL_PX)
+        written += [poster_path, thumbnail]
+    return written
+
+
+def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = rendering.quiet) -> list[Path]:
+    """Make single frames, each with its record; return the frames' paths."""
+
+    def record(number: int, sha256: str) -> None:
+        _record(job, still_path(out, job, number), sha256, number)
+
+    for number in numbers:
+        check_target(record_path(still_path(out, job, number)))
+    return rendering.stills(job, numbers, lambda number: still_path(out, job, number), report, published=record)
+
+
+def part_of_film(job: Job, numbers: Sequence[int] | None, out: Path, report: Report = rendering.quiet) -> list[Path]:
+    """Make a film of some frames, or of all, with its record alone; return their paths, the film's first."""
+    path = film_path(out, job, _tag_of_frames(numbers) if numbers else "")
+    return _film(job, path, report, numbers=numbers)
+
+
+def _film(
+    job: Job, path: Path, report: Report, log: Log = rendering.unlogged, numbers: Sequence[int] | None = None
+) -> list[Path]:
+    """Make a film and its record, which says the sum of the very file that was published; return both paths."""
+
+    def record(sha256: str) -> None:
+        _record(job, path, sha256, frames=numbers)
+
+    check_target(record_path(path))
+    rendering.video(job, path, report, log, numbers, record)
+    if job.scene.output.codec == encode.SEQUENCE:
+        record(_sum_of_pictures(path))
+    return [path, record_path(path)]
+
+
+def _tag_of_frames(numbers: Sequence[int]) -> str:
+    """Return what tells a part of a film from every other: its ends, and a digest if it skips frames in between."""
+    ends = f"{numbers[0]:05d}-{numbers[-1]:05d}"
+    return ends if _is_run(numbers) else f"{ends}-{hashlib.sha256(repr([*numbers]).encode()).hexdigest()[:6]}"
+
+
+def _is_run(numbers: Sequence[int]) -> bool:
+    return [*numbers] == [*range(numbers[0], numbers[-1] + 1)]
+
+
+def tag_of(palette: str) -> str:
+    """Return a palette's name as part of a file name: its catalogue left out."""
+    return "".join(c if c.isalnum() or c in "._" else "_" for c in palette.rpartition(":")[2])
+
+
+def record_path(path: Path) -> Path:
+    """Return where the record of an output lies: beside it."""
+    return path.with_name(f"{path.name}.json")
+
+
+def _record(
+    job: Job, path: Path, sha256: str, frame: int | None = None, *, frames: Sequence[int] | None = None
+) -> None:
+    """Write the record of an output, without anything that would differ if it were made again in the same way."""
+    output = job.scene.output
+    texts = job.provenance(frame)
+    again = f"render {'video' if frame is None else 'frame'} {path.name}.json"
+    if frames is not None:
+        chosen = f"{frames[0]}..{frames[-1]}" if _is_run(frames) else ",".join(map(str, frames))
+        again = f"render encode {path.name}.json {chosen} --codec {output.codec}"
+    fields: dict[str, object] = {
+        **texts,
+        "numerics": job.backend.numerics,
+        "again": again,
+        "file": path.name,
+        "sha256": sha256,
+        "size_px": [output.width_px, output.height_px],
+        "frames": 1 if frame is not None else len(frames) if frames is not None else job.frame_count,
+        "fps": output.fps,
+        "codec": encode.SEQUENCE if frame is not None else output.codec,
+        "made_with": made_with(),
+    }
+    if frame is not None:
+        fields["frame"] = frame
+    if job.plan.seam is not None and frame is None:
+        shared, alike = switch.agreement(job.plan, job.store)
+        fields["seam"] = {"last_plain_level": job.plan.seam, "shared_samples": shared, "end_alike": round(alike, 4)}
+    if frames is not None:
+        fields["selected"] = list(frames)
+    target = record_path(path)
+    try:
+        write_whole(target, (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode())
+    except RenderError:
+        if target.is_file() and not target.is_symlink():  # of the output that stood here before, and no longer true
+            target.unlink()
+        raise
+
+
+def made_with() -> dict[str, str]:
+    """Return the versions of what outputs go through."""
+    versions = {name: metadata.version(name) for name in _LIBRARIES}
+    return {"python": platform.python_version(), **versions, "ffmpeg": encode.version(), "machine": platform.machine()}
+
+
+def _sum_of_pictures(folder: Path) -> str:
+    """Return the SHA-256 of a folder's pictures: of the lines "NAME SHA-256" of its files, sorted."""
+    lines = []
+    for path in sorted(folder.glob("*.png")):
+        with path.open("rb") as file:
+            lines.append(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -1,0 +1,92 @@
+"""What each frame of a render took and shows: a row of numbers a frame, for a table beside the film."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+import numpy as np
+
+from render.film.plan import Plan, Shown
+from render.film.schedule import Training
+from render.geometry.tiles import Tile
+from render.samples import Field
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """A row of the log.
+
+    frame: its number. time_s: its second in the film. octaves: path length so far. width: of the view, in decades (or
+    units, on a linear x axis). seconds: spent since the frame before, waiting for training included.
+    samples_trained: training runs finished in those. tiles, tiles_stored: that the frame is made of, and those of
+    them that were in the store when the render began. boundary_density: share of neighbouring samples of which one
+    converged and the other did not, over the tiles of the frame's coarsest level.
+    """
+
+    frame: int
+    time_s: float
+    octaves: float
+    width: float
+    seconds: float
+    samples_trained: int
+    tiles: int
+    tiles_stored: int
+    boundary_density: float
+
+
+class FrameLog:
+    """Measures frames as they are made. Reads every tile's signs as the compositor fetches it, and no tile twice."""
+
+    def __init__(self, plan: Plan, training: Training) -> None:
+        self._plan = plan
+        self._training = training
+        self._edges: dict[Tile, float] = {}
+        self._seen_s, self._seen_samples = time.monotonic(), 0
+
+    def fetch(self, tile: Tile) -> Field:
+        """Return a tile from the store, and note how much boundary it holds."""
+        field = self._training.fetch(tile)
+        if tile not in self._edges:
+            self._edges[tile] = boundary_density(field.value < 0)
+        return field
+
+    def row(self, frame: int, s: float, shown: Shown) -> FrameFacts:
+        """Return what the frame at path length s, made of these tiles, took since the last call."""
+        now_s, samples = time.monotonic(), self._training.samples_done
+        level = self._plan.base_level(s)
+        edges = [edge for tile in shown.tiles(level) if (edge := self._edges.get(tile)) is not None]
+        missing = self._training.missing
+        path, output = self._plan.path, self._plan.scene.output
+        facts = FrameFacts(
+            frame=frame,
+            time_s=frame / output.fps,
+            octaves=s,
+            width=path.view(s).width * float(self._plan.scene.problem.x.span),
+            seconds=now_s - self._seen_s,
+            samples_trained=samples - self._seen_samples,
+            tiles=shown.number,
+            tiles_stored=sum(tile not in missing for tile in shown.tiles()) if missing else shown.number,
+            boundary_density=float(np.mean(edges)) if edges else 0.0,
+        )
+        self._seen_s, self._seen_samples = now_s, samples
+        return facts
+
+
+def boundary_density(converged: np.ndarray) -> float:
+    """Return the share of neighbouring samples, right or above, that differ; converged: bool [rows, columns]."""
+    differ = np.count_nonzero(converged[1:] != converged[:-1]) + np.count_nonzero(converged[:, 1:] != converged[:, :-1])
+    rows, columns = converged.shape
+    return float(differ / ((rows - 1) * columns + rows * (columns - 1)))
+
+
+def table(rows: Iterable[FrameFacts]) -> str:
+    """Return rows as CSV, with a line of names."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(field.name for field in fields(FrameFacts))
+    writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows)
+    return text.getvalue()

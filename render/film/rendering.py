@@ -1,0 +1,357 @@
+"""The whole line, scene to film: training in the background, frames made and encoded as soon as their tiles are there.
+
+This is the Python API; the command line is a thin skin over it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import render
+from render import backends, encode
+from render import scene as scenes
+from render.backends import Backend
+from render.backends.refusing import RefusingBackend
+from render.deep.reference_search import Tell
+from render.errors import EncodeError, StoreError, WriteError
+from render.files.atomic import check_target, write_whole
+from render.film import qualities, selection, switch
+from render.film.compose import Compositor
+from render.film.frame_log import FrameFacts, FrameLog
+from render.film.plan import Plan, Shown
+from render.film.qualities import Choice
+from render.film.schedule import Seam, Training
+from render.geometry.tiles import Tile
+from render.picture import flash, overlay, typeface
+from render.picture.annotate import Annotator
+from render.samples import Field
+from render.scene import Scene
+from render.storage.store import DirectoryStore, TileStore
+
+# How often a waiting render looks up to report progress.
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a render is. Samples count this render's own training only; what was stored costs nothing."""
+
+    frames_done: int
+    frames_total: int
+    samples_done: int
+    samples_total: int
+    repaired: tuple[str, ...] = ()
+
+
+Report = Callable[[Progress], None]
+Log = Callable[[FrameFacts], None]
+
+
+def quiet(_: Progress) -> None:
+    """Report to nobody."""
+
+
+def unlogged(_: FrameFacts) -> None:
+    """Log nowhere."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned render: what to train, with what, and where it is kept. Made by `prepare`."""
+
+    quality: str
+    plan: Plan
+    backend: Backend
+    store: TileStore
+    seam: Seam | None = None
+
+    @property
+    def scene(self) -> Scene:
+        """The scene at the job's quality."""
+        return self.plan.scene
+
+    @property
+    def frame_count(self) -> int:
+        """Number of frames of the whole film."""
+        return self.plan.path.frame_count(self.scene.output.fps)
+
+    def frame_numbers(self, selections: Iterable[str]) -> list[int]:
+        """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
+        return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
+
+    def missing_samples(self) -> int:
+        """Return the training runs that the store does not hold yet."""
+        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.seam).samples_total
+
+    def provenance(self, frame: int | None = None) -> dict[str, str]:
+        """Return what makes the film again, or one frame of it, as short texts."""
+        output = self.scene.output
+        texts = {
+            "scene": scenes.resolved(self.scene),
+            "name": self.scene.name,
+            "quality": self.quality,
+            "problem": self.scene.problem.key,
+            "numerics": json.dumps(self.backend.numerics, sort_keys=True),
+            "render": render.__version__,
+        }
+        if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
+            texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
+        return texts if frame is None else texts | {"frame": str(frame)}
+
+
+def untold(_: str) -> None:
+    """Tell nobody."""
+
+
+def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None, tell: Tell | None = untold) -> Job:
+    """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root.
+
+    tell: told how the reference run goes that a film past float64 needs. None: it is not made, and the job cannot train
+    deep levels unless the store keeps one.
+    """
+    backend = backend or backends.make("local", choice.plan.scene.problem)
+    plan = choice.plan
+    return Job(choice.name, plan, *switch.prepare(plan.scene, max(plan.levels), store_root, backend, tell))
+
+
+def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
+    """Return a job whose samples are all in the store, whichever numerics made them; it cannot train.
+
+    quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
+    """
+    stores = DirectoryStore.existing(store_root, scene.problem)
+    names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
+    fewest: tuple[int, Choice] | None = None
+    for name in names:
+        choice = qualities.named(scene, name)
+        for store in stores:
+            whole = switch.stored(choice.plan, store_root, store)
+            missing = len(whole.missing(choice.plan.order))
+            if missing == 0:
+                return Job(choice.name, choice.plan, RefusingBackend(store.numerics), whole)
+            if fewest is None or missing < fewest[0]:
+                fewest = missing, choice
+    if fewest is None:
+        raise StoreError(
+            f"{store_root} holds no samples of {scene.name}. Run `render video` first: this trains nothing."
+        )
+    missing, choice = fewest
+    raise StoreError(
+        f"{store_root} must hold every sample of {scene.name} at quality {choice.name}, but {missing:,} of its "
+        f"{len(choice.plan.order):,} tiles are missing. Run `render video` at that quality first: this trains nothing."
+    )
+
+
+def video(
+    job: Job,
+    path: Path,
+    report: Report = quiet,
+    log: Log = unlogged,
+    numbers: Sequence[int] | None = None,
+    published: Callable[[str], None] | None = None,
+) -> Path:
+    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
+
+    published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
+    """
+    output = job.scene.output
+    numbers = range(job.frame_count) if numbers is None else numbers
+    if output.codec == encode.SEQUENCE:
+        return _sequence(job, path, numbers, report, log)
+    writer = encode.VideoWriter(
+        path,
+        (output.width_px, output.height_px),
+        output.fps,
+        codec=output.codec,
+        crf=output.crf,
+        metadata=job.provenance(),
+        published=published,
+    )
+    check_target(path.with_suffix(".path.csv"))
+    meter = flash.Meter(output.fps)
+    made = frames(job, numbers, report, bits=writer.bits, log=log)
+    with writer, contextlib.closing(made):
+        for _, picture in made:
+            writer.write(picture)
+            meter.add(picture)
+    write_path(job, path.with_suffix(".path.csv"), numbers)
+    if warning := meter.warning():
+        count = job.frame_count
+        report(Progress(count, count, 0, 0, (warning,)))
+    return path
+
+
+def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
+    """Write frames as PNGs into a folder; those that are there, and carry the same scene, stay."""
+    path_of = {number: folder / f"{number:05d}.png" for number in numbers}
+    for path in path_of.values():
+        if path.exists() and not path.is_file():
+            raise WriteError(path, "the pictures of a film are read again, and must be plain files")
+    todo = [number for number, path in path_of.items() if not _is_written(path, job.provenance(number))]
+    stills(job, todo, path_of.__getitem__, report, log)
+    for path in folder.glob("[0-9]" * 5 + ".png"):
+        if path not in path_of.values():  # of another film that stood here before
+            path.unlink()
+    return folder
+
+
+def _is_written(path: Path, metadata: dict[str, str]) -> bool:
+    try:
+        return path.is_file() and encode.read_png_metadata(path) == metadata
+    except EncodeError:
+        return False
+
+
+def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
+    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width."""
+    path, problem = job.plan.path, job.scene.problem
+    fps = job.scene.output.fps
+    lines = [
+        "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
+    ]
+    for number in numbers:
+        view = path.viewport(s := path.s_of_frame(number, fps))
+        level = max(0, math.ceil(view.level))
+        centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
+        digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
+        x, y = (f"{value:.{digits}g}" for value in centre)
+        lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+    write_whole(file, ("\n".join(lines) + "\n").encode())
+
+
+def stills(
+    job: Job,
+    numbers: Sequence[int],
+    path_of: Callable[[int], Path],
+    report: Report = quiet,
+    log: Log = unlogged,
+    published: Callable[[int, str], None] = lambda number, sha256: None,
+) -> list[Path]:
+    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film.
+
+    published: is called with each frame's number and SHA-256, as in `encode.write_png`.
+    """
+    for number in numbers:
+        check_target(path_of(number))
+    written = []
+    with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as made:
+        for number, picture in made:
+            record = functools.partial(published, number)
+            encode.write_png(path_of(number), picture, job.provenance(number), published=record)
+            written.append(path_of(number))
+    return written
+
+
+def frames(
+    job: Job, numbers: Sequence[int], report: Report = quiet, *, bits: int = 8, log: Log = unlogged
+) -> Generator[tuple[int, np.ndarray], None, None]:
+    """Yield (frame number, picture [height, width, 3]), each as soon as its tiles are trained.
+
+    bits: 8 for uint8 pictures, 16 for uint16. log: told what each frame took, once it was taken.
+
+    Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
+    stored, so the same call goes on where it stopped.
+    """
+    plan, output = job.plan, job.scene.output
+
+    def moments(number: int) -> tuple[float, ...]:
+        return plan.path.moments(number, output.fps, output.shutter)
+
+    order = plan.order if len(numbers) == job.frame_count else _needed(plan, (s for n in numbers for s in moments(n)))
+    training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
+    facts = FrameLog(plan, training)
+    compositor = Compositor(plan, facts.fetch)
+
+    def progress(done: int) -> Progress:
+        return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))
+
+    training.start()
+    try:
+        last, picture, shown = None, None, Shown([], [])
+        for done, number in enumerate(numbers):
+            if (places := moments(number)) != last or picture is None:
+                shown = plan.shown_at(*places)
+                if training.samples_done < training.samples_total:
+                    count = training.count_for(shown.tiles())
+                    while not training.wait_for(count, _TICK_S):
+                        report(progress(done))
+                s = plan.path.s_of_frame(number, output.fps)
+                last, picture = places, picture_at(plan, compositor, s, bits, places)
+            yield number, picture
+            log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
+            report(progress(done + 1))
+    finally:
+        training.stop()
+
+
+def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
+    """Return the tiles of the frames at some places, in the plan's order."""
+    wanted = {tile for s in set(places) for tile in plan.tiles_at(s)}
+    return [tile for tile in plan.order if tile in wanted]
+
+
+def picture_at(
+    plan: Plan, compositor: Compositor, s: float, bits: int = 8, moments: tuple[float, ...] = ()
+) -> np.ndarray:
+    """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3].
+
+    moments: the path lengths that it averages; s alone if there are none.
+    """
+    picture = compositor.frame(*(moments or (s,)), bits=bits)
+    written = _annotator(plan)
+    if written is None:
+        return picture
+    if bits == 8:
+        written.draw(picture, s)
+        return picture
+    # Text is drawn on eight bits, and taken over where it is.
+    eight = compositor.frame(*(moments or (s,)))
+    written.draw(drawn := eight.copy(), s)
+    deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
+    return deep
+
+
+@functools.lru_cache(maxsize=2)
+def _annotator(plan: Plan) -> Annotator | None:
+    """Return what writes on frames, or None if nothing does."""
+    output, problem = plan.scene.output, plan.scene.problem
+    parts = overlay.PARTS if output.overlay is True else output.overlay or ()
+    if not parts and not output.caption:
+        return None
+    return Annotator(
+        plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
+    )
+
+
+def probe(
+    backend: Backend, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None = None, dy: np.ndarray | None = None
+) -> Iterator[tuple[slice, Field]]:
+    """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
+
+    x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
+    for a backend that follows one. Nothing is stored.
+    """
+    capacity = backend.capacity
+    starts = iter(range(0, x.size, capacity))
+    pieces: dict[int, slice] = {}
+
+    def next_batch() -> backends.Batch | None:
+        start = next(starts, None)
+        if start is None:
+            return None
+        piece = slice(start, start + capacity)
+        batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
+        pieces[id(batch)] = piece
+        return batch
+
+    for batch, field in backends.trained(backend.run(next_batch)):
+        yield pieces[id(batch)], field

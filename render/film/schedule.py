@@ -1,0 +1,325 @@
+"""What a plan needs minus what the store holds, trained in order of first use: resume, progress, a clean stop."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from render.backends import Backend, Batch, Failed
+from render.errors import DamagedTile, StoreError, TrainingError
+from render.geometry import tiles
+from render.geometry.tiles import SAMPLES, Tile
+from render.problem import Problem
+from render.samples import Field
+from render.storage import references
+from render.storage.references import Reference
+from render.storage.store import TileStore
+
+# A tile lost more often than this is no accident: the disk or another program destroys what is written.
+_MOST_LOSSES = 3
+
+# With more tiles than this that nobody can train, something else is wrong, and the rest is not worth its time.
+_MOST_FAILURES = 16
+
+
+class Stopped(Exception):
+    """Training was asked to stop before it was done. Everything finished is in the store."""
+
+
+def points_of(
+    problem: Problem, tile: Tile, *, with_parent: bool, reference: Reference | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return x, y (and dx, dy) [points] of the samples of a tile that are to be trained: see `references.points`."""
+    rows, columns = np.nonzero(tiles.new_samples(with_parent=with_parent))
+    return references.points(problem, tile, rows, columns, reference)
+
+
+class Seam(NamedTuple):
+    """Where float64 gives way: levels after `level` are followed by their differences from the reference run.
+
+    reference: None where it is yet to be made; nothing below the seam can be trained then.
+    """
+
+    level: int
+    reference: Reference | None
+
+
+def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
+    """Return the whole tile of its trained samples and, where it has one, its parent's quadrant."""
+    mask = tiles.new_samples(with_parent=parent is not None)
+    whole = {}
+    for name, values in trained.channels().items():
+        whole[name] = np.empty((SAMPLES, SAMPLES), values.dtype)
+        whole[name][mask] = values
+        if parent is not None:
+            whole[name][::2, ::2] = parent.channels()[name][tile.parent_quadrant]
+    return Field.from_channels(whole)
+
+
+class Training:
+    """Trains the missing tiles of a plan in the background, in order, while other threads use those that are there.
+
+    missing: the tiles that the store lacked at the start.
+    samples_total, samples_done: training runs that this render needs and has finished; stored ones count nothing.
+    repaired: messages about tiles that were lost or damaged and are trained again.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        order: Sequence[Tile],
+        store: TileStore,
+        backend: Backend,
+        seam: Seam | None = None,
+    ) -> None:
+        """Look up which of the tiles, in order of first use, the store lacks. Nothing is trained before start()."""
+        self._problem, self._store, self._backend = problem, store, backend
+        self._seam = seam
+        self._position = {tile: i for i, tile in enumerate(order)}
+        missing = store.missing(order)
+        self._pending = deque(missing)
+        self.missing = absent = frozenset(missing)
+        self._done = [tile not in absent for tile in order]
+        self._parents = {tile: self._usable_parent(tile) for tile in missing}
+        self._prefix = 0
+        self._changed = threading.Condition()
+        self._stop = False
+        self._under_way = 0  # tiles handed out and not yet stored
+        self._losses: Counter[Tile] = Counter()
+        self._alone: set[Tile] = set()  # of a batch that nobody could train
+        self._failed: dict[Tile, str] = {}
+        self._error: BaseException | None = None
+        self._thread: threading.Thread | None = None
+        self.repaired: list[str] = []
+        self.samples_total = sum(self._new_samples(tile) for tile in missing)
+        self.samples_done = 0
+        self._advance_prefix()
+
+    # ---- for other threads -------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin training what is missing; return at once."""
+        with self._changed:
+            if self._thread is None and self._pending and not self._stop:
+                self._thread = threading.Thread(target=self._train, name="training", daemon=True)
+                self._thread.start()
+
+    def count_for(self, tiles: Iterable[Tile]) -> int:
+        """Return how many tiles, in order, must be there before all the given ones are."""
+        return 1 + max(self._position[tile] for tile in tiles)
+
+    def wait_for(self, count: int, timeout_s: float | None = None) -> bool:
+        """Wait until the first `count` tiles are in the store; False after timeout_s seconds.
+
+        Raises what training raised, or Stopped if it was stopped before it got that far.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._prefix >= count or self._error or self._ended, timeout_s)
+            if self._prefix < count and (self._error or self._ended):
+                raise self._error or Stopped()
+            return self._prefix >= count
+
+    def fetch(self, tile: Tile) -> Field:
+        """Return a finished tile from the store; one that was lost or damaged there is trained again first."""
+        while True:
+            try:
+                return self._store.get(tile)
+            except (DamagedTile, KeyError) as fault:
+                self._again(tile, fault)
+                self.start()
+                self.wait_for(self._position[tile] + 1)
+
+    def stop(self) -> None:
+        """Finish and store the batches that are running, start no more, and wait for that."""
+        with self._changed:
+            self._stop = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
+
+    # ---- the training thread -----------------------------------------------------------------------------------
+
+    def _train(self) -> None:
+        try:
+            while True:
+                for batch, result in self._backend.run(self._next_batch):
+                    self._keep(batch, result)
+                with self._changed:  # decided under the lock, or a tile put back just now would wait for ever
+                    if self._stop or not self._pending:
+                        self._leave(Stopped() if self._pending else self._failure())
+                        return
+        except BaseException as error:  # handed to the thread that waits
+            with self._changed:
+                self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        self._error = error
+        self._stop = self._stop or error is not None
+        self._thread = None
+        self._changed.notify_all()
+
+    def _next_batch(self) -> Batch | None:
+        """Hand out the next tiles whose parents are stored; wait while only others are left."""
+        with self._changed:
+            while not self._stop and self._pending:
+                chosen = self._take_ready()
+                if chosen:
+                    self._under_way += len(chosen)
+                    return self._batch(chosen)
+                if self._under_way == 0:
+                    raise RuntimeError(f"{len(self._pending)} tiles wait for parents that nobody trains")
+                self._changed.wait()
+            return None
+
+    def _take_ready(self) -> list[Tile]:
+        chosen: list[Tile] = []
+        skipped: list[Tile] = []
+        points = 0
+        # Looking far past tiles that wait for a parent would train what is needed much later: a few are enough.
+        capacity = self._backend.capacity
+        while self._pending and len(skipped) < 256:
+            tile = self._pending[0]
+            points += self._new_samples(tile)
+            if points > capacity or (chosen and not self._go_together(chosen[0], tile)):
+                break
+            self._pending.popleft()
+            if self._is_done(self._parents[tile]):
+                chosen.append(tile)
+            else:
+                skipped.append(tile)
+                points -= self._new_samples(tile)
+        self._pending.extendleft(reversed(skipped))
+        return chosen
+
+    def _go_together(self, first: Tile, other: Tile) -> bool:
+        """Say whether two tiles may be in one batch: neither is to be tried alone, and the same engine trains both."""
+        return not self._alone.intersection((first, other)) and self._is_deep(first) == self._is_deep(other)
+
+    def _is_deep(self, tile: Tile) -> bool:
+        return self._seam is not None and tile.level > self._seam.level
+
+    def _batch(self, chosen: list[Tile]) -> Batch:
+        with_parent = [self._parents[tile] is not None for tile in chosen]
+        reference = None
+        if self._seam is not None and self._is_deep(chosen[0]):
+            reference = self._seam.reference
+            if reference is None:
+                raise RuntimeError("levels below the seam need a reference run")
+        points = [
+            points_of(self._problem, tile, with_parent=has, reference=reference)
+            for tile, has in zip(chosen, with_parent, strict=True)
+        ]
+        return Batch(tuple(chosen), *(np.concatenate(parts) for parts in zip(*points, strict=True)))
+
+    def _keep(self, batch: Batch, result: Field | Failed) -> None:
+        try:
+            if isinstance(result, Failed):
+                self._give_up(batch, result.why)
+            else:
+                self._store_tiles(batch, result)
+        finally:
+            with self._changed:
+                self._under_way -= len(batch.tiles)
+                self._changed.notify_all()
+
+    def _store_tiles(self, batch: Batch, field: Field) -> None:
+        start = 0
+        for tile in batch.tiles:
+            count = self._new_samples(tile)
+            trained = field.at(slice(start, start + count))
+            start += count
+            parent = self._parents[tile]
+            try:
+                inherited = self._store.get(parent) if parent else None
+            except (DamagedTile, KeyError) as fault:
+                assert parent is not None
+                with self._changed:
+                    self._pending.appendleft(tile)
+                self._again(parent, fault)
+                continue
+            self._store.put(tile, assemble(tile, trained, inherited))
+            with self._changed:
+                self._done[self._position[tile]] = True
+                self.samples_done += count
+                self._advance_prefix()
+                self._changed.notify_all()
+
+    def _give_up(self, batch: Batch, why: str) -> None:
+        """Put the tiles of a batch that nobody could train back, to be tried one by one; leave out one that was."""
+        with self._changed:
+            if len(batch.tiles) > 1:
+                self._alone.update(batch.tiles)
+                self._pending.extendleft(reversed(batch.tiles))
+                return
+            (tile,) = batch.tiles
+            self._failed[tile] = why
+            self.repaired.append(f"{tile} could not be trained: {why}. The others go on.")
+            if len(self._failed) > _MOST_FAILURES:
+                raise self._failure() or AssertionError
+            for child in self._pending:  # whoever waits for its samples trains them too
+                if self._parents[child] == tile:
+                    self.samples_total -= self._new_samples(child)
+                    self._parents[child] = None
+                    self.samples_total += self._new_samples(child)
+
+    def _failure(self) -> TrainingError | None:
+        """Return what to say of the tiles that could not be trained, if there are any."""
+        if not self._failed:
+            return None
+        named = "; ".join(f"{tile}: {why}" for tile, why in list(self._failed.items())[:_MOST_FAILURES])
+        return TrainingError(
+            f"{len(self._failed)} of {len(self._done)} tiles could not be trained ({named}). All others that were "
+            "trained are kept: once that is mended, the same command trains only what is missing."
+        )
+
+    def _again(self, tile: Tile, fault: Exception) -> None:
+        """Put a tile that the store lost at the head of what is to be trained."""
+        lost = f"{tile} is gone from the store. It will be trained again."
+        why = str(fault) if isinstance(fault, DamagedTile) else lost
+        with self._changed:
+            if not self._is_done(tile):
+                return
+            self._losses[tile] += 1
+            if self._losses[tile] > _MOST_LOSSES:
+                raise StoreError(
+                    f"{why} It was lost {_MOST_LOSSES} times already: check the disk, or use another --store."
+                )
+            self.repaired.append(why)
+            if tile not in self._position:  # a parent that only the store knew
+                self._position[tile] = len(self._done)
+                self._done.append(False)
+            position = self._position[tile]
+            self._done[position] = False
+            self._prefix = min(self._prefix, position)
+            self._parents[tile] = None  # trained whole: its own parent may be lost too
+            self._pending.appendleft(tile)
+            self.samples_total += self._new_samples(tile)
+            self._changed.notify_all()
+
+    def _usable_parent(self, tile: Tile) -> Tile | None:
+        """Return the parent whose samples a missing tile can take over: one of this job, or one already stored."""
+        if tile.level == 0:
+            return None
+        parent = tile.parent
+        if self._is_deep(tile) != self._is_deep(parent):
+            return None  # by differences a run has other last bits, and past float64 other digits
+        return parent if parent in self._position or self._store.has(parent) else None
+
+    def _new_samples(self, tile: Tile) -> int:
+        return tiles.new_sample_count(with_parent=self._parents[tile] is not None)
+
+    def _is_done(self, tile: Tile | None) -> bool:
+        return tile is None or tile not in self._position or self._done[self._position[tile]]
+
+    @property
+    def _ended(self) -> bool:
+        return self._stop and self._thread is None
+
+    def _advance_prefix(self) -> None:
+        while self._prefix < len(self._done) and self._done[self._prefix]:
+            self._prefix += 1

@@ -1,0 +1,305 @@
+"""The path of the camera: keyframes become a continuous path, and a frame number becomes a view on it.
+
+Geometry and timing are kept apart. The geometry is a chain of segments, each parameterised by *path length* s:
+the zoom in octaves, plus the travel measured in widths of the view (van Wijk and Nuij, "Smooth and efficient
+zooming and panning", 2003). Timing maps seconds to s by a monotone cubic. What must be trained follows from the
+geometry alone, so retiming a film or changing its frame rate trains nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from render.geometry.interpolation import MonotoneCubic
+from render.geometry.viewport import Viewport
+
+# van Wijk and Nuij's trade-off between zooming and panning; their user study found sqrt(2) most pleasant.
+_RHO = math.sqrt(2.0)
+
+Play = Literal["forward", "backward", "ping-pong"]
+
+EASINGS = ("linear", "smooth")
+Easing = Literal["linear", "smooth"]
+
+# Seconds in which the camera gets up to speed (and again slows down) with "smooth" easing; on short legs, half of it.
+_RAMP_S = 2.0
+
+# A frame averages at most this many moments of an open shutter: each costs as much as a frame.
+_MOST_MOMENTS = 16
+
+# Viewports that are kept, of about half a kilobyte each: those of a film's every moment would fill the memory.
+_MOST_VIEWPORTS = 50_000
+
+
+@dataclass(frozen=True)
+class View:
+    """A resting place of the camera: exact centre in unit coordinates, width in units of the unit square."""
+
+    x: Fraction
+    y: Fraction
+    width: float
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """A view, the second at which the camera arrives there, and how long it then rests (seconds >= 0).
+
+    phase: by how many turns a closed palette is turned there.
+    """
+
+    view: View
+    time_s: float
+    hold_s: float = 0.0
+    phase: float = 0.0
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """From one view to another over `length` octaves of path; `at` gives the view at a share p of it."""
+
+    start: View
+    end: View
+    aspect: float  # height / width of the frame
+    length: float
+    nested: bool
+
+    def at(self, p: float) -> View:
+        if p <= 0.0:
+            return self.start
+        if p >= 1.0:
+            return self.end
+        return self._zoom(p) if self.nested else self._travel(p)
+
+    def _zoom(self, p: float) -> View:
+        # c(p) = c* + (c1 - c*) r**p about the fixed point c* = (c2 - r c1) / (1 - r): exactly one point of the
+        # plane keeps its place on the screen. Walked towards the narrower view and written with its exact centre,
+        # so that the distance to it, a multiple of the current width, is the only rounded number:
+        # c = c2 + (c* - c2)(1 - r**p / r).
+        wide, deep, p = (
+            (self.start, self.end, p) if self.end.width < self.start.width else (self.end, self.start, 1 - p)
+        )
+        r = deep.width / wide.width
+        width = wide.width * r**p
+        ratio = Fraction(r)
+        share = Fraction(math.expm1((p - 1.0) * math.log(r))) * ratio / (1 - ratio)
+        return View(deep.x + (wide.x - deep.x) * share, deep.y + (wide.y - deep.y) * share, width)
+
+    def _travel(self, p: float) -> View:
+        # van Wijk and Nuij (2003), equations 9 to 11, walked from the nearer end: near a deep view the distance to
+        # that view, not to the other one, must be exact. Their u(s) = w0 / rho^2 (cosh r0 tanh(rho s + r0) - sinh r0)
+        # cancels badly for deep views; cosh a sinh(a + x) - sinh a cosh(a + x) = sinh x gives the form below.
+        near, far, p = (self.start, self.end, p) if p <= 0.5 else (self.end, self.start, 1.0 - p)
+        dx, dy = far.x - near.x, far.y - near.y
+        distance = math.hypot(float(dx), float(dy))
+        r0, total = _wijk(near.width, far.width, distance)
+        arc = _RHO * p * total
+        width = near.width * math.cosh(r0) / math.cosh(r0 + arc)
+        share = Fraction(near.width / _RHO**2 * math.sinh(arc) / math.cosh(r0 + arc) / distance)
+        return View(near.x + dx * share, near.y + dy * share, width)
+
+
+def _wijk(w0: float, w1: float, u1: float) -> tuple[float, float]:
+    """Return (r0, arc length S) of the optimal path between widths w0 and w1 at distance u1 > 0."""
+    rho2 = _RHO**2
+    b0 = (w1**2 - w0**2 + rho2**2 * u1**2) / (2 * w0 * rho2 * u1)
+    b1 = (w1**2 - w0**2 - rho2**2 * u1**2) / (2 * w1 * rho2 * u1)
+    r0, r1 = -math.asinh(b0), -math.asinh(b1)
+    return r0, (r1 - r0) / _RHO
+
+
+def _segment(start: View, end: View, aspect: float) -> _Segment:
+    dx, dy = abs(float(end.x - start.x)), abs(float(end.y - start.y))
+    slack = abs(start.width - end.width) / 2
+    octaves = abs(math.log2(end.width / start.width))
+    if dx <= slack and dy <= slack * aspect and octaves > 0:
+        return _Segment(start, end, aspect, octaves, nested=True)
+    distance = math.hypot(dx, dy)
+    if distance == 0.0:
+        return _Segment(start, end, aspect, 0.0, nested=True)
+    # Their arc length is measured in units in which a pure zoom by e costs 1 / rho: bring it to octaves.
+    _, arc = _wijk(start.width, end.width, distance)
+    return _Segment(start, end, aspect, arc * _RHO / math.log(2), nested=False)
+
+
+class Path:
+    """The continuous path through the views of a list of keyframes, for frames of one shape.
+
+    length: total path length in octaves. rests: path lengths at which the camera rests (holds, both ends).
+    duration_s: of the whole film, ways back included.
+    """
+
+    def __init__(
+        self,
+        keyframes: tuple[Keyframe, ...],
+        size_px: tuple[int, int],
+        easing: Easing = "smooth",
+        play: Play = "forward",
+    ) -> None:
+        """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame.
+
+        play: "backward" goes from the last keyframe to the first; "ping-pong" there and back, for loops.
+        """
+        if not keyframes:
+            raise ValueError("a path needs at least one keyframe")
+        if play == "backward":
+            keyframes = _reversed(keyframes)
+        self._back = play == "ping-pong"
+        self._keyframes = keyframes
+        self._size_px = size_px
+        aspect = size_px[1] / size_px[0]
+        self._segments = [_segment(a.view, b.view, aspect) for a, b in itertools.pairwise(keyframes)]
+        self.marks = np.concatenate([[0.0], np.cumsum([s.length for s in self._segments])])
+        self.length = float(self.marks[-1])
+        self.rests = tuple(float(s) for i, s in enumerate(self.marks) if _rests(keyframes, i))
+        self._way_s = keyframes[-1].time_s + keyframes[-1].hold_s
+        self.duration_s = self._way_s * (2 if self._back else 1)
+        self._viewports: dict[float, Viewport] = {}
+        self._easing: Easing = easing
+
+    def view(self, s: float) -> View:
+        """Return the view at path length s (clamped to the path)."""
+        if not self._segments:
+            return self._keyframes[0].view
+        if s >= self.length:  # (s - mark) / length may round to less than 1
+            return self._keyframes[-1].view
+        i = int(np.clip(np.searchsorted(self.marks, s, side="right") - 1, 0, len(self._segments) - 1))
+        length = self._segments[i].length
+        return self._segments[i].at((s - self.marks[i]) / length if length else 1.0)
+
+    def viewport(self, s: float) -> Viewport:
+        """Return the viewport at path length s."""
+        if s not in self._viewports:  # a plan asks for each of its few thousand places many times
+            if len(self._viewports) >= _MOST_VIEWPORTS:
+                self._viewports.clear()
+            view = self.view(s)
+            self._viewports[s] = Viewport(view.x, view.y, view.width, *self._size_px)
+        return self._viewports[s]
+
+    def phase(self, s: float) -> float:
+        """Return by how many turns the palette is turned at path length s: even between keyframes."""
+        return float(np.interp(s, self.marks, [key.phase for key in self._keyframes]))
+
+    @functools.cached_property
+    def _timing(self) -> MonotoneCubic:
+        return _timing(self._keyframes, self.marks, self._easing)
+
+    def s_at(self, time_s: float) -> float:
+        """Return the path length reached after time_s seconds."""
+        return float(np.clip(self._timing(time_s), 0.0, self.length)) if self.length else 0.0
+
+    def frame_count(self, fps: float) -> int:
+        """Return the number of frames: the film's duration in frames, rounded once, at least one.
+
+        There and back it is two ways less the two frames that would be shown twice where they meet.
+        """
+        count = self._way_count(fps)
+        return max(count, 2 * count - 2) if self._back else count
+
+    def _way_count(self, fps: float) -> int:
+        return max(1, round(self._way_s * fps))
+
+    def s_of_frame(self, frame: float, fps: float) -> float:
+        """Return the path length of a frame; the last one of a way stands exactly at its end.
+
+        A fraction is a moment between two frames.
+        """
+        count = self._way_count(fps)
+        if frame > count - 1 and self._back:
+            frame = 2 * (count - 1) - frame
+        return self.s_at(self._way_s * max(frame, 0.0) / (count - 1)) if frame < count - 1 else self.length
+
+    def moments(self, frame: int, fps: float, shutter: float) -> tuple[float, ...]:
+        """Return the path lengths that a frame averages: its own, or several over the share that a shutter is open.
+
+        As many as keep the corners of the view from moving by more than about two pixels in between, 2 to 16.
+        """
+        here = self.s_of_frame(frame, fps)
+        if shutter <= 0:
+            return (here,)
+        open_s = [self.s_of_frame(frame + shift * shutter / 2, fps) for shift in (-1, 1)]
+        moved_px = abs(open_s[1] - open_s[0]) * math.log(2) / 2 * max(self._size_px)
+        count = min(_MOST_MOMENTS, math.ceil(moved_px / 2))
+        if count < 2:
+            return (here,)
+        shifts = (np.arange(count) + 0.5) / count - 0.5
+        return tuple(self.s_of_frame(frame + float(shift) * shutter, fps) for shift in shifts)
+
+
+def _reversed(keyframes: tuple[Keyframe, ...]) -> tuple[Keyframe, ...]:
+    """Return the same rests in the opposite order and at mirrored times."""
+    end = keyframes[-1].time_s + keyframes[-1].hold_s
+    return tuple(replace(key, time_s=end - key.time_s - key.hold_s) for key in reversed(keyframes))
+
+
+def _rests(keyframes: tuple[Keyframe, ...], i: int) -> bool:
+    """Say whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
+    return keyframes[i].hold_s > 0 or i in (0, len(keyframes) - 1)
+
+
+def _trapezoid(share: float, ramp: float, soft: tuple[bool, bool]) -> float:
+    """Return the share of a leg's path covered after a share of its time: constant speed, with soft ends.
+
+    ramp: share of the time, at most 0.5, that a soft end takes.
+    """
+    speed = 1 / (1 - ramp / 2 * sum(soft))
+    if soft[0] and share < ramp:
+        return speed * share**2 / (2 * ramp)
+    if soft[1] and share > 1 - ramp:
+        return 1 - speed * (1 - share) ** 2 / (2 * ramp)
+    return speed * (share - ramp / 2 * soft[0])
+
+
+def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> MonotoneCubic:
+    """Return a monotone cubic seconds -> path length. It cannot overshoot, so no zoom runs backwards."""
+    times, lengths = [], []
+    for i, (key, s) in enumerate(zip(keyframes, marks, strict=True)):
+        times.append(key.time_s)
+        lengths.append(s)
+        if key.hold_s > 0:
+            times.append(key.time_s + key.hold_s)
+            lengths.append(s)
+        if i + 1 < len(keyframes):
+            # A soft start or stop where the camera rests; keyframes that it only passes do not slow it down. The
+            # cubic keeps the speed that it is shown only where its points are close.
+            soft = (easing == "smooth" and _rests(keyframes, i), easing == "smooth" and _rests(keyframes, i + 1))
+            begin, end = times[-1], keyframes[i + 1].time_s
+            ramp = min(_RAMP_S / (end - begin), 0.5)
+            shares = np.concatenate(
+                [np.linspace(0.0, ramp, 17), np.linspace(ramp, 1 - ramp, 17), np.linspace(1 - ramp, 1.0, 17)]
+            )
+            for share in np.unique(shares)[1:-1]:
+                times.append(begin + share * (end - begin))
+                lengths.append(s + _trapezoid(share, ramp, soft) * (marks[i + 1] - s))
+    if len(times) == 1:
+        times.append(times[0] + 1.0)
+        lengths.append(lengths[0])
+    return MonotoneCubic(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
+
+
+def stretched(keyframes: tuple[Keyframe, ...], duration_s: float) -> tuple[Keyframe, ...]:
+    """Return keyframes whose timeline, holds included, is stretched evenly to last so long."""
+    now_s = keyframes[-1].time_s + keyframes[-1].hold_s
+    if now_s == 0:  # a single view: a film of it rests there
+        return (*keyframes[:-1], replace(keyframes[-1], hold_s=duration_s))
+    factor = duration_s / now_s
+    return tuple(replace(key, time_s=key.time_s * factor, hold_s=key.hold_s * factor) for key in keyframes)
+
+
+def times_from_speed(
+    views: list[View], size_px: tuple[int, int], holds_s: list[float], octaves_per_s: float
+) -> list[float]:
+    """Return the second at which each view is reached at a mean speed in octaves of path per second."""
+    aspect = size_px[1] / size_px[0]
+    times, now = [], 0.0
+    for i, view in enumerate(views):
+        if i:
+            now += holds_s[i - 1] + max(_segment(views[i - 1], view, aspect).length / octaves_per_s, 1e-3)
+        times.append(now)
+    return times

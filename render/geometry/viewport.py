@@ -1,0 +1,116 @@
+"""What one frame looks at: an exact centre, a width, and a number of pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+from render.geometry.tiles import SAMPLES, TileRange
+
+
+class Window(NamedTuple):
+    """A rectangle of samples of one level: lattice indices x0 <= i < x1, y0 <= j < y1; may leave the plane."""
+
+    level: int
+    x0: int
+    x1: int
+    y0: int
+    y1: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) in samples."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    def within(self, area: TileRange) -> Window:
+        """Return the part of the window whose samples belong to the tiles of an area of the same level."""
+        x0, x1 = max(self.x0, area.x0 * SAMPLES), min(self.x1, area.x1 * SAMPLES)
+        return Window(self.level, x0, x1, max(self.y0, area.y0 * SAMPLES), min(self.y1, area.y1 * SAMPLES))
+
+
+class Box(NamedTuple):
+    """A rectangle in lattice spacings, counted from the first sample of a window; y upwards."""
+
+    x0: float
+    x1: float
+    y0: float
+    y1: float
+
+
+@dataclass(frozen=True)
+class Viewport:
+    """A rectangle of the unit square, seen through width_px x height_px square pixels.
+
+    x, y: exact unit coordinates of the centre. width: horizontal extent in units of the unit square, > 0.
+    """
+
+    x: Fraction
+    y: Fraction
+    width: float
+    width_px: int
+    height_px: int
+
+    @property
+    def height(self) -> float:
+        """Vertical extent in units of the unit square."""
+        return self.width * self.height_px / self.width_px
+
+    @property
+    def level(self) -> float:
+        """The continuous level at which one lattice spacing is one pixel."""
+        return math.log2(self.width_px / (SAMPLES * self.width))
+
+    def edges(self, margin: float = 0.0) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+        """Return exact unit coordinates (x0, x1, y0, y1), each side moved out by margin (units of height)."""
+        pad = margin * self.height
+        half_x, half_y = Fraction(self.width / 2 + pad), Fraction(self.height / 2 + pad)
+        return self.x - half_x, self.x + half_x, self.y - half_y, self.y + half_y
+
+    def reach(self, level: int) -> int:
+        """Return how many samples of a level beyond an edge a pixel inside it may read.
+
+        A filter reads two samples to either side; where samples are denser than pixels two pixels, and at least two
+        of every second sample, which such a level fades in from.
+        """
+        per_px = 2.0 ** (level - self.level)
+        return 2 if per_px <= 1 else math.ceil(2 * max(2.0, per_px))
+
+    def cover(self, level: int, margin: float = 0.0) -> TileRange:
+        """Return the tiles of a level that this view needs: all that a filter reads, beyond each edge too."""
+        count, reach = 1 << level, self.reach(level)
+        pad = margin * self.height
+
+        def ends(centre: Fraction, half: float) -> tuple[int, int]:
+            # Exact, in whole numbers of 1 / (one * count): a plan asks ten thousand times, and fractions would take
+            # most of its time.
+            over, under = half.as_integer_ratio()
+            middle, one = centre.numerator * under * count, centre.denominator * under
+            half_way = over * centre.denominator * count
+            low = (middle - half_way) * SAMPLES - (reach - 1) * one
+            high = (middle + half_way) * SAMPLES + reach * one
+            first, last = low // (one * SAMPLES), -(-high // (one * SAMPLES))
+            return min(max(first, 0), count), min(max(last, 0), count)
+
+        return TileRange(level, *ends(self.x, self.width / 2 + pad), *ends(self.y, self.height / 2 + pad))
+
+    def window(self, level: int, reach: int | None = None) -> Window:
+        """Return the samples of a level that a filter reads, or the given number beyond each edge.
+
+        Every sample that a filter reads and that lies in the plane is in a tile of `cover(level)`.
+        """
+        scale = SAMPLES << level
+        before = (self.reach(level) if reach is None else reach) - 1
+        x0, x1, y0, y1 = (edge * scale for edge in self.edges())
+        low_x, low_y = math.floor(x0) - before, math.floor(y0) - before
+        return Window(level, low_x, math.ceil(x1) + 1 + before, low_y, math.ceil(y1) + 1 + before)
+
+    def box(self, level: int, first_x: int, first_y: int) -> Box:
+        """Return this view's edges in lattice spacings of a level, counted from the sample (first_x, first_y).
+
+        The subtraction is exact and only the small difference becomes a float, so it holds at any depth.
+        """
+        scale = SAMPLES << level
+        x0, x1, y0, y1 = (edge * scale for edge in self.edges())
+        return Box(float(x0 - first_x), float(x1 - first_x), float(y0 - first_y), float(y1 - first_y))

@@ -1,0 +1,156 @@
+"""A problem as pure data: everything that decides a sample's value, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import numpy as np
+
+from render.geometry.axes import Axis
+from render.problem import catalogue
+from render.problem.catalogue import NoSettings, Value
+from render.samples import CHANNELS
+
+S = TypeVar("S", bound=NoSettings)
+
+# What a scene trains that does not name a system.
+DEFAULT_SYSTEM = "mlp"
+
+
+@dataclass(frozen=True, init=False)
+class Problem:
+    """One family of runs over a plane of two hyperparameters.
+
+    system: name of a row of render.problem.catalogue.SYSTEMS.
+    steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
+    fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
+    settings: all of the system's own, as (name, value) pairs in the row's order; `settings_as` gives them with types.
+    """
+
+    x: Axis
+    y: Axis
+    system: str
+    steps: int
+    seed: int
+    measure: str
+    fixed: tuple[tuple[str, float], ...]
+    settings: tuple[tuple[str, Value], ...]
+
+    def __init__(
+        self,
+        x: Axis,
+        y: Axis,
+        system: str = DEFAULT_SYSTEM,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        measure: str | None = None,
+        fixed: Iterable[tuple[str, float]] = (),
+        settings: Iterable[tuple[str, Value]] = (),
+        **own: Any,
+    ) -> None:
+        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults."""
+        row = catalogue.SYSTEMS[system]
+        chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
+        if unknown := set(chosen) - set(row.settings):
+            raise TypeError(f"{system} has no setting {', '.join(sorted(unknown))}")
+        given = {name: value for name, value in fixed if name not in (x.name, y.name)}
+        given |= row.defaults(chosen, {x.name, y.name, *given})
+        values = {
+            "x": x,
+            "y": y,
+            "system": system,
+            "steps": row.steps if steps is None else steps,
+            "seed": seed,
+            "measure": row.measures[0] if measure is None else measure,
+            "fixed": tuple(sorted(given.items())),
+            "settings": tuple((name, chosen[name]) for name in row.settings),
+        }
+        self.__dict__.update(values)  # the dataclass is frozen
+
+    def settings_as(self, kind: type[S]) -> S:
+        """Return the settings as the dataclass of the system. TypeError if the settings of the system are another."""
+        if self.row.settings_type is not kind:
+            raise TypeError(f"the settings of {self.system} are {self.row.settings_type.__name__}, not {kind.__name__}")
+        return kind(**dict(self.settings))
+
+    @property
+    def row(self) -> catalogue.System:
+        """The system's row of the catalogue."""
+        return catalogue.SYSTEMS[self.system]
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What the x and y axes are, in words."""
+        named = self.row.hyperparameters
+        return named[self.x.name].label, named[self.y.name].label
+
+    @property
+    def channels(self) -> dict[str, np.dtype]:
+        """Name and dtype of everything that is stored of a sample."""
+        return channels_of(self.system)
+
+    def describe(self) -> dict[str, object]:
+        """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
+
+        def axis(a: Axis) -> dict[str, str]:
+            return {"name": a.name, "scale": a.scale, "lo": str(a.lo), "hi": str(a.hi)}
+
+        return {
+            "system": self.system,
+            **{name: self.row.settings[name].written(value) for name, value in self.settings},
+            "steps": self.steps,
+            "seed": self.seed,
+            "measure": self.measure,
+            "fixed": {name: repr(float(value)) for name, value in self.fixed},
+            "x": axis(self.x),
+            "y": axis(self.y),
+        }
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that two problems share only if every sample of theirs is the same."""
+        text = json.dumps(self.describe(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def last_plain_level(self) -> int:
+        """The deepest level that is trained plainly where samples may be followed by differences."""
+        return min(self.x.last_plain_level, self.y.last_plain_level)
+
+    @property
+    def deepest_level(self) -> int:
+        """The deepest level that float64 resolves on both axes."""
+        return min(self.x.deepest_level, self.y.deepest_level)
+
+
+def described(told: Mapping[str, Any]) -> Problem:
+    """Return the problem of a description: the inverse of `describe`. ValueError if this version knows none like it."""
+    try:
+        row = catalogue.SYSTEMS[told["system"]]
+        x, y = (Axis(a["name"], a["scale"], Fraction(a["lo"]), Fraction(a["hi"])) for a in (told["x"], told["y"]))
+        problem = Problem(
+            x,
+            y,
+            told["system"],
+            steps=told["steps"],
+            seed=told["seed"],
+            measure=told["measure"],
+            fixed=[(name, float(value)) for name, value in told["fixed"].items()],
+            settings=[(name, setting.read(told[name])) for name, setting in row.settings.items()],
+        )
+        if problem.describe() == told and problem.measure in row.measures:
+            return problem
+    except (KeyError, TypeError, AttributeError, ValueError):
+        pass
+    raise ValueError(f"this version does not know a problem such as {dict(told)}")
+
+
+def channels_of(system: str) -> dict[str, np.dtype]:
+    """Return name and dtype of everything that is stored of a sample of a system, a row of the catalogue."""
+    return CHANNELS | dict.fromkeys(catalogue.SYSTEMS[system].channels, np.dtype(np.float64))

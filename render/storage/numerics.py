@@ -1,0 +1,66 @@
+"""What the last bits of a sample depend on besides its problem.
+
+JAX is not asked where only processors can be what it trains on: a film whose samples are all stored does without it,
+a second and a half sooner.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import platform
+from importlib import metadata
+
+from render.geometry.tiles import SAMPLES
+from render.problem import Problem
+
+Numerics = dict[str, str | int]
+
+# Raised by hand when a change alters results: tiles of another version are kept apart.
+KERNEL_VERSION = 1
+
+# Vector instructions that XLA uses, the widest of each architecture first, by numpy's names for them.
+_VECTORS = ("AVX512F", "AVX2", "SVE", "ASIMD")
+
+# What makes JAX look for other devices than processors.
+_CHOICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "PJRT_NAMES_AND_LIBRARY_PATHS")
+_PLUGINS = ("jax_plugins", "libtpu")
+
+
+def of(backend: str, device: str, lanes: int) -> Numerics:
+    """Return the numerics of a device. backend: JAX's name of its platform. device: of its kind. lanes: of a block."""
+    return {
+        "kernel": KERNEL_VERSION,
+        "lanes": lanes,
+        "samples": SAMPLES,
+        "jaxlib": metadata.version("jaxlib"),
+        "backend": backend,
+        "device": device,
+        "machine": _processor() if backend == "cpu" else platform.machine(),
+    }
+
+
+def of_processor(problem: Problem) -> Numerics | None:
+    """Return the numerics of this machine's processor; None where only JAX can say what trains, or in which blocks."""
+    lanes = problem.row.lanes
+    return None if lanes is None or _may_find_accelerators() else of("cpu", "cpu", lanes)
+
+
+def _may_find_accelerators() -> bool:
+    chosen = any(os.environ.get(name) for name in _CHOICES)
+    return chosen or any(importlib.util.find_spec(name) for name in _PLUGINS) or _has_plugins()
+
+
+def _has_plugins() -> bool:
+    return bool(metadata.entry_points(group="jax_plugins"))
+
+
+def _processor() -> str:
+    """Return the architecture and the widest vector instructions of this processor, such as "x86_64 AVX2".
+
+    To JAX every processor is a "cpu", but their widths decide how XLA groups sums, and so the last bits. Numpy asked
+    the processor, and the operating system, what there is.
+    """
+    features = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
+    return f"{platform.machine()} {next((name for name in _VECTORS if features.get(name)), 'plain')}"

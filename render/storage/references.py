@@ -1,0 +1,112 @@
+"""Reference runs: one training run in arbitrary precision that others are followed from by their differences.
+
+They are kept in the store, in the folder of their problem: they cost seconds, and serve every view around their place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from render.files.atomic import store_whole
+from render.geometry.tiles import Tile
+from render.problem import Problem
+
+# Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
+# below the sample spacing is 1e-19 of it, and the check below notices where a run needs more.
+MARGIN_BITS = 96
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """The states of one run, rounded to float64 from many more digits.
+
+    x, y: where it stands, hyperparameter values, exact. bits: of its arithmetic.
+    error: the largest difference to the same run with 64 bits fewer, relative to the state's norm, over all steps.
+    value: of the run by the problem's measure; < 0 if it converged, as a good reference does.
+    states: the leaves of the system's state, float64 (or whole numbers) [steps kept + 1, 1, ...]: entry t is the state
+    before step t. Fewer than all steps are kept of a run that leaves float64.
+    """
+
+    x: Fraction
+    y: Fraction
+    bits: int
+    error: float
+    value: float
+    states: tuple[np.ndarray, ...]
+
+    @property
+    def converged(self) -> bool:
+        """Whether it is good for following others down to its last step."""
+        return self.value < 0
+
+    @property
+    def steps(self) -> int:
+        """How many of the problem's steps are kept."""
+        return len(self.states[0]) - 1
+
+    @property
+    def key(self) -> str:
+        """12 hex digits that say which reference it is: its place and its bits."""
+        return hashlib.sha256(json.dumps(self._names()).encode()).hexdigest()[:12]
+
+    def _names(self) -> dict[str, str | int]:
+        return {"x": str(self.x), "y": str(self.y), "bits": self.bits}
+
+
+def points(
+    problem: Problem, tile: Tile, rows: np.ndarray, columns: np.ndarray, reference: Reference | None = None
+) -> tuple[np.ndarray, ...]:
+    """Return what an engine is given of some samples of a tile: x, y and, with a reference, dx, dy; float64 [points].
+
+    rows, columns: int [points], of the tile. dx, dy: exact differences from the reference's place, rounded once.
+    """
+    level, (first_x, first_y) = tile.level, tile.first_sample
+    values = problem.x.values(level, first_x)[columns], problem.y.values(level, first_y)[rows]
+    if reference is None:
+        return values
+    dx = problem.x.differences(level, first_x, reference.x)[columns]
+    return (*values, dx, problem.y.differences(level, first_y, reference.y)[rows])
+
+
+def bits_for(spacing: float) -> int:
+    """Return the bits of a reference for samples `spacing` apart (relative to the values), a multiple of 64."""
+    return 64 * math.ceil((MARGIN_BITS + max(0.0, -math.log2(spacing))) / 64)
+
+
+def save(reference: Reference, root: Path, problem: Problem) -> Path:
+    """Keep a reference in a store: whole, or not at all."""
+    buffer = io.BytesIO()
+    meta = json.dumps(reference._names() | {"problem": problem.key, "error": reference.error, "value": reference.value})
+    arrays = {f"state_{i}": leaf for i, leaf in enumerate(reference.states)}
+    np.savez(buffer, allow_pickle=False, meta=np.array(meta), **arrays)
+    path = _folder(root, problem) / f"{reference.key}.npz"
+    store_whole(path, buffer.getvalue())
+    return path
+
+
+def load_all(root: Path, problem: Problem) -> list[Reference]:
+    """Return the references of a problem that a store keeps; damaged ones are left out, and made again when needed."""
+    found = []
+    for path in sorted(_folder(root, problem).glob("*.npz")):
+        try:
+            with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+                meta = json.loads(str(file["meta"]))
+                states = tuple(file[f"state_{i}"] for i in range(len(file.files) - 1))
+            place = Fraction(meta["x"]), Fraction(meta["y"])
+            found.append(Reference(*place, meta["bits"], meta["error"], meta["value"], states))
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+            continue
+    return found
+
+
+def _folder(root: Path, problem: Problem) -> Path:
+    return root / problem.key / "references"

@@ -1,0 +1,205 @@
+"""Where finished tiles are kept: in memory, or in folders that explain themselves.
+
+Below the root of a directory store:
+
+    <problem key>/problem.toml                  what decides every sample in here
+    <problem key>/<numerics key>/numerics.toml  what decides its last bits: lane count, kernel, jaxlib, processor
+    <problem key>/<numerics key>/<level>/<ix>/<iy>.npz
+
+A tile is one uncompressed .npz that `np.load` opens: `field`, a structured array [SAMPLES, SAMPLES] with the
+channels of `Problem.channels` by name, and `meta`, a JSON string with the tile's own address and keys. It is
+written whole under a temporary name and renamed, so under the final name there is never half a tile, any number
+of processes may write at once, and what is finished stays finished. Nothing is cached: the files are the truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from render.errors import DamagedTile, StoreError
+from render.files import atomic, explained
+from render.geometry.tiles import SAMPLES, Tile
+from render.problem import Problem, channels_of
+from render.problem.catalogue import SYSTEMS
+from render.samples import CHANNELS, Field
+from render.storage import tile_format
+
+
+class TileStore(Protocol):
+    """Finished tiles by address. Writing a tile again with the same field changes nothing."""
+
+    def get(self, tile: Tile) -> Field:
+        """Return a tile's field as read-only arrays. Raises KeyError if absent, DamagedTile if its bytes are wrong."""
+        ...
+
+    def put(self, tile: Tile, field: Field) -> None:
+        """Keep a tile's field: every channel [SAMPLES, SAMPLES], with its dtype. All or nothing."""
+        ...
+
+    def has(self, tile: Tile) -> bool:
+        """Say whether a tile was put, without reading it: a damaged one is there too."""
+        ...
+
+    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
+        """Return the tiles that are not in the store, in the order given."""
+        ...
+
+
+def check_store(root: Path) -> None:
+    """Refuse a store that cannot be written to, before anything is trained for it."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            pass
+    except OSError as error:
+        raise StoreError(
+            f"{root}: the store must be a writable folder: {error.strerror}. Use another --store."
+        ) from error
+
+
+class MemoryStore:
+    """Tiles that live as long as the process."""
+
+    def __init__(self) -> None:
+        self._tiles: dict[Tile, Field] = {}
+
+    def get(self, tile: Tile) -> Field:
+        """Return a tile's field as read-only arrays; KeyError if absent."""
+        return self._tiles[tile]
+
+    def put(self, tile: Tile, field: Field) -> None:
+        """Keep a copy of a tile's field."""
+        dtype = tile_format.dtype_of(CHANNELS | {name: channel.dtype for name, channel in field.more.items()})
+        self._tiles[tile] = tile_format.field_of(tile_format.interleaved(tile, field, dtype))
+
+    def has(self, tile: Tile) -> bool:
+        """Say whether a tile was put."""
+        return tile in self._tiles
+
+    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
+        """Return the tiles that are not in the store, in the order given."""
+        return [tile for tile in tiles if tile not in self._tiles]
+
+
+class DirectoryStore:
+    """Tiles of one problem, computed with one numerics, as files. May be pickled, and shared by many processes.
+
+    root: folder of the whole store; it is made if need be.
+    problem: what the tiles belong to; a folder whose problem.toml says otherwise is refused.
+    numerics: what the last bits depend on, as JSON values; other numerics lie in other folders, never mixed.
+    fsync: whether every tile also survives a power cut (about 4 ms a tile; a kill never needs it); as RENDER_FSYNC=1
+    says if not given.
+    """
+
+    def __init__(
+        self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool | None = None
+    ) -> None:
+        self.problem_key = problem.key
+        self.numerics = dict(numerics)
+        self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
+        self.folder = Path(root) / self.problem_key / self.numerics_key
+        self.fsync = os.environ.get("RENDER_FSYNC", "0") not in ("", "0") if fsync is None else fsync
+        self._dtype = tile_format.dtype_of(problem.channels)
+        explained.explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
+        explained.explain(self.folder / "numerics.toml", dict(numerics), "numerics")
+        atomic.sweep(self.folder)
+
+    @classmethod
+    def existing(cls, root: Path, problem: Problem) -> list[DirectoryStore]:
+        """Return the stores of a problem that are there, one for each numerics, the newest first; none is made."""
+        described = sorted((Path(root) / problem.key).glob("*/numerics.toml"), key=os.path.getmtime, reverse=True)
+        return [cls(root, problem, explained.read_toml(path, "numerics")) for path in described]
+
+    @classmethod
+    def at(cls, folder: Path) -> DirectoryStore:
+        """Return the store of a folder with a numerics.toml, whatever its problem: to look at what is there."""
+        store = cls.__new__(cls)
+        store.problem_key, store.numerics_key = folder.parent.name, folder.name
+        store.numerics = explained.read_toml(folder / "numerics.toml", "numerics")
+        store.folder, store.fsync = folder, False
+        system = explained.read_toml(folder.parent / "problem.toml", "problem").get("system")
+        if system not in SYSTEMS:
+            raise StoreError(f"{folder.parent} holds tiles of the system {system!r}, which this version does not know.")
+        store._dtype = tile_format.dtype_of(channels_of(system))
+        return store
+
+    @property
+    def other_numerics(self) -> list[str]:
+        """Keys of the other numerics for which this problem has a folder, sorted."""
+        described = self.folder.parent.glob("*/numerics.toml")
+        return sorted(path.parent.name for path in described if path.parent != self.folder)
+
+    def path(self, tile: Tile) -> Path:
+        """Return where a tile's file is, or would be."""
+        return Path(self._file(tile))
+
+    def _file(self, tile: Tile) -> str:
+        # A film reads some thousand tiles a second, and joining paths would take a third of that.
+        return f"{self.folder}/{tile.level:02d}/{tile.ix}/{tile.iy}.npz"
+
+    def tile_of(self, path: Path) -> Tile:
+        """Return the tile whose file this is: the inverse of `path`. ValueError for another file."""
+        tile = Tile(int(path.parts[-3]), int(path.parts[-2]), int(path.stem))
+        if self.path(tile) != path:
+            raise ValueError(f"{path} must be {self.path(tile)}")
+        return tile
+
+    def get(self, tile: Tile) -> Field:
+        """Return a tile's field as read-only arrays. Raises KeyError if absent, DamagedTile if its bytes are wrong."""
+        path = self._file(tile)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                stored = file.read()
+        except FileNotFoundError:
+            raise KeyError(tile) from None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
+        # A tile's file follows from its address, its keys and its samples alone. So it is checked by writing it
+        # again and comparing every byte, checksums included: no parser ever sees damaged bytes.
+        samples_bytes = SAMPLES * SAMPLES * self._dtype.itemsize
+        meta, samples = self._meta(tile), stored[-tile_format.TAIL_BYTES - samples_bytes : -tile_format.TAIL_BYTES]
+        expected = tile_format.npz(meta, samples, self._dtype)
+        if stored != expected:
+            wanted_bytes = len(expected) - len(samples) + samples_bytes
+            if len(stored) != wanted_bytes:
+                fault = f"it has {len(stored)} bytes, not {wanted_bytes}"
+            elif meta.encode("utf-32-le") not in stored:
+                fault = "it does not name this tile of this problem and numerics"
+            else:
+                fault = "its bytes do not match their checksum"
+            raise DamagedTile(f"{path} is damaged: {fault}. It will be trained again.")
+        return tile_format.field_of(np.frombuffer(samples, self._dtype).reshape(SAMPLES, SAMPLES))
+
+    def put(self, tile: Tile, field: Field) -> None:
+        """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
+        samples = tile_format.interleaved(tile, field, self._dtype).tobytes()
+        content = tile_format.npz(self._meta(tile), samples, self._dtype)
+        atomic.store_whole(self.path(tile), content, fsync=self.fsync)
+
+    def has(self, tile: Tile) -> bool:
+        """Say whether a tile's file is there, whoever wrote it."""
+        return os.path.exists(self._file(tile))
+
+    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
+        """Return the tiles that have no file, in the order given; every folder is listed once."""
+        listed: dict[tuple[int, int], frozenset[str]] = {}
+        absent = []
+        for tile in tiles:
+            column = tile.level, tile.ix
+            if column not in listed:
+                listed[column] = explained.names_in(self.path(tile).parent)
+            if not listed[column] or f"{tile.iy}.npz" not in listed[column]:
+                absent.append(tile)
+        return absent
+
+    def _meta(self, tile: Tile) -> str:
+        address = {"level": int(tile.level), "ix": int(tile.ix), "iy": int(tile.iy)}
+        return json.dumps(address | {"problem": self.problem_key, "numerics": self.numerics_key})

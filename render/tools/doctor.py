@@ -1,0 +1,210 @@
+"""Is everything there that films need? Each check says what it found, and what to do if that is not enough."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from render import backends, encode
+from render import scene as scenes
+from render.backends import Batch
+from render.errors import RenderError, WriteError
+from render.files import atomic, places
+from render.film import training_rate
+from render.film.plan import Plan
+from render.picture import typeface
+from render.samples import CHANNELS
+from render.storage import tile_format
+
+# What a preview of a ten-decade film leaves on disk, twice.
+_LEAST_FREE_BYTES = 500_000_000
+
+# A character of every kind that frames and sheets are labelled with.
+_LABELS = "lr₀ 2⁴⁵ −1.5e−3 … · é"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one check found. state: "ok"; "note" if films can be made, but not all or not as fast; "bad" if not."""
+
+    what: str
+    state: Literal["ok", "note", "bad"]
+    found: str
+    advice: str = ""
+
+
+def examine(store: Path, out: Path) -> Iterator[Finding]:
+    """Check ffmpeg, fonts, disks, devices and float64, one after the other; the last takes seconds."""
+    checks: dict[str, Callable[[], Finding]] = {
+        "python": _python,
+        "cache": _cache,
+        "scratch": _scratch,
+        "ffmpeg": _ffmpeg,
+        "film": lambda: _film(_there(out)),
+        "font": _font,
+        "store": lambda: _disk("store", store),
+        "output": lambda: _disk("output", out),
+        "devices": _devices,
+        "float64": _float64,
+    }
+    for what, check in checks.items():
+        try:
+            yield check()
+        except RenderError as error:
+            yield Finding(what, "bad", str(error))
+        except Exception as error:  # a broken installation breaks anywhere, and the other checks still tell
+            said = str(error).strip().splitlines()
+            yield Finding(
+                what,
+                "bad",
+                f"{type(error).__name__}: {said[-1] if said else ''}",
+                "Set up anew: make clean, then make.",
+            )
+
+
+def _python() -> Finding:
+    return Finding("python", "ok", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+
+
+def _ffmpeg() -> Finding:
+    version, missing = encode.version(), encode.missing_encoders()
+    if not missing:
+        return Finding("ffmpeg", "ok", f"{version}, with every encoder: {', '.join(encode.CODECS)}")
+    there = [name for name in encode.CODECS if name not in missing]
+    return Finding(
+        "ffmpeg",
+        "note" if "h264" in there else "bad",
+        f"{version}, without encoders for {', '.join(missing)}",
+        "Install imageio-ffmpeg anew (pip install -U imageio-ffmpeg), or let IMAGEIO_FFMPEG_EXE name another ffmpeg.",
+    )
+
+
+def _film(beside: Path) -> Finding:
+    try:
+        scratch = places.scratch_folder(beside)
+    except OSError as error:
+        found = f"no film was tried: neither a folder for temporary files nor --out can be written ({error.strerror})"
+        return Finding("film", "bad", found, "Set TMPDIR or --out to a folder that can be written.")
+    with scratch as folder:
+        path = Path(folder) / "film.mp4"
+        metadata = {"scene": "é = 1\n"}
+        with encode.VideoWriter(path, (64, 36), 24, metadata=metadata) as writer:
+            for grey in (0, 128, 255):
+                writer.write(np.full((36, 64, 3), grey, np.uint8))
+        carried = encode.read_film_comment(path)
+    if carried == json.dumps(metadata):
+        return Finding("film", "ok", "three frames were encoded, counted, and carry their scene")
+    found = "films do not carry their scene with this ffmpeg"
+    return Finding("film", "note", found, "Keep the .json beside each film.")
+
+
+def _font() -> Finding:
+    from PIL import ImageFont
+
+    font = ImageFont.truetype(typeface.BUNDLED, 20, layout_engine=ImageFont.Layout.BASIC)
+    blank = bytes(font.getmask("\uffff"))
+    lacking = [c for c in _LABELS if c != " " and bytes(font.getmask(c)) == blank]
+    if not lacking:
+        return Finding("font", "ok", f"{typeface.BUNDLED.name} writes every label")
+    return Finding("font", "note", f"{typeface.BUNDLED} lacks {' '.join(lacking)}", "Install render anew.")
+
+
+def _cache() -> Finding:
+    asked = os.environ.get("XDG_CACHE_HOME")
+    folder = places.cache_folder("xla")
+    advice = "Set XDG_CACHE_HOME to a folder that can be written, as an absolute path."
+    if folder is None:
+        home = os.path.expanduser("~")
+        why = f"below {home}" if os.path.isabs(home) else "neither HOME nor an entry in passwd names a home"
+        return Finding(
+            "cache", "note", f"nowhere to keep compiled code ({asked or why}): every start takes seconds longer", advice
+        )
+    try:
+        atomic.lacking(folder)
+    except WriteError as error:
+        found = f"what {folder} lacks is compiled again at every start: {error.reason}"
+        return Finding("cache", "note", found, advice)
+    if asked is not None and not os.path.isabs(asked):
+        found = f"XDG_CACHE_HOME is {asked!r}, which is no absolute path, and is ignored: {folder} is used"
+        return Finding("cache", "note", found, advice)
+    return Finding("cache", "ok", f"compiled code is kept in {folder}")
+
+
+def _scratch() -> Finding:
+    try:
+        return Finding("scratch", "ok", f"temporary files go to {tempfile.gettempdir()}")
+    except OSError:
+        return Finding(
+            "scratch",
+            "note",
+            "no folder for temporary files can be written: they go beside films, and --backend dask does not start",
+            "Set TMPDIR to a folder that can be written.",
+        )
+
+
+def _there(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that is there."""
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    return there
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    there = _there(folder)
+    other = f"choose another folder with --{_OPTION[what]}."
+    try:
+        if not there.is_dir():
+            raise WriteError(there, "it is not a folder")
+        lacking = atomic.lacking(there)
+    except WriteError as error:
+        advice = f"{error.advice}, or {other}" if error.advice else other.capitalize()
+        return Finding(what, "bad", f"{folder} cannot be written: {error.reason}", advice)
+    free = shutil.disk_usage(there).free
+    tiles = free // tile_format.room_bytes(CHANNELS)
+    found = f"{free / 1e9:,.1f} GB free in {folder}: room for {tiles:,} tiles"
+    if free < _LEAST_FREE_BYTES:
+        return Finding(what, "note", found, f"Make room, or {other}")
+    if lacking:
+        return Finding(what, "note", f"{found}. It has {'; '.join(lacking)}", f"Nothing else suffers. Or {other}")
+    return Finding(what, "ok", found)
+
+
+_OPTION = {"store": "store", "output": "out"}
+
+
+def _devices() -> Finding:
+    backend = backends.make("local", scenes.load("tiny").problem)
+    kind, platform_name = backend.numerics["device"], backend.numerics["backend"]
+    found = f"{backend.workers} x {kind} ({platform_name}); {os.cpu_count()} processor cores"
+    if platform_name == "cpu" and shutil.which("nvidia-smi"):
+        advice = "An NVIDIA GPU is there, but JAX was installed without it: make video GPU=cuda13 (cuda12 if older)."
+        return Finding("devices", "note", found, advice)
+    return Finding("devices", "ok", found)
+
+
+def _float64() -> Finding:
+    scene = scenes.load("tiny")
+    backend = backends.make("local", scene.problem)
+    rate = training_rate.measure(Plan(scene), backend)
+    x = y = np.full(8, 0.1)
+    batches = iter([Batch((), x, y)])
+    values = np.concatenate([field.value for _, field in backends.trained(backend.run(lambda: next(batches, None)))])
+    # Single precision anywhere near the end of a run would leave a value that float32 holds.
+    if values.dtype != np.float64 or (values.astype(np.float32) == values).any():
+        return Finding(
+            "float64",
+            "bad",
+            "training runs come out in single precision",
+            "Unset JAX_ENABLE_X64 and other JAX_ settings.",
+        )
+    return Finding("float64", "ok", f"training runs in it, {rate.samples_per_s:,.0f} of the tiny scene's a second")

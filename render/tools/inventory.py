@@ -1,0 +1,148 @@
+"""What is kept on disk: which samples, of which problem, how large; and what no longer serves anybody."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from render import scene as scenes
+from render.errors import DamagedTile, SceneError, StoreError
+from render.files import atomic
+from render.files.explained import read_toml
+from render.geometry.tiles import SAMPLES
+from render.problem import Problem, described
+from render.scene import Scene
+from render.storage.store import DirectoryStore
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The tiles of one problem that one numerics made.
+
+    scenes: names of the known scenes that they belong to. levels: the coarsest and the finest there are.
+    size_bytes: of tiles, and of points that an analysis keeps beside them.
+    differs: why this version of render, on this machine, does not go on with them: "kernel 1, now 2"; "" if it does.
+    """
+
+    folder: Path
+    problem: str
+    scenes: tuple[str, ...]
+    describes: dict[str, Any]
+    numerics: dict[str, Any]
+    differs: str
+    tiles: int
+    size_bytes: int
+    levels: tuple[int, int] | None
+
+    @property
+    def samples(self) -> int:
+        """Samples in the tiles; those that two levels share count twice."""
+        return self.tiles * SAMPLES**2
+
+
+def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], Mapping[str, Any]]) -> list[Kept]:
+    """Return what a store keeps, the largest first.
+
+    known: scenes to name it by. numerics_of: gives those of a problem on this machine.
+    """
+    if not root.is_dir():
+        raise StoreError(f"{root} must be a store, but there is no such folder. Name it with --store.")
+    names: dict[str, list[str]] = {}
+    for scene in known:
+        names.setdefault(scene.problem.key, []).append(scene.name)
+    found = []
+    for toml in root.glob("*/*/numerics.toml"):
+        folder, problem = toml.parent, toml.parent.parent
+        made_by, describes = read_toml(toml, "numerics"), read_toml(problem / "problem.toml", "problem")
+        tiles = list(_tiles(folder))
+        levels = [int(path.relative_to(folder).parts[0]) for path in tiles]
+        found.append(
+            Kept(
+                folder=folder,
+                problem=problem.name,
+                scenes=tuple(names.get(problem.name, ())),
+                describes=describes,
+                numerics=made_by,
+                differs=_difference(made_by, describes, numerics_of),
+                tiles=len(tiles),
+                size_bytes=sum(_size(path) for path in _files(folder) if path.suffix == ".npz"),
+                levels=(min(levels), max(levels)) if levels else None,
+            )
+        )
+    return sorted(found, key=lambda kept: (-kept.size_bytes, kept.folder))
+
+
+def known_scenes() -> Iterator[Scene]:
+    """Yield the scenes that can be named without a path; those with faults are left out."""
+    for name in scenes.names():
+        with contextlib.suppress(SceneError):
+            yield scenes.load(name)
+
+
+def _difference(
+    made_by: Mapping[str, Any], describes: Mapping[str, Any], numerics_of: Callable[[Problem], Mapping[str, Any]]
+) -> str:
+    try:
+        now = numerics_of(described(describes))
+    except ValueError:
+        return f"a problem of system {describes.get('system')!r} that this version does not know"
+    names = [name for name in {**now, **made_by} if made_by.get(name) != now.get(name)]
+    return "; ".join(f"{name} {made_by.get(name, 'none')}, now {now.get(name, 'none')}" for name in names)
+
+
+def verify(kept: Kept, *, remove: bool = False) -> Iterator[str | None]:
+    """Read every tile and yield for each what is wrong with it, or None. remove: those that are damaged, so that they
+    are trained again."""
+    store = DirectoryStore.at(kept.folder)
+    for path in _tiles(kept.folder):
+        try:
+            store.get(store.tile_of(path))
+            yield None
+        except (DamagedTile, ValueError, KeyError) as fault:
+            if remove:
+                path.unlink(missing_ok=True)
+            yield f"{path}: {fault}" if not isinstance(fault, DamagedTile) else str(fault)
+
+
+def remove(kept: Kept) -> None:
+    """Delete tiles for good, and their problem's folder if it then holds nothing else."""
+    try:
+        shutil.rmtree(kept.folder)
+        if not any(entry.is_dir() for entry in kept.folder.parent.iterdir()):
+            shutil.rmtree(kept.folder.parent)
+    except OSError as error:
+        raise StoreError(f"{kept.folder} cannot be removed: {error.strerror}.") from error
+
+
+def delete(files: Iterable[Path]) -> int:
+    """Remove partial files, if they still have no writer, and return how many bytes that freed."""
+    return sum(atomic.remove_abandoned(path) for path in files)
+
+
+def left_behind(out: Path, store: Path) -> list[Path]:
+    """Return the partial files that killed renders left in both folders: no finished work, and with no writer."""
+    files = (path for folder in (out, store) for path in _files(folder))
+    return [path for path in files if atomic.is_partial(path) and atomic.is_abandoned(path)]
+
+
+def _tiles(folder: Path) -> Iterator[Path]:
+    """Yield the files of tiles. Beside the folders of their levels lie an analysis's points, which are none."""
+    for level in sorted(folder.glob("[0-9][0-9]")):
+        yield from (path for path in _files(level) if path.suffix == ".npz" and not path.name.startswith("."))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # another process removed it just now

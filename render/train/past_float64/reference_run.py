@@ -1,0 +1,111 @@
+"""Reference runs: made in arbitrary precision, and checked by a second run with more bits."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+
+from render.errors import RenderError
+from render.problem import Problem
+from render.storage.references import Reference
+
+# How many more bits the checking run has, and how far both may be apart, relative to the state: a float64 ulp is 1e-16.
+CHECK_BITS = 64
+_AGREE = 1e-13
+
+# 4096 bits are more than 1,200 digits: a run that does not settle below has no meaning at any precision in sight.
+_MOST_BITS = 4096
+
+# Told (steps done, steps of all runs) now and then.
+Steps = Callable[[int, int], None]
+
+
+def make_converged(
+    problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None
+) -> Reference | None:
+    """Return the run at (x, y) as `make` does, or None if it does not converge, which costs a single run to see."""
+    states = _run(problem, x, y, bits, lambda t: report(t, 2 * problem.steps))
+    if _value(problem, _unchecked(x, y, bits, states)) >= 0:
+        return None
+    return make(problem, x, y, bits, report, coarse=states)
+
+
+def value(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None) -> float:
+    """Return the measure of the run at (x, y) in so many bits: one run, which nothing checks."""
+    states = _run(problem, x, y, bits, lambda t: report(t, problem.steps))
+    return _value(problem, _unchecked(x, y, bits, states))
+
+
+def _unchecked(x: Fraction, y: Fraction, bits: int, states: list[np.ndarray]) -> Reference:
+    return Reference(x, y, bits, math.nan, math.nan, tuple(states))
+
+
+def make(
+    problem: Problem,
+    x: Fraction,
+    y: Fraction,
+    bits: int,
+    report: Steps = lambda done, total: None,
+    *,
+    coarse: list[np.ndarray] | None = None,
+) -> Reference:
+    """Return the run at (x, y), with at least `bits`, after a check by a second run with more.
+
+    x, y: hyperparameter values. coarse: the first run, if it was made already. Where both runs disagree, they are done
+    again with twice the bits. Raises RenderError if they never agree.
+    """
+    total = 2 * problem.steps
+    coarse = coarse or _run(problem, x, y, bits, lambda t: report(t, total))
+    while True:
+        finer_bits = bits + CHECK_BITS
+        finer = _run(problem, x, y, finer_bits, lambda t: report(problem.steps + t, total))
+        steps = min(len(coarse[0]), len(finer[0])) - 1
+        error = _apart(coarse, finer, steps)
+        if error <= _AGREE:
+            made = Reference(x, y, finer_bits, error, math.nan, tuple(leaf[: steps + 1] for leaf in finer))
+            return dataclasses.replace(made, value=_value(problem, made))
+        bits = 2 * finer_bits
+        if bits > _MOST_BITS:
+            raise RenderError(
+                f"A reference run must come out the same with more digits, but at x = {float(x):g}, y = {float(y):g} "
+                f"the runs with {finer_bits - CHECK_BITS} and {finer_bits} bits end {error:.1g} apart: training there "
+                "is too sensitive to be followed."
+            )
+        coarse = _run(problem, x, y, bits, lambda t: report(t, total))
+
+
+def _value(problem: Problem, reference: Reference) -> float:
+    """Return the measure of the reference's own run."""
+    from render.train.past_float64 import difference_engine
+
+    x, y = np.array([float(reference.x)]), np.array([float(reference.y)])
+    return float(difference_engine.DeepEngine(problem, reference).follow(x, y, np.zeros(1), np.zeros(1)).field.value[0])
+
+
+def _run(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Callable[[int], None]) -> list[np.ndarray]:
+    """Return the leaves of all states [step, 1, ...], up to where they leave float64."""
+    from render.train.past_float64 import arbitrary_precision
+
+    kept: list[list[np.ndarray]] = []
+    for t, leaves in enumerate(arbitrary_precision.states(problem, x, y, bits)):
+        if not all(np.isfinite(leaf).all() and (np.abs(leaf) < _LARGE).all() for leaf in leaves):
+            break
+        kept.append(leaves)
+        report(t)
+    return [np.stack(leaf) for leaf in zip(*kept, strict=True)]
+
+
+# Squares of what is smaller stay finite. A run that passes it has long left; its lanes go on by themselves before.
+_LARGE = 1e100
+
+
+def _apart(one: list[np.ndarray], other: list[np.ndarray], steps: int) -> float:
+    """Return the largest distance of two runs over all steps, relative to the norm of the state."""
+    flat = [np.concatenate([leaf[: steps + 1].reshape(steps + 1, -1) for leaf in run], axis=1) for run in (one, other)]
+    norm = np.linalg.norm(flat[1], axis=1)
+    distance = np.linalg.norm(flat[0] - flat[1], axis=1)
+    return float(np.max(np.divide(distance, norm, out=distance.copy(), where=norm > 0)))
