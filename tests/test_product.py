@@ -14,13 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from render import fields
 from render.analyse import estimators
-from render.axes import Axis
-from render.fields import Field, Status
+from render.geometry.axes import Axis
 from render.problem import Problem
+from render.problem.catalogue.settings import ProductSettings
+from render.samples import Field, Status
 from render.train import engine, systems
-from render.train.differences import Differences
+from render.train.past_float64.differences import Differences
 
 FEIGENBAUM = 4.669201609102990  # Feigenbaum 1978; digits: Briggs 1991
 TRIPLING = 55.247  # Derrida, Gervois and Pomeau 1979
@@ -45,8 +45,7 @@ def balanced(factors: int, steps: int, **fixed: float) -> Problem:
 def train(problem: Problem, x: np.ndarray, y: np.ndarray) -> Field:
     trainer = engine.Engine(problem)
     pieces = np.array_split(np.arange(x.size), -(-x.size // trainer.capacity()))
-    done = [trainer.run(x.ravel()[piece], y.ravel()[piece]).channels() for piece in pieces]
-    return fields.from_channels({name: np.concatenate([channels[name] for channels in done]) for name in done[0]})
+    return Field.join([trainer.run(x.ravel()[piece], y.ravel()[piece]) for piece in pieces])
 
 
 def lanes(**hyper: float) -> systems.Hyper:
@@ -105,18 +104,18 @@ def test_differences_of_steps_are_those_of_exact_fractions() -> None:
     [plane(2, lr=0.6), plane(3, lr=0.3, target=0.5), plane(4, lr=0.2), plane(5, starts=3, lr=0.1, l2=0.3, start_3=0.8)],
 )
 def test_runs_agree_with_plain_numpy(problem: Problem) -> None:
-    hyper = dict(problem.fixed)
-    first, second = np.random.default_rng(problem.factors).uniform(-3, 3, (2, 400))
+    hyper, settings = dict(problem.fixed), problem.settings_as(ProductSettings)
+    first, second = np.random.default_rng(settings.factors).uniform(-3, 3, (2, 400))
 
     def descend(nudge: float) -> tuple[np.ndarray, np.ndarray]:
-        starts = [first * (1 + nudge), second, np.full(400, hyper.get("start_3", 0.0))][: problem.starts]
-        x = np.array([starts[i % problem.starts] for i in range(problem.factors)])
+        starts = [first * (1 + nudge), second, np.full(400, hyper.get("start_3", 0.0))][: settings.starts]
+        x = np.array([starts[i % settings.starts] for i in range(settings.factors)])
         total = np.zeros(400)
         with np.errstate(over="ignore", invalid="ignore"):
             for _ in range(problem.steps):
                 error = x.prod(axis=0) - hyper["target"]
                 total += np.minimum((error**2 + hyper["l2"] * (x**2).sum(axis=0)) / 2, 1e6)
-                slopes = np.array([error * np.delete(x, i, axis=0).prod(axis=0) for i in range(problem.factors)])
+                slopes = np.array([error * np.delete(x, i, axis=0).prod(axis=0) for i in range(settings.factors)])
                 x = x - hyper["lr"] * (slopes + hyper["l2"] * x)
         return np.isfinite(total), total
 

@@ -10,8 +10,9 @@ import pytest
 
 from render import scene
 from render.analyse import estimators
-from render.axes import Axis
+from render.geometry.axes import Axis
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 from render.train import engine
 from render.train.datasets import gaussian
 
@@ -25,7 +26,7 @@ def of(problem: Problem, steps: int) -> Problem:
 
 def modes(problem: Problem, mean: float) -> tuple[np.ndarray, np.ndarray, float]:
     """Eigenvalues of the Hessian, the loss that each of its directions starts with, and the loss that stays."""
-    draws, n = gaussian(problem), problem.width
+    draws, n = gaussian(problem), problem.settings_as(MlpSettings).width
     hidden = np.tanh(math.sqrt(2) * draws.inputs @ (draws.weights[0] + mean) / math.sqrt(n)) / n
     hessian = 2 / len(hidden) * hidden.T @ hidden
     best = np.linalg.lstsq(hidden, draws.targets, rcond=None)[0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from render.problem.catalogue.kinds import LIGHT_LANES, Hyperparameter, Settings, System, When
 from render.problem.catalogue.settings import (
     MOST,
+    MOST_FACTORS,
     BackpropSettings,
     MlpSettings,
     NetworkSettings,
     NewtonSettings,
     NonconvexSettings,
     PhasesSettings,
+    ProductSettings,
     TransformerSettings,
 )
 
@@ -41,9 +43,6 @@ def _no_more_starts_than_factors(settings: Settings) -> str | None:
     assert isinstance(starts, int)
     return f"problem.starts must be <= problem.factors = {factors}, not {starts}" if starts > factors else None
 
-
-# Of a product of scalars: enough for the depths that are compared, few enough to list.
-_FACTORS = 8
 
 _PLANE = {"re": Hyperparameter("real part"), "im": Hyperparameter("imaginary part")}
 
@@ -205,17 +204,12 @@ SYSTEMS: dict[str, System] = {
         }
         | {
             f"start_{i}": Hyperparameter(
-                f"start of factor {i}", 0.5, When("starts", range(i, _FACTORS + 1), f"starts = {i} or more")
+                f"start of factor {i}", 0.5, When("starts", range(i, MOST_FACTORS + 1), f"starts = {i} or more")
             )
-            for i in range(2, _FACTORS + 1)
+            for i in range(2, MOST_FACTORS + 1)
         },
         once={"descent": ("lr",)},
-        settings={
-            "factors": Setting(2, "k of the product.", whole=(1, _FACTORS)),
-            "starts": Setting(
-                2, "How many different ones; factors take them in turn, so 1 keeps all equal.", whole=(1, _FACTORS)
-            ),
-        },
+        settings_type=ProductSettings,
         measures=("bounded", "published", "absolute"),
         channels={
             "period": "steps after which the last state comes back, at most 128; 0 if it does not",

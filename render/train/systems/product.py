@@ -22,11 +22,13 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
+from render.problem.catalogue.settings import ProductSettings
 from render.train.systems import Hyper, System
 
-State = tuple[jax.Array, ...]  # the factors, [lane] each
+Factors = tuple[Float64[Array, "lane"], ...]  # what a lane carries: its k factors
 
 # The longest period that is looked for: it has the windows of 3, 9, 27 and 81, and all doublings up to 128.
 LONGEST_PERIOD = 128
@@ -38,11 +40,12 @@ _BACK = 1e-6
 
 def make(problem: Problem) -> System:
     """Return the descent as a system; hyper holds lr, target, l2 and as many starts as the problem has."""
+    settings = problem.settings_as(ProductSettings)
 
-    def start(hyper: Hyper) -> State:
-        return tuple(hyper[f"start_{i % problem.starts + 1}"] for i in range(problem.factors))
+    def start(hyper: Hyper) -> Factors:
+        return tuple(hyper[f"start_{i % settings.starts + 1}"] for i in range(settings.factors))
 
-    def step(state: State, hyper: Hyper, t: jax.Array) -> tuple[State, jax.Array]:
+    def step(state: Factors, hyper: Hyper, t: jax.Array) -> tuple[Factors, Float64[Array, "lane"]]:
         others = _products_of_others(state)
         error = others[0] * state[0] - hyper["target"]
         squares = sum((x * x for x in state[1:]), state[0] * state[0])
@@ -50,8 +53,8 @@ def make(problem: Problem) -> System:
         moved = (x - hyper["lr"] * (error * p + hyper["l2"] * x) for x, p in zip(state, others, strict=True))
         return tuple(moved), loss
 
-    def measured(state: State, hyper: Hyper) -> dict[str, jax.Array]:
-        def on(p: jax.Array, carry: tuple[State, jax.Array]) -> tuple[State, jax.Array]:
+    def measured(state: Factors, hyper: Hyper) -> dict[str, Float64[Array, "lane"]]:
+        def on(p: jax.Array, carry: tuple[Factors, Float64[Array, "lane"]]) -> tuple[Factors, Float64[Array, "lane"]]:
             moved, period = carry
             moved, _ = step(moved, hyper, p)
             apart = sum((jnp.abs(a - b) for a, b in zip(moved, state, strict=True)), jnp.zeros_like(size))
@@ -66,7 +69,7 @@ def make(problem: Problem) -> System:
     return System(start, step, math.inf, jax.jit(measured))
 
 
-def _products_of_others(state: State) -> State:
+def _products_of_others(state: Factors) -> Factors:
     """Return, for each factor, the product of all others: without dividing, so that a factor may be 0."""
     before, after = [jnp.ones_like(state[0])], [jnp.ones_like(state[0])]
     for left, right in zip(state[:-1], state[:0:-1], strict=True):
