@@ -149,7 +149,7 @@ def test_killed_workers_cost_their_batches_and_nothing_else(cluster: DaskBackend
 
 
 def test_workers_that_never_come_back_are_replaced(cluster: DaskBackend) -> None:
-    """As when a worker dies before its nanny knows it to be up: nobody restarts it, and dask gives it up."""
+    """As when a worker dies before its nanny knows it to be up: it is not restarted, and dask gives it up."""
     nannies = list(cluster._cluster.workers.values())
     batches = some_batches(5)
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "0.5s"}):

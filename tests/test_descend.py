@@ -18,7 +18,7 @@ def test_the_way_down_crosses_from_float64_to_differences_and_keeps_the_border(t
     problem = small()
     centre = Fraction(CENTRE[0]), Fraction(CENTRE[1])
     told: list[descend.View | str] = []
-    down = descend.views(problem, centre, Fraction(1, 10**8), 2e-12, tmp_path, tell=told.append)
+    down = descend.views(problem, centre, Fraction(1, 10**8), 2e-12, tmp_path, report_step=told.append)
     assert [news for news in told if isinstance(news, descend.View)] == down
     assert len(down) == 5
     assert 2e-12 <= down[-1].width < 8 * 2e-12
@@ -43,7 +43,7 @@ def test_a_wrong_reference_is_found_out_and_the_stretch_taken_again(
     planted = dataclasses.replace(elsewhere, x=middle.x, y=middle.y, value=-1.0)
     references.save(planted, tmp_path, problem)
     told: list[descend.View | str] = []
-    down = descend.views(problem, start[:2], start[2], 5e-11, tmp_path, tell=told.append)
+    down = descend.views(problem, start[:2], start[2], 5e-11, tmp_path, report_step=told.append)
     assert [news for news in told if isinstance(news, str) and "back to 1.0e-10" in news]
     assert [news for news in told if isinstance(news, descend.View)] == down
     assert down[-1].checked and all(0 < view.share < 1 for view in down)

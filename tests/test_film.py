@@ -336,7 +336,7 @@ def test_a_measured_rate_is_in_samples_per_second_of_real_training(backend: back
 def test_a_film_that_needs_coarse_tiles_late_is_trained_to_the_end(
     way: str, tmp_path: Path, backend: backends.Backend
 ) -> None:
-    """Parents of the first tiles are first shown much later; a tile must never wait for one that nobody trains."""
+    """Parents of the first tiles are first shown much later; a tile must never wait for one that is not trained."""
     a, b = TINY.keyframes
     deep = dataclasses.replace(b, time_s=0.0)
     if way == "zoom out":

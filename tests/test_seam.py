@@ -212,7 +212,7 @@ def test_a_film_far_below_its_depth_budget_is_warned_of(loaded: scene.Scene) -> 
 
 
 def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:
-    made = rendering.prepare(qualities.named(loaded, "scene"), tmp_path, tell=None)
+    made = rendering.prepare(qualities.named(loaded, "scene"), tmp_path, report_step=None)
     assert made.missing_samples() == made.plan.samples
     assert not list(tmp_path.rglob("references/*"))
 

@@ -16,7 +16,7 @@ from render.analyse.estimators import ESTIMATORS
 from render.files import places
 from render.files.atomic import write_whole
 
-# Okabe and Ito's colours, told apart by nearly everyone.
+# Okabe and Ito's colours, which nearly everyone can distinguish.
 _COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "published": "#CC79A7", "null": "#888888"}
 
 MISSING = "no plot: it needs matplotlib (pip install 'render[analyse]')"

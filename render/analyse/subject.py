@@ -71,16 +71,16 @@ def prepare(
     make: Callable[[Problem], Backend] = _here,
     *,
     level: int = 0,
-    tell: Tell = lambda words: None,
+    report_step: Tell = lambda words: None,
 ) -> Subject:
     """Return a scene with the backend that `make` gives for it, and its folder of the store, for tiles down to a level.
 
-    tell: told how the reference run goes that levels past float64 need, if the store keeps none.
+    report_step: called with the progress of the reference run that levels past float64 need, if the store has none.
     """
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
-    backend, store, meeting = switch.prepare(scene, level, store_root, plain, tell)
+    backend, store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
     return Subject(scene, backend, store, folder, meeting)
 
 
@@ -185,7 +185,7 @@ def _path(folder: Path, x: np.ndarray, y: np.ndarray) -> Path:
 
 
 def _read(path: Path, x: np.ndarray, y: np.ndarray) -> Field | None:
-    """Return kept results; None if there are none, or if the file is not what was written (it is then made anew)."""
+    """Return stored results; None if there are none, or if the file is damaged (they are then computed again)."""
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             kept = {name: file[name] for name in ("x", "y", *CHANNELS)}

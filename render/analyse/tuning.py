@@ -24,7 +24,7 @@ from render.scene import Scene
 QUANTILES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
 # Effective numbers of hyperparameters that are tried. A bowl over two axes has 1 or 2; 3 and 4 would show a misfit.
-# opda tries ten unless told, at one to three seconds each.
+# opda tries ten by default, at one to three seconds each.
 _EFFECTIVE = (1, 4)
 
 CONFIDENCE = 0.95
@@ -94,7 +94,7 @@ def points(scene: Scene, draws: int, seed: int, last_view: bool) -> tuple[np.nda
         raise RenderError(f"--seed must be >= 0, not {seed}.")
     if last_view and last_level(scene) > scene.problem.deepest_level:
         raise RenderError(
-            f"{scene.name}: its last view is past float64, where draws cannot be told apart: leave out --last-view."
+            f"{scene.name}: its last view is past float64, where draws cannot be distinguished: leave out --last-view."
         )
     x0, x1, y0, y1 = _window(scene, last_view)
     chosen = np.random.default_rng(seed).random((draws, 2))

@@ -79,8 +79,8 @@ def field(
         rows.start // SAMPLES,
         -(-rows.stop // SAMPLES),
     )
-    with preparation.reference_run(listener) as tell:
-        prepared = subject.prepare(scene, Path(store), make_backend, level=level, tell=tell)
+    with preparation.reference_run(listener) as report_step:
+        prepared = subject.prepare(scene, Path(store), make_backend, level=level, report_step=report_step)
     with subject.trained_tiles(prepared, area.tiles(), preparation.progress_of(listener)) as fetch:
         whole = subject.field_of(fetch, area)
     first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
@@ -112,14 +112,14 @@ def probe(
     """
     if len(x) != len(y) or not len(x):
         raise RenderError(f"x and y must have the same number of points, at least one, not {len(x)} and {len(y)}.")
-    with preparation.reference_run(listener) as tell:
+    with preparation.reference_run(listener) as report_step:
         return probing.train(
             scene.problem,
             probing.table(scene.problem, [str(v) for v in x], [str(v) for v in y]),
             precision=precision,
             make_backend=make_backend,
             store=Path(store),
-            tell=tell,
+            report_step=report_step,
         )
 
 

@@ -32,7 +32,7 @@ class Listener:
 
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Accompany training and frames; the context gives the function that receives their progress."""
-        return contextlib.nullcontext(rendering.quiet)
+        return contextlib.nullcontext(rendering.ignore_progress)
 
 
 def _ignored(words: str) -> None:

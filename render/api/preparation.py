@@ -64,8 +64,8 @@ def prepare(
     with listener.working("measuring this machine"):
         backend = make_backend(loaded.problem)
         choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
-    with reference_run(listener) as tell:
-        job = rendering.prepare(choice, store, backend=backend, tell=tell if make_reference else None)
+    with reference_run(listener) as report_step:
+        job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
     if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
@@ -90,7 +90,7 @@ def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
     explained = False
     with listener.working("a reference run, for the levels past float64") as show_words:
 
-        def tell(words: str) -> None:
+        def report_step(words: str) -> None:
             nonlocal explained
             if not explained:
                 explained = True
@@ -99,17 +99,17 @@ def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
                 )
             show_words(words)
 
-        yield tell
+        yield report_step
 
 
 def progress_of(listener: Listener) -> Report:
     """Return a report of training alone, without frames, that a listener receives as notes of what is repaired."""
-    told: set[str] = set()
+    reported: set[str] = set()
 
     def report(now: Progress) -> None:
         for message in now.repaired:
-            if message not in told:
-                told.add(message)
+            if message not in reported:
+                reported.add(message)
                 listener.warning(message)
 
     return report

@@ -56,13 +56,15 @@ def descend(
     narrowest = 10.0**-decades
     with listener.working("descending") as status:
 
-        def tell(news: descending.View | str) -> None:
+        def report_step(news: descending.View | str) -> None:
             if isinstance(news, str):
                 status(news)
             else:
                 listener.note(_described(news))
 
-        views = descending.views(loaded.problem, centre, width, narrowest, Path(store), seed=seed, tell=tell)
+        views = descending.views(
+            loaded.problem, centre, width, narrowest, Path(store), seed=seed, report_step=report_step
+        )
     end = views[-1]
     if end.width > descending.FACTOR * narrowest:
         raise RenderError(

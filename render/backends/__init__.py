@@ -1,4 +1,4 @@
-"""Backends: who trains the batches. Chosen by name, imported only then."""
+"""Backends train the batches. A backend is imported only when it is chosen by name."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class Batch(NamedTuple):
 
     @property
     def columns(self) -> tuple[np.ndarray, ...]:
-        """All that an engine is given of the points."""
+        """The arguments of an engine: x, y, and dx, dy where there are any; float64 [points] each."""
         return tuple(column for column in (self.x, self.y, self.dx, self.dy) if column is not None)
 
 
 class Failed(NamedTuple):
-    """Instead of a batch's field: nobody could train it, and why."""
+    """The result of a batch that could not be trained, in place of its field. why: the reason."""
 
     why: str
 
 
 class Cluster(NamedTuple):
-    """The machines of a cluster: started here, joined, or asked of a queue.
+    """The machines of a cluster: started on this machine, joined, or requested from a queue.
 
-    workers: processes started on this machine; None for one a core, or one a GPU.
+    workers: processes started on this machine; None for one per core or GPU.
     scheduler: address of a running scheduler, such as tcp://login:8786.
-    slurm_jobs: jobs to submit, 0 for none. job: what each asks for, see render.backends.slurm.
+    slurm_jobs: jobs to submit, 0 for none. job: what each job requests, see render.backends.slurm.
     """
 
     workers: int | None = None
@@ -57,25 +57,25 @@ class Backend(Protocol):
 
     @property
     def capacity(self) -> int:
-        """The most points of one batch; it may change between batches."""
+        """The largest number of points in a batch; it may change between batches."""
 
     @property
     def workers(self) -> int:
-        """How many batches run at the same time."""
+        """The number of batches that run at the same time."""
 
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
-        """Train what next_batch hands out, until it gives None, and yield results as they come.
+        """Train the batches that next_batch returns, until it returns None; yield results in order of completion.
 
         next_batch is called from the backend's threads and may block.
         """
 
 
 def trained(results: Iterable[tuple[Batch, Field | Failed]]) -> Iterator[tuple[Batch, Field]]:
-    """Pass results on, for callers that need all of them. Raises TrainingError at one that failed."""
+    """Yield the fields of all batches. Raises TrainingError if a batch failed."""
     for batch, result in results:
         if isinstance(result, Failed):
             raise TrainingError(f"A batch of {batch.x.size} points could not be trained: {result.why}.")
@@ -88,9 +88,9 @@ NAMES = ("local", "dask", "refuse")
 def make(
     name: str, problem: Problem, cluster: Cluster | None = None, notice: Callable[[str], None] = lambda _: None
 ) -> Backend:
-    """Return a backend: "local" trains here, "dask" on a cluster, "refuse" proves that nothing is trained.
+    """Return a backend: "local" trains here, "dask" on a cluster, "refuse" raises an error instead of training.
 
-    notice: told what a person should know while it runs. Raises ClusterError.
+    notice: called with messages for the user while the backend runs. Raises ClusterError.
     """
     if name == "dask":
         return _dask(problem, cluster or Cluster(), notice)

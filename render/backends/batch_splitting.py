@@ -1,4 +1,4 @@
-"""Batches cut into shares, for backends whose workers are fewer and slower than a batch deserves."""
+"""Splits batches into pieces, one per device, for the backend that trains on this machine."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from render.backends import Batch
 from render.samples import Field
 
 
-class Share(NamedTuple):
-    """A piece of a batch. parts: the fields of all its pieces, shared by them; None where one is not finished."""
+class Piece(NamedTuple):
+    """A piece of a batch. selection: its points. parts: the fields of all its pieces; None for unfinished ones."""
 
     batch: Batch
-    piece: slice
+    selection: slice
     number: int
     parts: list[Field | None]
 
     @property
     def points(self) -> tuple[np.ndarray, ...]:
-        """What an engine is given of this piece: x, y, and any differences from a reference, float64 [points] each."""
-        return tuple(column[self.piece] for column in self.batch.columns)
+        """The arguments of an engine: x, y, and any differences from a reference; float64 [points] each."""
+        return tuple(column[self.selection] for column in self.batch.columns)
 
 
-class Shares:
-    """Batches cut into a share for each device, so that a tile is there as soon as this machine can train it.
+class Pieces:
+    """Splits each batch into one piece per device, so that a tile is finished as early as this machine allows.
 
-    Otherwise one core would train the first tile, which all others wait for, alone.
+    Otherwise one core alone would train the first tile, for which all other tiles wait.
     """
 
     def __init__(self, next_batch: Callable[[], Batch | None], most: int, least_points: int) -> None:
         self._next_batch, self._most, self._least_points = next_batch, most, least_points
-        self._waiting: deque[Share] = deque()
+        self._waiting: deque[Piece] = deque()
         self._taking, self._finishing = threading.Lock(), threading.Lock()
 
-    def take(self) -> Share | None:
-        """Return the next share; None when there is none left and no further batch."""
+    def take(self) -> Piece | None:
+        """Return the next piece; None when all batches have been handed out."""
         with self._taking:
             if not self._waiting:
                 batch = self._next_batch()
@@ -47,13 +47,13 @@ class Shares:
                     return None
                 count = max(1, min(self._most, batch.x.size // self._least_points))
                 parts: list[Field | None] = [None] * count
-                # Dealt out like cards: one half of a tile may converge, and the other escape in a few steps.
-                self._waiting.extend(Share(batch, slice(i, None, count), i, parts) for i in range(count))
+                # Points are interleaved: one half of a tile may converge while the other escapes in a few steps.
+                self._waiting.extend(Piece(batch, slice(i, None, count), i, parts) for i in range(count))
             return self._waiting.popleft()
 
-    def finish(self, share: Share, field: Field) -> Field | None:
-        """Keep the field of a share; return that of the whole batch if this was the last one."""
+    def finish(self, piece: Piece, field: Field) -> Field | None:
+        """Record the field of a piece; return the field of the batch if it was the last piece, else None."""
         with self._finishing:
-            share.parts[share.number] = field
-            parts = [part for part in share.parts if part is not None]
-        return Field.interleave(parts) if len(parts) == len(share.parts) else None
+            piece.parts[piece.number] = field
+            parts = [part for part in piece.parts if part is not None]
+        return Field.interleave(parts) if len(parts) == len(piece.parts) else None

@@ -34,7 +34,7 @@ def start(cluster: Cluster) -> Any:
 
 
 def connect(cluster: Cluster, started: Any, away_s: float) -> Client:
-    """Return a client of a cluster. Raises ClusterError where nobody answers."""
+    """Return a client of a cluster. Raises ClusterError if no scheduler answers."""
     if cluster.scheduler is None:
         return Client(started, timeout=away_s)
     address = cluster.scheduler if "://" in cluster.scheduler else f"tcp://{cluster.scheduler}"

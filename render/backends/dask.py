@@ -52,7 +52,7 @@ class DaskBackend:
     ) -> None:
         """Start or join the cluster and wait for its first workers. Raises ClusterError.
 
-        notice: told what a person should know of the workers. patience_s: after which a silent worker is restarted.
+        notice: called with messages for the user about the workers. patience_s: time until a silent one is restarted.
         """
         self._problem, self.notice, self.patience_s = problem, notice, patience_s
         self._cluster = clusters.start(cluster)
@@ -102,10 +102,10 @@ class DaskBackend:
         self._s_per_point = 0.8 * self._s_per_point + 0.2 * now if self._s_per_point else now
 
     def replace_lost(self) -> None:
-        """Start workers anew in place of those that dask gave up.
+        """Start new workers in place of those that dask gave up.
 
-        It gives up one that is away for 15 s, and one that died before its nanny knew it to be up never comes back by
-        itself: without this, a batch that kills workers could leave none, and a render that waits for ever.
+        Dask gives up a worker that is away for 15 s, and never restarts one that died before its nanny saw it run.
+        Without this, a batch that kills workers could leave the cluster without any, and the render would never end.
         """
         ours = self._cluster
         if isinstance(ours, LocalCluster) and len(ours.workers) < len(ours.worker_spec):
@@ -200,16 +200,16 @@ class _Run:
 
     def _wait_for_cluster(self) -> None:
         """Wait until scheduler and workers are there. Raises ClusterError if the scheduler stays away."""
-        told = False
+        notified = False
         while self._client.status != "running" or not self._roster.good:
             if self._client.status == "closed":
                 raise ClusterError(
                     f"The scheduler {self._backend.address} has been away for {AWAY_S:g} s. Everything "
                     "finished before is kept: start it again, or another one, and run the same command."
                 )
-            if not told:
+            if not notified:
                 self._backend.notice("The cluster is away; its batches wait until it is back.")
-                told = True
+                notified = True
             time.sleep(_TICK_S)
 
     # ---- in -------------------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from render.backends import Batch
-from render.backends.batch_splitting import Shares
+from render.backends.batch_splitting import Pieces
 from render.problem import Problem
 from render.samples import Field
 from render.storage import numerics
 from render.storage.references import Reference
 
-# A share is no smaller than this many blocks of lanes. A share costs 11 ms besides its steps, a block of the published
+# A piece is no smaller than this many blocks of lanes. A piece costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
 _LEAST_BLOCKS = 4
 
@@ -75,14 +75,14 @@ class LocalBackend:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""
         results: queue.SimpleQueue[tuple[Batch, Field] | BaseException | None] = queue.SimpleQueue()
         engine = self.engine  # made here, once, not by every thread
-        shares = Shares(next_batch, len(self.devices), _LEAST_BLOCKS * engine.lanes())
+        pieces = Pieces(next_batch, len(self.devices), _LEAST_BLOCKS * engine.lanes())
 
         def work(device: Any) -> None:
             try:
-                while (share := shares.take()) is not None:
-                    field = engine.train(share.points, device)
-                    if (whole := shares.finish(share, field)) is not None:
-                        results.put((share.batch, whole))
+                while (piece := pieces.take()) is not None:
+                    field = engine.train(piece.points, device)
+                    if (batch_field := pieces.finish(piece, field)) is not None:
+                        results.put((piece.batch, batch_field))
                 results.put(None)
             except BaseException as error:  # carried to the caller's thread, which raises it
                 results.put(error)

@@ -1,4 +1,4 @@
-"""What runs in the worker processes of a cluster. JAX is imported there only after the process has its core."""
+"""Code that runs in a cluster's worker processes. JAX is imported only after the process is bound to its core."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from render.samples import Field
 
 
 class Facts(NamedTuple):
-    """What a worker is. capacity: points of one call of its kernel. slots: batches that it trains at a time.
+    """Properties of a worker. capacity: points per kernel call. slots: batches trained at the same time.
 
     proof: what its samples depend on besides the numerics: versions of libraries, and the bits of a few first steps.
     """
@@ -40,13 +40,13 @@ class OtherNumerics(Exception):
 
 
 def accelerators() -> int:
-    """Return the number of NVIDIA devices of this machine, without waking any."""
+    """Return the number of NVIDIA devices of this machine, without initialising any."""
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 
 async def facts(problem: Problem, dask_worker: Any) -> Facts:
-    """Return what this worker is, for a problem; it is made ready on the way, beside its heartbeat."""
-    threads, gpus = _share(dask_worker)
+    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on."""
+    threads, gpus = _resources(dask_worker)
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
     proof = await asyncio.to_thread(_proof, problem, threads)
@@ -59,7 +59,7 @@ def train(problem: Problem, same: dict[str, str | int], x: np.ndarray, y: np.nda
     same: numerics and proof that the samples must have. Raises OtherNumerics where this worker's differ.
     """
     worker = distributed.get_worker()
-    threads, _ = _share(worker)
+    threads, _ = _resources(worker)
     engine, device = _engine(problem, threads), _device(threads)
     if engine.numerics(device) | _proof(problem, threads) != same:
         raise OtherNumerics(worker.address)
@@ -69,8 +69,8 @@ def train(problem: Problem, same: dict[str, str | int], x: np.ndarray, y: np.nda
     return Field.join(parts), time.perf_counter() - started, worker.address
 
 
-def _share(worker: Any) -> tuple[int, int]:
-    """Return how many threads a worker trains with, and how many GPUs it declared."""
+def _resources(worker: Any) -> tuple[int, int]:
+    """Return the number of threads that a worker trains with, and of the GPUs that it declared."""
     return worker.state.nthreads, int(worker.state.total_resources.get("GPU", 0))
 
 
@@ -107,7 +107,7 @@ def _devices(threads: int) -> list[Any]:
 
 
 def _device(threads: int) -> Any:
-    """Return the device of the thread that asks: each takes the next, and keeps it."""
+    """Return the device of the calling thread: each thread takes the next device and keeps it."""
     devices = _devices(threads)
     if not hasattr(_own, "place"):
         _own.place = next(_number)
@@ -121,8 +121,8 @@ _core: socket.socket | None = None
 def take_core() -> int | None:
     """Bind this process to a core that no other worker of this machine has; return it, or None if all are taken.
 
-    A process on one core is as fast as a thread of a process that has them all, or faster: nothing moves it, and XLA
-    starts one thread. What marks a core as taken is a socket's name, which the kernel frees with the process.
+    A process on one core is as fast as a thread of a process that has them all, or faster: it never migrates, and
+    XLA starts one thread. A socket's name marks a core as taken; the kernel frees the name with the process.
     """
     global _core
     if platform.system() != "Linux":

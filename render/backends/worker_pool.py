@@ -1,4 +1,4 @@
-"""Who works: the workers of a scheduler, as they come and go, and which of them may train for one render."""
+"""The workers of a scheduler, as they join and leave, and which of them may train for one render."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from render.backends.worker import Facts, facts
 from render.errors import ClusterError
 from render.problem import Problem
 
-# How often the scheduler is asked who is there.
+# Interval at which the scheduler is asked for its workers.
 _LOOK_S = 2.0
 
 Notice = Callable[[str], None]
 
 
 class Roster:
-    """The workers whose numerics are those of the render, and those left out. Looks again every other second."""
+    """The workers whose numerics are those of the render, and those left out. Refreshed every two seconds."""
 
     def __init__(self, client: Any, problem: Problem, notice: Notice, *, wait_s: float) -> None:
         """Wait for the first workers and settle on the numerics that most of their slots have."""
@@ -40,12 +40,12 @@ class Roster:
         chosen = votes.most_common(1)[0][0]
         first = next(one for one in self.known.values() if _alike(one) == chosen)
         self.numerics, self._proof = first.numerics, first.proof
-        self._tell_apart(self.known)
+        self._report_mismatches(self.known)
         threading.Thread(target=self._look, name="roster", daemon=True).start()
 
     @property
     def same(self) -> dict[str, str | int]:
-        """What a worker's samples must depend on for it to train: numerics, versions, and the bits of first steps."""
+        """What a worker must match in order to train: numerics, library versions, and the bits of the first steps."""
         return self.numerics | self._proof
 
     @property
@@ -55,22 +55,22 @@ class Roster:
 
     @property
     def slots(self) -> int:
-        """How many batches are trained at the same time, at least 1."""
+        """The number of batches trained at the same time, at least 1."""
         return max(1, sum(one.slots for one in self.good.values()))
 
     @property
     def only(self) -> list[str] | None:
-        """Addresses that a batch has to be kept to; None if any worker will do."""
+        """The only addresses that a batch may be sent to; None if every worker may train it."""
         good = self.good
         return sorted(good) if len(good) < len(self.known) or self._sick else None
 
     def meet(self, addresses: list[str]) -> None:
-        """Ask workers what they are, and say which of them get no work."""
+        """Ask workers for their properties, and report those that get no work."""
         self._meet(addresses)
-        self._tell_apart({address: self.known[address] for address in addresses if address in self.known})
+        self._report_mismatches({address: self.known[address] for address in addresses if address in self.known})
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop refreshing the list."""
         self._ended.set()
 
     def _first(self, wait_s: float) -> list[str]:
@@ -89,26 +89,26 @@ class Roster:
 
     def _look(self) -> None:
         while not self._ended.wait(_LOOK_S):
-            with contextlib.suppress(Exception):  # the scheduler is gone, or going: the backend sees to that
-                there = set(self._addresses())
-                gone = self.known.keys() - there
-                self.known = {address: one for address, one in self.known.items() if address in there}
-                self._sick &= there
+            with contextlib.suppress(Exception):  # the scheduler has stopped or is stopping: the backend handles that
+                present = set(self._addresses())
+                gone = self.known.keys() - present
+                self.known = {address: one for address, one in self.known.items() if address in present}
+                self._sick &= present
                 if gone:
                     self._notice(f"{_count(len(gone), 'worker')} left the cluster; {len(self.known)} remain.")
-                new = sorted(there - self.known.keys() - self._sick)
+                new = sorted(present - self.known.keys() - self._sick)
                 if new:
                     self.meet(new)
 
     def _meet(self, addresses: list[str]) -> None:
         answers = self._client.run(facts, self._problem, workers=addresses, on_error="return")
-        found = {address: answer for address, answer in answers.items() if isinstance(answer, Facts)}
-        for address in answers.keys() - found.keys():
+        usable = {address: answer for address, answer in answers.items() if isinstance(answer, Facts)}
+        for address in answers.keys() - usable.keys():
             self._faults.add(f"{type(answers[address]).__name__}: {answers[address]}")
-        self._sick |= answers.keys() - found.keys()
-        self.known = self.known | found
+        self._sick |= answers.keys() - usable.keys()
+        self.known = self.known | usable
 
-    def _tell_apart(self, workers: dict[str, Facts]) -> None:
+    def _report_mismatches(self, workers: dict[str, Facts]) -> None:
         same = self.same
         kinds: dict[str, list[str]] = {}
         for address, one in workers.items():

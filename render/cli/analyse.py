@@ -149,8 +149,8 @@ def _analyse(
     targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
     for target in targets:
         check_target(target)
-    with preparation.reference_run(terminal.LISTENER) as tell:
-        what = subject.prepare(loaded, folders.store, machines.make, level=level, tell=tell)
+    with preparation.reference_run(terminal.LISTENER) as report_step:
+        what = subject.prepare(loaded, folders.store, machines.make, level=level, report_step=report_step)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:

@@ -265,10 +265,10 @@ def probe(
         from render.files import atomic
         from render.tools import probe as probing
 
-        with messages.working("probing") as tell:
+        with messages.working("probing") as report:
             loaded, where = changes.load(scene, *more), machines.make
             to_stdout = atomic.is_stdout(out)
-            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, tell=tell)
+            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, report_step=report)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
     if not to_stdout:
@@ -370,7 +370,7 @@ def main() -> NoReturn:
 
 @contextlib.contextmanager
 def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
-    def tell(*lines: str) -> None:
+    def show(*lines: str) -> None:
         if json:
             print(jsonlib.dumps({"event": "error", "faults": lines}), file=sys.stderr)
         else:
@@ -381,10 +381,10 @@ def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
     except (RenderError, CycloptsError) as error:
         if debug:
             raise
-        tell(*(error.faults if isinstance(error, SceneError) else (str(error),)))
+        show(*(error.faults if isinstance(error, SceneError) else (str(error),)))
         _leave(2)
     except KeyboardInterrupt as stop:
-        tell(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
+        show(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
         _leave(signals.exit_code())
     except BrokenPipeError:
         _leave(0)

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-# Results go to stdout, everything else to stderr; what is said is said as it stands, be it [bold] or :smile:.
+# Results go to stdout, everything else to stderr. Messages are printed literally: [bold] and :smile: are not markup.
 _console = functools.partial(Console, highlight=False, markup=False, emoji=False)
 _out = _console(soft_wrap=True)
 err = _console(stderr=True, soft_wrap=True)
@@ -26,23 +26,23 @@ _json = False
 
 
 def speak_json() -> None:
-    """From now on print JSON: results to stdout, everything else to stderr, one object a line."""
+    """Print JSON from now on: results to stdout, everything else to stderr, one object per line."""
     global _json
     _json = True
 
 
 def is_live() -> bool:
-    """Say whether a person watches: what is said changes in place."""
+    """Return whether messages go to a terminal, where progress is updated in place."""
     return err.is_terminal and not _json
 
 
 def speaks_json() -> bool:
-    """Say whether JSON is printed."""
+    """Return whether output is JSON."""
     return _json
 
 
-def tell(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
-    """Say something that is no result: a line of text, or its facts as JSON."""
+def emit(event: str, text: str, *, style: str | None = None, **facts: object) -> None:
+    """Print a message that is not a result: a line of text, or its facts as JSON."""
     if _json:
         print(json.dumps({"event": event, **(facts or {"message": text})}), file=sys.stderr, flush=True)
     else:
@@ -65,7 +65,7 @@ def show(table: RenderableType) -> None:
 
 def note(text: str) -> None:
     """Say something that is no result, on stderr."""
-    tell("note", text)
+    emit("note", text)
 
 
 def show_table(rows: Iterable[Sequence[str]]) -> None:
@@ -80,7 +80,7 @@ def show_table(rows: Iterable[Sequence[str]]) -> None:
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Show that something is going on; what is yielded is told further words for it."""
+    """Show that work is under way; yield a function that updates the message."""
     if not is_live():
         yield lambda words: None
         return
@@ -89,7 +89,7 @@ def working(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def served(address: str, place: str) -> None:
-    """Say where a page is served, on stdout, and how to end it."""
+    """Print the address of a served page on stdout, and a note on how to stop it."""
     print(address, flush=True)
     note(f"The explorer serves this machine only, at {place}. Open the address above; Ctrl-C stops it.")
 

@@ -55,7 +55,7 @@ HOME = Folders()
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Printing:
-    """How things are said. `main` looks for both words itself, before any command runs."""
+    """The form of messages. `main` looks for both options itself, before any command runs."""
 
     json: Annotated[
         bool, Parameter(help="Print JSON, one object a line: results on stdout, the rest on stderr.", negative="")

@@ -17,7 +17,7 @@ from render.api.listener import Listener
 from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
-from render.cli.messages import err, is_live, result, show_table, speaks_json, tell, working
+from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
 from render.film import rendering, training_rate
 from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
@@ -36,11 +36,11 @@ class TerminalListener(Listener):
 
     def note(self, text: str) -> None:
         """Print a sentence."""
-        tell("note", text)
+        emit("note", text)
 
     def warning(self, text: str) -> None:
         """Print a warning in yellow."""
-        tell("warning", f"warning: {text}", style="yellow")
+        emit("warning", f"warning: {text}", style="yellow")
 
     def working(self, what: str) -> AbstractContextManager[Callable[[str], None]]:
         """Show that a step is under way."""
@@ -57,12 +57,12 @@ class TerminalListener(Listener):
         text = f"{job.scene.name}: {job.frame_count} frames of {output.width_px} x {output.height_px}"
         if isinstance(job.backend, RefusingBackend):
             text = f"{job.scene.name} at quality {job.quality}: every sample is in {outlook.store}."
-            tell("job", text, **facts)
+            emit("job", text, **facts)
         elif ahead is None or outlook.rate is None:
-            tell("job", f"{text}, 0 training runs to do: every sample is in {outlook.store}.", **facts)
+            emit("job", f"{text}, 0 training runs to do: every sample is in {outlook.store}.", **facts)
         else:
             rate = outlook.rate.samples_per_s
-            tell(
+            emit(
                 "job",
                 f"{text}, {outlook.samples_to_do:,} training runs to do of {job.plan.samples:,}, about "
                 f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate:,.0f} a second, and the "
@@ -79,11 +79,11 @@ LISTENER = TerminalListener()
 def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
     """Say how many training runs something needs, and how long they will take, by a measurement on some tiles."""
     if not samples:
-        tell("job", f"{what}: 0 training runs to do: every sample is in the store.")
+        emit("job", f"{what}: 0 training runs to do: every sample is in the store.")
         return
     with working("measuring this machine"):
         rate = training_rate.measure_tiles(problem, tiles, backend)
-    tell(
+    emit(
         "job",
         f"{what}: {samples:,} training runs to do, about {duration(rate.time_s(samples))} "
         f"at {rate.samples_per_s:,.0f} a second.",
@@ -137,19 +137,19 @@ def progress(job: Job | None = None) -> Iterator[rendering.Report]:
         console=err, transient=True, disable=not live,
     )  # fmt: skip
     task = bar.add_task("training")
-    told: set[str] = set()
+    reported: set[str] = set()
     last_line_s = time.monotonic()
 
     def report(now: rendering.Progress) -> None:
         nonlocal last_line_s
         for message in now.repaired:
-            if message not in told:
-                told.add(message)
-                tell("warning", f"warning: {message}", style="yellow")
+            if message not in reported:
+                reported.add(message)
+                emit("warning", f"warning: {message}", style="yellow")
         for message in now.notes:
-            if message not in told:
-                told.add(message)
-                tell("note", message)
+            if message not in reported:
+                reported.add(message)
+                emit("note", message)
         note = state.note(now)
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
@@ -157,7 +157,7 @@ def progress(job: Job | None = None) -> Iterator[rendering.Report]:
         bar.update(task, description=_stage(now), completed=done, total=total, note=note)
         if not live and time.monotonic() - last_line_s >= _LINE_S:
             last_line_s = time.monotonic()
-            tell("progress", note, **asdict(now))
+            emit("progress", note, **asdict(now))
 
     with signals.announcing(_stopping), bar:
         yield report
@@ -170,7 +170,7 @@ def _stage(now: rendering.Progress) -> str:
 
 
 def _stopping() -> None:
-    tell("note", "stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
+    emit("note", "stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
 
 
 class _Note(ProgressColumn):
@@ -179,14 +179,14 @@ class _Note(ProgressColumn):
 
 
 class _Rate:
-    """Samples per second over the last while, and the line that says it."""
+    """Samples per second over a recent window, and the progress line that shows the rate."""
 
     def __init__(self) -> None:
         self._seen = [(time.monotonic(), 0)]
         self._frames: list[tuple[float, int]] = []
 
     def _frames_left(self, now: rendering.Progress) -> str:
-        """Return the pace and the time left of making pictures, once nothing is left to train."""
+        """Return the rate of frames and the time left, once all samples are trained."""
         self._frames.append((time.monotonic(), now.frames_done))
         (t0, n0), (t1, n1) = self._frames[0], self._frames[-1]
         if t1 - t0 < 1 or n1 == n0:
@@ -196,7 +196,7 @@ class _Rate:
 
     def note(self, now: rendering.Progress) -> str:
         self._seen.append((time.monotonic(), now.samples_done))
-        # Back to where something was done since, however long ago: no film starts anew because a batch takes long.
+        # The window reaches back to the last finished batch, however long ago: a slow batch does not reset the rate.
         while self._seen[-1][0] - self._seen[1][0] > _RATE_S and self._seen[1][1] < now.samples_done:
             self._seen.pop(0)
         (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]

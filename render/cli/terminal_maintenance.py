@@ -32,7 +32,7 @@ def show_cleaned(files: Sequence[Path], size_bytes: int) -> None:
         messages.result("removed", str(path), path=str(path))
     gone = f"{len(files)} partial files and folders removed, {_size(size_bytes)}."
     left = gone if files else "Nothing was left behind."
-    messages.tell("cleaned", left, files=len(files), bytes=size_bytes)
+    messages.emit("cleaned", left, files=len(files), bytes=size_bytes)
 
 
 def show_store(store: Path, scenes: Sequence[str]) -> None:
@@ -46,7 +46,7 @@ def show_store(store: Path, scenes: Sequence[str]) -> None:
         rows.append((_title(one), levels, f"{one.tiles:,}", _size(one.size_bytes), where, _state(one)))
     messages.show_table(rows)
     total = sum(one.size_bytes for one in kept)
-    messages.tell("total", f"{_size(total)} in {store}.", bytes=total, folders=len(kept))
+    messages.emit("total", f"{_size(total)} in {store}.", bytes=total, folders=len(kept))
 
 
 def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
@@ -61,7 +61,7 @@ def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
                     messages.result("damaged", fault, fault=fault)
     removed = " They are removed, and will be trained again when a film needs them." if repair and damaged else ""
     advice = "" if repair or not damaged else " --repair removes them; films train them again in any case."
-    messages.tell(
+    messages.emit(
         "verified", f"{checked:,} tiles read, {damaged} damaged.{removed}{advice}", tiles=checked, damaged=damaged
     )
     return damaged == 0 or repair
@@ -84,7 +84,7 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
         text = f"{_size(total)} freed."
     else:
         text = f"{_size(total)} would be freed. Add --yes to do it; training them again takes as long as it took."
-    messages.tell("total", text, bytes=total, removed=yes)
+    messages.emit("total", text, bytes=total, removed=yes)
 
 
 def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:
@@ -105,9 +105,9 @@ def _chosen(store: Path, scenes: Sequence[str]) -> list[Kept]:
 def _title(one: Kept) -> str:
     if one.scenes:
         return ", ".join(dict.fromkeys(one.scenes))
-    told = one.describes
-    axes = " x ".join(str(told[side]["name"]) for side in ("x", "y"))
-    return f"({told.get('activation', told.get('system'))}, {told['steps']} steps, {axes})"
+    description = one.describes
+    axes = " x ".join(str(description[side]["name"]) for side in ("x", "y"))
+    return f"({description.get('activation', description.get('system'))}, {description['steps']} steps, {axes})"
 
 
 def _state(one: Kept) -> str:

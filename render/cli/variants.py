@@ -82,7 +82,7 @@ def recolour(
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
-    """Make a film anew in other colours, from stored samples alone: nothing is trained.
+    """Make a film again in other colours, from stored samples alone: nothing is trained.
 
     Give a scene, or a film that render made. The palette is in the new film's name, so that the old one stays.
 

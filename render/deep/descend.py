@@ -59,8 +59,8 @@ class View:
     checked: bool = False
 
 
-# Told of every view as it is done, and in words what takes long.
-Tell = Callable[[View | str], None]
+# Called with every view once it is done, and with a message for every step that takes long.
+ReportStep = Callable[[View | str], None]
 
 
 def views(
@@ -71,12 +71,12 @@ def views(
     store: Path,
     *,
     seed: int = 0,
-    tell: Tell = lambda news: None,
+    report_step: ReportStep = lambda news: None,
 ) -> list[View]:
     """Return the views from `width` down to `narrowest` (positions of the x axis), or as far as the border goes.
 
     In the last view that a reference serves, two samples are trained in full precision: one that converged, which is
-    the next reference, and one that diverged. Where either is not what differences said, the stretch is taken again,
+    the next reference, and one that diverged. Where either outcome contradicts the differences, the stretch is taken again,
     from a reference of its own and half as long. store: where reference runs are kept. Raises DepthError where even
     single views come out wrong.
     """
@@ -91,13 +91,15 @@ def views(
         plain = width > PLAIN_WIDTH
         if not plain and reference is None:
             first = len(passed)
-            reference = _first_reference(problem, points, spacing, store, tell, anew=serves < _STEPS_PER_REFERENCE)
+            reference = _first_reference(
+                problem, points, spacing, store, report_step, search_again=serves < _STEPS_PER_REFERENCE
+            )
         field, promotion = _trained(problem, points, reference)
         passed.append(View(x, y, width, float(np.mean(field.value < 0)), promotion))
         places = _border(field)
         last = width / FACTOR < narrowest * (1 - 1e-9) or not places
         if reference is not None and (last or len(passed) - first == serves):
-            renewed = _confirmed(problem, points, field, reference, spacing, store, tell)
+            renewed = _confirmed(problem, points, field, reference, spacing, store, report_step)
             if renewed is None:
                 start = passed[first]
                 if serves == 1:
@@ -105,13 +107,13 @@ def views(
                         f"Samples followed by differences must end as they do in full precision, but in a view "
                         f"{float(width):.1e} wide they do not, not even from a reference inside it. Try another seed."
                     )
-                tell(f"differences went wrong at {float(width):.1e}: back to {float(start.width):.1e}")
+                report_step(f"differences went wrong at {float(width):.1e}: back to {float(start.width):.1e}")
                 (x, y, width), reference, serves = (start.x, start.y, start.width), None, serves // 2
                 del passed[first:]
                 continue
             passed[-1] = dataclasses.replace(passed[-1], checked=True)
             reference, first = renewed, len(passed)
-        tell(passed[-1])
+        report_step(passed[-1])
         if last:
             return passed
         row, column = places[int(rng.integers(len(places)))]
@@ -132,15 +134,17 @@ def grid(problem: Problem, x: Fraction, y: Fraction, width: Fraction) -> list[Po
 
 
 def _first_reference(
-    problem: Problem, points: list[Point], spacing: float, store: Path, tell: Tell, *, anew: bool
+    problem: Problem, points: list[Point], spacing: float, store: Path, report_step: ReportStep, *, search_again: bool
 ) -> Reference:
-    """Return a reference in this view, or one that the store keeps within its width. anew: none of those."""
-    if anew:
+    """Return a reference in this view, or one that the store keeps within its width. search_again: none of those."""
+    if search_again:
         return reference_search.new_reference(
-            problem, points, references.bits_for(spacing), store, tell, diverging=False
+            problem, points, references.bits_for(spacing), store, report_step, diverging=False
         )
     width = reference_search.apart(points[0], points[-1])
-    return reference_search.find_reference(problem, points, store, tell, spacing=spacing, reach=width, diverging=False)
+    return reference_search.find_reference(
+        problem, points, store, report_step, spacing=spacing, reach=width, diverging=False
+    )
 
 
 def _confirmed(
@@ -150,7 +154,7 @@ def _confirmed(
     reference: Reference,
     spacing: float,
     store: Path,
-    tell: Tell,
+    report_step: ReportStep,
 ) -> Reference | None:
     """Return the next reference if samples of this view end in full precision as in `field`, else None.
 
@@ -161,12 +165,14 @@ def _confirmed(
     good, bad = (_nearest_middle(np.flatnonzero(kind)) for kind in (field.value < 0, field.value >= 0))
     if bad is not None:
         bits = references.bits_for(spacing)
-        told = runs.value(problem, *points[bad], bits, lambda t, total: tell(f"check: {100 * t // total} %"))
-        if told < 0:
+        final_value = runs.value(
+            problem, *points[bad], bits, lambda t, total: report_step(f"check: {100 * t // total} %")
+        )
+        if final_value < 0:
             return None
     if good is None:
         return reference
-    made = reference_search.find_reference(problem, [points[good]], store, tell, spacing=spacing, reach=0.0)
+    made = reference_search.find_reference(problem, [points[good]], store, report_step, spacing=spacing, reach=0.0)
     right = abs(made.value - float(field.value[good])) <= _AGREE * abs(made.value)
     return made if right else None
 

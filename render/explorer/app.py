@@ -102,14 +102,14 @@ class _Desk:
 
     def _open_first(self) -> None:
         """Load JAX while the browser starts; but where there is something to show already, only once it is shown."""
-        with contextlib.suppress(RenderError):  # said in the page, when it asks
+        with contextlib.suppress(RenderError):  # the page shows the error when it asks
             plane = self.planes.open(self.planes.first or "")
             if not plane.has_store:
                 plane.backend  # noqa: B018 -- made and kept
 
     def _notify(self) -> None:
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no page is connected any more
                 self._loop.call_soon_threadsafe(self._live.wake)
 
     def answers(self) -> dict[str, tuple[str, Callable[[Request], Awaitable[Response]]]]:

@@ -1,4 +1,4 @@
-"""Who may talk to the explorer: this machine's own browser, from the explorer's own page, with its token. Nobody else.
+"""Access control: only this machine's own browser, from the explorer's own page and with its token, is served.
 
 Another page in the same browser can send requests here, and a name under an attacker's control can be made to point
 here (DNS rebinding); other users of this machine can connect, too. So the Host must name this machine, the Origin must

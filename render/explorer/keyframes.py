@@ -27,8 +27,8 @@ from render.scene.tables import MOST_KEYFRAMES
 # A saved centre is rounded by this share of the view's width: a thousandth of a pixel of an 8K frame.
 _SHARE = Decimal("1e-7")
 
-# What a page is told of a view is rounded by this share of its width, so that to go there and back changes nothing.
-_PLACE_SHARE = Decimal("1e-12")
+# The view that a page receives is rounded to this fraction of its width, so that a round trip changes nothing.
+_PLACE_FRACTION = Decimal("1e-12")
 
 _KEYFRAMES = "camera.keyframes"
 
@@ -118,7 +118,7 @@ def described(scene: Scene) -> dict[str, Any]:
 
 def place(view: View) -> dict[str, Any]:
     """Return a view as a page takes and gives it: unit coordinates as decimals, to a millionth of a millionth of it."""
-    step = Decimal(view.width) * _PLACE_SHARE
+    step = Decimal(view.width) * _PLACE_FRACTION
     return {"x": decimals(view.x, step), "y": decimals(view.y, step), "width": view.width}
 
 

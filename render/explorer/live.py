@@ -1,7 +1,7 @@
 """One page's connection: its view comes in, tiles of it go out as they are there, and what the trainer is doing.
 
 A page sends views; each replaces the one before. What goes out: every tile of the view that is stored or growing, in
-the order of the wishes, anew when it has grown; the colour curve of the view; the state of the trainer.
+the order of the wishes, and again whenever it has grown; the colour curve of the view; the state of the trainer.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ class Live:
             wake.clear()
             if page.plane is not None:
                 if page.generation != page.plane.generation:
-                    await self._begin_anew(socket, page)
+                    await self._reset(socket, page)
                 await self._send_curve(socket, page)  # first: a view in the colours of the one before looks broken
                 await self._send_tiles(socket, page)
                 await self._send_curve(socket, page)
@@ -227,8 +227,8 @@ class Live:
                     await self._refresh(page)
             if time.monotonic() - status_s >= _STATUS_S:
                 status_s = time.monotonic()
-                told = asdict(self._trainer.activity()) | {"reference": self._news_of_place(page)}
-                await socket.send_text(json.dumps({"type": "status", **told}))
+                status = asdict(self._trainer.activity()) | {"reference": self._news_of_place(page)}
+                await socket.send_text(json.dumps({"type": "status", **status}))
 
     def _news_of_place(self, page: _Page) -> dict[str, object] | None:
         """Return why a deep view has no samples yet; None if it has, or wants none."""
@@ -239,12 +239,12 @@ class Live:
             return None
         return self._scout.news(page.plane, page.spot)._asdict()
 
-    async def _begin_anew(self, socket: WebSocket, page: _Page) -> None:
-        """Let a page forget what it has: it was of other numerics than this machine's."""
+    async def _reset(self, socket: WebSocket, page: _Page) -> None:
+        """Make a page drop its tiles, which have other numerics than this machine's."""
         assert page.plane is not None
         page.generation = page.plane.generation
         page.sent.clear()
-        await socket.send_text(json.dumps({"type": "anew"}))
+        await socket.send_text(json.dumps({"type": "reset"}))
         await self._refresh(page)
 
     async def _send_tiles(self, socket: WebSocket, page: _Page) -> None:

@@ -28,7 +28,7 @@ from render.storage.store import DirectoryStore
 # Scenes that came out of a dropped still are kept by number, so many of them.
 _MOST_DROPPED = 8
 
-# Places of a plane that stay open, each with some megabytes of what is compiled for it; others are opened anew.
+# Places of a plane that stay open, each with some megabytes of what is compiled for it; others are opened again.
 _MOST_PLACES = 8
 
 
@@ -183,7 +183,7 @@ class Planes:
         return scene.find(name)
 
     def load(self, name: str) -> Scene:
-        """Read a scene anew, as its file is now."""
+        """Read a scene again, as its file is now."""
         path = self.file(name)
         return self._dropped[name] if path is None else scene.load(path)
 

@@ -1,7 +1,7 @@
 """Which reference run the samples of a deep view follow: one at hand that is near enough, or a new one, made aside.
 
-A run in some hundred digits takes seconds to minutes, so a thread of its own makes it, one at a time, and pages are
-told how it goes. What it makes is kept in the store as a film's reference runs are, and serves views around its place.
+A run in some hundred digits takes seconds to minutes, so a separate thread makes them, one at a time, and reports its
+progress to the pages. A finished run is stored as a film's reference runs are, and serves the views around it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _WITHIN = 0.5
 
 _BARREN = "no run converges here, and past float64 there must be one to follow others from"
 
-# Views without a converged run that are remembered, lest a slight move makes a thread try again for a minute.
+# So many views without a converged run are remembered, so that a slight move does not start another minute's search.
 _MOST_BARREN = 64
 
 
 class _ElsewhereError(Exception):
-    """Nobody looks any more where the reference would serve."""
+    """No page shows the region any more that the reference would serve."""
 
 
 class News(NamedTuple):
@@ -163,7 +163,7 @@ class Scout(Served):
                 pass
             except DepthError:
                 self._give_up(plane, spot, _BARREN)
-            except Exception as error:  # said in the page; another view tries again
+            except Exception as error:  # the page shows the error; another view tries again
                 self._give_up(plane, spot, str(error) or type(error).__name__)
             with self._changed:
                 self._making = None

@@ -45,7 +45,7 @@ def run(
 ) -> bool:
     """Serve until a signal ends it, then stop cleanly: nothing more is trained, whole tiles are stored.
 
-    Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be told to, and the
+    Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be stopped, and the
     interpreter's own end would tear it apart: then the process must leave at once (os._exit).
 
     name: of a scene, or "" to choose in the page. folder: where saved scenes go. port: None for the usual one, or the
@@ -120,7 +120,7 @@ def _listen(port: int | None) -> socket.socket:
 
 
 def _can_browse() -> bool:
-    """Whether there is a screen, or a person has said which program opens pages (editors on remote machines do)."""
+    """Return whether there is a screen, or BROWSER names a program that opens pages (remote editors set it)."""
     if sys.platform in ("darwin", "win32"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))

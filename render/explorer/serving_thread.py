@@ -1,4 +1,4 @@
-"""A thread that serves wishes until it is told to stop: what the trainer and the scout have in common."""
+"""A thread that serves wishes until it is stopped: what the trainer and the scout have in common."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ _MOST_GROWING = 4096
 
 
 class _Turn(NamedTuple):
-    """One run of a backend. A worker of an earlier one, still waking up, must get nothing more: nobody would listen."""
+    """One run of a backend. A late worker of an earlier run gets no further batch: its result would be lost."""
 
     plane: Plane
     began_s: float

@@ -31,11 +31,11 @@ _FIRST_PX, _FIRST_MOST = 10_000_000, 24
 _ENOUGH_S, _GROWTH = 0.5, 4
 
 # Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 to 0.6 s, a preview's 0.015 to 0.025 s (Zen
-# 3). Where that is less than this share of the training, nobody needs to wait for a measurement before the first tile.
+# 3). Where that is less than this share of the training, no measurement has to precede the first tile.
 _MOST_S, _MOST_PIXEL_S, _SMALL = 0.015, 3e-7, 0.05
 
-# What a film that trains takes besides, whatever its length: its first tiles, which leave most of the devices without
-# work, and after its last frame the files beside it. Ten previews of 3 to 35 s took 0.5 to 3.5 s more than foretold
+# The extra time of a film that trains, whatever its length: its first tiles, which leave most of the devices without
+# work, and after its last frame the files beside it. Ten previews of 3 to 35 s took 0.5 to 3.5 s more than predicted
 # without it, all but one of them (2 cores, Zen 3).
 ENDS_S = 1.0
 
@@ -43,7 +43,7 @@ ENDS_S = 1.0
 # tiles; of tiles that are noise all over, 0.76 to 0.86.
 _ROUGH = np.arange(SAMPLES) < SAMPLES // 4
 
-# Different tiles of noise. A frame at hd shows thousands: to draw each anew would take longer than the frame.
+# Different tiles of noise. A frame at hd shows thousands: drawing each of them would take longer than the frame.
 _TILES = 61
 
 

@@ -32,7 +32,7 @@ _POSTER = ".poster.png", ".thumb.jpg"
 
 
 def film_path(out: Path, job: Job, tag: str = "") -> Path:
-    """Return where a job's film belongs; tag: told apart from the scene's own film by this."""
+    """Return where a job's film belongs; tag: the part of its name that distinguishes it from the scene's own film."""
     codec = job.scene.output.codec
     suffix = "" if codec == encode.SEQUENCE else encode.CODECS[codec].suffix
     tags = [job.scene.name, job.quality, *([tag] if tag else []), *([codec] if codec != "h264" else [])]
@@ -44,7 +44,9 @@ def still_path(out: Path, job: Job, number: int) -> Path:
     return out / job.scene.name / f"{job.scene.name}-{job.quality}-{number:05d}.png"
 
 
-def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster: str | None = "last") -> list[Path]:
+def whole_film(
+    job: Job, path: Path, report: Report = rendering.ignore_progress, *, poster: str | None = "last"
+) -> list[Path]:
     """Make a film with its record, its log, a poster and a thumbnail; return their paths, the film's first.
 
     poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail.
@@ -97,7 +99,7 @@ def _rows(table: Path, job: Job) -> dict[int, FrameFacts]:
     return {number: rows[number] for number in range(job.frame_count) if number in rows}
 
 
-def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = rendering.quiet) -> list[Path]:
+def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = rendering.ignore_progress) -> list[Path]:
     """Make single frames, each with its record; return the frames' paths."""
 
     def record(number: int, sha256: str) -> None:
@@ -108,7 +110,9 @@ def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = renderi
     return rendering.stills(job, numbers, lambda number: still_path(out, job, number), report, published=record)
 
 
-def part_of_film(job: Job, numbers: Sequence[int] | None, out: Path, report: Report = rendering.quiet) -> list[Path]:
+def part_of_film(
+    job: Job, numbers: Sequence[int] | None, out: Path, report: Report = rendering.ignore_progress
+) -> list[Path]:
     """Make a film of some frames, or of all, with its record alone; return their paths, the film's first."""
     path = film_path(out, job, _tag_of_frames(numbers) if numbers else "")
     return _film(job, path, report, numbers=numbers)
@@ -118,7 +122,7 @@ def _film(
     job: Job,
     path: Path,
     report: Report,
-    log: Log = rendering.unlogged,
+    log: Log = rendering.ignore_frame_facts,
     numbers: Sequence[int] | None = None,
     beside: Callable[[], None] = lambda: None,
 ) -> list[Path]:

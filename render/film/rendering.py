@@ -58,17 +58,17 @@ Report = Callable[[Progress], None]
 Log = Callable[[FrameFacts], None]
 
 
-def quiet(_: Progress) -> None:
-    """Report to nobody."""
+def ignore_progress(_: Progress) -> None:
+    """Do nothing with a report of progress."""
 
 
-def unlogged(_: FrameFacts) -> None:
-    """Log nowhere."""
+def ignore_frame_facts(_: FrameFacts) -> None:
+    """Do nothing with the facts of a frame."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A planned render: what to train, with what, and where it is kept. Made by `prepare`."""
+    """A planned render: what to train, with what, and where it is kept. `prepare` makes one."""
 
     quality: str
     plan: Plan
@@ -110,19 +110,21 @@ class Job:
         return texts if frame is None else texts | {"frame": str(frame)}
 
 
-def untold(_: str) -> None:
-    """Tell nobody."""
+def ignore_step(_: str) -> None:
+    """Do nothing with the message about a step."""
 
 
-def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None, tell: Tell | None = untold) -> Job:
+def prepare(
+    choice: Choice, store_root: Path, *, backend: Backend | None = None, report_step: Tell | None = ignore_step
+) -> Job:
     """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root.
 
-    tell: told how the reference run goes that a film past float64 needs. None: it is not made, and the job cannot train
-    deep levels unless the store keeps one.
+    report_step: called with a message at each step of the reference run that a film past float64 needs. None: no
+    reference run is made, and the job can train deep levels only if the store holds one.
     """
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
-    return Job(choice.name, plan, *switch.prepare(plan.scene, max(plan.levels), store_root, backend, tell))
+    return Job(choice.name, plan, *switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step))
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -156,16 +158,16 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 def video(
     job: Job,
     path: Path,
-    report: Report = quiet,
-    log: Log = unlogged,
+    report: Report = ignore_progress,
+    log: Log = ignore_frame_facts,
     numbers: Sequence[int] | None = None,
     published: Callable[[str], None] | None = None,
 ) -> Path:
     """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
 
-    A film that was stopped goes on from its finished segments, which lie in a folder beside it until the film is whole
-    and `published` has returned: their frames are neither made nor their tiles read again, and `log` is told of them
-    what it was told when they were made.
+    A film that was stopped is resumed from its finished segments. They lie in a folder beside it until the film is
+    complete and `published` has returned. Their frames are not made again, their tiles are not read again, and `log`
+    receives the same facts as when they were made.
 
     published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
     """
@@ -270,7 +272,9 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
         view = path.viewport(s := path.s_of_frame(number, fps))
         level = max(0, math.ceil(view.level))
         centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
-        digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
+        digits = 20 + math.ceil(
+            max(0.0, -math.log10(view.width))
+        )  # a pixel's place is written to a ten-billionth or better
         x, y = (f"{value:.{digits}g}" for value in centre)
         lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
     write_whole(file, ("\n".join(lines) + "\n").encode())
@@ -280,8 +284,8 @@ def stills(
     job: Job,
     numbers: Sequence[int],
     path_of: Callable[[int], Path],
-    report: Report = quiet,
-    log: Log = unlogged,
+    report: Report = ignore_progress,
+    log: Log = ignore_frame_facts,
     published: Callable[[int, str], None] = lambda number, sha256: None,
 ) -> list[Path]:
     """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film.
@@ -302,16 +306,17 @@ def stills(
 def frames(
     job: Job,
     numbers: Sequence[int],
-    report: Report = quiet,
+    report: Report = ignore_progress,
     *,
     bits: int = 8,
-    log: Log = unlogged,
+    log: Log = ignore_frame_facts,
     order: Sequence[Tile] | None = None,
 ) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield (frame number, picture [height, width, 3]), each as soon as its tiles are trained.
 
-    bits: 8 for uint8 pictures, 16 for uint16. log: told what each frame took, once it was taken. order: the tiles to
-    train, in order of first use; None for those that the frames need, or the whole plan's for the whole film.
+    bits: 8 for uint8 pictures, 16 for uint16. log: called with the cost of each frame once the caller has taken it.
+    order: the tiles to train, in order of first use; None for those that the frames need (for the whole film: the
+    plan's).
 
     Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
     stored, so the same call goes on where it stopped.

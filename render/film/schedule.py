@@ -19,10 +19,10 @@ from render.storage import references
 from render.storage.references import Reference
 from render.storage.store import TileStore
 
-# A tile lost more often than this is no accident: the disk or another program destroys what is written.
+# Losing a tile more often than this is no accident: the disk or another program destroys what is written.
 _MOST_LOSSES = 3
 
-# With more tiles than this that nobody can train, something else is wrong, and the rest is not worth its time.
+# If more tiles than this cannot be trained, the fault lies elsewhere, and training the rest would waste time.
 _MOST_FAILURES = 16
 
 
@@ -91,7 +91,7 @@ class Training:
         self._stop = False
         self._under_way = 0  # tiles handed out and not yet stored
         self._losses: Counter[Tile] = Counter()
-        self._alone: set[Tile] = set()  # of a batch that nobody could train
+        self._alone: set[Tile] = set()  # tiles of batches that could not be trained
         self._failed: dict[Tile, str] = {}
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -178,7 +178,7 @@ class Training:
                     self._under_way += len(chosen)
                     return self._batch(chosen)
                 if self._under_way == 0:
-                    raise RuntimeError(f"{len(self._pending)} tiles wait for parents that nobody trains")
+                    raise RuntimeError(f"{len(self._pending)} tiles wait for parents that are not being trained")
                 self._changed.wait()
             return None
 
@@ -256,7 +256,7 @@ class Training:
                 self._changed.notify_all()
 
     def _give_up(self, batch: Batch, why: str) -> None:
-        """Put the tiles of a batch that nobody could train back, to be tried one by one; leave out one that was."""
+        """Queue the tiles of a failed batch again, to be tried one by one; give up a tile that was tried alone."""
         with self._changed:
             if len(batch.tiles) > 1:
                 self._alone.update(batch.tiles)
@@ -267,24 +267,24 @@ class Training:
             self.repaired.append(f"{tile} could not be trained: {why}. The others go on.")
             if len(self._failed) > _MOST_FAILURES:
                 raise self._failure() or AssertionError
-            for child in self._pending:  # whoever waits for its samples trains them too
+            for child in self._pending:  # its children train the samples that they would have inherited
                 if self._parents[child] == tile:
                     self.samples_total -= self._new_samples(child)
                     self._parents[child] = None
                     self.samples_total += self._new_samples(child)
 
     def _failure(self) -> TrainingError | None:
-        """Return what to say of the tiles that could not be trained, if there are any."""
+        """Return the error about the tiles that could not be trained; None if there are none."""
         if not self._failed:
             return None
         named = "; ".join(f"{tile}: {why}" for tile, why in list(self._failed.items())[:_MOST_FAILURES])
         return TrainingError(
-            f"{len(self._failed)} of {len(self._done)} tiles could not be trained ({named}). All others that were "
-            "trained are kept: once that is mended, the same command trains only what is missing."
+            f"{len(self._failed)} of {len(self._done)} tiles could not be trained ({named}). All other trained "
+            "tiles are kept: once the cause is fixed, the same command trains only what is missing."
         )
 
     def _again(self, tile: Tile, fault: Exception) -> None:
-        """Put a tile that the store lost at the head of what is to be trained."""
+        """Put a tile that the store lost at the head of the queue."""
         lost = f"{tile} is gone from the store. It will be trained again."
         why = str(fault) if isinstance(fault, DamagedTile) else lost
         with self._changed:

@@ -45,7 +45,7 @@ def write(
     *,
     columns: int = 6,
     width_px: int = 320,
-    report: Report = rendering.quiet,
+    report: Report = rendering.ignore_progress,
 ) -> Path:
     """Write a sheet of some frames as one PNG, row by row, training only what they need.
 

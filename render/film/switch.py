@@ -85,7 +85,7 @@ class Ready(NamedTuple):
 def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell | None) -> Ready:
     """Return what trains and keeps the tiles of a scene down to a level.
 
-    tell: told how the reference run goes, if one has to be made; None: it is not made now, only found.
+    tell: called with the progress of the reference run, if one has to be made. None: a stored one is used, or none.
     Raises DepthError for deep views at several places, or where no run converges; RenderError for a system that cannot
     be followed.
     """

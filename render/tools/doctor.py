@@ -63,13 +63,13 @@ def examine(store: Path, out: Path) -> Iterator[Finding]:
             yield check()
         except RenderError as error:
             yield Finding(what, "bad", str(error))
-        except Exception as error:  # a broken installation breaks anywhere, and the other checks still tell
-            said = str(error).strip().splitlines()
+        except Exception as error:  # a broken installation breaks anywhere, and the other checks still run
+            lines = str(error).strip().splitlines()
             yield Finding(
                 what,
                 "bad",
-                f"{type(error).__name__}: {said[-1] if said else ''}",
-                "Set up anew: make clean, then make.",
+                f"{type(error).__name__}: {lines[-1] if lines else ''}",
+                "Set it up again: make clean, then make.",
             )
 
 
@@ -86,7 +86,7 @@ def _ffmpeg() -> Finding:
         "ffmpeg",
         "note" if "h264" in there else "bad",
         f"{version}, without encoders for {', '.join(missing)}",
-        "Install imageio-ffmpeg anew (pip install -U imageio-ffmpeg), or let IMAGEIO_FFMPEG_EXE name another ffmpeg.",
+        "Reinstall imageio-ffmpeg (pip install -U imageio-ffmpeg), or let IMAGEIO_FFMPEG_EXE name another ffmpeg.",
     )
 
 
@@ -117,7 +117,7 @@ def _font() -> Finding:
     lacking = [c for c in _LABELS if c != " " and bytes(font.getmask(c)) == blank]
     if not lacking:
         return Finding("font", "ok", f"{typeface.BUNDLED.name} writes every label")
-    return Finding("font", "note", f"{typeface.BUNDLED} lacks {' '.join(lacking)}", "Install render anew.")
+    return Finding("font", "note", f"{typeface.BUNDLED} lacks {' '.join(lacking)}", "Reinstall render.")
 
 
 def _cache() -> Finding:

@@ -57,16 +57,18 @@ def run(
     precision: Precision = "auto",
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
-    tell: Tell = lambda words: None,
+    report_step: Tell = lambda words: None,
 ) -> None:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
-    make_backend: of where to train; points that need differences are trained here all the same. store: where reference
-    runs are kept. tell: told what takes long.
+    make_backend: returns the backend that trains; points that need differences are always trained in this process.
+    store: folder of the reference runs. report_step: called with a message at each step that takes long.
     """
     table = read_points(points, loaded.problem)
     check_target(out)
-    result = train(loaded.problem, table, precision=precision, make_backend=make_backend, store=store, tell=tell)
+    result = train(
+        loaded.problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step
+    )
     _write(out, table, result)
 
 
@@ -77,12 +79,12 @@ def train(
     precision: Precision = "auto",
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
-    tell: Tell = lambda words: None,
+    report_step: Tell = lambda words: None,
 ) -> Field:
     """Train a problem at the points of a table and return a field [point]; arguments as in `run`."""
     result = Field.empty(points.x.shape, problem.channels)
     backend = functools.partial(make_backend, problem)
-    for places, field in _trained(problem, points, precision, backend, store, tell):
+    for places, field in _trained(problem, points, precision, backend, store, report_step):
         for channel, values in zip(result, field, strict=True):
             channel[places] = values
     return result
@@ -94,7 +96,7 @@ def _trained(
     precision: Precision,
     plain_backend: Callable[[], backends.Backend],
     store: Path,
-    tell: Tell,
+    report_step: Tell,
 ) -> Iterator[tuple[np.ndarray, Field]]:
     """Yield (places of points, their field), each by the engine that it needs."""
     every = range(table.x.size)
@@ -110,9 +112,9 @@ def _trained(
     for number, group in enumerate(groups, start=1):
         own = [points[i] for i in group]
         if len(groups) > 1:
-            tell(f"group {number} of {len(groups)}")
-        reference = reference_search.find_reference(problem, own, store, tell)
-        tell(f"{len(own):,} points by differences")
+            report_step(f"group {number} of {len(groups)}")
+        reference = reference_search.find_reference(problem, own, store, report_step)
+        report_step(f"{len(own):,} points by differences")
         backend, places = reference_search.backend(problem, reference), np.array(followed)[group]
         for piece, field in single_points.train(
             backend, *reference_search.columns(own), *reference_search.differences(own, reference)

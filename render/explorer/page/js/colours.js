@@ -6,7 +6,7 @@ export class Colours {
   constructor() {
     this.palette = new Uint32Array(1024).fill(0xff808080);
     this.curve = { knots: new Float64Array([-1, 0]), tones: new Float64Array([1, -1]) };
-    this.generation = 0; // a tile coloured in another one is coloured anew
+    this.generation = 0; // a tile coloured in another one is coloured again
     this.made = new WeakMap(); // tile -> { generation, colours }
   }
 

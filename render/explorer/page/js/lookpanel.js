@@ -27,7 +27,7 @@ export class LookPanel {
     this.swatches(this.names.splice(0));
   }
 
-  /** Show what is set, as after the scene or the address said so. */
+  /** Show the settings, after the scene or the address changed them. */
   async show() {
     const { look, scene } = this.app;
     $("channel").replaceChildren(...Object.entries(scene.channels).map(([value, { name }]) => make("option", { value }, name)));

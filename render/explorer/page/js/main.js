@@ -160,7 +160,7 @@ class App {
     };
   }
 
-  /** Another channel or scene: every sample comes anew. */
+  /** Another channel or scene: every sample is fetched again. */
   recolour() {
     this.cache.clear();
     if (this.film) this.film.preview.seen = 0;
@@ -309,7 +309,7 @@ async function begin() {
     lost.hidden = false;
   });
   app.live.addEventListener("open", () => { lost.hidden = true; app.cache.clear(); });
-  app.live.addEventListener("anew", () => { app.cache.clear(); app.repaint(); });
+  app.live.addEventListener("reset", () => { app.cache.clear(); app.repaint(); });
   app.live.addEventListener("tile", ({ detail }) => app.take(detail));
   app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));
   app.live.addEventListener("status", ({ detail }) => {

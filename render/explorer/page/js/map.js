@@ -61,7 +61,7 @@ export function makeMap(element, app) {
       paint(canvas, view, ground, colours, finest, { smooth: look.smoothing, background: look.background });
     },
 
-    /** Paint anew what shows a tile of samples; all, if none is given. */
+    /** Repaint what shows a tile of samples; everything, if no tile is given. */
     repaint(changed) {
       changed = changed?.map((tile) => app.ground.root.tile(tile)).filter(Boolean);
       for (const { el, coords } of Object.values(this._tiles ?? {})) {

@@ -46,8 +46,8 @@ export function valueText(axis, unit, width) {
   if (v === 0 || !(step > 0)) return String(v);
   const needed = Math.max(3, Math.ceil(Math.log10(Math.abs(v) / step)) + 1);
   const digits = needed > 17 ? 12 : needed; // past what a double holds, only its beginning
-  const said = Math.abs(v) >= 1e-4 && Math.abs(v) < 1e6 ? v.toPrecision(digits) : v.toExponential(digits - 1).replace("e+", "e");
-  return needed > 17 ? `${said}…` : said;
+  const text = Math.abs(v) >= 1e-4 && Math.abs(v) < 1e6 ? v.toPrecision(digits) : v.toExponential(digits - 1).replace("e+", "e");
+  return needed > 17 ? `${text}…` : text;
 }
 
 /** Position on an axis, to the digits that a pixel of `width` (in units of the plane) can tell; unit: in fixed point. */

@@ -42,6 +42,6 @@ export function showReadout(app, pointer) {
 
 function sampleRow(app, { tile, at }) {
   const status = app.statuses[tile.status[at]] ?? "?";
-  const said = tile.escape[at] >= 0 ? `${status} at step ${tile.escape[at]}` : `${status}, loss ${short(tile.loss[at])}`;
-  return ["run", said, status === "converged" ? "converged" : "diverged"];
+  const outcome = tile.escape[at] >= 0 ? `${status} at step ${tile.escape[at]}` : `${status}, loss ${short(tile.loss[at])}`;
+  return ["run", outcome, status === "converged" ? "converged" : "diverged"];
 }

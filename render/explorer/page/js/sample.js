@@ -138,17 +138,17 @@ export class Sample {
   /** A cross that says step and loss under the pointer. */
   follow(plot, known, x, y) {
     const cross = svg("line", { class: "cross", y1: PAD.top, y2: HEIGHT - PAD.bottom, visibility: "hidden" });
-    const said = svg("text", { class: "said", y: PAD.top + 10, "text-anchor": "end", x: WIDTH - PAD.right, visibility: "hidden" });
-    plot.append(cross, said);
+    const label = svg("text", { class: "step-label", y: PAD.top + 10, "text-anchor": "end", x: WIDTH - PAD.right, visibility: "hidden" });
+    plot.append(cross, label);
     plot.onpointermove = (event) => {
       const box = plot.getBoundingClientRect();
       const at = (event.clientX - box.left) / box.width * WIDTH;
       const [step, loss] = known.reduce((best, row) => Math.abs(x(row[0]) - at) < Math.abs(x(best[0]) - at) ? row : best);
       cross.setAttribute("x1", x(step));
       cross.setAttribute("x2", x(step));
-      said.textContent = `step ${step}: ${short(loss, 5)}`;
-      for (const part of [cross, said]) part.setAttribute("visibility", "visible");
+      label.textContent = `step ${step}: ${short(loss, 5)}`;
+      for (const part of [cross, label]) part.setAttribute("visibility", "visible");
     };
-    plot.onpointerleave = () => { for (const part of [cross, said]) part.setAttribute("visibility", "hidden"); };
+    plot.onpointerleave = () => { for (const part of [cross, label]) part.setAttribute("visibility", "hidden"); };
   }
 }

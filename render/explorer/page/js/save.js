@@ -1,4 +1,4 @@
-// Saving: the keyframes become a scene file. Nothing is replaced unless the person saw it and said so.
+// Saving: the keyframes become a scene file. An existing file is replaced only after the person has seen its contents and agreed.
 
 import * as api from "./api.js";
 import { $, showFault, toast } from "./dom.js";

@@ -1,4 +1,4 @@
-"""Shares of batches: every point is trained once, in any order of finishing, and a batch comes back whole."""
+"""Pieces of batches: every point is trained once, in any order of finishing, and a batch comes back whole."""
 
 import numpy as np
 import pytest
@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 
 from render import backends
 from render.backends import Batch
-from render.backends.batch_splitting import Shares
+from render.backends.batch_splitting import Pieces
 from render.samples import Field
 from render.scene import find, load
 
 
-def trained(share: tuple[np.ndarray, np.ndarray]) -> Field:
+def trained(piece: tuple[np.ndarray, np.ndarray]) -> Field:
     """What a backend would return, if training were adding."""
-    field = Field.empty(share[0].shape)
+    field = Field.empty(piece[0].shape)
     for channel in field:
         channel[...] = 0
-    field.value[:] = share[0] + share[1]
+    field.value[:] = piece[0] + piece[1]
     return field
 
 
@@ -35,17 +35,17 @@ def batch_of(points: int, first: int = 0) -> Batch:
 def test_a_batch_comes_back_whole_whatever_share_ends_first(sizes, workers, least, order) -> None:  # type: ignore[no-untyped-def]
     batches = [batch_of(size, 1000 * i) for i, size in enumerate(sizes)]
     waiting = iter([*batches, None])
-    shares = Shares(lambda: next(waiting), workers, least)
+    pieces = Pieces(lambda: next(waiting), workers, least)
     taken = []
-    while (share := shares.take()) is not None:
-        taken.append(share)
+    while (piece := pieces.take()) is not None:
+        taken.append(piece)
     for batch in batches:
-        cut = [share.points[0].size for share in taken if share.batch is batch]
+        cut = [piece.points[0].size for piece in taken if piece.batch is batch]
         assert len(cut) <= workers
         assert len(cut) == 1 or min(cut) >= least
         assert max(cut) - min(cut) <= 1
     order.shuffle(taken)
-    whole = [(share.batch, field) for share in taken if (field := shares.finish(share, trained(share.points)))]
+    whole = [(piece.batch, field) for piece in taken if (field := pieces.finish(piece, trained(piece.points)))]
     assert len(whole) == len(batches)
     for batch, field in whole:
         assert np.array_equal(field.value, batch.x + batch.y)
