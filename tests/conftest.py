@@ -22,7 +22,7 @@ from jaxtyping import install_import_hook
 # libraries which they load only when drawing cannot be checked so.
 CHECKED = [
     "render.train",
-    *(f"render.picture.{name}" for name in ("channels", "colour", "flash", "level_ends", "palettes", "relief")),
+    *(f"render.picture.{name}" for name in ("channels", "colour", "flash", "level_ends", "relief")),
 ]
 install_import_hook(CHECKED, "typecheck.checked")
 

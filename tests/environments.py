@@ -26,7 +26,8 @@ from render.errors import RenderError
 try:
     from fractions import Fraction
     import numpy as np
-    from render.storage import numerics, scene
+    from render import scene
+    from render.storage import numerics
     from render.backends.local import LocalBackend
     problem = scene.load("{scene}").problem
     backend = LocalBackend(problem)
