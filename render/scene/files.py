@@ -14,6 +14,7 @@ import tomli_w
 
 import render
 from render.errors import SceneError
+from render.geometry import frame_rates
 from render.scene import naming, records
 from render.scene.checks import build, read_toml
 from render.scene.layers import Layers
@@ -134,6 +135,7 @@ def resolved(scene: Scene) -> str:
     """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it."""
     raw = filled(tomllib.loads(scene.text))
     output = {key: value for key, value in asdict(scene.output).items() if value is not None}
+    output["fps"] = frame_rates.plain(scene.output.fps)
     raw["output"] = {"size": [output.pop("width_px"), output.pop("height_px")], **output}
     return _toml(_plain(raw))
 
