@@ -366,11 +366,7 @@ def main() -> NoReturn:
         messages.speak_json()
     with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
-        if reason := streams.failure_of_stdout():
-            raise RenderError(
-                f"stdout cannot be written: {reason}. Everything that was made is kept, but not all results were "
-                "printed. Free some space, or send stdout elsewhere."
-            )
+        streams.check_stdout()
     sys.exit(0)
 
 

@@ -12,6 +12,8 @@ import io
 import os
 import sys
 
+from render.errors import RenderError
+
 # The name under which `_printable` is known to Python's encoders.
 _PRINTABLE = "render.printable"
 
@@ -62,13 +64,15 @@ def open_all() -> None:
     sys.stderr = _output(sys.stderr, 2)
 
 
-def failure_of_stdout() -> str | None:
-    """Return why results could not be printed; None if they were, or if their reader had all that it wanted."""
+def check_stdout() -> None:
+    """Raise RenderError if results could not be printed. A reader that went away had all that it wanted."""
     sys.stdout.flush()
     error = getattr(sys.stdout, "failure", None)
-    if error is None or error.errno == errno.EPIPE:
-        return None
-    return error.strerror or str(error)
+    if error is not None and error.errno != errno.EPIPE:
+        raise RenderError(
+            f"stdout cannot be written: {error.strerror or error}. Everything that was made is kept, but not all "
+            "results were printed. Free some space, or send stdout elsewhere."
+        )
 
 
 def _output(stream: object, descriptor: int) -> io.TextIOWrapper:
