@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, maintenance, variants
+from render.cli import descend, maintenance, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -354,6 +354,7 @@ def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
 
 def main() -> NoReturn:
     """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C, 143 after SIGTERM."""
+    streams.open_all()
     signals.listen()
     debug, json = "--debug" in sys.argv, "--json" in sys.argv
     # Plans are a hundred thousand small tuples, none of them in a cycle. Looking for cycles every 700 objects, as
@@ -365,6 +366,7 @@ def main() -> NoReturn:
         messages.speak_json()
     with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
+        streams.check_stdout()
     sys.exit(0)
 
 
@@ -386,8 +388,6 @@ def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         tell(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
         _leave(signals.exit_code())
-    except BrokenPipeError:
-        _leave(0)
 
 
 def _leave(code: int) -> NoReturn:

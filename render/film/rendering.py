@@ -22,7 +22,7 @@ from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
-from render.errors import EncodeError, StoreError, WriteError
+from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target, write_whole
 from render.film import frame_log, qualities, segment_key, selection, switch
 from render.film.frame_log import FrameFacts, FrameLog
@@ -114,6 +114,13 @@ def untold(_: str) -> None:
     """Tell nobody."""
 
 
+def check_film(scene: Scene) -> None:
+    """Refuse a film whose frames its codec cannot take, before anything is trained for it. Raises SceneError."""
+    output = scene.output
+    if reason := encode.refusal(output.codec, (output.width_px, output.height_px)):
+        raise SceneError(f"{scene.name}: {reason}")
+
+
 def prepare(choice: Choice, store_root: Path, *, backend: Backend | None = None, tell: Tell | None = untold) -> Job:
     """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root.
 
@@ -173,7 +180,7 @@ def video(
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
         return _sequence(job, path, numbers, report, log)
-    meter = flash.Meter(output.fps)
+    meter = flash.Meter(float(output.fps))
 
     def finished(sha256: str) -> None:
         write_path(job, path.with_suffix(".path.csv"), numbers)
@@ -272,7 +279,7 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
         centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
         x, y = (f"{value:.{digits}g}" for value in centre)
-        lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
     write_whole(file, ("\n".join(lines) + "\n").encode())
 
 
