@@ -27,6 +27,7 @@ from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Status
 from render.scene import Scene
+from render.storage import exact_runs
 from render.storage.store import check_store
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
@@ -35,8 +36,9 @@ COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 _MOST_POINTS = 10_000_000
 
 
-# How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written.
-Precision = Literal["auto", "float64", "differences"]
+# How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written, "exact"
+# is every run by itself, in as many bits as it needs.
+Precision = Literal["auto", "float64", "differences", "exact"]
 
 
 _HERE = functools.partial(backends.make, "local")
@@ -63,11 +65,14 @@ def run(
 ) -> None:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
-    make_backend: of where to train; points that need differences are trained here all the same. store: where reference
-    runs are kept. tell: told what takes long.
+    make_backend: of where to train; points that need differences or exact runs are trained here all the same. store:
+    where reference runs and the outcomes of exact runs are kept. tell: told what takes long.
     """
     table = read_points(points, loaded.problem)
     _check_writable(out)
+    if precision == "exact":
+        _write(out, table, *_trained_exactly(loaded.problem, table, store, tell))
+        return
     result = Field.empty(table.x.shape, loaded.problem.channels)
     backend = functools.partial(make_backend, loaded.problem)
     for places, field in _trained(loaded.problem, table, precision, backend, store, tell):
@@ -91,7 +96,7 @@ def _trained(
     if plain.size:
         for piece, field in rendering.probe(plain_backend(), table.x[plain], table.y[plain]):
             yield plain[piece], field
-    points = [table.exact.get(i) or Point(Fraction(table.x[i]), Fraction(table.y[i])) for i in followed]
+    points = [_point(table, i) for i in followed]
     if points:
         check_store(store)
     groups = reference_search.groups(points)
@@ -106,6 +111,34 @@ def _trained(
             backend, *reference_search.columns(own), *reference_search.differences(own, reference)
         ):
             yield places[piece], field
+
+
+def _point(table: Table, place: int) -> Point:
+    """Return a point as written, or the float64 numbers nearest to it where these are written again as it was."""
+    return table.exact.get(place) or Point(Fraction(table.x[place]), Fraction(table.y[place]))
+
+
+def _trained_exactly(problem: Problem, table: Table, store: Path, tell: Tell) -> tuple[Field, np.ndarray]:
+    """Return the field of all points and the bits int [points] of each run. Every outcome is kept as soon as known."""
+    from render.train.past_float64.exact_run import ExactEngine
+
+    check_store(store)
+    engine = ExactEngine(problem)
+    result, bits_of = Field.empty(table.x.shape, problem.channels), np.zeros(table.x.size, dtype=int)
+    for place in range(table.x.size):
+
+        def told(bits: int, done: int, total: int, place: int = place) -> None:
+            tell(f"exact run {place + 1:,} of {table.x.size:,}, {bits} bits: {100 * done // total} %")
+
+        point = _point(table, place)
+        run = exact_runs.load(store, problem, *point)
+        if run is None:
+            run = engine.run(*point, told)
+            exact_runs.save(run, store, problem)
+        bits_of[place] = run.bits
+        for name, channel in result.channels().items():
+            channel[place] = run.outcome[name]
+    return result, bits_of
 
 
 def read_points(path: Path, problem: Problem) -> Table:
@@ -182,10 +215,11 @@ def _unwritable(path: Path, error: OSError) -> RenderError:
     return RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.")
 
 
-def _write(path: Path, points: Table, field: Field) -> None:
+def _write(path: Path, points: Table, field: Field, bits: np.ndarray | None = None) -> None:
+    """Write the table whole or not at all. bits: int [points] of exact runs, for a column of their own."""
     partial = _partial(path)
     try:
-        _write_rows(partial, points, field)
+        _write_rows(partial, points, field, bits)
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -193,14 +227,14 @@ def _write(path: Path, points: Table, field: Field) -> None:
         raise _unwritable(path, error) from error
 
 
-def _write_rows(path: Path, points: Table, field: Field) -> None:
+def _write_rows(path: Path, points: Table, field: Field, bits: np.ndarray | None) -> None:
     with open(path, "w", encoding="utf-8", newline="") as file:
         table = csv.writer(file)
-        table.writerow([*COLUMNS, *field.more])
+        table.writerow([*COLUMNS, *field.more, *([] if bits is None else ["bits"])])
         for i in range(points.x.size):
             status = Status(int(field.status[i])).name.lower().replace("_", "-")
             place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
             ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
-            table.writerow(
-                [*place, repr(float(field.value[i])), *ended, *(repr(float(more[i])) for more in field.more.values())]
-            )
+            further = [repr(float(more[i])) for more in field.more.values()]
+            own_bits = [] if bits is None else [int(bits[i])]
+            table.writerow([*place, repr(float(field.value[i])), *ended, *further, *own_bits])
