@@ -1,7 +1,72 @@
 """Films that zoom through the landscape of neural-network training.
 
-The Python API is in render.scene (load), render.film.rendering (video, stills, probe) and render.film.plan; importing
-this package alone loads nothing, so that `render --help` starts in a blink.
+    import render
+
+    scene = render.load("tanh")
+    print(render.plan(scene, quality="preview").facts())
+    film = render.video(scene, quality="preview")
+    window = render.field(scene, samples=256)
+
+Importing this package loads nothing else, so that `render --help` starts quickly; the names of `__all__` are loaded
+from render.api when they are first used.
 """
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from render.api import (
+        Film,
+        Listener,
+        Outlook,
+        RenderError,
+        Scene,
+        Window,
+        contact_sheet,
+        convert,
+        descend,
+        explore,
+        field,
+        frame,
+        load,
+        pictures,
+        plan,
+        probe,
+        recolour,
+        video,
+    )
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Film",
+    "Listener",
+    "Outlook",
+    "RenderError",
+    "Scene",
+    "Window",
+    "contact_sheet",
+    "convert",
+    "descend",
+    "explore",
+    "field",
+    "frame",
+    "load",
+    "pictures",
+    "plan",
+    "probe",
+    "recolour",
+    "video",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("render.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

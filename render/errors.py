@@ -4,6 +4,8 @@ Every message says what must hold, what was given, where, and what to do. A comm
 the message alone; a traceback means a bug.
 """
 
+from pathlib import Path
+
 
 class RenderError(Exception):
     """Something that the person at the keyboard can mend."""
@@ -29,8 +31,18 @@ class DamagedTile(StoreError):
     """A stored tile whose bytes are not what was written. It can always be trained again."""
 
 
+class WriteError(RenderError):
+    """A path that cannot be written. reason: why, as part of a sentence; advice: what to do about it, or ""."""
+
+    def __init__(self, path: Path, reason: str, advice: str = "") -> None:
+        advised = f"{advice}, or choose another path." if advice else "Choose another path."
+        super().__init__(f"{path} cannot be written: {reason}. {advised}")
+        self.reason = reason
+        self.advice = advice
+
+
 class EncodeError(RenderError):
-    """ffmpeg is missing, refused its arguments or died; or an output path cannot be written."""
+    """ffmpeg is missing, refused its arguments or died."""
 
 
 class ClusterError(RenderError):

@@ -16,6 +16,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_threa
 
 import hypothesis
 import pytest
+from jaxtyping import install_import_hook
+
+# Shapes and dtypes that signatures of these rooms state are checked while tests run. Modules that name types of
+# libraries which they load only when drawing cannot be checked so.
+CHECKED = [
+    "render.train",
+    *(f"render.picture.{name}" for name in ("channels", "colour", "flash", "level_ends", "palettes", "relief")),
+]
+install_import_hook(CHECKED, "beartype.beartype")
 
 # The same examples every time, so that a test fails for a change and not by luck; and neither a deadline nor a
 # check of their speed, since whatever else the machine does must not decide a test.
@@ -32,3 +41,4 @@ def _no_silent_promotion() -> None:
     import render.train  # noqa: F401 -- its settings come first
 
     jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")

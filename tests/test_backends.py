@@ -21,7 +21,7 @@ from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
 from render.cli.options import Machines
 from render.errors import ClusterError, RenderError, TrainingError
-from render.film import estimate, rendering
+from render.film import qualities, rendering
 from render.film.plan import Plan
 from render.film.schedule import Training
 from render.geometry.tiles import Tile
@@ -104,9 +104,9 @@ def test_a_caller_who_leaves_early_leaves_a_backend_that_works(backend: Backend)
 
 
 def test_a_film_has_the_same_bytes(backend: Backend, tmp_path: Path) -> None:
-    job = rendering.prepare(estimate.named(TINY, "scene"), tmp_path / "store", backend=backend)
+    job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "store", backend=backend)
     path = rendering.video(job, tmp_path / "film.mp4")
-    reference = rendering.prepare(estimate.named(TINY, "scene"), tmp_path / "other", backend=LocalBackend(PROBLEM))
+    reference = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "other", backend=LocalBackend(PROBLEM))
     assert path.read_bytes() == rendering.video(reference, tmp_path / "reference.mp4").read_bytes()
     assert job.missing_samples() == 0
 

@@ -16,6 +16,7 @@ from render import scene
 from render.deep import reference_search
 from render.deep.reference_search import Point
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 from render.storage import references
 from render.train import engine
 from render.train.past_float64 import difference_engine as engines
@@ -88,12 +89,13 @@ def test_the_oracle_in_long_double_is_nearer_to_256_bits_than_in_float64() -> No
 @pytest.mark.parametrize("name", ["relu", "mean_lr", "minibatch", "linear", "single"])
 def test_every_published_condition_at_a_depth_of_twenty_decades(name: str, store: Path) -> None:
     problem = small(name, steps=40)
+    settings = problem.settings_as(MlpSettings)
     draws = published.draws(
-        width=4, examples=problem.examples if isinstance(problem.examples, int) else 8, steps=40, batch=problem.batch
+        width=4, examples=settings.examples if isinstance(settings.examples, int) else 8, steps=40, batch=settings.batch
     )
     path = scene.load(name).path(scene.load(name).output)
     view = path.view(path.length)
-    names, activation = (problem.x.name, problem.y.name), problem.activation
+    names, activation = (problem.x.name, problem.y.name), settings.activation
     base = Point(
         *(Fraction(a.value_from_unit(v)) for a, v in zip((problem.x, problem.y), (view.x, view.y), strict=True))
     )

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +16,12 @@ from PIL import Image
 from render import backends, encode, scene
 from render.backends import Batch
 from render.errors import RenderError, StoreError
-from render.files import owners
-from render.film import cost, deliver, estimate, rendering, sheet
+from render.files.atomic import WholeFile
+from render.film import cost, deliver, qualities, rendering, sheet, training_rate
 from render.film.cost import Pictures
-from render.film.estimate import Rate
 from render.film.frame_log import boundary_density
 from render.film.rendering import Job
+from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
@@ -38,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def made(root: Path) -> list[Path]:
     """The tiny film and what lies beside it, from an empty store."""
-    job = rendering.prepare(estimate.named(TINY, "scene"), root / "store")
+    job = rendering.prepare(qualities.named(TINY, "scene"), root / "store")
     return deliver.whole_film(job, deliver.film_path(root / "out", job))
 
 
@@ -256,8 +257,8 @@ def test_a_rate_is_that_of_full_blocks_however_few_runs_were_measured(
     lanes: int, block_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = Blocks(lanes, 4 * lanes, block_s)
-    monkeypatch.setattr("render.film.estimate.time.perf_counter", lambda: backend.now_s)
-    rate = estimate.measure(estimate.named(TINY, "scene").plan, backend)
+    monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
+    rate = training_rate.measure(qualities.named(TINY, "scene").plan, backend)
     assert rate.samples_per_s == pytest.approx(2 * lanes / block_s, rel=0.06)
 
 
@@ -360,23 +361,31 @@ def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
 
 def test_only_what_killed_processes_left_is_cleaned(tmp_path: Path) -> None:
     out, store = tmp_path / "out", tmp_path / "store"
-    dead, living = 2**22 - 3, os.getpid()
+    old_s = time.time() - 25 * 3600
     keep = [
         out / "film.mp4",
-        out / f"film.mp4.{owners.HOST}.{living}.partial",
-        out / f"film.mp4.elsewhere.{dead}.partial",  # nobody here knows
+        out / "film.mp4.host.1.partial",  # of an old version, today
         store / "k/n/03/1/2.npz",
         out / "film.mp4.1.partial.txt",
+        out / "thesis.partial",
     ]
-    here = f"{owners.HOST}.{dead}"
-    left = [out / f"film.mp4.{here}.partial", store / f"k/n/03/1/.2.npz.{here}.ab.tmp"]
-    keep.append(store / f"k/n/03/1/.2.npz.elsewhere.{dead}.ab.tmp")  # nobody here knows
+    left = [
+        out / ".film.mp4.0123456789abcdef.partial",
+        out / "film.mp4.host.2.partial",
+        store / "k/n/03/1/.2.npz.fedcba9876543210.partial",
+        store / "k/n/03/1/.2.npz.host.7.ab.tmp",
+    ]
     for path in keep + left:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234")
-    found = inventory.left_behind(out, store)
-    assert sorted(found) == sorted(left)
-    assert inventory.delete(found) == 8
+        if path != keep[1]:
+            os.utime(path, (old_s, old_s))
+    with WholeFile(out / "other.mp4") as living:
+        os.utime(living, (0, 0))
+        found = inventory.left_behind(out, store)
+        assert sorted(found) == sorted(left)
+        assert inventory.delete([*found, living]) == 16
+        assert living.exists()
     assert all(path.exists() for path in keep) and not any(path.exists() for path in left)
     assert inventory.left_behind(tmp_path / "none", tmp_path / "none") == []
 

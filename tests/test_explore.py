@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 
 from render import encode, scene
 from render.errors import RenderError
-from render.explore import colouring, film_preview, keyframes, requests, stills, toml_document
-from render.explore.growing_tile import UNKNOWN, GrowingTile, masks
-from render.explore.planes import Plane, Planes
-from render.explore.reference_finder import ROOM, Spot
-from render.explore.trainer import Trainer
-from render.explore.wanted_tiles import Look
+from render.explorer import colouring, film_preview, keyframes, requests, stills, toml_document
+from render.explorer.growing_tile import UNKNOWN, GrowingTile, masks
+from render.explorer.planes import Plane, Planes
+from render.explorer.reference_finder import ROOM, Spot
+from render.explorer.trainer import Trainer
+from render.explorer.wanted_tiles import Look
 from render.film import switch
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
@@ -213,7 +213,7 @@ def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgo
     tile = Tile(0, 0, 0)
     first = Plane(tiny.problem, tmp_path)
     first.put(tile, Field.empty((SAMPLES, SAMPLES), tiny.problem.channels))
-    seen = "import sys; from pathlib import Path; from render import scene; from render.explore.planes import Plane\n"
+    seen = "import sys; from pathlib import Path; from render import scene; from render.explorer.planes import Plane\n"
     seen += "from render.geometry.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
     seen += "p.look_up([Tile(0, 0, 0)]); assert p.get(Tile(0, 0, 0)) is not None; print('jax' in sys.modules)"
     said = subprocess.run([sys.executable, "-c", seen, tmp_path], capture_output=True, text=True, cwd=ROOT, check=True)
@@ -467,7 +467,7 @@ def test_parting_is_how_fast_neighbours_part() -> None:
 
 
 def test_targets_lie_on_the_boundary(tmp_path: Path, tiny: scene.Scene) -> None:
-    from render.explore import targets
+    from render.explorer import targets
 
     plane = Plane(tiny.problem, tmp_path)
     wish = Look(Viewport(Fraction(1, 2), Fraction(1, 2), 1.0, 256, 256), (Fraction(1, 2),) * 2, 0.5, 47)

@@ -17,7 +17,7 @@ import pytest
 from explorer import Server
 
 from render import encode, scene
-from render.explore import keyframes
+from render.explorer import keyframes
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(

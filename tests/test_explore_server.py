@@ -20,8 +20,8 @@ from explorer import ROOT, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from render import scene
-from render.explore import keyframes
-from render.film import estimate, rendering, schedule
+from render.explorer import keyframes
+from render.film import qualities, rendering, schedule
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
 from render.storage import references
@@ -295,7 +295,7 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
     camera = dataclasses.replace(found.keyframes[-1], view=place, time_s=0.0)
     output = dataclasses.replace(found.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)
     of_film = dataclasses.replace(found, keyframes=(camera,), output=output)
-    job = rendering.prepare(estimate.named(of_film, "scene"), store, tell=None)
+    job = rendering.prepare(qualities.named(of_film, "scene"), store, tell=None)
     assert job.seam is not None and job.seam.reference is not None and job.seam.reference.key == reference.key
     mine = [tile for tile in job.plan.order if tuple(tile) in tiles]
     assert mine and job.store.missing(mine) == []

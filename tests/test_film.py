@@ -16,7 +16,7 @@ from imageio_ffmpeg import count_frames_and_secs
 from render import backends, scene
 from render.backends.refusing import RefusingBackend
 from render.errors import RenderError
-from render.film import estimate, rendering
+from render.film import qualities, rendering, training_rate
 from render.film.compose import Compositor
 from render.film.plan import Plan
 from render.film.rendering import Job, Progress
@@ -37,7 +37,7 @@ def backend() -> backends.Backend:
 def store_root(tmp_path_factory: pytest.TempPathFactory, backend: backends.Backend) -> Path:
     """A store that holds the whole tiny film."""
     root = tmp_path_factory.mktemp("store")
-    job = rendering.prepare(estimate.named(TINY, "scene"), root, backend=backend)
+    job = rendering.prepare(qualities.named(TINY, "scene"), root, backend=backend)
     for _ in rendering.frames(job, range(job.frame_count)):
         pass
     return root
@@ -128,12 +128,12 @@ def test_a_frame_alone_equals_that_frame_of_the_film(
     """Bit for bit, whether the store is empty, full, or fuller than the film needs."""
     whole = pictures(stored_job(store_root, backend))
     for number in (0, len(whole) // 3, len(whole) // 2, len(whole) - 1):
-        fresh = rendering.prepare(estimate.named(TINY, "scene"), tmp_path / str(number), backend=backend)
+        fresh = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / str(number), backend=backend)
         (alone,) = pictures(fresh, [number])
         np.testing.assert_array_equal(alone, whole[number])
         assert fresh.missing_samples() > 0, "a frame alone must not train the whole film"
     fuller = rendering.prepare(
-        estimate.Choice("finer", Plan(changed(detail=1.0, rest_detail=1.0))), store_root, backend=backend
+        qualities.Choice("finer", Plan(changed(detail=1.0, rest_detail=1.0))), store_root, backend=backend
     )
     pictures(fuller)
     for one, two in zip(pictures(stored_job(store_root, backend)), whole, strict=True):
@@ -167,7 +167,7 @@ def test_frames_are_selected_as_people_write_them(store_root: Path, backend: bac
     last = job.frame_count - 1
 
     def select(*texts: str) -> list[int]:
-        return rendering.frame_numbers(texts, job)
+        return job.frame_numbers(texts)
 
     assert select("3") == [3]
     assert select("last") == [last]
@@ -260,7 +260,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path) -> None
 def test_a_damaged_or_deleted_tile_is_trained_again_and_the_film_is_the_same(
     tmp_path: Path, backend: backends.Backend
 ) -> None:
-    job = rendering.prepare(estimate.named(TINY, "scene"), tmp_path, backend=backend)
+    job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path, backend=backend)
     whole = pictures(job)
     store = job.store
     assert isinstance(store, DirectoryStore)
@@ -284,7 +284,7 @@ def test_a_store_that_fails_while_training_stops_the_film_with_its_message(
 ) -> None:
     from render.errors import StoreError
 
-    job = rendering.prepare(estimate.named(TINY, "scene"), tmp_path, backend=backend)
+    job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path, backend=backend)
 
     def full(*_: object, **__: object) -> None:
         raise StoreError("the disk is full")
@@ -300,11 +300,11 @@ def test_a_store_that_fails_while_training_stops_the_film_with_its_message(
 
 def test_auto_takes_the_scenes_own_output_if_it_fits_and_the_smallest_preset_if_nothing_does() -> None:
     mean_lr = scene.load("mean_lr")
-    assert estimate.choose(mean_lr, estimate.Rate(1e12)).name == "scene"
-    assert estimate.choose(mean_lr, estimate.Rate(1e-3)).name == estimate.SMALLEST
+    assert qualities.choose(mean_lr, training_rate.Rate(1e12)).name == "scene"
+    assert qualities.choose(mean_lr, training_rate.Rate(1e-3)).name == qualities.SMALLEST
     own = Plan(mean_lr).samples
-    just_too_slow = estimate.Rate(own / 900.0 * 0.999)
-    choice = estimate.choose(mean_lr, just_too_slow, 900.0)
+    just_too_slow = training_rate.Rate(own / 900.0 * 0.999)
+    choice = qualities.choose(mean_lr, just_too_slow, 900.0)
     assert choice.name in scene.QUALITY
     assert choice.plan.samples / just_too_slow.samples_per_s <= 900.0
 
@@ -312,19 +312,19 @@ def test_auto_takes_the_scenes_own_output_if_it_fits_and_the_smallest_preset_if_
 def test_what_auto_chose_is_remembered_for_the_same_scene_output_and_budget(
     tmp_path: Path, backend: backends.Backend
 ) -> None:
-    first, _ = rendering.choose(TINY, "auto", backend, tmp_path, 900.0)
+    first, _ = qualities.settle(TINY, "auto", backend, tmp_path, 900.0)
     assert first.name == "scene"
     (written,) = tmp_path.rglob("auto.json")
     written.write_text(written.read_text().replace('"scene"', '"soft"'))
-    assert rendering.choose(TINY, "auto", backend, tmp_path, 900.0)[0].name == "soft"
-    assert rendering.choose(TINY, "auto", backend, tmp_path, 901.0)[0].name == "scene"
-    assert rendering.choose(changed(detail=0.25), "auto", backend, tmp_path, 900.0)[0].name == "scene"
+    assert qualities.settle(TINY, "auto", backend, tmp_path, 900.0)[0].name == "soft"
+    assert qualities.settle(TINY, "auto", backend, tmp_path, 901.0)[0].name == "scene"
+    assert qualities.settle(changed(detail=0.25), "auto", backend, tmp_path, 900.0)[0].name == "scene"
     written.write_text("damaged")
-    assert rendering.choose(TINY, "auto", backend, tmp_path, 900.0)[0].name == "scene"
+    assert qualities.settle(TINY, "auto", backend, tmp_path, 900.0)[0].name == "scene"
 
 
 def test_a_measured_rate_is_in_samples_per_second_of_real_training(backend: backends.Backend) -> None:
-    rate = estimate.measure(Plan(TINY), backend)
+    rate = training_rate.measure(Plan(TINY), backend)
     assert rate.samples_per_s > 0
     assert rate.time_s(100) == pytest.approx(100 / rate.samples_per_s)
 

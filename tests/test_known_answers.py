@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from render import scene
-from render.film import estimate, rendering
+from render.film import qualities, rendering
 from render.film.plan import Plan
 from render.geometry.axes import Axis
 from render.geometry.tiles import Tile
@@ -139,7 +139,7 @@ def small(name: str) -> scene.Scene:
 
 def test_a_film_of_the_mandelbrot_set_is_symmetric_about_the_real_axis(tmp_path: Path) -> None:
     """First and last frame, both centred on the real axis: the lattice, the camera and the colours mirror exactly."""
-    job = rendering.prepare(estimate.named(small("mandelbrot"), "scene"), tmp_path)
+    job = rendering.prepare(qualities.named(small("mandelbrot"), "scene"), tmp_path)
     for _, picture in rendering.frames(job, [0, job.frame_count - 1]):
         difference = np.abs(picture.astype(int) - picture[::-1])
         assert np.quantile(difference, 0.99) <= 2
@@ -155,7 +155,7 @@ def test_a_film_of_the_mandelbrot_set_is_symmetric_about_the_real_axis(tmp_path:
 def test_channels_of_a_system_are_stored_and_inherited(tmp_path: Path) -> None:
     """A child takes its parent's channels over, root included, on disk and in memory."""
     plan = Plan(small("newton"))
-    job = rendering.prepare(estimate.named(small("newton"), "scene"), tmp_path)
+    job = rendering.prepare(qualities.named(small("newton"), "scene"), tmp_path)
     for _ in rendering.frames(job, [0]):
         pass
     stored = [tile for tile in plan.order if job.store.has(tile)]

@@ -1,5 +1,6 @@
 """Scenes from several sources: files over files, settings over files, shapes, outputs that stand for their scene."""
 
+import tomllib
 from dataclasses import replace
 from pathlib import Path
 
@@ -207,3 +208,54 @@ def test_a_record_cannot_lead_file_names_elsewhere(tmp_path: Path, name: str) ->
         encode.write_png(tmp_path / "p.png", np.zeros((16, 16, 3), np.uint8), fields | bad)
         with pytest.raises(SceneError, match="must carry the scene"):
             scene.load(tmp_path / "p.png")
+
+
+# ---- what outweighs a preset, and where each value came from ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", QUALITY)
+def test_a_setting_or_a_later_file_outweighs_a_preset(preset: str, tmp_path: Path) -> None:
+    later = tmp_path / "later.toml"
+    later.write_text("[output]\nfps = 12\n")
+    for made in (scene.load("tiny", settings=["output.fps=12"]), scene.load("tiny", later)):
+        assert with_quality(made, preset).output.fps == 12
+        assert with_quality(made, preset).output.detail == QUALITY[preset].detail
+    sized = with_quality(scene.load("tiny", settings=["output.size=[320, 320]"]), preset).output
+    assert (sized.width_px, sized.height_px, sized.fps) == (320, 320, QUALITY[preset].fps)
+
+
+def test_a_preset_outweighs_the_own_file_of_a_scene() -> None:
+    assert scene.load("tiny").output.fps != QUALITY["preview"].fps
+    assert with_quality(scene.load("tiny"), "preview").output.fps == QUALITY["preview"].fps
+
+
+def test_detail_given_alone_lifts_the_detail_at_rest_of_a_preset_and_contradictions_are_refused() -> None:
+    output = with_quality(
+        scene.load("tiny", settings=["output.detail=0.4", "output.rest_detail=0.5"]), "preview"
+    ).output
+    assert (output.detail, output.rest_detail) == (0.4, 0.5)
+    resting = scene.load("mean_lr", settings=["output.detail=0.1", "output.rest_detail=0.2"])
+    resting = replace(resting, origins={"output.rest_detail": resting.origins["output.rest_detail"]})
+    with pytest.raises(SceneError, match='must be at least the detail 0.71 of quality "hd", not 0.2'):
+        with_quality(resting, "hd")
+
+
+def test_every_field_says_where_it_came_from(tmp_path: Path) -> None:
+    later = tmp_path / "later.toml"
+    later.write_text('[look]\npalette = "vik"\n')
+    made = with_quality(
+        scene.load("tiny", later, settings=["output.fps=12", "camera.keyframes[-1].hold_s=2"]), "preview"
+    )
+    text = scene.with_origins(made)
+    assert tomllib.loads(text) == tomllib.loads(scene.resolved(made))
+    lines = [line for line in text.splitlines() if "  # " in line]
+    for expected in (
+        "fps = 12  # --set output.fps=12",
+        f'palette = "vik"  # {later}',
+        "hold_s = 2  # --set camera.keyframes[-1].hold_s=2",
+        "detail = 0.08  # quality preview",
+        "shutter = 0  # default",
+    ):
+        assert expected in lines or any(line.startswith(expected[:40]) for line in lines), expected
+    assert not any(line.startswith(("steps", "width", "overlay")) for line in lines)
+    assert made.laid_over().keys() >= {"output.fps", "look.palette"}

@@ -15,6 +15,7 @@ import pytest
 
 from render.geometry.axes import Axis
 from render.problem import Problem
+from render.problem.catalogue.settings import NetworkSettings
 from render.train import engine, examples, systems
 from render.train.systems import network
 
@@ -72,36 +73,36 @@ def losses(of: Problem, hyper: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def oracle_losses(of: Problem, hyper: dict[str, float], found: systems.State | None = None) -> np.ndarray:
-    h = dict(of.fixed) | hyper
+    h, settings = dict(of.fixed) | hyper, of.settings_as(NetworkSettings)
     data = examples.make(of)
-    sizes = [data.inputs.shape[1], *[of.width] * (of.depth - 1), data.targets.shape[1]]
+    sizes = [data.inputs.shape[1], *[settings.width] * (settings.depth - 1), data.targets.shape[1]]
     # The scales by their formulas, written out once more.
-    n, last = of.width, of.depth - 1
+    n, last = settings.width, settings.depth - 1
     multipliers, stds, rates = [], [], []
     for layer, fan_in in enumerate(sizes[:-1]):
         hidden = 0 < layer < last
-        if of.scaling == "mean-field":
+        if settings.scaling == "mean-field":
             multipliers.append(fan_in**-0.5 * ((n if last else fan_in) ** -0.5 if layer == last else 1))
             stds.append(1.0)
-        elif of.scaling == "standard":
+        elif settings.scaling == "standard":
             multipliers.append(1.0)
             stds.append(fan_in**-0.5)
         else:
             multipliers.append(1.0 if hidden else n**0.5 if layer == 0 else n**-0.5)
             stds.append((fan_in * n) ** -0.5 if layer == 0 else n**-0.5)
-        adaptive = of.scaling == "mup" and of.optimiser in ("adam", "rmsprop")
+        adaptive = settings.scaling == "mup" and settings.optimiser in ("adam", "rmsprop")
         rates.append((1 / n if hidden else n**-0.5) if adaptive else 1.0)
     rng = np.random.default_rng([of.seed, 1])
     params = []
     for (fan_in, out), std in zip(itertools.pairwise(sizes), stds, strict=True):
         params.append({"w": rng.standard_normal((out, fan_in)).T * std * h["init_std"]})
-        if of.bias:
+        if settings.bias:
             params[-1]["b"] = np.zeros(out)
     params[0]["w"] = params[0]["w"] + h["init_mean"]
     options = dict(of.settings) | {"steps": of.steps, "multipliers": multipliers, "rates": rates}
     batches = None
-    if of.batch:
-        batches = list(np.random.default_rng([of.seed, 2]).integers(0, len(data.inputs), (of.steps, of.batch)))
+    if settings.batch:
+        batches = list(np.random.default_rng([of.seed, 2]).integers(0, len(data.inputs), (of.steps, settings.batch)))
     with np.errstate(all="ignore"):
         return oracle_network.run(params, data.inputs, data.targets, options, h, batches)
 

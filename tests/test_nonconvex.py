@@ -13,6 +13,7 @@ from bench import crossings
 
 from render.geometry.axes import Axis
 from render.problem import Problem
+from render.problem.catalogue.settings import NonconvexSettings
 from render.samples import Status
 from render.train import engine
 from render.train.systems import nonconvex
@@ -29,8 +30,8 @@ CASES = {
 
 def descend(problem: Problem, lr: np.ndarray, epsilon: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Plain NumPy: (bounded, the sum of abs(f) over all steps, f cut at 1e6), by the formula of the paper."""
-    hyper = dict(problem.fixed)
-    directions = np.random.default_rng(problem.seed).standard_normal(problem.dimensions)
+    hyper, settings = dict(problem.fixed), problem.settings_as(NonconvexSettings)
+    directions = np.random.default_rng(problem.seed).standard_normal(settings.dimensions)
     directions[0] = 1
     x = hyper["start"] * np.tile(directions[:, None], lr.size)
     waves = [(epsilon, hyper["wavelength"]), (hyper["epsilon_2"], hyper["wavelength_2"])]
@@ -39,7 +40,7 @@ def descend(problem: Problem, lr: np.ndarray, epsilon: np.ndarray) -> tuple[np.n
         for _ in range(problem.steps):
             wave = sum(e * np.cos(2 * np.pi * x / w) for e, w in waves)
             slope = sum(-e * 2 * np.pi / w * np.sin(2 * np.pi * x / w) for e, w in waves)
-            if problem.shape == "additive":
+            if settings.shape == "additive":
                 f, g = (x**2 + wave).sum(axis=0), 2 * x + slope
             else:
                 square = (x**2).sum(axis=0)
@@ -57,7 +58,7 @@ def test_descent_agrees_with_plain_numpy(name: str) -> None:
     problem = CASES[name]
     problem = dataclasses.replace(problem, steps=60, fixed=(*problem.fixed, ("wavelength", 1.0)))
     rng = np.random.default_rng(0)
-    lr, epsilon = rng.uniform(0, 1.3, 300), rng.uniform(0, 0.3 / problem.dimensions, 300)
+    lr, epsilon = rng.uniform(0, 1.3, 300), rng.uniform(0, 0.3 / problem.settings_as(NonconvexSettings).dimensions, 300)
     bounded, total = descend(problem, lr, epsilon)
     near, moved = descend(problem, lr * (1 + 1e-13), epsilon)
     steady = (near == bounded) & np.isclose(moved, total, rtol=1e-6)

@@ -14,7 +14,7 @@ import pytest
 from render import scene
 from render.backends.local import LocalBackend
 from render.errors import EncodeError, StoreError
-from render.film import estimate, rendering
+from render.film import qualities, rendering
 from render.film.rendering import Job, Progress
 from render.storage.store import DirectoryStore, check_store
 
@@ -27,7 +27,7 @@ def backend() -> LocalBackend:
 
 
 def job_on(store: Path, backend: LocalBackend) -> Job:
-    return rendering.prepare(estimate.named(TINY, "scene"), store, backend=backend)
+    return rendering.prepare(qualities.named(TINY, "scene"), store, backend=backend)
 
 
 @pytest.fixture(scope="module")

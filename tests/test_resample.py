@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from render.geometry.viewport import Box
-from render.picture import colour, loops, raster
+from render.picture import colour, level_ends, loops, raster
 from render.picture.resample import FILTERS, Taps, taps
 
 filters = st.sampled_from(sorted(FILTERS))
@@ -275,7 +275,7 @@ def test_where_a_level_is_said_to_fill_or_to_miss_pixels_it_does(
     low, left = noise.uniform(-0.5, 4.0, 2)
     high, right = low + noise.uniform(0.5, 7.0), left + noise.uniform(0.5, 10.0)
     read = taps(low, high, rows, 12, "linear"), taps(left, right, columns, 15, "linear")
-    edge = raster.Edge(raster.Distances(cells, 3), *read, margin)
+    edge = level_ends.Edge(level_ends.Distances(cells, 3), *read, margin)
     inside = to_pixels(cells, Box(left, right, low, high), (columns, rows), "linear")[::-1]
     for first in range(rows):
         pixels = slice(first, min(first + 7, rows))

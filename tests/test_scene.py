@@ -20,6 +20,7 @@ from render.encode import CODECS
 from render.errors import SceneError
 from render.geometry.axes import Axis
 from render.problem.catalogue import SYSTEMS
+from render.problem.catalogue.settings import MlpSettings
 from render.scene import QUALITY, Output, Scene, files, tables, with_quality
 from render.scene.wording import quoted
 
@@ -209,10 +210,11 @@ def test_a_single_keyframe_needs_no_timing() -> None:
 def test_every_problem_field_reaches_the_problem() -> None:
     fields = {"width": 3, "depth": 4, "activation": "relu", "examples": 7, "steps": 9, "seed": 11}
     problem = parse(changed(**{f"problem__{k}": v for k, v in fields.items()}, problem__batch=5)).problem
-    assert {key: getattr(problem, key) for key in fields} == fields
-    assert problem.batch == 5
-    assert parse(changed(problem__batch="full")).problem.batch is None
-    assert parse(changed(problem__examples="inputs")).problem.examples == "inputs"
+    everything = dict(problem.settings) | {"steps": problem.steps, "seed": problem.seed}
+    assert {key: everything[key] for key in fields} == fields
+    assert problem.settings_as(MlpSettings).batch == 5
+    assert parse(changed(problem__batch="full")).problem.settings_as(MlpSettings).batch is None
+    assert parse(changed(problem__examples="inputs")).problem.settings_as(MlpSettings).examples == "inputs"
 
 
 def test_fixed_hyperparameters_are_sorted_pairs() -> None:

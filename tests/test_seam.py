@@ -23,7 +23,7 @@ from render.backends.local import LocalBackend
 from render.backends.refusing import RefusingBackend
 from render.cli import app
 from render.errors import DepthError, RenderError
-from render.film import deliver, estimate, rendering, switch
+from render.film import deliver, qualities, rendering, switch, training_rate
 from render.film.plan import Plan
 from render.film.rendering import Job
 from render.geometry.axes import Axis
@@ -73,7 +73,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def job(loaded: scene.Scene, store: Path) -> Job:
     """The job of the film, with everything trained."""
-    made = rendering.prepare(estimate.named(loaded, "scene"), store)
+    made = rendering.prepare(qualities.named(loaded, "scene"), store)
     deliver.whole_film(made, store / "film.mp4", poster=None)
     return made
 
@@ -140,7 +140,7 @@ def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path
 def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Scene, tmp_path: Path) -> None:
     number = job.frame_count - 2
     ((_, of_film),) = rendering.frames(job, [number])
-    alone = rendering.prepare(estimate.named(loaded, "scene"), tmp_path)
+    alone = rendering.prepare(qualities.named(loaded, "scene"), tmp_path)
     ((_, picture),) = rendering.frames(alone, [number])
     assert alone.seam is not None and alone.seam.reference is not None
     assert alone.seam.reference.key == job.seam.reference.key  # type: ignore[union-attr]
@@ -148,12 +148,12 @@ def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Sc
 
 
 def test_what_is_trained_is_found_again_at_any_quality_and_look(job: Job, loaded: scene.Scene, store: Path) -> None:
-    assert rendering.prepare(estimate.named(loaded, "scene"), store).missing_samples() == 0
+    assert rendering.prepare(qualities.named(loaded, "scene"), store).missing_samples() == 0
     other = dataclasses.replace(loaded, look=dataclasses.replace(loaded.look, palette="luma"))
     again = rendering.prepare_stored(other, "scene", store)
     assert isinstance(again.backend, RefusingBackend)
     assert len(list(rendering.frames(again, [again.frame_count - 1]))) == 1
-    preview = rendering.prepare(estimate.named(loaded, "preview"), store)
+    preview = rendering.prepare(qualities.named(loaded, "preview"), store)
     assert preview.backend.numerics == job.backend.numerics
 
 
@@ -212,7 +212,7 @@ def test_a_film_far_below_its_depth_budget_is_warned_of(loaded: scene.Scene) -> 
 
 
 def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:
-    made = rendering.prepare(estimate.named(loaded, "scene"), tmp_path, tell=None)
+    made = rendering.prepare(qualities.named(loaded, "scene"), tmp_path, tell=None)
     assert made.missing_samples() == made.plan.samples
     assert not list(tmp_path.rglob("references/*"))
 
@@ -241,17 +241,17 @@ class Clock:
 def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     assert job.seam is not None and job.seam.reference is not None
     backend = Clock(job.seam.reference)
-    monkeypatch.setattr("render.film.estimate.time.perf_counter", lambda: backend.now_s)
+    monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
     deep = np.mean([tile.level > job.seam.level for tile in job.plan.order])
     assert 0 < deep < 1
-    rate = estimate.measure(job.plan, backend, job.seam.reference)
+    rate = training_rate.measure(job.plan, backend, job.seam.reference)
     assert rate.samples_per_s == pytest.approx(1e3 / (1 + 2 * deep))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:
     plain = dataclasses.replace(loaded, output=dataclasses.replace(loaded.output, precision="float64"))
     with pytest.raises(DepthError, match=r'float64.*or set output.precision = "auto"'):
-        estimate.named(plain, "scene")
+        qualities.named(plain, "scene")
 
 
 def test_deep_views_of_several_places_are_refused(job: Job, loaded: scene.Scene, store: Path) -> None:
@@ -259,13 +259,13 @@ def test_deep_views_of_several_places_are_refused(job: Job, loaded: scene.Scene,
     aside = dataclasses.replace(last.view, x=last.view.x + Fraction(1, 10**6), width=last.view.width * 2)
     keys = (*loaded.keyframes[:-1], dataclasses.replace(last, view=aside), dataclasses.replace(last, time_s=99.0))
     with pytest.raises(DepthError, match="must lie around one target"):
-        rendering.prepare(estimate.named(dataclasses.replace(loaded, keyframes=keys), "scene"), store)
+        rendering.prepare(qualities.named(dataclasses.replace(loaded, keyframes=keys), "scene"), store)
 
 
 def test_other_backends_than_this_machine_are_refused(loaded: scene.Scene, tmp_path: Path) -> None:
     refusing = RefusingBackend(LocalBackend(loaded.problem).numerics)
     with pytest.raises(RenderError, match="use --backend local"):
-        rendering.prepare(estimate.named(loaded, "scene"), tmp_path, backend=refusing)
+        rendering.prepare(qualities.named(loaded, "scene"), tmp_path, backend=refusing)
 
 
 def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +277,7 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
     found = scene.load(out)
     assert len(found.keyframes) == 2
     assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
-    for place in estimate.named(found, "scene").plan.path.marks:
+    for place in qualities.named(found, "scene").plan.path.marks:
         assert place >= 0
     with pytest.raises(RenderError, match="must not be there yet"):
         app(words, exit_on_error=False)
@@ -298,5 +298,5 @@ def test_a_target_where_nothing_converges_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "red.toml"
     path.write_text(SCENE.replace(CENTRE[0], "5.5").replace(CENTRE[1], "5.25"))
     with pytest.raises(DepthError, match="none of the 12 tried does"):
-        rendering.prepare(estimate.named(scene.load(path), "scene"), tmp_path / "store")
+        rendering.prepare(qualities.named(scene.load(path), "scene"), tmp_path / "store")
     assert not list(tmp_path.rglob("references/*"))

@@ -63,7 +63,7 @@ def open_store(root: Path, problem: Problem = PROBLEM, **changes: object) -> Dir
 
 
 def temporaries(root: Path) -> list[Path]:
-    return list(root.rglob(".*.tmp"))
+    return [path for path in root.rglob(".*") if atomic.is_partial(path)]
 
 
 # ---- every store ----------------------------------------------------------------------------------------------
@@ -308,7 +308,7 @@ def test_writers_and_readers_of_one_tile_never_meet_half_a_tile(tmp_path: Path) 
     assert temporaries(tmp_path) == []
 
 
-def test_only_stale_temporary_files_are_swept(tmp_path: Path) -> None:
+def test_of_old_versions_only_stale_temporary_files_are_swept(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put(TILE, field_of(0))
     stale, fresh = (store.path(TILE).with_name(f".2.npz.host.{pid}.00.tmp") for pid in (1, 2))
@@ -384,7 +384,7 @@ def test_numerics_that_toml_cannot_hold_are_refused(tmp_path: Path) -> None:
         (errno.ENOSPC, "Free some space, or use another --store"),
         (errno.EACCES, "Ask for permission to write there, or use another --store"),
         (errno.EROFS, "Make it writable, or use another --store"),
-        (errno.EIO, "Mend that, or use another --store"),
+        (errno.EIO, "Fix that, or use another --store"),
     ],
 )
 @pytest.mark.parametrize("moment", ["write", "rename"])

@@ -20,6 +20,7 @@ from render.geometry.axes import Axis
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem, described
 from render.problem.catalogue import SYSTEMS
+from render.problem.catalogue.settings import NewtonSettings
 from render.samples import CHANNELS, Field
 from render.storage import tile_format
 from render.storage.store import DirectoryStore
@@ -89,8 +90,8 @@ def test_a_problem_refuses_settings_that_its_system_has_not() -> None:
     x, y = (Axis(name, "linear", Fraction(-1), Fraction(1)) for name in ("re", "im"))
     with pytest.raises(TypeError, match="mandelbrot has no setting width"):
         Problem(x, y, "mandelbrot", width=3)
-    with pytest.raises(AttributeError, match="this mandelbrot problem has no 'width'"):
-        _ = Problem(x, y, "mandelbrot").width
+    with pytest.raises(TypeError, match="the settings of mandelbrot are NoSettings, not NewtonSettings"):
+        Problem(x, y, "mandelbrot").settings_as(NewtonSettings)
 
 
 def short(name: str, steps: int = 16) -> Problem:

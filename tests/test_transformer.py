@@ -10,11 +10,13 @@ import numpy as np
 
 from render.geometry.axes import Axis
 from render.problem import Problem
+from render.problem.catalogue.settings import TransformerSettings
 from render.train import measures, systems
 from render.train.systems import transformer
 
 X, Y = (Axis(name, "log10", Fraction(-4), Fraction(1)) for name in ("lr_attention", "lr_rest"))
 SMALL = Problem(X, Y, "transformer", layers=2, heads=2, model=4, feed_forward=3, length=5, batch=2, steps=4)
+SETTINGS = SMALL.settings_as(TransformerSettings)
 STEP = 1e-30
 
 
@@ -29,20 +31,20 @@ def forward(p: dict[str, np.ndarray], shown: np.ndarray) -> np.ndarray:
     def times(h: np.ndarray, name: str) -> np.ndarray:
         return h @ p[name][..., None, :, :]
 
-    length, d = shown.shape[1] - 1, SMALL.model
+    length, d = shown.shape[1] - 1, SETTINGS.model
     place = np.zeros((length, d))
     for t in range(length):
         for i in range(0, d, 2):
             place[t, i], place[t, i + 1] = np.sin(t / 10_000 ** (i / d)), np.cos(t / 10_000 ** (i / d))
     h = np.moveaxis(p["embed"], -2, 0)[shown[:, :-1]]  # [batch, length, ..., d]
     h = np.moveaxis(h, (0, 1), (-3, -2)) + place
-    for n in range(SMALL.layers):
+    for n in range(SETTINGS.layers):
         a = norm(f"{n}.norm1", h)
         q, k, v = (times(a, f"{n}.{part}") for part in ("query", "key", "value"))
         mixed = []
-        for head in range(SMALL.heads):
-            part = slice(head * d // SMALL.heads, (head + 1) * d // SMALL.heads)
-            scores = q[..., part] @ np.swapaxes(k[..., part], -1, -2) / np.sqrt(d / SMALL.heads)
+        for head in range(SETTINGS.heads):
+            part = slice(head * d // SETTINGS.heads, (head + 1) * d // SETTINGS.heads)
+            scores = q[..., part] @ np.swapaxes(k[..., part], -1, -2) / np.sqrt(d / SETTINGS.heads)
             weights = np.exp(scores) * np.tril(np.ones((length, length)))
             mixed.append(weights / weights.sum(axis=-1, keepdims=True) @ v[..., part])
         h = h + times(np.concatenate(mixed, axis=-1), f"{n}.mix")

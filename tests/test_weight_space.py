@@ -11,6 +11,7 @@ from render import scene
 from render.backends import Batch
 from render.backends.local import LocalBackend
 from render.problem import Problem
+from render.problem.catalogue.settings import PhasesSettings
 from render.train import engine, examples
 from render.train.systems import backprop
 
@@ -67,9 +68,10 @@ def test_singular_value_channels_agree_with_numpy() -> None:
     problem = dataclasses.replace(PHASES, steps=3, examples=20, width=5, inputs=4, batch=6)
     temperature, variance = np.array([1e-3, 0.02, 0.05]), np.array([0.5, 1.0, 3.0])
     ours = engine.Engine(problem).run(temperature, variance)
+    settings = problem.settings_as(PhasesSettings)
     student = Problem(
         problem.x, problem.y, "network", steps=3, examples=20, width=5, inputs=4, batch=6, data="teacher",
-        scaling="standard", noise=problem.noise, teacher_width=problem.teacher_width,
+        scaling="standard", noise=settings.noise, teacher_width=settings.teacher_width,
     )  # fmt: skip
     data = examples.make(student)
     rng = np.random.default_rng([problem.seed, 1])

@@ -7,7 +7,6 @@ Windows of one zoom nest as tiles do, so a quarter of each is a part of the one 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -15,14 +14,13 @@ import numpy as np
 
 from render.analyse import estimators, null_models
 from render.analyse.estimators import ESTIMATORS, Estimate
-from render.analyse.subject import Subject, train_points, trained_tiles
+from render.analyse.subject import Subject, field_of, train_points, trained_tiles
 from render.errors import RenderError
 from render.film import rendering
 from render.film.plan import TRUSTED_WIDTH
 from render.film.rendering import Report
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.tiles import SAMPLES, Tile, TileRange
-from render.samples import Field
 from render.scene import Scene
 from render.storage import references
 
@@ -186,7 +184,7 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
     """Train the windows of a film, or what the store lacks of them, and measure each."""
     areas = windows(subject.scene, side, deepest)
     with trained_tiles(subject, tiles_of(areas), report) as fetch:
-        values = [_values(fetch, area) for area in areas]
+        values = [field_of(fetch, area).value for area in areas]
     equal = _trained_again(subject, areas, values)
     x = subject.problem.x
     levels = tuple(
@@ -209,15 +207,6 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
 def across_unit(area: TileRange) -> float:
     """Return the width of a window in units of the unit square."""
     return math.ldexp(area.x1 - area.x0, -area.level)
-
-
-def _values(fetch: Callable[[Tile], Field], area: TileRange) -> np.ndarray:
-    """Return the published measure [iy, ix] of all samples of a window."""
-    rows = [
-        np.hstack([fetch(Tile(area.level, ix, iy)).value for ix in range(area.x0, area.x1)])
-        for iy in range(area.y0, area.y1)
-    ]
-    return np.vstack(rows)
 
 
 def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) -> list[int]:

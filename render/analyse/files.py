@@ -5,22 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from render import encode
-from render.errors import RenderError
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that cannot be written to, before anything is trained for it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RenderError(f"{folder}: cannot be written: {error.strerror}. Choose another --out.") from error
+from render.files.atomic import write_whole
 
 
 def facts(result: Any, **more: object) -> dict[str, Any]:
@@ -30,12 +18,7 @@ def facts(result: Any, **more: object) -> dict[str, Any]:
 
 def write_json(path: Path, found: dict[str, Any]) -> Path:
     """Write facts as JSON."""
-    return write_whole(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file whole or not at all; make its folder if need be."""
-    encode.write_bytes(path, content)
+    write_whole(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from render.analyse import dimension, files, precision, tuning
+from render.analyse import dimension, precision, tuning
 from render.analyse.estimators import ESTIMATORS
+from render.files import places
+from render.files.atomic import write_whole
 
 # Okabe and Ito's colours, told apart by nearly everyone.
 _COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "published": "#CC79A7", "null": "#888888"}
@@ -20,23 +24,35 @@ MISSING = "no plot: it needs matplotlib (pip install 'render[analyse]')"
 
 def draw(result: Any, path: Path) -> Path | None:
     """Draw a result of one of the three analyses as PNG; None if matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return None
+    with contextlib.ExitStack() as stack:
+        if places.cache_folder() is None and "MPLCONFIGDIR" not in os.environ:
+            # Without a home, matplotlib warns, or does not even load where there is no temporary folder either.
+            os.environ["MPLCONFIGDIR"] = stack.enter_context(places.scratch_folder(path.parent))
+            stack.callback(os.environ.pop, "MPLCONFIGDIR")
+        try:
+            from matplotlib.figure import Figure
+        except ImportError:
+            return None
+        content = _drawn(result, Figure)
+    write_whole(path, content)
+    return path
+
+
+def _drawn(result: Any, figure_type: Any) -> bytes:
+    """Return the PNG of a plot."""
     kinds: dict[type, Callable[[Any, Any], None]] = {
         dimension.Result: _dimension,
         precision.Result: _precision,
         tuning.Result: _tuning,
     }
-    figure = Figure(figsize=(11, 4.2), dpi=120, layout="constrained")
+    figure = figure_type(figsize=(11, 4.2), dpi=120, layout="constrained")
     kinds[type(result)](figure, result)
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, linewidth=0.6)
     content = io.BytesIO()
     figure.savefig(content, format="png")
-    return files.write_whole(path, content.getvalue())
+    return content.getvalue()
 
 
 def _dimension(figure: Any, result: dimension.Result) -> None:
@@ -106,7 +122,8 @@ def _precision(figure: Any, result: precision.Result) -> None:
     values = [100 * view.values for view in mixed]
     agree.plot(widths, values, "o-", ms=3, lw=1, color=_COLOURS["sausage"], label="values to 0.1 %")
     kept = [100 * (1 - view.last_place) for view in mixed]
-    agree.plot(widths, kept, "o-", ms=3, lw=1, color=_COLOURS["uncertainty"], label="signs, one unit in the last place aside")
+    beside = "signs, one unit in the last place aside"
+    agree.plot(widths, kept, "o-", ms=3, lw=1, color=_COLOURS["uncertainty"], label=beside)
     agree.axhline(50, color=_COLOURS["null"], lw=1, ls=":", label="chance")
     if result.float64_ends:
         agree.axvline(result.float64_ends, color=_COLOURS["published"], lw=1.2, ls="--", label="float64 ends")

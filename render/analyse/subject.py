@@ -22,11 +22,11 @@ import numpy as np
 from render import backends
 from render.backends import Backend, Batch
 from render.deep.reference_search import Tell
-from render.files.atomic import write_whole
+from render.files.atomic import store_whole
 from render.film import switch
 from render.film.rendering import Progress, Report
 from render.film.schedule import Seam, Training
-from render.geometry.tiles import Tile
+from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
 from render.samples import CHANNELS, Field
 from render.scene import Scene
@@ -117,6 +117,14 @@ def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> It
         training.stop()
 
 
+def field_of(fetch: Callable[[Tile], Field], area: TileRange) -> Field:
+    """Return every channel [iy, ix] of all samples of an area of tiles."""
+    rows = [[fetch(Tile(area.level, ix, iy)) for ix in range(area.x0, area.x1)] for iy in range(area.y0, area.y1)]
+    return Field.from_channels(
+        {name: np.block([[tile.channels()[name] for tile in row] for row in rows]) for name in rows[0][0].channels()}
+    )
+
+
 def train_points(
     subject: Subject, x: np.ndarray, y: np.ndarray, report: Report, *, backend: Backend | None = None
 ) -> Field:
@@ -192,4 +200,4 @@ def _write(path: Path, x: np.ndarray, y: np.ndarray, field: Field) -> None:
     content = io.BytesIO()
     channels: dict[str, Any] = {name: field.channels()[name] for name in CHANNELS}
     np.savez(content, x=x, y=y, **channels)
-    write_whole(path, content.getvalue())
+    store_whole(path, content.getvalue())

@@ -141,11 +141,15 @@ def _analyse(
     the deepest that is looked at.
     """
     from render.analyse import files, plots, subject
+    from render.api import preparation
     from render.cli import messages, terminal
+    from render.files.atomic import check_target
 
-    folder = folders.out / loaded.name
-    files.check_folder(folder)
-    with terminal.reference_run() as tell:
+    stem = f"{loaded.name}-{kind}"  # a name may have dots in it
+    targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
+    for target in targets:
+        check_target(target)
+    with preparation.reference_run(terminal.LISTENER) as tell:
         what = subject.prepare(loaded, folders.store, machines.make, level=level, tell=tell)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
@@ -154,9 +158,8 @@ def _analyse(
     facts = files.facts(result, numerics=what.backend.numerics)
     messages.result(kind.partition("-")[0], "", **facts)
     messages.show(table(result))
-    stem = folder / f"{loaded.name}-{kind}"
-    written = [files.write_json(stem.with_suffix(".json"), facts)]
-    plot = plots.draw(result, stem.with_suffix(".png"))
+    written = [files.write_json(targets[0], facts)]
+    plot = plots.draw(result, targets[1])
     if plot is None:
         messages.note(plots.MISSING)
     messages.wrote(*written, *([plot] if plot else []))

@@ -87,13 +87,20 @@ def video(
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --set look.palette=viridis
     """
+    from render import api
     from render.cli import messages, terminal
-    from render.film import deliver
 
-    job = terminal.prepare(changes.load(scene, *more), effort.quality, effort.budget, folders.store, machines.make)
-    with terminal.progress(job) as report:
-        written = deliver.whole_film(job, deliver.film_path(folders.out, job), report, poster=poster)
-    messages.wrote(*written)
+    film = api.video(
+        changes.load(scene, *more),
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        poster=poster,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    messages.wrote(*film.files)
 
 
 @app.command
@@ -139,17 +146,20 @@ def frame(
         render frame mean_lr.toml t=12.5s 1,5,9..20 0..99:10
         render frame mean_lr.toml last --set output.bits=16
     """
+    from render import api
     from render.cli import messages, terminal
-    from render.film import deliver, rendering
 
     more, chosen = parted(frames)
-    loaded = changes.load(scene, *more)
-    job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
-    if not chosen and loaded.made is not None and loaded.made.frame is not None:
-        chosen = (str(loaded.made.frame),)
-    numbers = rendering.frame_numbers(chosen or ("last",), job)
-    with terminal.progress(job) as report:
-        written = deliver.stills(job, numbers, folders.out, report)
+    written = api.frame(
+        changes.load(scene, *more),
+        *chosen,
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
     messages.wrote(*written)
 
 
@@ -171,9 +181,18 @@ def plan(
         render plan mean_lr.toml
         render plan mean_lr.toml --quality full
     """
+    from render import api
     from render.cli import terminal
 
-    terminal.show_plan(changes.load(scene, *more), effort.quality, effort.budget, store, machines.make)
+    outlook = api.plan(
+        changes.load(scene, *more),
+        quality=effort.quality,
+        budget_min=effort.budget,
+        store=store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    terminal.show_plan(outlook)
 
 
 @app.command
@@ -187,6 +206,8 @@ def show(
 ) -> None:
     """Print the whole scene as TOML, with every default and every change: what would be rendered.
 
+    A comment says where each value came from that the scene's own file does not give.
+
     Try:
 
         render show mean_lr.toml
@@ -195,8 +216,14 @@ def show(
     from render import scene as scenes
 
     loaded = changes.load(scene, *more)
-    text = scenes.resolved(loaded if quality == "scene" else scenes.with_quality(loaded, quality))
-    print(jsonlib.dumps({"scene": text, "name": loaded.name}) + "\n" if printing.json else text, end="")
+    chosen = loaded if quality == "scene" else scenes.with_quality(loaded, quality)
+    text = scenes.resolved(chosen) if printing.json else scenes.with_origins(chosen)
+    print(
+        jsonlib.dumps({"scene": text, "name": loaded.name, "origins": dict(chosen.origins)}) + "\n"
+        if printing.json
+        else text,
+        end="",
+    )
 
 
 @app.command
@@ -236,15 +263,18 @@ def probe(
     """
     try:
         from render.cli import messages
+        from render.files import atomic
         from render.tools import probe as probing
 
         with messages.working("probing") as tell:
             loaded, where = changes.load(scene, *more), machines.make
+            to_stdout = atomic.is_stdout(out)
             probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, tell=tell)
     except KeyboardInterrupt:
         kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
         raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
-    messages.wrote(out)
+    if not to_stdout:
+        messages.wrote(out)
 
 
 @app.command
@@ -284,6 +314,7 @@ def explore(
     folder: Annotated[Path, Parameter(help="Folder that saved scenes go to.")] = Path("scenes"),
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
+    cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -295,10 +326,12 @@ def explore(
         render explore mean_lr.toml
         render explore
     """
+    from render import api
     from render.cli import messages
-    from render.explore import serve
+    from render.machine import cores as counted
 
-    ended = serve.run(scene, store, folder, port, browse=open, announce=messages.served)
+    counted.limit(cores)
+    ended = api.explore(scene, store=store, folder=folder, port=port, browse=open, announce=messages.served)
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
         os._exit(0)

@@ -48,20 +48,26 @@ def sheet(
         render sheet mean_lr.toml
         render sheet mean_lr.toml 0..last:100 --columns 4 --quality preview
     """
+    from render import api
     from render.cli import messages, terminal
-    from render.film import rendering
-    from render.film import sheet as sheets
 
     more, chosen = parted(frames)
     for name, value, least in (("--count", count, 1), ("--columns", columns, 1), ("--width", width, 16)):
         if value < least:
             raise RenderError(f"{name} must be at least {least}, not {value}.")
-    loaded = changes.load(scene, *more)
-    job = terminal.prepare(loaded, effort.quality, effort.budget, folders.store, machines.make, whole_film=False)
-    numbers = rendering.frame_numbers(chosen, job) if chosen else sheets.even_frames(job, count)
-    path = folders.out / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
-    with terminal.progress(job) as report:
-        sheets.write(job, numbers, path, columns=columns, width_px=width, report=report)
+    path = api.contact_sheet(
+        changes.load(scene, *more),
+        *chosen,
+        count=count,
+        columns=columns,
+        width_px=width,
+        quality=effort.quality,
+        budget_min=effort.budget,
+        out=folders.out,
+        store=folders.store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
     messages.wrote(path)
 
 
@@ -85,15 +91,21 @@ def recolour(
         render recolour mean_lr.toml --palette viridis
         render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
     """
+    from render import api
     from render.cli import messages, terminal
     from render.film import deliver
 
     asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
-    job = terminal.prepare_stored(changes.and_set(*asked).load(scene, *more), quality, folders.store)
-    path = deliver.film_path(folders.out, job, deliver.tag_of(palette) if palette else "")
-    with terminal.progress(job) as report:
-        written = deliver.whole_film(job, path, report, poster=poster)
-    messages.wrote(*written)
+    film = api.recolour(
+        changes.and_set(*asked).load(scene, *more),
+        quality=quality,
+        tag=deliver.tag_of(palette) if palette else "",
+        out=folders.out,
+        store=folders.store,
+        poster=poster,
+        listener=terminal.LISTENER,
+    )
+    messages.wrote(*film.files)
 
 
 def encode(
@@ -119,13 +131,17 @@ def encode(
         render encode mean_lr.toml --codec prores4444 --quality hd
         render encode mean_lr.toml t=5s..t=9s --codec webp
     """
+    from render import api
     from render.cli import messages, terminal
-    from render.film import deliver, rendering
 
     more, chosen = parted(frames)
     asked = [f"output.codec={codec}", *([f"output.crf={crf}"] if crf is not None else [])]
-    job = terminal.prepare_stored(changes.and_set(*asked).load(scene, *more), quality, folders.store)
-    numbers = rendering.frame_numbers(chosen, job) if chosen else None
-    with terminal.progress(job) as report:
-        written = deliver.part_of_film(job, numbers, folders.out, report)
-    messages.wrote(*written)
+    film = api.convert(
+        changes.and_set(*asked).load(scene, *more),
+        *chosen,
+        quality=quality,
+        out=folders.out,
+        store=folders.store,
+        listener=terminal.LISTENER,
+    )
+    messages.wrote(*film.files)

@@ -8,7 +8,6 @@ from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName
 from render.encode.ffmpeg import missing_encoders, read_film_comment, version
 from render.encode.pictures import read_png_metadata, shrunk, write_png, write_thumbnail
 from render.encode.video import VideoWriter
-from render.files.outputs import write_bytes, write_text
 
 __all__ = [
     "CODECS",
@@ -21,8 +20,6 @@ __all__ = [
     "read_png_metadata",
     "shrunk",
     "version",
-    "write_bytes",
     "write_png",
-    "write_text",
     "write_thumbnail",
 ]

@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from render.errors import EncodeError
-from render.files.outputs import claim, unwritable
+from render.files.atomic import WholeFile
 
 if TYPE_CHECKING:
     from PIL import PngImagePlugin
 
 
-def write_png(path: Path, frame: np.ndarray, metadata: Mapping[str, str]) -> None:
+def write_png(
+    path: Path, frame: np.ndarray, metadata: Mapping[str, str], *, published: Callable[[str], None] | None = None
+) -> None:
     """Write one frame, uint8 or uint16 [height, width, 3] sRGB, as a PNG that carries its metadata as text chunks.
 
-    metadata: names of 1 to 79 printable ASCII characters; values without the character NUL.
+    metadata: names of 1 to 79 printable ASCII characters; values without the character NUL. published: as in
+    `WholeFile`: to write the picture's record.
     """
     from PIL import Image
 
     check_frame(path, frame, bits=8 * frame.dtype.itemsize if frame.dtype == np.uint16 else 8)
     chunks = _text_chunks(path, metadata)
-    partial = claim(path)
-    try:
+    with WholeFile(path, fsync=False, published=published) as partial:
         if frame.dtype == np.uint16:
             partial.write_bytes(_png16(frame, chunks))
         else:
             Image.fromarray(frame).save(partial, format="PNG", pnginfo=chunks, compress_level=6)
-        partial.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _text_chunks(path: Path, metadata: Mapping[str, str]) -> PngImagePlugin.PngInfo:
@@ -94,19 +91,23 @@ def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
         raise EncodeError(f"{name} must be a readable PNG: {error}.") from None
 
 
+def count_pictures(path: Path) -> int:
+    """Return the number of pictures in an animated file, GIF or WebP; 0 if it cannot be read."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=["GIF", "WEBP"]) as image:
+            return int(getattr(image, "n_frames", 1))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return 0
+
+
 def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:
     """Write a picture's file, whole or not at all, as a JPEG of at most this width; each pixel a mean of an area."""
     from PIL import Image
 
-    partial = claim(path)
-    try:
-        with Image.open(picture) as image:
-            Image.fromarray(shrunk(np.asarray(image), width_px)).save(partial, format="JPEG", quality=90, subsampling=0)
-        partial.replace(path)
-    except OSError as error:
-        raise unwritable(path, error) from None
-    finally:
-        partial.unlink(missing_ok=True)
+    with WholeFile(path, fsync=False) as partial, Image.open(picture) as image:
+        Image.fromarray(shrunk(np.asarray(image), width_px)).save(partial, format="JPEG", quality=90, subsampling=0)
 
 
 def check_frame(path: Path, frame: np.ndarray, size_px: tuple[int, int] | None = None, *, bits: int = 8) -> None:

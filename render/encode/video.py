@@ -8,8 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +18,10 @@ import numpy as np
 
 from render.encode.codecs import CODECS
 from render.encode.ffmpeg import REMEDY, binary, check_encoder, count_frames
-from render.encode.pictures import check_frame
+from render.encode.pictures import check_frame, count_pictures
 from render.errors import EncodeError
-from render.files.outputs import claim, unwritable
+from render.files import places
+from render.files.atomic import WholeFile
 
 # x264 gives other bytes at 1, 2 and 4 threads (tried), and its own choice follows the machine.
 _THREADS = "4"
@@ -52,6 +52,7 @@ class VideoWriter:
     crf: 1 (best) to 51 (63 for AV1; smallest), or None for the codec's own; ignored where a codec has no such choice.
         At 16, H.264 scored VMAF 99.9 with two thirds of the bits of 12.
     metadata: provenance, kept as one JSON object in the film's comment.
+    published: as in `WholeFile`: to write the film's record.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class VideoWriter:
         codec: str = "h264",
         crf: int | None = None,
         metadata: Mapping[str, str] | None = None,
+        published: Callable[[str], None] | None = None,
     ) -> None:
         if any(side < 16 or side % 2 for side in size_px):
             raise EncodeError(f"{path}: width and height must be even and at least 16, not {size_px[0]}x{size_px[1]}.")
@@ -89,6 +91,7 @@ class VideoWriter:
             f"-flags:v +bitexact {row.container} -map_metadata -1 -metadata"
         )
         self._options = [*options.split(), f"comment={json.dumps(dict(metadata or {}), sort_keys=True)}"]
+        self._file = WholeFile(path, check=self._check, published=published)
         self._partial: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -96,11 +99,11 @@ class VideoWriter:
     def __enter__(self) -> Self:
         ffmpeg = binary()
         check_encoder(self._codec, CODECS[self._codec])
-        self._partial = claim(self.path)
+        self._partial = self._file.__enter__()
         try:
             # ffmpeg's words go to a file, since a full pipe would block it. In a session of its own it does not hear
             # Ctrl-C, which would end the film early but cleanly.
-            self._log = tempfile.TemporaryFile()
+            self._log = places.scratch_file(self._partial.parent)
             self._process = subprocess.Popen(
                 [ffmpeg, *self._options, f"file:{self._partial}"],
                 stdin=subprocess.PIPE,
@@ -110,7 +113,8 @@ class VideoWriter:
             )
             _widen(self._process.stdin)
         except OSError as error:
-            self._discard()
+            self._stop()
+            self._file.discard()
             raise EncodeError(f"ffmpeg could not be started from {ffmpeg} ({error.strerror}). {REMEDY}") from None
         return self
 
@@ -128,25 +132,29 @@ class VideoWriter:
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         try:
             if kind is None:
-                self._finish()
+                self._end()
+                self._file.publish()
         finally:
-            self._discard()
+            self._stop()
+            self._file.discard()
 
-    def _finish(self) -> None:
-        assert self._process is not None and self._process.stdin is not None and self._partial is not None
+    def _end(self) -> None:
+        """Let ffmpeg finish the film."""
+        assert self._process is not None and self._process.stdin is not None
         if self.frames == 0:
             raise EncodeError(f"{self.path}: a film must have at least one frame, but none was written.")
         with contextlib.suppress(OSError):  # a broken pipe shows in the exit code too
             self._process.stdin.close()
         if self._process.wait() != 0:
             raise self._trouble()
-        kept = count_frames(self._partial) if CODECS[self._codec].whole else self.frames
-        if kept != self.frames:
+
+    def _check(self, partial: Path) -> None:
+        """Refuse a film that does not open or lacks frames."""
+        whole = CODECS[self._codec].whole
+        # ffmpeg writes animated WebP, but does not read it.
+        kept = count_frames(partial) if whole else count_pictures(partial)
+        if kept != self.frames if whole else kept == 0:  # those that are not whole have a frame rate of their own
             raise EncodeError(f"{self.path}: ffmpeg must keep all {self.frames} frames, but kept {kept}. {REMEDY}")
-        try:
-            self._partial.replace(self.path)
-        except OSError as error:
-            raise unwritable(self.path, error) from None
 
     def _trouble(self) -> EncodeError:
         """Return what ffmpeg said. Only for when it has ended, or closed its end of the pipe and is about to."""
@@ -165,7 +173,7 @@ class VideoWriter:
             "Make room if that is little, or try another codec."
         )
 
-    def _discard(self) -> None:
+    def _stop(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -175,5 +183,3 @@ class VideoWriter:
             self._process = None
         if self._log is not None:
             self._log.close()
-        if self._partial is not None:
-            self._partial.unlink(missing_ok=True)

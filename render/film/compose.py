@@ -10,13 +10,14 @@ from typing import NamedTuple
 import numpy as np
 
 from render.film.plan import Plan
-from render.geometry.tiles import SAMPLES, Tile, TileRange, common, filled
-from render.geometry.viewport import Box, Viewport, Window
+from render.geometry.tiles import SAMPLES, Tile, TileRange
+from render.geometry.viewport import Viewport, Window
 from render.picture import colour, loops, palettes, raster, relief, resample
 from render.picture.channels import channel
 from render.picture.colour import Code, Coding, Curve
+from render.picture.level_ends import Edge, LevelEnds
 from render.picture.mosaic import Mosaic
-from render.picture.raster import Distances, Edge, Layer
+from render.picture.raster import Layer
 from render.samples import Field
 
 # Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows.
@@ -26,14 +27,6 @@ from render.samples import Field
 # Against a render at detail 4, 0.1 instead of 0.2 loses 0.15 dB at detail 0.18, and gains 0.16 at 0.4 and 0.24 at 0.71.
 _MARGIN, _DENSE_MARGIN = 0.2, 0.06
 _RING = 1.1
-
-# How far a pixel is from the end of a level is worked out on cells of 4 samples, or of 1 or 2 where so few samples
-# cross a frame that this takes no time (see `_cell`).
-_CELL = 4
-_CELLS = 400
-
-# Distances are worked out for this much more than a frame on each side, so that a pan does not do so in every frame.
-_SLACK_TILES = 8
 
 
 class Compositor:
@@ -52,7 +45,8 @@ class Compositor:
         self._curves: dict[float, Curve] = {}
         self._codes: dict[tuple[float, float], Code] = {}
         self._mosaics: dict[int, Mosaic] = {}
-        self._distances: dict[int, tuple[TileRange, Distances]] = {}
+        output = plan.scene.output
+        self._ends = LevelEnds(2 * output.detail * output.height_px)
 
     def frame(self, *places: float, bits: int = 8) -> np.ndarray:
         """Return the picture at a path length, without overlay: sRGB uint8 (or uint16) [height, width, 3].
@@ -109,7 +103,7 @@ class Compositor:
         mix = self._plan.mix(s)
         for level in self._mosaics.keys() - {level for level, _ in mix}:
             del self._mosaics[level]
-            self._distances.pop(level, None)
+            self._ends.forget(level)
         found: list[tuple[int, float, list[TileRange], Edge | None]] = []
         for level, weight in mix:
             parts = self._parts(view, level)
@@ -124,9 +118,9 @@ class Compositor:
     def _layer(
         self, view: Viewport, level: int, parts: list[TileRange], weight: float, code: Coding, edge: Edge | None
     ) -> Layer:
-        area = functools.reduce(_around, parts)
-        planned = filled(area, parts)
-        window = _within(view.window(level), area)
+        area = functools.reduce(TileRange.union, parts)
+        planned = area.mask(parts)
+        window = view.window(level).within(area)
         mosaic = self._mosaics.setdefault(level, Mosaic(self._values))
         codes = mosaic.codes(area, planned, code, window)
         box = view.box(level, window.x0, window.y0)
@@ -199,105 +193,25 @@ class Compositor:
 
     # ---- where a level ends ------------------------------------------------------------------------------------
 
-    @functools.cached_property
-    def _cell(self) -> int:
-        """Samples along a cell of coverage, by how many of a level's samples cross a frame when it is complete."""
-        output = self._plan.scene.output
-        rows = 2 * output.detail * output.height_px
-        return next((cell for cell in (1, 2) if rows <= cell * _CELLS), _CELL)
-
     def _edge(self, view: Viewport, level: int, s: float) -> Edge | None:
         """Return where a level ends; None where it fills the view.
 
-        A level's share is 1 well inside its tiles, falling smoothly to 0 at their end over a margin. The margin narrows
-        to nothing as the camera nears the place where the level is complete, so the last strip closes without a
-        pop. It follows from distances on cells fixed to the plane, so it moves with the picture and does not flicker.
+        The margin narrows to nothing as the camera nears the place where the level is complete, so the last strip
+        closes without a pop.
         """
-        plan = self._plan.levels[level]
-        near = min(1.0, 2.0 * plan.distance(s))
+        near = min(1.0, 2.0 * self._plan.levels[level].distance(s))
         if near == 0.0:
             return None
         height = view.height * SAMPLES * 2.0**level  # in samples, like every distance here
         output = self._plan.scene.output
         share = min(_MARGIN, _DENSE_MARGIN / output.detail)
         margin = near * min(share * height, _RING * output.detail * output.height_px)
-        cell = self._cell
-        # Tiles beyond the margin (and the cells that a pixel is interpolated from) cannot lower any weight, so that
-        # nothing changes when they leave the area.
-        area = view.cover(level, margin=(margin + 2 * cell) / height)
-        found = self._distances.get(level)
-        if found is None or common(found[0], area) != area:
-            around = _wider(area)
-            found = self._distances[level] = around, self._distance_in(around)
-        whole, distances = found
-        box = _cell_box(view.box(level, whole.x0 * SAMPLES, whole.y0 * SAMPLES), cell)
-        # What lies outside the plane needs no samples and ends nothing: its last cells go on as far as the view does.
-        rows, columns = (
-            resample.taps(low, high, size_px, count, "linear")
-            for low, high, size_px, count in (
-                (box.y0, box.y1, view.height_px, distances.cells.shape[0]),
-                (box.x0, box.x1, view.width_px, distances.cells.shape[1]),
-            )
-        )
-        edge = Edge(distances, rows, columns, margin)
-        return None if edge.covers() else edge
-
-    def _distance_in(self, area: TileRange) -> Distances:
-        """Return how far the centre of each cell of an area is inside a level's tiles, in samples."""
-        planned = filled(area, self._parts(area, area.level))
-        cells = SAMPLES // self._cell
-        if planned.all():
-            distance = np.full((area.shape[0] * cells, area.shape[1] * cells), np.inf, dtype=np.float32)
-        else:
-            distance = _distance(planned, cells) * np.float32(self._cell)
-        return Distances(distance, cells)
+        return self._ends.edge(view, level, margin, functools.partial(self._parts, level=level))
 
 
 class _Piece(NamedTuple):
     tile: Tile
     there: tuple[slice, slice]
-
-
-def _around(one: TileRange, two: TileRange) -> TileRange:
-    low_x, high_x = min(one.x0, two.x0), max(one.x1, two.x1)
-    return TileRange(one.level, low_x, high_x, min(one.y0, two.y0), max(one.y1, two.y1))
-
-
-def _wider(area: TileRange) -> TileRange:
-    count = 1 << area.level
-    low = max(0, area.x0 - _SLACK_TILES), max(0, area.y0 - _SLACK_TILES)
-    high = min(count, area.x1 + _SLACK_TILES), min(count, area.y1 + _SLACK_TILES)
-    return TileRange(area.level, low[0], high[0], low[1], high[1])
-
-
-def _within(window: Window, area: TileRange) -> Window:
-    """Return the part of a window that lies in an area's tiles."""
-    x0, x1 = max(window.x0, area.x0 * SAMPLES), min(window.x1, area.x1 * SAMPLES)
-    return Window(window.level, x0, x1, max(window.y0, area.y0 * SAMPLES), min(window.y1, area.y1 * SAMPLES))
-
-
-def _distance(planned: np.ndarray, cells: int) -> np.ndarray:
-    """Return how far the centre of each cell is inside the planned tiles, in cells; -1/2 anywhere outside them.
-
-    planned: bool [rows, columns] of tiles, not all. cells: along a tile.
-    """
-    from scipy.ndimage import distance_transform_edt  # a third of a second that a start without pictures can do without
-
-    distance = np.full((planned.shape[0] * cells, planned.shape[1] * cells), -0.5, dtype=np.float32)
-    if not planned.any():
-        return distance
-    # Nothing is to be measured farther out than in the tiles next to the planned ones.
-    rows, columns = (np.flatnonzero(planned.any(axis=axis)) for axis in (1, 0))
-    y, x = (slice(max(0, i[0] - 1), i[-1] + 2) for i in (rows, columns))
-    mask = np.kron(planned[y, x], np.ones((cells, cells), dtype=bool))
-    part = tuple(slice(i.start * cells, i.stop * cells) for i in (y, x))
-    distance[part] = np.where(mask, distance_transform_edt(mask) - 0.5, -0.5)
-    return distance
-
-
-def _cell_box(box: Box, cell: int) -> Box:
-    """Return a box in sample positions as one in cell positions (cell 0 is centred on samples 0 to cell - 1)."""
-    return Box(*((edge + 0.5) / cell - 0.5 for edge in box))
 
 
 def _plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:

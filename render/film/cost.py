@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,13 +12,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render.files import places
 from render.film import rendering
 from render.film.compose import Compositor
-from render.film.estimate import Rate
+from render.film.plan import Plan
 from render.film.rendering import Job
+from render.film.training_rate import Rate
 from render.geometry.tiles import SAMPLES, Tile
+from render.machine import cores
 from render.picture import loops
 from render.samples import Field, Status
+from render.storage import tile_format
 
 # Where on a path pictures are measured; how many pixels, and frames, of each place the first round has at most; for how
 # long at least; and how many times more the next has.
@@ -71,9 +74,9 @@ def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forec
     Pictures are made while samples train. Of the shorter of the two, as much goes on beside the longer as pictures
     leave of the cores; the rest is added, and both ends of a film.
     """
-    cores = os.cpu_count() or 1
+    count = cores.count()
     training_s, pictures_s = rate.time_s(samples), frames * pictures.wall_s + pictures.start_s
-    busy = min(1.0, pictures.cpu_s / (pictures.wall_s * cores)) if pictures.wall_s else 1.0
+    busy = min(1.0, pictures.cpu_s / (pictures.wall_s * count)) if pictures.wall_s else 1.0
     total_s = max(training_s, pictures_s) + busy * min(training_s, pictures_s)
     return Forecast(training_s, pictures_s, total_s + (ENDS_S if samples else 0.0))
 
@@ -82,26 +85,29 @@ def bound(job: Job) -> Pictures:
     """Return more than pictures cost on any machine of today: enough where training is nearly all of the time."""
     output = job.scene.output
     cpu_s = _MOST_S + _MOST_PIXEL_S * output.width_px * output.height_px
-    return Pictures(cpu_s / (os.cpu_count() or 1), cpu_s)
+    return Pictures(cpu_s / cores.count(), cpu_s)
 
 
 def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
     """Say whether pictures are so little beside training that an estimate need not know them exactly."""
-    return frames * pictures.cpu_s / (os.cpu_count() or 1) < _SMALL * training_s
+    return frames * pictures.cpu_s / cores.count() < _SMALL * training_s
 
 
-def measure(job: Job) -> Pictures:
-    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does."""
+def measure(job: Job, beside: Path = Path()) -> Pictures:
+    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does.
+
+    beside: a folder for them where there is none for temporary files.
+    """
     noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
     rendering.picture_at(job.plan, Compositor(job.plan, noisy.store.get), 0.0)  # loads what pictures take
-    few = _made(noisy, 1)
+    few = _made(noisy, 1, beside)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)
     count = min(max(_FIRST_PX // (output.width_px * output.height_px), 3), _FIRST_MOST, most)
     while True:
-        many = _made(noisy, count)
+        many = _made(noisy, count, beside)
         if many.wall_s - few.wall_s >= _ENOUGH_S or count == most:
             break
         # A round that took no time says little of how long a larger one will take.
@@ -109,6 +115,11 @@ def measure(job: Job) -> Pictures:
     more = many.frames - few.frames
     wall_s, cpu_s = max(0.0, many.wall_s - few.wall_s) / more, max(0.0, many.cpu_s - few.cpu_s) / more
     return Pictures(wall_s, cpu_s, max(0.0, few.wall_s - few.frames * wall_s))
+
+
+def disk_bytes(plan: Plan) -> int:
+    """Return the room on disk that all tiles of a plan take, with every channel of its system."""
+    return len(plan.order) * tile_format.room_bytes(plan.scene.problem.channels)
 
 
 class _Made(NamedTuple):
@@ -119,11 +130,11 @@ class _Made(NamedTuple):
     cpu_s: float
 
 
-def _made(job: Job, at_a_place: int) -> _Made:
+def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
     """Make a film of so many frames after each other at each place."""
     firsts = [round(place * (job.frame_count - at_a_place)) for place in _PLACES]
     numbers = sorted({first + i for first in firsts for i in range(at_a_place)})
-    with tempfile.TemporaryDirectory() as folder:
+    with places.scratch_folder(beside) as folder:
         before, started_s = os.times(), time.perf_counter()
         rendering.video(job, Path(folder, "film"), numbers=numbers)
         took_s, after = time.perf_counter() - started_s, os.times()

@@ -13,20 +13,22 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
 from render import encode
-from render.errors import RenderError
+from render.errors import RenderError, WriteError
+from render.files.atomic import check_target, write_whole
 from render.film import frame_log, rendering, switch
 from render.film.frame_log import FrameFacts
-from render.film.rendering import Job, Report
+from render.film.rendering import Job, Log, Report
 
 # What pictures and samples go through besides this package.
 _LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
+_POSTER = ".poster.png", ".thumb.jpg"
 
 
 def film_path(out: Path, job: Job, tag: str = "") -> Path:
@@ -47,34 +49,58 @@ def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster
 
     poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail.
     """
-    numbers = rendering.frame_numbers([poster], job) if poster else []
+    numbers = job.frame_numbers([poster]) if poster else []
     if len(numbers) > 1:
         raise RenderError(f"a poster must be one frame, not {len(numbers)}: {poster!r}.")
     facts: list[FrameFacts] = []
-    rendering.video(job, path, report, facts.append)
     base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
-    written = [path, _record(job, path)]
+    table, poster_path, thumbnail = (base.with_name(base.name + end) for end in (".frames.csv", *_POSTER))
+    # A path that cannot be written costs nothing now, and would cost its file after all the training.
+    for other in (table, poster_path, thumbnail) if numbers else (table,):
+        check_target(other)
+    if poster_path.exists() and not poster_path.is_file():
+        raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
+    written = _film(job, path, report, facts.append)
     if facts:  # a sequence that was there already has none
-        written.append(base.with_name(f"{base.name}.frames.csv"))
-        encode.write_text(written[-1], frame_log.table(facts))
+        write_whole(table, frame_log.table(facts).encode())
+        written.append(table)
     for number in numbers:
-        written += _poster(job, base, number)
+        rendering.stills(job, [number], lambda _: poster_path)
+        encode.write_thumbnail(thumbnail, poster_path, _THUMBNAIL_PX)
+        written += [poster_path, thumbnail]
     return written
 
 
 def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = rendering.quiet) -> list[Path]:
     """Make single frames, each with its record; return the frames' paths."""
-    paths = rendering.stills(job, numbers, lambda number: still_path(out, job, number), report)
-    for path, number in zip(paths, numbers, strict=True):
-        _record(job, path, number)
-    return paths
+
+    def record(number: int, sha256: str) -> None:
+        _record(job, still_path(out, job, number), sha256, number)
+
+    for number in numbers:
+        check_target(record_path(still_path(out, job, number)))
+    return rendering.stills(job, numbers, lambda number: still_path(out, job, number), report, published=record)
 
 
 def part_of_film(job: Job, numbers: Sequence[int] | None, out: Path, report: Report = rendering.quiet) -> list[Path]:
     """Make a film of some frames, or of all, with its record alone; return their paths, the film's first."""
     path = film_path(out, job, _tag_of_frames(numbers) if numbers else "")
-    rendering.video(job, path, report, numbers=numbers)
-    return [path, _record(job, path, frames=numbers)]
+    return _film(job, path, report, numbers=numbers)
+
+
+def _film(
+    job: Job, path: Path, report: Report, log: Log = rendering.unlogged, numbers: Sequence[int] | None = None
+) -> list[Path]:
+    """Make a film and its record, which says the sum of the very file that was published; return both paths."""
+
+    def record(sha256: str) -> None:
+        _record(job, path, sha256, frames=numbers)
+
+    check_target(record_path(path))
+    rendering.video(job, path, report, log, numbers, record)
+    if job.scene.output.codec == encode.SEQUENCE:
+        record(_sum_of_pictures(path))
+    return [path, record_path(path)]
 
 
 def _tag_of_frames(numbers: Sequence[int]) -> str:
@@ -97,14 +123,9 @@ def record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _poster(job: Job, base: Path, number: int) -> list[Path]:
-    picture, thumbnail = base.with_name(f"{base.name}.poster.png"), base.with_name(f"{base.name}.thumb.jpg")
-    rendering.stills(job, [number], lambda _: picture)
-    encode.write_thumbnail(thumbnail, picture, _THUMBNAIL_PX)
-    return [picture, thumbnail]
-
-
-def _record(job: Job, path: Path, frame: int | None = None, *, frames: Sequence[int] | None = None) -> Path:
+def _record(
+    job: Job, path: Path, sha256: str, frame: int | None = None, *, frames: Sequence[int] | None = None
+) -> None:
     """Write the record of an output, without anything that would differ if it were made again in the same way."""
     output = job.scene.output
     texts = job.provenance(frame)
@@ -117,7 +138,7 @@ def _record(job: Job, path: Path, frame: int | None = None, *, frames: Sequence[
         "numerics": job.backend.numerics,
         "again": again,
         "file": path.name,
-        "sha256": _sum(path),
+        "sha256": sha256,
         "size_px": [output.width_px, output.height_px],
         "frames": 1 if frame is not None else len(frames) if frames is not None else job.frame_count,
         "fps": output.fps,
@@ -132,8 +153,12 @@ def _record(job: Job, path: Path, frame: int | None = None, *, frames: Sequence[
     if frames is not None:
         fields["selected"] = list(frames)
     target = record_path(path)
-    encode.write_text(target, json.dumps(fields, indent=1, ensure_ascii=False) + "\n")
-    return target
+    try:
+        write_whole(target, (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode())
+    except RenderError:
+        if target.is_file() and not target.is_symlink():  # of the output that stood here before, and no longer true
+            target.unlink()
+        raise
 
 
 def made_with() -> dict[str, str]:
@@ -142,10 +167,10 @@ def made_with() -> dict[str, str]:
     return {"python": platform.python_version(), **versions, "ffmpeg": encode.version(), "machine": platform.machine()}
 
 
-def _sum(path: Path) -> str:
-    """Return the SHA-256 of a file; of a folder, that of its files' sums by name."""
-    if path.is_dir():
-        sums: Iterable[str] = (f"{file.name} {_sum(file)}\n" for file in sorted(path.glob("*.png")))
-        return hashlib.sha256("".join(sums).encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _sum_of_pictures(folder: Path) -> str:
+    """Return the SHA-256 of a folder's pictures: of the lines "NAME SHA-256" of its files, sorted."""
+    lines = []
+    for path in sorted(folder.glob("*.png")):
+        with path.open("rb") as file:
+            lines.append(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -24,7 +24,7 @@ from render.errors import DepthError
 from render.geometry import tiles
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
-from render.geometry.tiles import Tile, TileRange, common, filled
+from render.geometry.tiles import Tile, TileRange
 from render.geometry.viewport import Window
 from render.problem import Problem
 from render.scene import Scene
@@ -54,7 +54,7 @@ class LevelPlan:
 
     def parts(self, area: TileRange) -> list[TileRange]:
         """Return where the level's tiles lie in an area."""
-        return [part for other in self.ranges if (part := common(area, other)) is not None]
+        return [part for other in self.ranges if (part := area.intersection(other)) is not None]
 
     def distance(self, s: float) -> float:
         """Return the path length in octaves from s to the nearest place where the level is complete."""
@@ -168,7 +168,7 @@ class Plan:
         anchors = self.anchors if self.scene.look.equalise == "film" else self.anchors_at(s)[:2]
         curves = dict.fromkeys(tile for anchor in anchors for tile in self._curve_tiles(anchor))
         others = [tile for tile in curves if tile.level not in areas or not areas[tile.level].holds(tile)]
-        return Shown([(area, filled(area, self.levels[level].parts(area))) for level, area in areas.items()], others)
+        return Shown([(area, area.mask(self.levels[level].parts(area))) for level, area in areas.items()], others)
 
     @functools.cached_property
     def samples(self) -> int:
@@ -235,7 +235,7 @@ class Plan:
 
         def use(area: TileRange) -> None:
             done = seen.setdefault(area.level, [])
-            if any(_contains(other, area) for other in done):
+            if any(other.contains(area) for other in done):
                 return
             done.append(area)
             planned = self.levels[area.level].tiles
@@ -253,7 +253,7 @@ class Plan:
                 areas.append(self.path.viewport(anchor).cover(self.curve_level(anchor)))
             views = self.path.viewport(here), self.path.viewport(ahead)
             for level in {level for s in (here, (here + ahead) / 2, ahead) for level, _ in self.mix(s)}:
-                areas.append(_around(*(view.cover(level) for view in views)))
+                areas.append(views[0].cover(level).union(views[1].cover(level)))
             for area in sorted(areas):
                 use(area)
         # What is left, if anything, no examined place shows: after everything else.
@@ -306,20 +306,10 @@ def _add_covers(plan: LevelPlan, level: int, path: Path, places: np.ndarray) -> 
         stops = [a, *(float(s) for s in places[(places > a) & (places < b)]), b]
         covers = [path.viewport(s).cover(level) for s in stops]
         for one, two in zip(covers, covers[1:] or covers, strict=False):
-            area = _around(one, two)  # two neighbouring views hardly differ: this holds every view in between
-            if not any(_contains(other, area) for other in plan.ranges):
+            area = one.union(two)  # two neighbouring views hardly differ: this holds every view in between
+            if not any(other.contains(area) for other in plan.ranges):
                 plan.ranges.append(area)
                 plan.tiles.update(area.tiles())
-
-
-def _around(one: TileRange, two: TileRange) -> TileRange:
-    """Return the smallest rectangle of tiles that holds two of the same level."""
-    low_x, high_x = min(one.x0, two.x0), max(one.x1, two.x1)
-    return TileRange(one.level, low_x, high_x, min(one.y0, two.y0), max(one.y1, two.y1))
-
-
-def _contains(outer: TileRange, inner: TileRange) -> bool:
-    return outer.x0 <= inner.x0 and inner.x1 <= outer.x1 and outer.y0 <= inner.y0 and inner.y1 <= outer.y1
 
 
 def _refuse_too_deep(scene: Scene, level: int, path: Path) -> None:

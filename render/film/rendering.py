@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import math
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -21,15 +22,16 @@ from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
-from render.errors import EncodeError, StoreError
-from render.film import estimate, selection, switch
+from render.errors import EncodeError, StoreError, WriteError
+from render.files.atomic import check_target, write_whole
+from render.film import qualities, selection, switch
 from render.film.compose import Compositor
-from render.film.estimate import Choice
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.plan import Plan, Shown
+from render.film.qualities import Choice
 from render.film.schedule import Seam, Training
 from render.geometry.tiles import Tile
-from render.picture import flash, overlay
+from render.picture import flash, overlay, typeface
 from render.picture.annotate import Annotator
 from render.samples import Field
 from render.scene import Scene
@@ -82,12 +84,17 @@ class Job:
         """Number of frames of the whole film."""
         return self.plan.path.frame_count(self.scene.output.fps)
 
+    def frame_numbers(self, selections: Iterable[str]) -> list[int]:
+        """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
+        return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
+
     def missing_samples(self) -> int:
         """Return the training runs that the store does not hold yet."""
         return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.seam).samples_total
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
+        output = self.scene.output
         texts = {
             "scene": scenes.resolved(self.scene),
             "name": self.scene.name,
@@ -96,6 +103,8 @@ class Job:
             "numerics": json.dumps(self.backend.numerics, sort_keys=True),
             "render": render.__version__,
         }
+        if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
+            texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
         return texts if frame is None else texts | {"frame": str(frame)}
 
 
@@ -123,7 +132,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None
     for name in names:
-        choice = estimate.named(scene, name)
+        choice = qualities.named(scene, name)
         for store in stores:
             whole = switch.stored(choice.plan, store_root, store)
             missing = len(whole.missing(choice.plan.order))
@@ -142,37 +151,18 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     )
 
 
-def choose(
-    scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = estimate.BUDGET_S
-) -> tuple[Choice, estimate.Rate | None]:
-    """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.
-
-    For a scene that came out of a film or a picture, auto is the quality of that.
-
-    What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
-    however busy the machine is by then.
-    """
-    if quality != "auto" or scene.made is not None:
-        return estimate.named(scene, "scene" if quality == "auto" else quality), None
-    memory = estimate.Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
-    earlier = memory.recall(scene, budget_s)
-    if earlier is not None:
-        return estimate.named(scene, earlier), None
-    # The rate hardly depends on the quality: measure on the smallest plan, then compare.
-    rate = estimate.measure(estimate.named(scene, estimate.SMALLEST).plan, backend)
-    choice = estimate.choose(scene, rate, budget_s)
-    memory.remember(scene, budget_s, choice.name)
-    return choice, rate
-
-
 def video(
     job: Job,
     path: Path,
     report: Report = quiet,
     log: Log = unlogged,
     numbers: Sequence[int] | None = None,
+    published: Callable[[str], None] | None = None,
 ) -> Path:
-    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`."""
+    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
+
+    published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
+    """
     output = job.scene.output
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
@@ -184,7 +174,9 @@ def video(
         codec=output.codec,
         crf=output.crf,
         metadata=job.provenance(),
+        published=published,
     )
+    check_target(path.with_suffix(".path.csv"))
     meter = flash.Meter(output.fps)
     made = frames(job, numbers, report, bits=writer.bits, log=log)
     with writer, contextlib.closing(made):
@@ -201,6 +193,9 @@ def video(
 def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
     """Write frames as PNGs into a folder; those that are there, and carry the same scene, stay."""
     path_of = {number: folder / f"{number:05d}.png" for number in numbers}
+    for path in path_of.values():
+        if path.exists() and not path.is_file():
+            raise WriteError(path, "the pictures of a film are read again, and must be plain files")
     todo = [number for number, path in path_of.items() if not _is_written(path, job.provenance(number))]
     stills(job, todo, path_of.__getitem__, report, log)
     for path in folder.glob("[0-9]" * 5 + ".png"):
@@ -211,7 +206,7 @@ def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, lo
 
 def _is_written(path: Path, metadata: dict[str, str]) -> bool:
     try:
-        return path.exists() and encode.read_png_metadata(path) == metadata
+        return path.is_file() and encode.read_png_metadata(path) == metadata
     except EncodeError:
         return False
 
@@ -230,27 +225,30 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))  # a pixel is told to a ten-billionth and better
         x, y = (f"{value:.{digits}g}" for value in centre)
         lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
-    try:
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise EncodeError(f"{file} cannot be written: {error.strerror}. Make room, or use another --out.") from error
+    write_whole(file, ("\n".join(lines) + "\n").encode())
 
 
 def stills(
-    job: Job, numbers: Sequence[int], path_of: Callable[[int], Path], report: Report = quiet, log: Log = unlogged
+    job: Job,
+    numbers: Sequence[int],
+    path_of: Callable[[int], Path],
+    report: Report = quiet,
+    log: Log = unlogged,
+    published: Callable[[int, str], None] = lambda number, sha256: None,
 ) -> list[Path]:
-    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film."""
+    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film.
+
+    published: is called with each frame's number and SHA-256, as in `encode.write_png`.
+    """
+    for number in numbers:
+        check_target(path_of(number))
     written = []
     with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as made:
         for number, picture in made:
-            encode.write_png(path_of(number), picture, job.provenance(number))
+            record = functools.partial(published, number)
+            encode.write_png(path_of(number), picture, job.provenance(number), published=record)
             written.append(path_of(number))
     return written
-
-
-def frame_numbers(selections: Iterable[str], job: Job) -> list[int]:
-    """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, in order, once each."""
-    return selection.numbers(selections, job.frame_count, job.plan.path.duration_s)
 
 
 def frames(
@@ -329,7 +327,9 @@ def _annotator(plan: Plan) -> Annotator | None:
     parts = overlay.PARTS if output.overlay is True else output.overlay or ()
     if not parts and not output.caption:
         return None
-    return Annotator(plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption)
+    return Annotator(
+        plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
+    )
 
 
 def probe(

@@ -12,9 +12,10 @@ import numpy as np
 
 from render import encode
 from render.errors import RenderError
+from render.files.atomic import check_target
 from render.film import rendering
 from render.film.rendering import Job, Report
-from render.picture.overlay import FONT
+from render.picture.typeface import BUNDLED
 
 _PAPER, _INK = (24, 24, 28), (225, 225, 225)
 
@@ -63,6 +64,7 @@ def write(
             f"a sheet of {len(numbers)} frames would be {size[0]} x {size[1]} pixels, and must have at most "
             f"{_MOST_PIXELS / 1e6:.0f} million. Choose fewer frames, or a smaller --width."
         )
+    check_target(path)
     page = np.empty((size[1], size[0], 3), np.uint8)
     page[:] = _PAPER
     with contextlib.closing(rendering.frames(job, numbers, report)) as made:
@@ -89,7 +91,7 @@ def _label(texts: Sequence[str], size: tuple[int, int], text_px: int) -> np.ndar
     from PIL import Image, ImageDraw, ImageFont
 
     strip = Image.new("RGB", size, _PAPER)
-    font = ImageFont.truetype(FONT, text_px, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(BUNDLED, text_px, layout_engine=ImageFont.Layout.BASIC)
     text = next((text for text in texts if font.getlength(text) <= size[0]), texts[-1])
     ImageDraw.Draw(strip).text((0, size[1] / 2), text, fill=_INK, font=font, anchor="lm")
     return np.asarray(strip)

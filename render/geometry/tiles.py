@@ -74,6 +74,37 @@ class TileRange(NamedTuple):
         """Say whether a tile is one of them."""
         return tile.level == self.level and self.x0 <= tile.ix < self.x1 and self.y0 <= tile.iy < self.y1
 
+    def contains(self, other: TileRange) -> bool:
+        """Say whether every tile of another rectangle is one of them."""
+        across = self.x0 <= other.x0 and other.x1 <= self.x1
+        return self.level == other.level and across and self.y0 <= other.y0 and other.y1 <= self.y1
+
+    def intersection(self, other: TileRange) -> TileRange | None:
+        """Return the tiles that two rectangles share; None if they share none."""
+        if self.level != other.level:
+            return None
+        x0, x1 = max(self.x0, other.x0), min(self.x1, other.x1)
+        y0, y1 = max(self.y0, other.y0), min(self.y1, other.y1)
+        return TileRange(self.level, x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
+
+    def union(self, other: TileRange) -> TileRange:
+        """Return the smallest rectangle that contains two rectangles of one level."""
+        x0, x1 = min(self.x0, other.x0), max(self.x1, other.x1)
+        return TileRange(self.level, x0, x1, min(self.y0, other.y0), max(self.y1, other.y1))
+
+    def grown(self, columns: int, rows: int) -> TileRange:
+        """Return the rectangle that reaches so many tiles farther on every side, within the plane."""
+        side = 1 << self.level
+        x0, y0 = max(0, self.x0 - columns), max(0, self.y0 - rows)
+        return TileRange(self.level, x0, min(side, self.x1 + columns), y0, min(side, self.y1 + rows))
+
+    def mask(self, parts: Iterable[TileRange]) -> np.ndarray:
+        """Return which of its tiles lie in some of its parts: bool [rows, columns]."""
+        mask = np.zeros(self.shape, dtype=bool)
+        for part in parts:
+            mask[part.y0 - self.y0 : part.y1 - self.y0, part.x0 - self.x0 : part.x1 - self.x0] = True
+        return mask
+
     def tiles(self) -> list[Tile]:
         """Every tile of the rectangle, row by row from the lowest."""
         # Films list some thousand tiles a frame: Tile(...) for each of them takes three times as long.
@@ -82,20 +113,6 @@ class TileRange(NamedTuple):
         return [
             tile for iy in range(self.y0, self.y1) for tile in map(make, zip(repeat(self.level), columns, repeat(iy)))
         ]
-
-
-def common(one: TileRange, two: TileRange) -> TileRange | None:
-    """Return the tiles that two rectangles of one level share; None if there are none."""
-    x0, x1, y0, y1 = max(one.x0, two.x0), min(one.x1, two.x1), max(one.y0, two.y0), min(one.y1, two.y1)
-    return TileRange(one.level, x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
-
-
-def filled(area: TileRange, parts: Iterable[TileRange]) -> np.ndarray:
-    """Return which tiles of an area lie in some of its parts: bool [rows, columns]."""
-    mask = np.zeros(area.shape, dtype=bool)
-    for part in parts:
-        mask[part.y0 - area.y0 : part.y1 - area.y0, part.x0 - area.x0 : part.x1 - area.x0] = True
-    return mask
 
 
 def bounds(tile: Tile) -> tuple[Fraction, Fraction, Fraction, Fraction]:

@@ -24,6 +24,11 @@ class Window(NamedTuple):
         """(rows, columns) in samples."""
         return self.y1 - self.y0, self.x1 - self.x0
 
+    def within(self, area: TileRange) -> Window:
+        """Return the part of the window whose samples belong to the tiles of an area of the same level."""
+        x0, x1 = max(self.x0, area.x0 * SAMPLES), min(self.x1, area.x1 * SAMPLES)
+        return Window(self.level, x0, x1, max(self.y0, area.y0 * SAMPLES), min(self.y1, area.y1 * SAMPLES))
+
 
 class Box(NamedTuple):
     """A rectangle in lattice spacings, counted from the first sample of a window; y upwards."""

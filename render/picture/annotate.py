@@ -13,7 +13,7 @@ import numpy as np
 from render.geometry.axes import Axis
 from render.geometry.camera import Path
 from render.geometry.viewport import Viewport
-from render.picture import colour, loops, overlay
+from render.picture import caption, colour, loops, overlay, typeface
 from render.picture.channels import STATUS_COLOURS, channel
 from render.picture.colour import Look
 
@@ -31,11 +31,16 @@ class Annotator:
         labels: tuple[str, str],
         look: Look,
         parts: tuple[str, ...],
-        caption: str = "",
+        text: str = "",
+        font: str = "",
     ) -> None:
-        """labels: names of the x and y hyperparameters in words. parts: some of overlay.PARTS."""
+        """labels: names of the x and y hyperparameters in words. parts: some of overlay.PARTS.
+
+        text: a caption. font: see typeface.find.
+        """
         self._path, self._axes, self._labels, self._look = path, axes, labels, look
-        self._parts, self._caption = parts, caption
+        self._parts, self._caption = parts, text
+        self._caption_font = typeface.find(text, font) if text else typeface.BUNDLED
         widths = [path.view(float(s)).width for s in np.linspace(0.0, path.length, 257)]
         self._widest, self._narrowest = max(widths), min(widths)
 
@@ -49,7 +54,11 @@ class Annotator:
         gap = round(font.size * 0.5)
         if self._caption:
             beside = 2 * gap + overlay.pill_height(font) if axes else gap  # the y axis
-            overlay.stamp(frame, overlay.pill(font, self._caption), beside, gap)
+            room = view.width_px - beside - gap
+            if "legend" in self._parts and view.height_px >= _LEAST_LINES:
+                room -= gap + self._legend_box(view, s).shape[1]
+            size_px = view.width_px, view.height_px
+            overlay.stamp(frame, caption.masks(self._caption, self._caption_font, size_px, room), beside, gap)
         if view.height_px >= _LEAST_LINES:
             top = gap
             if "legend" in self._parts:
@@ -59,14 +68,16 @@ class Annotator:
 
     def _legend(self, out: np.ndarray, s: float, gap: int) -> int:
         """Draw what each colour means into the upper right corner, in place; return the height it took."""
-        turns = round(self._path.phase(s), 3)
-        box = _legend(self._look, turns, out.shape[1], out.shape[0])
+        box = self._legend_box(self._path.viewport(s), s)
         height, width = (int(side) for side in box.shape[:2])
         left = out.shape[1] - gap - width
         patch = out[gap : gap + height, left : left + width]
         if patch.shape[:2] == box.shape[:2]:
             loops.lay_over(patch, box)
         return height
+
+    def _legend_box(self, view: Viewport, s: float) -> np.ndarray:
+        return _legend(self._look, round(self._path.phase(s), 3), view.width_px, view.height_px)
 
     def _depth(self, out: np.ndarray, view: Viewport, top: int, gap: int) -> None:
         """Draw how deep the view is along the way from the widest to the narrowest one, at the right edge."""

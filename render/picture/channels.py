@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Float64
 
 from render.samples import Field, Status
 
@@ -31,19 +32,19 @@ class Channel(NamedTuple):
     diverged: tuple[str, str] = ("at once", "slow")
 
 
-def _converged(field: Field) -> np.ndarray:
+def _converged(field: Field) -> Bool[np.ndarray, "*shape"]:
     found: np.ndarray = field.status == Status.CONVERGED
     return found
 
 
-def _final_loss(field: Field) -> np.ndarray:
+def _final_loss(field: Field) -> Float64[np.ndarray, "*shape"]:
     # A small loss is fast convergence; a large one is fast divergence, and an infinite one the fastest.
     loss = np.maximum(np.nan_to_num(field.final_loss, nan=np.inf, posinf=np.inf), _LEAST)
     signed: np.ndarray = np.where(_converged(field), -np.minimum(loss, 1 / _LEAST), np.maximum(1 / loss, _LEAST))
     return signed
 
 
-def _escape_time(field: Field) -> np.ndarray:
+def _escape_time(field: Field) -> Float64[np.ndarray, "*shape"]:
     # Steps are whole; within one, the published measure (a sum of 1 / loss) rises as the loss grew later. A run that
     # never escaped is slower than any that did.
     steps = np.where(field.escape_step >= 0, field.escape_step, np.iinfo(np.int32).max).astype(float)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64, UInt8, UInt16
 
 from render.picture import loops, palettes
 from render.picture.channels import STATUS_COLOURS
@@ -65,13 +66,13 @@ class Curve:
     knots: np.ndarray
     tones: np.ndarray
 
-    def tone(self, values: np.ndarray) -> np.ndarray:
+    def tone(self, values: Float64[np.ndarray, "*shape"]) -> Float32[np.ndarray, "*shape"]:
         """Return float32 tones in [-1, 1] of float64 values, clamped at the ends of the curve."""
         tones: np.ndarray = np.interp(values, self.knots, self.tones).astype(np.float32)
         return tones
 
 
-def curve_from_values(values: np.ndarray, gap: float) -> Curve:
+def curve_from_values(values: Float64[np.ndarray, "sample"], gap: float) -> Curve:
     """Return the curve that equalises the ranks of the given values on each side of zero.
 
     Converged (negative) values get tones from 1 (slowest) down to gap, diverged ones from -gap to -1 (slowest).
@@ -162,7 +163,9 @@ def curve_weight(share: float) -> float:
     return float(np.sin(np.pi / 2 * min(max(share, 0.0), 1.0)) ** 2)
 
 
-def linear_from_tone(tone: np.ndarray, palette: str | tuple[str, ...], turns: float = 0.0) -> np.ndarray:
+def linear_from_tone(
+    tone: Float[np.ndarray, "*shape"], palette: str | tuple[str, ...], turns: float = 0.0
+) -> Float32[np.ndarray, "*shape 3"]:
     """Return linear-light RGB float32 [..., 3] of tones in [-1, 1]. turns: by how much a closed palette is turned."""
     index = ((tone + np.float32(1.0)) * np.float32((TABLE - 1) / 2) + np.float32(0.5)).astype(np.int32)
     if turns:
@@ -171,7 +174,7 @@ def linear_from_tone(tone: np.ndarray, palette: str | tuple[str, ...], turns: fl
     return linear
 
 
-def srgb8_from_linear(linear: np.ndarray) -> np.ndarray:
+def srgb8_from_linear(linear: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape"]:
     """Return 8-bit sRGB, uint8 of the same shape, of linear light; values outside 0 to 1 are clipped."""
     # Steepest where dark: 12.92 * 255 / 65535 = 0.05 of an 8-bit step per entry, so a table costs no accuracy.
     index = (np.clip(linear, 0.0, 1.0) * np.float32(TABLE - 1) + np.float32(0.5)).astype(np.intp)
@@ -179,14 +182,14 @@ def srgb8_from_linear(linear: np.ndarray) -> np.ndarray:
     return srgb
 
 
-def srgb16_from_linear(linear: np.ndarray) -> np.ndarray:
+def srgb16_from_linear(linear: Float[np.ndarray, "*shape"]) -> UInt16[np.ndarray, "*shape"]:
     """Return 16-bit sRGB, uint16 of the same shape, of linear light; values outside 0 to 1 are clipped."""
     srgb: np.ndarray = np.round(_srgb_from_linear(np.clip(linear, 0.0, 1.0)) * np.float32(65535)).astype(np.uint16)
     return srgb
 
 
 @functools.cache
-def srgb8_table() -> np.ndarray:
+def srgb8_table() -> UInt8[np.ndarray, "entry"]:
     """Return the 8-bit sRGB, uint8 [entries], of linear light from 0 to 1 in even steps."""
     return np.round(_srgb_from_linear(np.linspace(0.0, 1.0, TABLE)) * 255).astype(np.uint8)
 

@@ -11,6 +11,7 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, UInt8
 
 from render.picture import loops, palettes
 
@@ -116,7 +117,7 @@ class _Swings:
         return self._total
 
 
-def _cells(frame: np.ndarray) -> np.ndarray:
+def _cells(frame: UInt8[np.ndarray, "row column 3"]) -> np.ndarray:
     """Return a frame's mean colours on a coarse grid: linear light, float64 [rows, columns, 3]."""
     height, width = frame.shape[:2]
     side = max(1, max(width, height) // _CELLS)
@@ -125,7 +126,7 @@ def _cells(frame: np.ndarray) -> np.ndarray:
     return palettes.linear_from_srgb(means / 255)
 
 
-def _covers_a_field(flashing: np.ndarray) -> bool:
+def _covers_a_field(flashing: Bool[np.ndarray, "row column"]) -> bool:
     """Say whether more than a quarter of any ten degrees of view flashes."""
     from scipy.ndimage import uniform_filter  # loaded where something flashes
 

@@ -46,14 +46,10 @@ def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., 
     def compiled(function: Callable[..., None]) -> Callable[..., None]:
         @functools.cache
         def made() -> Callable[..., None]:
-            import numba  # a second that commands without pictures can do without
+            # Numba takes a second to load, which commands without pictures can do without.
+            from render.picture import compiled_cache
 
-            types = f"void({', '.join(arguments)})"
-            try:
-                kept: Callable[..., None] = numba.njit(types, nogil=True, cache=True, error_model="numpy")(function)
-            except (RuntimeError, OSError):  # nowhere to keep it: then every process compiles it anew, in some seconds
-                kept = numba.njit(types, nogil=True, error_model="numpy")(function)
-            return kept
+            return compiled_cache.compiled(function, f"void({', '.join(arguments)})")
 
         _makers.append(made)
 
@@ -131,7 +127,7 @@ def code_values(values: np.ndarray, knots: np.ndarray, at: np.ndarray, slopes: n
 
 
 @_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
-def add_pixels(
+def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines no function into its inner loops
     picture: np.ndarray,
     codes: np.ndarray,
     table: np.ndarray,

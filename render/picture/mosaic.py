@@ -39,7 +39,7 @@ class Mosaic:
         planned: bool, in the area's shape, which of its tiles are there. code_of: codes of scalars; codes are kept for
         as long as it stays the same object.
         """
-        if not _holds(self._area, area):
+        if not self._area.contains(area):
             self._move(area)
         if code_of is not self._code_of:
             self._coded[:] = False
@@ -68,40 +68,31 @@ class Mosaic:
     def _move(self, area: TileRange) -> None:
         """Make arrays that hold an area, and take over what the old ones hold of it."""
         old, values, codes, filled, coded = self._area, self._values, self._codes, self._filled, self._coded
-        self._area = _around(area) if old.level == area.level and filled.size else area
+        self._area = _with_slack(area) if old.level == area.level and filled.size else area
         rows, columns = self._area.shape
         self._values = np.full((rows * SAMPLES, columns * SAMPLES), np.nan)
         self._codes = np.zeros(self._values.shape, dtype=np.uint16)
         self._filled = np.zeros((rows, columns), dtype=bool)
         self._coded = np.zeros((rows, columns), dtype=bool)
-        x0, x1 = max(old.x0, self._area.x0), min(old.x1, self._area.x1)
-        y0, y1 = max(old.y0, self._area.y0), min(old.y1, self._area.y1)
-        if old.level != area.level or x0 >= x1 or y0 >= y1:
+        shared = self._area.intersection(old)
+        if shared is None:
             return
         for new, kept, side in ((self._filled, filled, 1), (self._coded, coded, 1)):
-            _part(new, self._area, (x0, x1, y0, y1), side)[:] = _part(kept, old, (x0, x1, y0, y1), side)
+            _part(new, self._area, shared, side)[:] = _part(kept, old, shared, side)
         for big, had in ((self._values, values), (self._codes, codes)):
-            _part(big, self._area, (x0, x1, y0, y1), SAMPLES)[:] = _part(had, old, (x0, x1, y0, y1), SAMPLES)
+            _part(big, self._area, shared, SAMPLES)[:] = _part(had, old, shared, SAMPLES)
 
 
-def _part(array: np.ndarray, area: TileRange, of: tuple[int, int, int, int], side: int) -> np.ndarray:
-    x0, x1, y0, y1 = of
-    rows = slice((y0 - area.y0) * side, (y1 - area.y0) * side)
-    return array[rows, (x0 - area.x0) * side : (x1 - area.x0) * side]
+def _part(array: np.ndarray, area: TileRange, part: TileRange, side: int) -> np.ndarray:
+    """Return the part of an array over an area; side: entries of the array along a tile."""
+    rows = slice((part.y0 - area.y0) * side, (part.y1 - area.y0) * side)
+    return array[rows, (part.x0 - area.x0) * side : (part.x1 - area.x0) * side]
 
 
 def _samples(index: int) -> slice:
     return slice(int(index) * SAMPLES, (int(index) + 1) * SAMPLES)
 
 
-def _holds(outer: TileRange, inner: TileRange) -> bool:
-    across = outer.x0 <= inner.x0 and inner.x1 <= outer.x1
-    return outer.level == inner.level and across and outer.y0 <= inner.y0 and inner.y1 <= outer.y1
-
-
-def _around(area: TileRange) -> TileRange:
+def _with_slack(area: TileRange) -> TileRange:
     rows, columns = area.shape
-    x, y = 1 + int(_SLACK * columns), 1 + int(_SLACK * rows)
-    count = 1 << area.level
-    left, right = max(0, area.x0 - x), min(count, area.x1 + x)
-    return TileRange(area.level, left, right, max(0, area.y0 - y), min(count, area.y1 + y))
+    return area.grown(1 + int(_SLACK * columns), 1 + int(_SLACK * rows))

@@ -20,20 +20,17 @@ import numpy as np
 
 from render.geometry.axes import Axis
 from render.geometry.viewport import Viewport
-from render.picture import loops
+from render.picture import loops, typeface
 
 if TYPE_CHECKING:
     from PIL import ImageFont
-
-# The font of everything that is written on pictures.
-FONT = Path(__file__).parent / "fonts" / "DejaVuSans.ttf"
 
 # Wide enough to round any 60-digit value to any place.
 _CONTEXT = decimal.Context(prec=1000, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
 # Text is 1/50 of the shorter side (22 px at 1080p), but never below 11 px, so that digits stay legible at 216 lines.
 _TEXT_SHARE = 50
-_SMALLEST_PX = 11
+SMALLEST_PX = 11
 
 # What can be written on a frame (see `annotate`).
 PARTS = ("axes", "depth", "legend")
@@ -142,7 +139,7 @@ def pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
 
 
 def _length_px(font: ImageFont.FreeTypeFont, text: str) -> int:
-    return sum(_advance_px(font, piece) for piece in _pieces(text))
+    return sum(_advance_px(font, piece) for piece in _pieces(font, text))
 
 
 @functools.lru_cache(maxsize=512)
@@ -150,8 +147,10 @@ def _advance_px(font: ImageFont.FreeTypeFont, piece: str) -> int:
     return round(font.getlength(piece))
 
 
-def _pieces(text: str) -> list[str]:
-    """Cut a text into what is drawn once and kept: words, and single digits and signs."""
+def _pieces(font: ImageFont.FreeTypeFont, text: str) -> list[str]:
+    """Cut a text into what is drawn once and kept: words, and single digits and signs; not where letters join."""
+    if font.layout_engine != _basic():
+        return [text]
     return re.findall(r"[A-Za-z ,]+|.", text, re.DOTALL)
 
 
@@ -176,7 +175,7 @@ def _ink(font: ImageFont.FreeTypeFont, text: str, width: int, height: int) -> np
     ink = np.zeros((height, width), dtype=np.float32)
     start = width / 2 - -(-_length_px(font, text) // 2)
     left = math.floor(start)
-    for piece in _pieces(text):
+    for piece in _pieces(font, text):
         mask, inset = _mask(font, piece, start - math.floor(start), height)
         first, last = left + inset, left + inset + mask.shape[1]
         part = ink[:, max(first, 0) : max(last, 0)]
@@ -213,17 +212,30 @@ def backing(width: int, height: int, radius: float) -> np.ndarray:
     return mask
 
 
-def font_of(width_px: int, height_px: int) -> ImageFont.FreeTypeFont:
-    """Return the font of a frame of some size."""
-    return _font(max(_SMALLEST_PX, round(min(height_px, width_px) / _TEXT_SHARE)))
+def font_of(width_px: int, height_px: int, *, file: Path = typeface.BUNDLED, text: str = "") -> ImageFont.FreeTypeFont:
+    """Return the font of a frame of some size. file: of the font. text: what it writes, which decides the layout."""
+    size_px = max(SMALLEST_PX, round(min(height_px, width_px) / _TEXT_SHARE))
+    return font_of_size(size_px, file=file, text=text)
+
+
+def font_of_size(size_px: int, *, file: Path = typeface.BUNDLED, text: str = "") -> ImageFont.FreeTypeFont:
+    """Return a font whose letters are so many pixels high."""
+    return _font(size_px, file, typeface.needs_layout(text))
 
 
 @functools.lru_cache(maxsize=8)
-def _font(size_px: int) -> ImageFont.FreeTypeFont:
+def _font(size_px: int, file: Path, joins: bool) -> ImageFont.FreeTypeFont:
     from PIL import ImageFont
 
-    # The basic layout is the same with and without libraqm, which not every Pillow has.
-    return ImageFont.truetype(FONT, size_px, layout_engine=ImageFont.Layout.BASIC)
+    # The basic layout is the same with and without libraqm, which not every Pillow has: so it is used where it can be.
+    layout = ImageFont.Layout.RAQM if joins else ImageFont.Layout.BASIC
+    return ImageFont.truetype(file, size_px, layout_engine=layout)
+
+
+def _basic() -> int:
+    from PIL import ImageFont
+
+    return ImageFont.Layout.BASIC
 
 
 def stamp(frame: np.ndarray, masks: np.ndarray, left: int, top: int) -> None:

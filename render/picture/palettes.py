@@ -11,6 +11,7 @@ import functools
 import re
 
 import numpy as np
+from jaxtyping import Float, Float32, Float64
 
 from render.geometry.interpolation import MonotoneCubic
 
@@ -57,7 +58,7 @@ def is_closed(palette: str | tuple[str, ...]) -> bool:
 
 
 @functools.lru_cache(maxsize=8)
-def table(palette: str | tuple[str, ...]) -> np.ndarray:
+def table(palette: str | tuple[str, ...]) -> Float32[np.ndarray, "entry 3"]:
     """Return a palette as linear-light RGB, float32 [65536, 3], from tone -1 to tone 1."""
     if isinstance(palette, str) and palette not in OWN:
         import cmap
@@ -102,13 +103,13 @@ _LAB = np.array(
 )
 
 
-def oklab_from_linear(linear: np.ndarray) -> np.ndarray:
+def oklab_from_linear(linear: Float64[np.ndarray, "*shape 3"]) -> Float64[np.ndarray, "*shape 3"]:
     """Return OKLab (lightness 0 to 1, a, b) of linear-light sRGB, float64 [..., 3]."""
     lab: np.ndarray = np.cbrt(linear @ _LMS.T) @ _LAB.T
     return lab
 
 
-def linear_from_oklab(lab: np.ndarray) -> np.ndarray:
+def linear_from_oklab(lab: Float64[np.ndarray, "*shape 3"]) -> Float64[np.ndarray, "*shape 3"]:
     """Return linear-light sRGB of OKLab, float64 [..., 3]; colours no display shows lie outside 0 to 1."""
     linear: np.ndarray = (lab @ np.linalg.inv(_LAB).T) ** 3 @ np.linalg.inv(_LMS).T
     return linear
@@ -122,6 +123,6 @@ def linear_from_hex(text: str) -> np.ndarray:
     return linear_from_srgb(srgb).astype(np.float32)
 
 
-def linear_from_srgb(srgb: np.ndarray) -> np.ndarray:
+def linear_from_srgb(srgb: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
     """Undo the sRGB transfer curve (IEC 61966-2-1); 0 to 1 in and out."""
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)

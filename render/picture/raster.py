@@ -7,64 +7,20 @@ processor's cache, and bands go to several threads.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from render.machine import cores
 from render.picture import loops
+from render.picture.level_ends import Edge
 from render.picture.resample import Taps
 
 # Rows of pixels in a band. Neighbouring bands read up to eight of the same rows of samples; larger bands would leave a
 # processor's cache (64 rows of 1920 are 1.5 MB), and keep fewer cores busy.
 BAND_PX = 64
-
-
-class Distances:
-    """How far cells of the plane are inside a level, and what is least and most in each square of them.
-
-    A frame reads a quarter of a million cells. Whether a band lies wholly inside or outside the squares tell.
-    """
-
-    def __init__(self, cells: np.ndarray, side: int) -> None:
-        """cells: float32 [rows, columns], row 0 lowest, in samples; 0 and less outside. side: cells along a square, of
-        which both sides are multiples."""
-        self.cells, self.side = cells, side
-        rows, columns = (count // side for count in cells.shape)
-        squares = cells.reshape(rows, side, columns, side)
-        self.least, self.most = squares.min(axis=(1, 3)), squares.max(axis=(1, 3))
-
-    def squares(self, cells: slice) -> slice:
-        """Return the squares that some neighbouring cells lie in."""
-        return slice(cells.start // self.side, -(-cells.stop // self.side))
-
-
-class Edge:
-    """Where a level ends inside a frame: distances to the end, and the way over which it fades."""
-
-    def __init__(self, distances: Distances, rows: Taps, columns: Taps, margin: float) -> None:
-        """rows (from the lowest), columns: the cells that pixels read. margin: in samples."""
-        self.cells, self.rows, self.columns, self.margin = distances.cells, rows, columns, margin
-        self._squares = distances.squares
-        across = distances.squares(columns.span())
-        self._least, self._most = distances.least[:, across].min(axis=1), distances.most[:, across].max(axis=1)
-        # Outside of these columns of pixels none reads a cell inside the level.
-        reached = np.flatnonzero(distances.most[distances.squares(rows.span())].max(axis=0) > 0)
-        self.begin = self.end = 0
-        if reached.size:
-            first, last = int(reached[0]) * distances.side, int(reached[-1] + 1) * distances.side - 1
-            self.begin = int(np.searchsorted(columns.first, first - columns.weights.shape[1], side="right"))
-            self.end = int(np.searchsorted(columns.first, last, side="right"))
-
-    def covers(self, pixels: slice = slice(None)) -> bool:
-        """Return whether the level surely fills some rows of pixels, from the lowest, wholly."""
-        return bool(self._least[self._squares(self.rows.of(pixels).span())].min() >= self.margin)
-
-    def misses(self, pixels: slice = slice(None)) -> bool:
-        """Return whether the level surely shows nowhere in some rows of pixels, from the lowest."""
-        return self.begin >= self.end or not (self._most[self._squares(self.rows.of(pixels).span())] > 0).any()
 
 
 @dataclass(frozen=True)
@@ -125,12 +81,10 @@ def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> lis
     return shares
 
 
-_THREADS = os.cpu_count() or 1
-
-
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="picture")
+def _threads() -> tuple[ThreadPoolExecutor, int]:
+    count = cores.count()
+    return ThreadPoolExecutor(count, thread_name_prefix="picture"), count
 
 
 def each_band(height_px: int, make: Callable[[slice], None]) -> None:
@@ -141,5 +95,6 @@ def each_band(height_px: int, make: Callable[[slice], None]) -> None:
         for rows in left:
             make(rows)
 
-    for _ in _threads().map(work, range(_THREADS)):
+    threads, count = _threads()
+    for _ in threads.map(work, range(count)):
         pass

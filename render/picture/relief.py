@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from jaxtyping import Float32
 
 from render.picture import palettes
 from render.picture.colour import Look
@@ -18,7 +19,7 @@ _SURROUNDINGS_PX = 15
 _SLOPE_PX = 0.1
 
 
-def drawn(channels: np.ndarray, look: Look) -> np.ndarray:
+def drawn(channels: Float32[np.ndarray, "6 row column"], look: Look) -> Float32[np.ndarray, "3 row column"]:
     """Return a picture, linear light float32 [3, height, width], with what the look asks for.
 
     channels: float32 [6, height, width]: the picture; the side, -1 to 1, in the mean over a pixel; the tone, 0 to 1; 0.
@@ -36,7 +37,7 @@ def drawn(channels: np.ndarray, look: Look) -> np.ndarray:
     return np.ascontiguousarray(picture, dtype=np.float32)
 
 
-def line(side: np.ndarray, width_px: float) -> np.ndarray:
+def line(side: Float32[np.ndarray, "row column"], width_px: float) -> Float32[np.ndarray, "row column"]:
     """Return how much ink a line of some width along side = 0 puts on each pixel: float32 [height, width].
 
     The distance to the line is estimated as |side| / |its gradient|, exact to first order. Lines thinner than a pixel

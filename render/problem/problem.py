@@ -7,14 +7,16 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from render.geometry.axes import Axis
 from render.problem import catalogue
-from render.problem.catalogue import Value
+from render.problem.catalogue import NoSettings, Value
 from render.samples import CHANNELS
+
+S = TypeVar("S", bound=NoSettings)
 
 # What a scene trains that does not name a system.
 DEFAULT_SYSTEM = "mlp"
@@ -27,7 +29,7 @@ class Problem:
     system: name of a row of render.problem.catalogue.SYSTEMS.
     steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
     fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
-    settings: all of the system's own, as (name, value) pairs in the row's order; each is also an attribute.
+    settings: all of the system's own, as (name, value) pairs in the row's order; `settings_as` gives them with types.
     """
 
     x: Axis
@@ -71,11 +73,11 @@ class Problem:
         }
         self.__dict__.update(values)  # the dataclass is frozen
 
-    def __getattr__(self, name: str) -> Any:
-        for setting, value in self.__dict__.get("settings", ()):
-            if setting == name:
-                return value
-        raise AttributeError(f"this {self.__dict__.get('system', 'unmade')} problem has no {name!r}")
+    def settings_as(self, kind: type[S]) -> S:
+        """Return the settings as the dataclass of the system. TypeError if the settings of the system are another."""
+        if self.row.settings_type is not kind:
+            raise TypeError(f"the settings of {self.system} are {self.row.settings_type.__name__}, not {kind.__name__}")
+        return kind(**dict(self.settings))
 
     @property
     def row(self) -> catalogue.System:

@@ -5,7 +5,7 @@ tables is their layout. records reads the scene out of what was made from it.
 """
 
 from render.scene.checks import parse
-from render.scene.files import find, load, names, resolved
+from render.scene.files import find, load, names, resolved, with_origins
 from render.scene.tables import AxisTable, schema
 from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
 
@@ -23,6 +23,7 @@ __all__ = [
     "parse",
     "resolved",
     "schema",
+    "with_origins",
     "with_quality",
     "with_shape",
 ]

@@ -18,7 +18,7 @@ from render.errors import SceneError
 from render.geometry import camera
 from render.geometry.axes import Axis
 from render.geometry.camera import Keyframe, View
-from render.picture import palettes
+from render.picture import palettes, typeface
 from render.picture.colour import Look
 from render.problem import Problem
 from render.problem.catalogue import SYSTEMS, Settings
@@ -237,6 +237,15 @@ def _output(raw: object, faults: list[str]) -> Output | None:
     if good.get("frames", 1) > (most := math.floor(MOST_SECONDS * good["fps"])):
         length = f"{MOST_SECONDS:g} s at {good['fps']:g} frames a second"
         faults.append(f"output.frames must be at most {most} ({length}), not {good['frames']}")
+        return None
+    try:
+        typeface.find(good["caption"], good["font"])
+    except typeface.LacksLetters as error:
+        faults.append(
+            f"output.caption {error}; set output.font to a font file that has them, or change the caption"
+            if "letters" in str(error)
+            else f"output.font: the caption {error}; give the path of another font file"
+        )
         return None
     width_px, height_px = good.pop("size")
     if "rest_detail" not in raw:

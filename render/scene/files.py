@@ -94,7 +94,9 @@ def load(
         layers.set(setting)
     if len(stems) > 1 or settings:
         text = _toml(layers.raw)
-    scene = replace(build(layers.raw, "+".join(stems), text, layers.source_of), made=made)
+    scene = replace(
+        build(layers.raw, "+".join(stems), text, layers.source_of), made=made, origins=layers.origins, own=layers.first
+    )
     if shape is not None:
         scene = with_shape(scene, shape)
     return replace(scene, name=_checked_name(name)) if name is not None else scene
@@ -128,6 +130,23 @@ def resolved(scene: Scene) -> str:
     output = {key: value for key, value in asdict(scene.output).items() if value is not None}
     raw["output"] = {"size": [output.pop("width_px"), output.pop("height_px")], **output}
     return _toml(_plain(raw))
+
+
+def with_origins(scene: Scene) -> str:
+    """Return the same, with a comment on every field that the scene's own file does not give: where it came from."""
+    lines, table, entries = [], "", -1
+    for line in resolved(scene).splitlines():
+        if line.startswith("["):
+            name = line.strip("[]")
+            entries = entries + 1 if line.startswith("[[") else -1
+            table = f"{name}[{entries}]" if line.startswith("[[") else name
+        elif " = " in line:
+            key = line.partition(" = ")[0].strip('"')
+            origin = scene.origins.get(f"{table}.{key}" if table else key, "default")
+            if origin != scene.own:
+                line = f"{line}  # {origin}"
+        lines.append(line)
+    return "\n".join(lines) + "\n"
 
 
 def _toml(raw: dict[str, Any]) -> str:

@@ -33,14 +33,19 @@ _PART = re.compile(r"\[(-?\d+)\]|(\w+)")
 
 @dataclass
 class Layers:
-    """What several sources say together. raw: their fields, as tomllib gives them."""
+    """What several sources say together.
+
+    raw: their fields, as tomllib gives them. origins: the source of every field that some source gives, by its path.
+    """
 
     raw: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
     _sources: list[tuple[str, Callable[[Keys], bool]]] = field(default_factory=list)
 
     def lay(self, source: str, raw: dict[str, Any]) -> None:
         """Lay a file's fields over what is there. source: what messages call it."""
         self.raw = _merged(self.raw, copy.deepcopy(raw))
+        self.origins |= dict.fromkeys(_leaves(raw), source)
         self._sources.append((source, lambda keys: _reaches(raw, keys)))
 
     def set(self, text: str) -> None:
@@ -70,7 +75,13 @@ class Layers:
             place.update(merged)
         else:
             place[last] = _value(value)
+        self.origins[path_of(keys)] = source
         self._sources.append((source, lambda asked: asked[: len(keys)] == keys[: len(asked)]))
+
+    @property
+    def first(self) -> str:
+        """The name of the source that was laid first; empty before there is one."""
+        return self._sources[0][0] if self._sources else ""
 
     def source_of(self, fault: str) -> str:
         """Return which source a fault is about: the last that says anything about the field which it begins with."""
@@ -109,6 +120,21 @@ def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
         below = merged.get(name)
         merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return merged
+
+
+def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:
+    """Return the path of every field that is no table; those of a list of tables are the fields of its entries."""
+    found: list[str] = []
+    for key, value in raw.items():
+        keys = (*above, key)
+        if isinstance(value, dict):
+            found += _leaves(value, keys)
+        elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+            for i, entry in enumerate(value):
+                found += _leaves(entry, (*keys, i))
+        else:
+            found.append(path_of(keys))
+    return found
 
 
 def _reaches(raw: Any, keys: Keys) -> bool:

@@ -250,7 +250,9 @@ class OutputTable(_Table):
     overlay: Parts = Output.overlay
     """What is written on the frames: true for all, false for nothing, or a list of parts: axes, depth, legend."""
     caption: Annotated[str, Field(max_length=200)] = Output.caption
-    """A line of text in the upper left corner."""
+    """A text in the upper left corner; it may have several lines."""
+    font: Annotated[str, Field(max_length=4096)] = Output.font
+    """Of the caption: a font file, or a family of this machine; "" for the bundled one, or another with all letters."""
     shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
     precision: Literal["auto", "float64"] = Output.precision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -26,6 +27,7 @@ class Output:
     detail: least number of samples per pixel (linear) anywhere in a frame, > 0.
     rest_detail: the same at views where the camera rests (holds, both ends of the film), >= detail.
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
+    font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
@@ -42,6 +44,7 @@ class Output:
     rest_detail: float = 1.0
     overlay: bool | tuple[str, ...] = True
     caption: str = ""
+    font: str = ""
     shutter: float = 0.0
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
@@ -61,6 +64,8 @@ class Scene:
     """A validated scene: what is trained (problem), what is looked at, how it is coloured and encoded.
 
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
+    origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
+    own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
     """
 
     name: str
@@ -72,6 +77,12 @@ class Scene:
     text: str = ""
     made: Made | None = None
     play: camera.Play = "forward"
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    own: str = field(default="", compare=False, repr=False)
+
+    def laid_over(self) -> dict[str, str]:
+        """Return the fields that settings and further files gave, each with its source."""
+        return {path: source for path, source in self.origins.items() if source != self.own}
 
     def path(self, output: Output) -> camera.Path:
         """Return the camera's path for frames of this output's shape."""
@@ -111,11 +122,14 @@ QUALITY = {
 
 
 def with_quality(scene: Scene, name: str) -> Scene:
-    """Return the scene with a preset's height, frame rate and detail, at its own aspect ratio."""
+    """Return the scene with a preset's height, frame rate and detail, at its own aspect ratio.
+
+    What settings and further files say of these outweighs the preset.
+    """
     if name not in QUALITY:
         raise SceneError(f"quality must be one of {listed(QUALITY)}, not {quoted(name)}{nearest(name, QUALITY) or '.'}")
-    row = QUALITY[name]
-    size_px = _scaled(scene.output, row.side_px)
+    row, given, output = QUALITY[name], scene.laid_over(), scene.output
+    size_px = _scaled(output, row.side_px) if "output.size" not in given else (output.width_px, output.height_px)
     if not all(SIZE_PX[0] <= side <= SIZE_PX[1] for side in size_px):
         shape = f"{scene.output.width_px} x {scene.output.height_px}"
         longer = "width" if size_px[0] > size_px[1] else "height"
@@ -123,8 +137,26 @@ def with_quality(scene: Scene, name: str) -> Scene:
             f"quality {quoted(name)} gives the scene's shape {shape} a {longer} of {max(size_px)} pixels; "
             f"it must be {SIZE_PX[0]} to {SIZE_PX[1]}. Choose another quality, or a less extreme output.size."
         )
-    output = replace(scene.output, width_px=size_px[0], height_px=size_px[1], fps=row.fps)
-    return replace(scene, output=replace(output, detail=row.detail, rest_detail=row.rest_detail))
+    detail = output.detail if "output.detail" in given else row.detail
+    rest_detail = output.rest_detail if "output.rest_detail" in given else max(row.rest_detail, detail)
+    if rest_detail < detail:
+        raise SceneError(
+            f"output.rest_detail must be at least the detail {detail:g} of quality {quoted(name)}, not {rest_detail:g} "
+            f"({given['output.rest_detail']}). Choose another quality, or give output.detail too."
+        )
+    replaced = {f"output.{key}" for key in ("size", "fps", "detail", "rest_detail")} - given.keys()
+    return replace(
+        scene,
+        output=replace(
+            output,
+            width_px=size_px[0],
+            height_px=size_px[1],
+            fps=output.fps if "output.fps" in given else row.fps,
+            detail=detail,
+            rest_detail=rest_detail,
+        ),
+        origins={**scene.origins, **dict.fromkeys(replaced, f"quality {name}")},
+    )
 
 
 def _scaled(output: Output, side_px: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from render.files.atomic import write_whole
+from render.files.atomic import store_whole
 from render.geometry.tiles import Tile
 from render.problem import Problem
 
@@ -89,7 +89,7 @@ def save(reference: Reference, root: Path, problem: Problem) -> Path:
     arrays = {f"state_{i}": leaf for i, leaf in enumerate(reference.states)}
     np.savez(buffer, allow_pickle=False, meta=np.array(meta), **arrays)
     path = _folder(root, problem) / f"{reference.key}.npz"
-    write_whole(path, buffer.getvalue())
+    store_whole(path, buffer.getvalue())
     return path
 
 

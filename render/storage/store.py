@@ -25,8 +25,9 @@ from typing import Protocol
 import numpy as np
 
 from render.errors import DamagedTile, StoreError
-from render.files import atomic
+from render.files import atomic, explained
 from render.geometry.tiles import SAMPLES, Tile
+from render.machine import environment
 from render.problem import Problem, channels_of
 from render.problem.catalogue import SYSTEMS
 from render.samples import CHANNELS, Field
@@ -106,26 +107,26 @@ class DirectoryStore:
         self.numerics = dict(numerics)
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
-        self.fsync = os.environ.get("RENDER_FSYNC", "0") not in ("", "0") if fsync is None else fsync
+        self.fsync = environment.switch("RENDER_FSYNC") if fsync is None else fsync
         self._dtype = tile_format.dtype_of(problem.channels)
-        atomic.explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
-        atomic.explain(self.folder / "numerics.toml", dict(numerics), "numerics")
+        explained.explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
+        explained.explain(self.folder / "numerics.toml", dict(numerics), "numerics")
         atomic.sweep(self.folder)
 
     @classmethod
     def existing(cls, root: Path, problem: Problem) -> list[DirectoryStore]:
         """Return the stores of a problem that are there, one for each numerics, the newest first; none is made."""
         described = sorted((Path(root) / problem.key).glob("*/numerics.toml"), key=os.path.getmtime, reverse=True)
-        return [cls(root, problem, atomic.read_toml(path, "numerics")) for path in described]
+        return [cls(root, problem, explained.read_toml(path, "numerics")) for path in described]
 
     @classmethod
     def at(cls, folder: Path) -> DirectoryStore:
         """Return the store of a folder with a numerics.toml, whatever its problem: to look at what is there."""
         store = cls.__new__(cls)
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
-        store.numerics = atomic.read_toml(folder / "numerics.toml", "numerics")
+        store.numerics = explained.read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
-        system = atomic.read_toml(folder.parent / "problem.toml", "problem").get("system")
+        system = explained.read_toml(folder.parent / "problem.toml", "problem").get("system")
         if system not in SYSTEMS:
             raise StoreError(f"{folder.parent} holds tiles of the system {system!r}, which this version does not know.")
         store._dtype = tile_format.dtype_of(channels_of(system))
@@ -182,7 +183,7 @@ class DirectoryStore:
         """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
         samples = tile_format.interleaved(tile, field, self._dtype).tobytes()
         content = tile_format.npz(self._meta(tile), samples, self._dtype)
-        atomic.write_whole(self.path(tile), content, fsync=self.fsync)
+        atomic.store_whole(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:
         """Say whether a tile's file is there, whoever wrote it."""
@@ -195,7 +196,7 @@ class DirectoryStore:
         for tile in tiles:
             column = tile.level, tile.ix
             if column not in listed:
-                listed[column] = atomic.names_in(self.path(tile).parent)
+                listed[column] = explained.names_in(self.path(tile).parent)
             if not listed[column] or f"{tile.iy}.npz" not in listed[column]:
                 absent.append(tile)
         return absent

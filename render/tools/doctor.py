@@ -17,10 +17,12 @@ import numpy as np
 from render import backends, encode
 from render import scene as scenes
 from render.backends import Batch
-from render.errors import RenderError
-from render.film import estimate
+from render.errors import RenderError, WriteError
+from render.files import atomic, places
+from render.film import training_rate
 from render.film.plan import Plan
-from render.picture import overlay
+from render.machine import cores, environment
+from render.picture import typeface
 from render.samples import CHANNELS
 from render.storage import tile_format
 
@@ -45,11 +47,14 @@ def examine(store: Path, out: Path) -> Iterator[Finding]:
     """Check ffmpeg, fonts, disks, devices and float64, one after the other; the last takes seconds."""
     checks: dict[str, Callable[[], Finding]] = {
         "python": _python,
+        "cache": _cache,
+        "scratch": _scratch,
         "ffmpeg": _ffmpeg,
-        "film": _film,
+        "film": lambda: _film(_there(out)),
         "font": _font,
         "store": lambda: _disk("store", store),
         "output": lambda: _disk("output", out),
+        "settings": _settings,
         "devices": _devices,
         "float64": _float64,
     }
@@ -85,8 +90,13 @@ def _ffmpeg() -> Finding:
     )
 
 
-def _film() -> Finding:
-    with tempfile.TemporaryDirectory() as folder:
+def _film(beside: Path) -> Finding:
+    try:
+        scratch = places.scratch_folder(beside)
+    except OSError as error:
+        found = f"no film was tried: neither a folder for temporary files nor --out can be written ({error.strerror})"
+        return Finding("film", "bad", found, "Set TMPDIR or --out to a folder that can be written.")
+    with scratch as folder:
         path = Path(folder) / "film.mp4"
         metadata = {"scene": "é = 1\n"}
         with encode.VideoWriter(path, (64, 36), 24, metadata=metadata) as writer:
@@ -102,35 +112,92 @@ def _film() -> Finding:
 def _font() -> Finding:
     from PIL import ImageFont
 
-    font = ImageFont.truetype(overlay.FONT, 20, layout_engine=ImageFont.Layout.BASIC)
+    font = ImageFont.truetype(typeface.BUNDLED, 20, layout_engine=ImageFont.Layout.BASIC)
     blank = bytes(font.getmask("\uffff"))
     lacking = [c for c in _LABELS if c != " " and bytes(font.getmask(c)) == blank]
     if not lacking:
-        return Finding("font", "ok", f"{overlay.FONT.name} writes every label")
-    return Finding("font", "note", f"{overlay.FONT} lacks {' '.join(lacking)}", "Install render anew.")
+        return Finding("font", "ok", f"{typeface.BUNDLED.name} writes every label")
+    return Finding("font", "note", f"{typeface.BUNDLED} lacks {' '.join(lacking)}", "Install render anew.")
 
 
-def _disk(what: str, folder: Path) -> Finding:
+def _cache() -> Finding:
+    asked = os.environ.get("XDG_CACHE_HOME")
+    folder = places.cache_folder("xla")
+    advice = "Set XDG_CACHE_HOME to a folder that can be written, as an absolute path."
+    if folder is None:
+        home = os.path.expanduser("~")
+        why = f"below {home}" if os.path.isabs(home) else "neither HOME nor an entry in passwd names a home"
+        return Finding(
+            "cache", "note", f"nowhere to keep compiled code ({asked or why}): every start takes seconds longer", advice
+        )
+    try:
+        atomic.lacking(folder)
+    except WriteError as error:
+        found = f"what {folder} lacks is compiled again at every start: {error.reason}"
+        return Finding("cache", "note", found, advice)
+    if asked is not None and not os.path.isabs(asked):
+        found = f"XDG_CACHE_HOME is {asked!r}, which is no absolute path, and is ignored: {folder} is used"
+        return Finding("cache", "note", found, advice)
+    return Finding("cache", "ok", f"compiled code is kept in {folder}")
+
+
+def _scratch() -> Finding:
+    try:
+        return Finding("scratch", "ok", f"temporary files go to {tempfile.gettempdir()}")
+    except OSError:
+        return Finding(
+            "scratch",
+            "note",
+            "no folder for temporary files can be written: they go beside films, and --backend dask does not start",
+            "Set TMPDIR to a folder that can be written.",
+        )
+
+
+def _there(folder: Path) -> Path:
+    """Return a folder, or the nearest above it that is there."""
     there = folder.absolute()
     while not there.exists():
         there = there.parent
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        return Finding(what, "bad", f"{folder} cannot be written", f"Choose another folder with --{_OPTION[what]}.")
+    return there
+
+
+def _disk(what: str, folder: Path) -> Finding:
+    there = _there(folder)
+    other = f"choose another folder with --{_OPTION[what]}."
+    try:
+        if not there.is_dir():
+            raise WriteError(there, "it is not a folder")
+        lacking = atomic.lacking(there)
+    except WriteError as error:
+        advice = f"{error.advice}, or {other}" if error.advice else other.capitalize()
+        return Finding(what, "bad", f"{folder} cannot be written: {error.reason}", advice)
     free = shutil.disk_usage(there).free
     tiles = free // tile_format.room_bytes(CHANNELS)
     found = f"{free / 1e9:,.1f} GB free in {folder}: room for {tiles:,} tiles"
     if free < _LEAST_FREE_BYTES:
-        return Finding(what, "note", found, f"Make room, or choose another folder with --{_OPTION[what]}.")
+        return Finding(what, "note", found, f"Make room, or {other}")
+    if lacking:
+        return Finding(what, "note", f"{found}. It has {'; '.join(lacking)}", f"Nothing else suffers. Or {other}")
     return Finding(what, "ok", found)
 
 
 _OPTION = {"store": "store", "output": "out"}
 
 
+def _settings() -> Finding:
+    apart, ignored = environment.numerics(True).get("settings", ""), environment.without_effect()
+    if not apart and not ignored:
+        return Finding("settings", "ok", "no variable changes samples")
+    found = [f"samples are kept apart because of {apart}"] if apart else []
+    found += [f"without effect on training: {', '.join(ignored)}"] if ignored else []
+    advice = "Unset what is named first to share samples with other machines." if apart else ""
+    return Finding("settings", "note" if apart else "ok", "; ".join(found), advice)
+
+
 def _devices() -> Finding:
     backend = backends.make("local", scenes.load("tiny").problem)
     kind, platform_name = backend.numerics["device"], backend.numerics["backend"]
-    found = f"{backend.workers} x {kind} ({platform_name}); {os.cpu_count()} processor cores"
+    found = f"{backend.workers} x {kind} ({platform_name}); {cores.count()} of {os.cpu_count()} processor cores"
     if platform_name == "cpu" and shutil.which("nvidia-smi"):
         advice = "An NVIDIA GPU is there, but JAX was installed without it: make video GPU=cuda13 (cuda12 if older)."
         return Finding("devices", "note", found, advice)
@@ -140,7 +207,7 @@ def _devices() -> Finding:
 def _float64() -> Finding:
     scene = scenes.load("tiny")
     backend = backends.make("local", scene.problem)
-    rate = estimate.measure(Plan(scene), backend)
+    rate = training_rate.measure(Plan(scene), backend)
     x = y = np.full(8, 0.1)
     batches = iter([Batch((), x, y)])
     values = np.concatenate([field.value for _, field in backends.trained(backend.run(lambda: next(batches, None)))])
@@ -150,6 +217,6 @@ def _float64() -> Finding:
             "float64",
             "bad",
             "training runs come out in single precision",
-            "Unset JAX_ENABLE_X64 and other JAX_ settings.",
+            "Set up again: make clean, then make.",
         )
     return Finding("float64", "ok", f"training runs in it, {rate.samples_per_s:,.0f} of the tiny scene's a second")

@@ -12,8 +12,8 @@ from typing import Any
 
 from render import scene as scenes
 from render.errors import DamagedTile, SceneError, StoreError
-from render.files import owners
-from render.files.atomic import read_toml
+from render.files import atomic
+from render.files.explained import read_toml
 from render.geometry.tiles import SAMPLES
 from render.problem import Problem, described
 from render.scene import Scene
@@ -120,29 +120,14 @@ def remove(kept: Kept) -> None:
 
 
 def delete(files: Iterable[Path]) -> int:
-    """Delete files and return how many bytes that freed."""
-    freed = 0
-    for path in files:
-        size = _size(path)
-        with contextlib.suppress(OSError):
-            path.unlink()
-            freed += size
-    return freed
+    """Remove partial files, if they still have no writer, and return how many bytes that freed."""
+    return sum(atomic.remove_abandoned(path) for path in files)
 
 
 def left_behind(out: Path, store: Path) -> list[Path]:
-    """Return the partial files that killed renders left in both folders: no finished work, and of no living process."""
-    partial = [path for path in _files(out) if path.name.endswith(".partial") and not _belongs_to_living(path)]
-    temporary = [path for path in _files(store) if path.name.startswith(".") and path.name.endswith(".tmp")]
-    return partial + [path for path in temporary if not _belongs_to_living(path)]
-
-
-def _belongs_to_living(path: Path) -> bool:
-    """Say whether the process that a partial file names may still write it."""
-    parts = path.name.split(".")
-    if parts.pop() == "tmp":
-        parts.pop()  # of the store: a random word follows
-    return owners.may_live(".".join(parts[-2:]))
+    """Return the partial files that killed renders left in both folders: no finished work, and with no writer."""
+    files = (path for folder in (out, store) for path in _files(folder))
+    return [path for path in files if atomic.is_partial(path) and atomic.is_abandoned(path)]
 
 
 def _tiles(folder: Path) -> Iterator[Path]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import errno
 import functools
 import io
 import math
-import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import IO, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,6 +19,7 @@ from render import backends
 from render.deep import reference_search
 from render.deep.reference_search import Point, Tell
 from render.errors import RenderError
+from render.files.atomic import check_target, write_whole
 from render.film import rendering
 from render.geometry import axes
 from render.problem import Problem
@@ -69,16 +67,32 @@ def run(
     where reference runs and the outcomes of exact runs are kept. tell: told what takes long.
     """
     table = read_points(points, loaded.problem)
-    _check_writable(out)
+    check_target(out)
     if precision == "exact":
         _write(out, table, *_trained_exactly(loaded.problem, table, store, tell))
         return
-    result = Field.empty(table.x.shape, loaded.problem.channels)
-    backend = functools.partial(make_backend, loaded.problem)
-    for places, field in _trained(loaded.problem, table, precision, backend, store, tell):
+    result = train(loaded.problem, table, precision=precision, make_backend=make_backend, store=store, tell=tell)
+    _write(out, table, result)
+
+
+def train(
+    problem: Problem,
+    points: Table,
+    *,
+    precision: Precision = "auto",
+    make_backend: Callable[[Problem], backends.Backend] = _HERE,
+    store: Path = Path("store"),
+    tell: Tell = lambda words: None,
+) -> Field:
+    """Train a problem at the points of a table and return a field [point]; arguments as in `run`."""
+    if precision == "exact":
+        return _trained_exactly(problem, points, store, tell)[0]
+    result = Field.empty(points.x.shape, problem.channels)
+    backend = functools.partial(make_backend, problem)
+    for places, field in _trained(problem, points, precision, backend, store, tell):
         for channel, values in zip(result, field, strict=True):
             channel[places] = values
-    _write(out, table, result)
+    return result
 
 
 def _trained(
@@ -153,40 +167,52 @@ def read_points(path: Path, problem: Problem) -> Table:
     if "x" not in names or "y" not in names:
         raise RenderError(f"{path}: line 1 must name columns x and y, not {', '.join(names) or 'nothing'}.")
     rows.fieldnames = names
-    points: list[tuple[float, float]] = []
-    exact: dict[int, Point] = {}
-    texts: dict[int, tuple[str, str]] = {}
+    pairs: list[tuple[str, str]] = []
+    lines: list[int] = []
     for row in rows:
-        if len(points) == _MOST_POINTS:
+        if len(pairs) == _MOST_POINTS:
             raise RenderError(f"{path}: at most {_MOST_POINTS:,} points; split the table.")
-        pair = (row["x"] or "").strip(), (row["y"] or "").strip()
-        x, y = (_number(path, rows.line_num, word, name, problem) for word, name in zip(pair, "xy", strict=True))
-        if not (_holds(x, pair[0]) and _holds(y, pair[1])):
-            texts[len(points)] = pair
-            exact[len(points)] = Point(*(_exact(path, rows.line_num, *named) for named in zip(pair, "xy", strict=True)))
-        points.append((x, y))
-    if not points:
+        pairs.append(((row["x"] or "").strip(), (row["y"] or "").strip()))
+        lines.append(rows.line_num)
+    if not pairs:
         raise RenderError(f"{path}: the table must hold at least one point.")
-    x_values, y_values = np.array(points, dtype=np.float64).T
-    return Table(np.ascontiguousarray(x_values), np.ascontiguousarray(y_values), exact, texts)
+    return _table(problem, pairs, lambda i: f"{path}: line {lines[i]}")
 
 
-def _number(path: Path, line: int, text: str, column: str, problem: Problem) -> float:
+def table(problem: Problem, x: Sequence[str], y: Sequence[str]) -> Table:
+    """Return points given as texts of any number of digits; every fault is located by its place, counted from 0."""
+    return _table(problem, list(zip(x, y, strict=True)), lambda i: f"point {i}")
+
+
+def _table(problem: Problem, pairs: Sequence[tuple[str, str]], place: Callable[[int], str]) -> Table:
+    """Return points given as pairs of texts. place: says in words where the pair of a number was given."""
+    values = np.empty((2, len(pairs)))
+    exact: dict[int, Point] = {}
+    for i, pair in enumerate(pairs):
+        where = place(i)
+        x, y = (_number(where, word, name, problem) for word, name in zip(pair, "xy", strict=True))
+        if not (_holds(x, pair[0]) and _holds(y, pair[1])):
+            exact[i] = Point(*(_exact(where, word, name) for word, name in zip(pair, "xy", strict=True)))
+        values[:, i] = x, y
+    return Table(values[0], values[1], exact, {i: pairs[i] for i in exact})
+
+
+def _number(where: str, text: str, column: str, problem: Problem) -> float:
     axis = problem.x if column == "x" else problem.y
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise RenderError(f"{path}: line {line}: {column} must be a finite number ({axis.name}), not {text!r}.")
+        raise RenderError(f"{where}: {column} must be a finite number ({axis.name}), not {text!r}.")
     return value
 
 
-def _exact(path: Path, line: int, text: str, column: str) -> Fraction:
+def _exact(where: str, text: str, column: str) -> Fraction:
     try:
         return axes.exact(text)
     except ValueError as error:
-        raise RenderError(f"{path}: line {line}: {column} {error}.") from None
+        raise RenderError(f"{where}: {column} {error}.") from None
 
 
 def _holds(value: float, text: str) -> bool:
@@ -194,47 +220,20 @@ def _holds(value: float, text: str) -> bool:
     return len(text) <= sys.float_info.dig or Decimal(repr(value)) == Decimal(text)
 
 
-def _check_writable(path: Path) -> None:
-    """Refuse an output that cannot be written before training for it; leave nothing behind."""
-    partial = _partial(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        partial.touch()
-        partial.unlink()
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}.partial")
-
-
-def _unwritable(path: Path, error: OSError) -> RenderError:
-    return RenderError(f"{path}: cannot be written: {error.strerror}. Choose another --out.")
-
-
 def _write(path: Path, points: Table, field: Field, bits: np.ndarray | None = None) -> None:
-    """Write the table whole or not at all. bits: int [points] of exact runs, for a column of their own."""
-    partial = _partial(path)
-    try:
-        _write_rows(partial, points, field, bits)
-        partial.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-        raise _unwritable(path, error) from error
+    """Write the table. bits: int [points] of exact runs, for a column of their own."""
+    text = io.StringIO(newline="")
+    _write_rows(text, points, field, bits)
+    write_whole(path, text.getvalue().encode())
 
 
-def _write_rows(path: Path, points: Table, field: Field, bits: np.ndarray | None) -> None:
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow([*COLUMNS, *field.more, *([] if bits is None else ["bits"])])
-        for i in range(points.x.size):
-            status = Status(int(field.status[i])).name.lower().replace("_", "-")
-            place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
-            ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
-            further = [repr(float(more[i])) for more in field.more.values()]
-            own_bits = [] if bits is None else [int(bits[i])]
-            table.writerow([*place, repr(float(field.value[i])), *ended, *further, *own_bits])
+def _write_rows(file: IO[str], points: Table, field: Field, bits: np.ndarray | None) -> None:
+    table = csv.writer(file)
+    table.writerow([*COLUMNS, *field.more, *([] if bits is None else ["bits"])])
+    for i in range(points.x.size):
+        status = Status(int(field.status[i])).name.lower().replace("_", "-")
+        place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
+        ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
+        further = [repr(float(more[i])) for more in field.more.values()]
+        own_bits = [] if bits is None else [int(bits[i])]
+        table.writerow([*place, repr(float(field.value[i])), *ended, *further, *own_bits])

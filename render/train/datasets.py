@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 
 
 class Draws(NamedTuple):
@@ -23,11 +24,12 @@ class Draws(NamedTuple):
     batches: np.ndarray | None
 
 
-def example_count(problem: Problem) -> int:
+def example_count(settings: MlpSettings) -> int:
     """Return the number of examples: the published rules are one per parameter, or one per input."""
-    n: int = problem.width
-    count = {"parameters": n * n * (problem.depth - 1) + n, "inputs": n}.get(problem.examples, problem.examples)
-    return int(count)
+    n = settings.width
+    if isinstance(settings.examples, int):
+        return settings.examples
+    return {"parameters": n * n * (settings.depth - 1) + n, "inputs": n}[settings.examples]
 
 
 # Key of the minibatch order in the published code, the same for every seed of weights and data.
@@ -40,11 +42,12 @@ def gaussian(problem: Problem) -> Draws:
     The published pictures need the legacy threefry generator: JAX's present default gives other weights for the
     same seed, and then the published windows show no border at all.
     """
-    n, count = problem.width, example_count(problem)
+    settings = problem.settings_as(MlpSettings)
+    n, count = settings.width, example_count(settings)
     with jax.threefry_partitionable(False):
         carry, use = jax.random.split(jax.random.key(problem.seed))
-        layer_keys = jax.random.split(use, problem.depth)
-        shapes = [(n, n)] * (problem.depth - 1) + [(n, 1)]
+        layer_keys = jax.random.split(use, settings.depth)
+        shapes = [(n, n)] * (settings.depth - 1) + [(n, 1)]
         weights = [
             np.asarray(jax.random.normal(k, shape, np.float64)) for k, shape in zip(layer_keys, shapes, strict=True)
         ]
@@ -53,10 +56,10 @@ def gaussian(problem: Problem) -> Draws:
         carry, use = jax.random.split(carry)
         targets = np.asarray(jax.random.normal(use, (count, 1), np.float64))[:, 0]
         batches = None
-        if problem.batch is not None:
+        if settings.batch is not None:
             # split(key, steps) of the legacy generator depends on steps: a shorter run has another order.
             step_keys = jax.random.split(jax.random.key(_BATCH_SEED), problem.steps)
-            size = problem.batch
+            size = settings.batch
             batches = np.asarray(jax.vmap(lambda k: jax.random.randint(k, (size,), 0, count))(step_keys), np.int32)
     return Draws(tuple(weights), inputs, targets, batches)
 

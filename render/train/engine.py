@@ -8,18 +8,21 @@ is fixed per kind of device and part of the numerics (tests prove both).
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64, Int
 
 from render.problem import Problem
 from render.problem.catalogue import LANES
 from render.samples import CHANNELS, Field, Status
 from render.storage import numerics as lastbits
-from render.train import measures, reversed_sums, systems
+from render.train import check, measures, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
@@ -98,9 +101,13 @@ class Engine:
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on."""
         device = device or devices()[0]
-        return lastbits.of(device.platform, device.device_kind, self.lanes(device))
+        return lastbits.of(
+            device.platform, device.device_kind, self.lanes(device), blas=lastbits.asks_blas(self.problem)
+        )
 
-    def run(self, x: np.ndarray, y: np.ndarray, device: jax.Device | None = None) -> Field:
+    def run(
+        self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"], device: jax.Device | None = None
+    ) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point].
 
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
@@ -134,6 +141,22 @@ class Engine:
                 break
         return self._finish(carry, 1)
 
+    def first_steps(self, device: jax.Device | None = None) -> str:
+        """Return a digest of all that a block of runs over the whole plane carries after at most 32 steps.
+
+        Machines that would train to other bits, for whatever reason (another library of mathematics preloaded, say),
+        tell each other apart by it. It takes the kernels that every batch takes.
+        """
+        problem = self.problem
+        device, capacity, lanes = device or devices()[0], self.capacity(device), self.lanes(device)
+        places = [Fraction(2 * i + 1, 2 * lanes) for i in range(lanes)]
+        x = np.array([float(problem.x.value_from_unit(place)) for place in places])
+        y = np.array([float(problem.y.value_from_unit(place)) for place in places[::2] + places[1::2]])
+        padded = [jax.device_put(np.resize(v, capacity), device) for v in (x, y)]
+        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(32, problem.steps), lanes)
+        leaves = (np.asarray(leaf)[:lanes] for leaf in jax.tree.leaves(carry))
+        return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
+
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
         """Train at the points of a batch's columns: x and y."""
         x, y = columns
@@ -146,6 +169,7 @@ class Engine:
 
         Padding repeats the first point; blocks of nothing but padding are not run.
         """
+        check()
         device = device or devices()[0]
         points, capacity = columns[0].size, self.capacity(device)
         if any(column.dtype != np.float64 for column in columns):
@@ -183,11 +207,11 @@ class Engine:
         advanced: Carry = jax.lax.fori_loop(0, blocks, block, carry)
         return advanced
 
-    def _step(self, carry: Carry, t: jax.Array) -> Carry:
+    def _step(self, carry: Carry, t: Int[Array, ""]) -> Carry:
         state, loss = self._system.step(carry.state, carry.hyper, t)
         return self._judged(carry._replace(state=state), loss, t)
 
-    def _judged(self, carry: Carry, loss: jax.Array, t: jax.Array) -> Carry:
+    def _judged(self, carry: Carry, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Carry:
         """Add the loss before step t to what is known of each lane, and see whether the lane has left."""
         reference = self._measure.reference(carry.sums, loss, t)
         inside = loss <= self._escape_radius * reference  # False for nan, and for inf beyond a finite radius
@@ -218,7 +242,7 @@ class Engine:
         return Field(value, final_loss, escape_step, status, further)
 
 
-def _compact_lanes(carry: Carry, points: jax.Array) -> tuple[Carry, jax.Array]:
+def _compact_lanes(carry: Carry, points: Int[Array, ""]) -> tuple[Carry, Int[Array, ""]]:
     """Move the living lanes to the front, keeping their order; return also their number. Padding counts as dead."""
     alive = (carry.escape_step < 0) & (carry.lane < points)
     order = jnp.argsort(~alive, stable=True)

@@ -9,8 +9,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
+from render.problem.catalogue.settings import NetworkSettings
 
 # The stream of a problem's seed from which its data are drawn.
 _DATA = 0
@@ -28,44 +30,45 @@ class Examples(NamedTuple):
 
 def make(problem: Problem) -> Examples:
     """Return the examples that all samples of a problem share; with cross-entropy, targets are classes."""
-    found = EXAMPLES[problem.data](problem, np.random.default_rng([problem.seed, _DATA]))
-    if problem.loss == "cross-entropy" and found.targets.shape[1] == 1:
+    settings = problem.settings_as(NetworkSettings)
+    found = EXAMPLES[settings.data](settings, np.random.default_rng([problem.seed, _DATA]))
+    if settings.loss == "cross-entropy" and found.targets.shape[1] == 1:
         return Examples(found.inputs, np.where(found.targets >= 0, 1.0, -1.0))
     return found
 
 
-def _gaussian(problem: Problem, rng: np.random.Generator) -> Examples:
+def _gaussian(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
     """Return inputs and targets i.i.d. N(0, 1): nothing to learn but the examples themselves."""
-    count = problem.examples
-    return Examples(rng.standard_normal((count, _inputs(problem))), rng.standard_normal((count, 1)))
+    count = settings.examples
+    return Examples(rng.standard_normal((count, _inputs(settings))), rng.standard_normal((count, 1)))
 
 
-def _teacher(problem: Problem, rng: np.random.Generator) -> Examples:
+def _teacher(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
     """Return N(0, 1) inputs with the outputs of a random tanh network, of standard deviation about 1/2, and noise."""
-    inputs, units = _inputs(problem), problem.teacher_width
-    x = rng.standard_normal((problem.examples, inputs))
+    inputs, units = _inputs(settings), settings.teacher_width
+    x = rng.standard_normal((settings.examples, inputs))
     hidden = np.tanh(x @ rng.standard_normal((inputs, units)) / math.sqrt(inputs))
     clean = hidden @ rng.standard_normal((units, 1)) / math.sqrt(units)
-    return Examples(x, clean + problem.noise * rng.standard_normal(clean.shape))
+    return Examples(x, clean + settings.noise * rng.standard_normal(clean.shape))
 
 
-def _xor(problem: Problem, rng: np.random.Generator) -> Examples:
+def _xor(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
     """Return the four corners of the square; +1 where the signs differ."""
     x = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
     return Examples(x, -x[:, :1] * x[:, 1:])
 
 
-def _moons(problem: Problem, rng: np.random.Generator) -> Examples:
+def _moons(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
     """Return two interleaved half circles of radius 1, shifted to the middle, with noise."""
-    upper = np.arange(problem.examples) % 2 == 0
-    angle = rng.uniform(0, math.pi, problem.examples)
+    upper = np.arange(settings.examples) % 2 == 0
+    angle = rng.uniform(0, math.pi, settings.examples)
     x = np.where(upper, np.cos(angle), 1 - np.cos(angle)) - 0.5
     y = np.where(upper, np.sin(angle), 0.5 - np.sin(angle)) - 0.25
     points = np.stack([x, y], axis=1)
-    return Examples(points + problem.noise * rng.standard_normal(points.shape), np.where(upper, 1.0, -1.0)[:, None])
+    return Examples(points + settings.noise * rng.standard_normal(points.shape), np.where(upper, 1.0, -1.0)[:, None])
 
 
-def _digits(problem: Problem, rng: np.random.Generator) -> Examples:
+def _digits(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
     """Return the first handwritten digits of 8 x 8 pixels, each pixel of mean 0 and the whole of variance 1.
 
     Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0; the
@@ -73,12 +76,12 @@ def _digits(problem: Problem, rng: np.random.Generator) -> Examples:
     """
     with np.load(Path(__file__).parent / "data" / "digits.npz") as stored:
         images, labels = stored["images"], stored["labels"]
-    x = images[: problem.examples].astype(np.float64)
+    x = images[: settings.examples].astype(np.float64)
     x -= x.mean(axis=0)
-    return Examples(x / x.std(), np.eye(10)[labels[: problem.examples]])
+    return Examples(x / x.std(), np.eye(10)[labels[: settings.examples]])
 
 
-EXAMPLES: dict[str, Callable[[Problem, np.random.Generator], Examples]] = {
+EXAMPLES: dict[str, Callable[[NetworkSettings, np.random.Generator], Examples]] = {
     "gaussian": _gaussian,
     "teacher": _teacher,
     "xor": _xor,
@@ -87,18 +90,26 @@ EXAMPLES: dict[str, Callable[[Problem, np.random.Generator], Examples]] = {
 }
 
 
-def _inputs(problem: Problem) -> int:
-    return int(problem.width if problem.inputs is None else problem.inputs)
+def _inputs(settings: NetworkSettings) -> int:
+    return settings.width if settings.inputs is None else settings.inputs
 
 
-def _squared(output: jax.Array, target: jax.Array) -> jax.Array:
-    return ((output - target) ** 2).mean(axis=-2)
+def _by_lane(target: Float64[Array, "*lane output example"]) -> Float64[Array, "lane output example"]:
+    return target if target.ndim == 3 else target[None]
 
 
-def _cross_entropy(output: jax.Array, target: jax.Array) -> jax.Array:
+def _squared(
+    output: Float64[Array, "lane output example"], target: Float64[Array, "*lane output example"]
+) -> Float64[Array, "lane example"]:
+    return ((output - _by_lane(target)) ** 2).mean(axis=-2)
+
+
+def _cross_entropy(
+    output: Float64[Array, "lane output example"], target: Float64[Array, "*lane output example"]
+) -> Float64[Array, "lane example"]:
     if output.shape[-2] == 1:
-        return jax.nn.softplus(-output * target)[..., 0, :]
-    return jax.nn.logsumexp(output, axis=-2) - (output * target).sum(axis=-2)
+        return jax.nn.softplus(-output * _by_lane(target))[..., 0, :]
+    return jax.nn.logsumexp(output, axis=-2) - (output * _by_lane(target)).sum(axis=-2)
 
 
 # name -> loss of each example [lane, example] of outputs [lane, output, example] and targets [(lane,) output, example]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float64, Int
 
 # Losses relative to the first are capped here, and non-finite losses count as this (published code).
 CAP = 1e6
@@ -51,18 +52,27 @@ def begin(lanes: int) -> Sums:
     return Sums(*(jnp.zeros(lanes) for _ in Sums._fields))
 
 
-def add(sums: Sums, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Sums:
+def add(sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: int) -> Sums:
     """Add the loss before update t of the lanes that are alive: v = min(l_t / l_0, CAP)."""
     first = jnp.where(t == 0, jnp.where(jnp.isfinite(loss), loss, CAP), sums.first)
     return _added(sums, first, loss, alive, t, steps)
 
 
-def add_absolute(sums: Sums, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Sums:
+def add_absolute(
+    sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: int
+) -> Sums:
     """Add the loss before update t of the lanes that are alive, as it is: v = min(l_t, CAP)."""
     return _added(sums, jnp.ones_like(loss), loss, alive, t, steps)
 
 
-def _added(sums: Sums, first: jax.Array, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Sums:
+def _added(
+    sums: Sums,
+    first: Float64[Array, "lane"],
+    loss: Float64[Array, "lane"],
+    alive: Bool[Array, "lane"],
+    t: Int[Array, ""],
+    steps: int,
+) -> Sums:
     v = jnp.minimum(loss / first, CAP)
     return Sums(
         first,
@@ -72,7 +82,9 @@ def _added(sums: Sums, first: jax.Array, loss: jax.Array, alive: jax.Array, t: j
     )
 
 
-def finish(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def finish(
+    sums: Sums, escape_step: Int[np.ndarray, "lane"], steps: int
+) -> tuple[Float64[np.ndarray, "lane"], Bool[np.ndarray, "lane"]]:
     """Return (value [lane] float64, converged [lane] bool) of NumPy sums after the last step.
 
     From its escape step on, a lane counts CAP for every step. The published code counts 1e6 / l_0 once a loss is
@@ -85,14 +97,18 @@ def finish(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray,
     return np.where(converged, -total, inverse), converged
 
 
-def finish_absolute(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def finish_absolute(
+    sums: Sums, escape_step: Int[np.ndarray, "lane"], steps: int
+) -> tuple[Float64[np.ndarray, "lane"], Bool[np.ndarray, "lane"]]:
     """Return value and converged of losses as they are: the mean of the last 20 must be below 1."""
     total, inverse, tail = _filled(sums, escape_step, steps, np.full(escape_step.shape, CAP))
     converged = tail / min(TAIL, steps) < 1
     return np.where(converged, -np.maximum(total, _TINY), inverse), converged
 
 
-def finish_bounded(sums: Sums, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def finish_bounded(
+    sums: Sums, escape_step: Int[np.ndarray, "lane"], steps: int
+) -> tuple[Float64[np.ndarray, "lane"], Bool[np.ndarray, "lane"]]:
     """Return value and converged, which here means that the run never escaped (Liu 2024)."""
     total, inverse, _ = _filled(sums, escape_step, steps, np.full(escape_step.shape, CAP))
     converged = escape_step < 0
@@ -118,7 +134,9 @@ def begin_chart(lanes: int) -> Chart:
     return Chart(*(jnp.zeros(lanes) for _ in Chart._fields))
 
 
-def add_chart(sums: Chart, loss: jax.Array, alive: jax.Array, t: jax.Array, steps: int) -> Chart:
+def add_chart(
+    sums: Chart, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: int
+) -> Chart:
     """Add the loss before update t of the lanes that are alive."""
     counted = jnp.where(jnp.isfinite(loss), loss, CHART_CAP)
     first = jnp.where(t == 0, counted, sums.first)
@@ -128,7 +146,9 @@ def add_chart(sums: Chart, loss: jax.Array, alive: jax.Array, t: jax.Array, step
     return Chart(first, sums.total + v, sums.head + head, sums.tail + tail, sums.tail_squares + tail * tail)
 
 
-def finish_chart(sums: Chart, escape_step: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
+def finish_chart(
+    sums: Chart, escape_step: Int[np.ndarray, "lane"], steps: int
+) -> tuple[Float64[np.ndarray, "lane"], Bool[np.ndarray, "lane"]]:
     """Return value and converged by the rule of Torkamandi 2025 (arXiv:2501.04286, released code).
 
     Converged: over n = steps / 20 losses at either end, mean(last) + 0.1 < mean(first), variance(last) < 0.01 and
@@ -169,11 +189,11 @@ def _filled(
     return total, inverse, tail
 
 
-def _reference_first(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
+def _reference_first(sums: Any, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Float64[Array, "lane"]:
     return jnp.where(t == 0, loss, sums.first)  # the first loss as it was, finite or not
 
 
-def _reference_one(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
+def _reference_one(sums: Any, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Float64[Array, "lane"]:
     return jnp.ones_like(loss)
 
 

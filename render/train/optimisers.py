@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float64, Int
 
 Array = jax.Array
 Memory = tuple[Array, ...]  # zero to two arrays like the weights
@@ -76,7 +77,7 @@ SCHEDULES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def rate_share(schedule: str, warmup: Array, t: Array, steps: int) -> Array:
+def rate_share(schedule: str, warmup: Float64[Array, "lane"], t: Int[Array, ""], steps: int) -> Float64[Array, "lane"]:
     """Return the share of the rate [lane] at step t, with a linear rise over the first `warmup` [lane] steps."""
     now = jnp.asarray(t, jnp.float64)
     rise = jnp.minimum(1.0, (now + 1) / jnp.maximum(warmup, 1.0))
@@ -89,8 +90,14 @@ def begin(name: str, weights: Array) -> Memory:
 
 
 def move(
-    name: str, weights: Array, gradient: Array, memory: Memory, rate: Array, hyper: dict[str, Array], t: Array
-) -> tuple[Array, Memory]:
+    name: str,
+    weights: Float64[Array, "lane *weight"],
+    gradient: Float64[Array, "lane *weight"],
+    memory: Memory,
+    rate: Float64[Array, "lane"],
+    hyper: dict[str, Array],
+    t: Int[Array, ""],
+) -> tuple[Float64[Array, "lane *weight"], Memory]:
     """Return weights and memory after step t. rate, hyper: [lane]; weights, gradient: [lane, ...]."""
     shape = (-1, *[1] * (weights.ndim - 1))
     spread = {key: value.reshape(shape) for key, value in hyper.items()}

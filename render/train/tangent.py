@@ -8,13 +8,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64
 
 from render.geometry.axes import Axis
 from render.problem import Problem
 from render.train import systems
 
 
-def growth(problem: Problem, x: np.ndarray, y: np.ndarray, states: tuple[np.ndarray, ...] | None = None) -> np.ndarray:
+def growth(
+    problem: Problem,
+    x: Float64[np.ndarray, "point"],
+    y: Float64[np.ndarray, "point"],
+    states: tuple[np.ndarray, ...] | None = None,
+) -> Float64[np.ndarray, "step point"]:
     """Return |dW/du| / |W| after each step, float64 [steps, lane]; inf or nan from where a run has left float64.
 
     x, y: float64 [lane], hyperparameter values. W: the system's whole state, Euclidean norm. u: the two axes' positions

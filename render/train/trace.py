@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64
 
 from render.problem import Problem
 from render.train import engine, systems
@@ -29,7 +30,7 @@ class Trace(NamedTuple):
     parting: np.ndarray
 
 
-def run(problem: Problem, x: np.ndarray, y: np.ndarray) -> Trace:
+def run(problem: Problem, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"]) -> Trace:
     """Train at the points (x[i], y[i]), float64 [points], one block of lanes after the other, recording every step."""
     lanes = engine.Engine(problem).lanes()
     size = -(-x.size // lanes) * lanes

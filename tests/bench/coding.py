@@ -16,7 +16,7 @@ import numpy as np
 
 from render import encode, scene
 from render.encode.ffmpeg import binary
-from render.film import estimate, rendering
+from render.film import qualities, rendering
 from render.scene import Scene
 
 _PALETTES = ("Spectral", "luma", "luma-dark", "even", "safe", "colorbrewer:RdBu")
@@ -26,7 +26,7 @@ _FRAMES = 60
 
 def frames_of(loaded: Scene) -> np.ndarray:
     """Return the frames [frame, height, width, 3] of a scene, uint8."""
-    job = rendering.prepare(estimate.named(loaded, "soft"), Path("store"))
+    job = rendering.prepare(qualities.named(loaded, "soft"), Path("store"))
     first = job.frame_count // 2
     return np.stack([picture for _, picture in rendering.frames(job, range(first, first + _FRAMES))])
 

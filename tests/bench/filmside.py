@@ -19,7 +19,7 @@ import numpy as np
 
 from render.backends import Batch, make
 from render.encode import VideoWriter
-from render.film import estimate, rendering
+from render.film import qualities, rendering, training_rate
 from render.film.rendering import Job
 from render.scene import load
 
@@ -156,16 +156,16 @@ def _beside_training(folder: Path) -> str:
     samples, which are trained in a moment: pictures cannot tell. How many runs there are to a picture is the plan's to
     say. Start-up counts for neither.
     """
-    plan = estimate.named(load(_PUBLISHED), "preview").plan
+    plan = qualities.named(load(_PUBLISHED), "preview").plan
     output, problem = plan.scene.output, plan.scene.problem
-    few, many = (_probe(folder, estimate.spread(problem, plan.order, count, 0)) for count in _RUNS)
+    few, many = (_probe(folder, training_rate.spread(problem, plan.order, count, 0)) for count in _RUNS)
     run_s = (many.cpu_s - few.cpu_s) / (_RUNS[1] - _RUNS[0])
 
     small = scene(folder, (output.width_px, output.height_px), 12.0)
     here = ("--quality", "scene", "--out", folder / "out", "--store", folder / "small")
     command("video", small, *here)
     pictures, start = command("video", small, *here), command("frame", small, "0", *here)
-    made = rendering.prepare(estimate.named(load(small), "scene"), folder / "small").frame_count
+    made = rendering.prepare(qualities.named(load(small), "scene"), folder / "small").frame_count
     picture_s = (pictures.cpu_s - start.cpu_s) / made
     runs = plan.samples / plan.path.frame_count(output.fps)
     return (
@@ -185,7 +185,7 @@ def _probe(folder: Path, points: Batch) -> Run:
 def _trained(path: Path, folder: Path) -> Job:
     """Return the job of the benchmark's film."""
     loaded = load(path)
-    return rendering.prepare(estimate.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
+    return rendering.prepare(qualities.named(loaded, "scene"), folder / "store", backend=make("local", loaded.problem))
 
 
 def _composed(job: Job, file: Path) -> tuple[np.ndarray, float]:

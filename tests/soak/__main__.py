@@ -1,9 +1,9 @@
-"""Runs one part, or all: python -m tests.soak [tiles|flips|scenes|kills|scaling|thousand] [count]."""
+"""Runs one part, or all: python -m tests.soak [tiles|flips|scenes|kills|scaling|thousand|containers] [count]."""
 
 import importlib
 import sys
 
-PARTS = ("tiles", "flips", "scenes", "kills", "scaling", "thousand")
+PARTS = ("tiles", "flips", "scenes", "kills", "scaling", "thousand", "containers")
 
 
 def main() -> None:

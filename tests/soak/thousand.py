@@ -12,7 +12,7 @@ import numpy as np
 from render import scene
 from render.backends import Batch, Failed
 from render.backends.dask import MOST_CALLS, TASK_COST_S, TASK_S
-from render.film import estimate
+from render.film import qualities
 from render.film.plan import Plan
 from render.film.schedule import Training
 from render.samples import Field
@@ -26,7 +26,7 @@ CALL_POINTS = 1024
 
 @functools.cache
 def _plan(quality: str) -> Plan:
-    return estimate.named(scene.load("mean_lr"), quality).plan
+    return qualities.named(scene.load("mean_lr"), quality).plan
 
 
 class _Schedule(Training):

@@ -5,7 +5,7 @@ editor schema, axis labels and `render systems` follow from it. The kernel is th
 render/train/systems that the row names.
 """
 
-from render.problem.catalogue.kinds import LANES, Hyperparameter, Setting, Settings, System, Value, When
+from render.problem.catalogue.kinds import LANES, Hyperparameter, NoSettings, Setting, Settings, System, Value, When
 from render.problem.catalogue.rows import SYSTEMS
 
-__all__ = ["LANES", "SYSTEMS", "Hyperparameter", "Setting", "Settings", "System", "Value", "When"]
+__all__ = ["LANES", "SYSTEMS", "Hyperparameter", "NoSettings", "Setting", "Settings", "System", "Value", "When"]

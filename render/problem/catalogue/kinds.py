@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any
 
 # Runs in a block on CPUs: with width 16 and 272 examples each large array of 16 of them takes 0.55 MB, so a step stays
@@ -46,6 +48,29 @@ class Setting:
         return None if self.none is not None and written == self.none else written
 
 
+def setting(
+    default: Value,
+    about: str = "",
+    words: tuple[str, ...] = (),
+    *,
+    whole: tuple[int, int] | None = None,
+    number: tuple[float, float] | None = None,
+    none: str | None = None,
+) -> Any:
+    """Return a field of a settings dataclass, described by a `Setting` with the same arguments."""
+    return field(default=default, metadata={"setting": Setting(default, about, words, whole, number, none)})
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """The settings of a system that has none, and the base class of all others. Every field is made by `setting`."""
+
+    @classmethod
+    def described(cls) -> Mapping[str, Setting]:
+        """Return the description of every setting by its name, in the order of the fields."""
+        return MappingProxyType({field.name: field.metadata["setting"] for field in fields(cls)})
+
+
 @dataclass(frozen=True)
 class When:
     """A condition on a setting: its value is one of some."""
@@ -79,6 +104,7 @@ class System:
     title, source: what it is, and who described it. kernel: file of render/train/systems.
     once: of each group of hyperparameters exactly one must be set; the group's name completes "the ... learning rate".
     optional: groups that only matter when a condition holds.
+    settings_type: the dataclass of its settings; `settings` describes each of its fields by name.
     rule: what must hold between settings, as a sentence about them without its full stop; None if all is well.
     channels: what it measures besides the usual, with a few words for each.
     steps: default length of a run. axes: the pair that its first scene shows.
@@ -90,7 +116,7 @@ class System:
     kernel: str
     hyperparameters: Mapping[str, Hyperparameter]
     axes: tuple[str, str]
-    settings: Mapping[str, Setting] = field(default_factory=dict)
+    settings_type: type[NoSettings] = NoSettings
     once: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     optional: Mapping[str, When] = field(default_factory=dict)
     measures: tuple[str, ...] = ("published",)
@@ -98,6 +124,11 @@ class System:
     rule: Callable[[Settings], str | None] = lambda settings: None
     steps: int = 500
     lanes: int | None = LANES
+
+    @functools.cached_property
+    def settings(self) -> Mapping[str, Setting]:
+        """The description of every setting by its name, in the order in which keys and scenes write them."""
+        return self.settings_type.described()
 
     def defaults(self, settings: Settings, given: Container[str]) -> dict[str, float]:
         """Return the hyperparameters that nothing sets but that have a value."""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from render.problem.catalogue.kinds import LIGHT_LANES, Hyperparameter, Setting, Settings, System, When
+from render.problem.catalogue.kinds import LIGHT_LANES, Hyperparameter, Settings, System, When
+from render.problem.catalogue.settings import (
+    MOST,
+    BackpropSettings,
+    MlpSettings,
+    NetworkSettings,
+    NewtonSettings,
+    NonconvexSettings,
+    PhasesSettings,
+    TransformerSettings,
+)
 
-_MOST = 1_000_000
-
-_BATCH = Setting(None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, _MOST), none="full")
-_ACTIVATIONS = ("tanh", "relu", "identity", "gelu", "sin", "sigmoid", "softplus", "silu")
 _DEEP = When("depth", range(3, 65), "depth = 3 or more")
 _HEAVY = When("optimiser", ("momentum", "nesterov"), 'optimiser = "momentum" or "nesterov"')
 _ADAPTIVE = When("optimiser", ("adam", "rmsprop"), 'optimiser = "adam" or "rmsprop"')
-_MINIBATCH = When("batch", range(1, _MOST + 1), "batch = a number")
+_MINIBATCH = When("batch", range(1, MOST + 1), "batch = a number")
 
 
 def _heads_divide(settings: Settings) -> str | None:
@@ -45,19 +51,7 @@ SYSTEMS: dict[str, System] = {
             "init_mean": Hyperparameter("mean of the initial weights"),
         },
         once={"input layer": ("lr", "lr_input"), "output layer": ("lr", "lr_output")},
-        settings={
-            "width": Setting(16, "Units per hidden layer, and inputs.", whole=(1, 4096)),
-            "depth": Setting(2, "Number of weight matrices.", whole=(2, 64)),
-            "activation": Setting("tanh", words=("tanh", "relu", "identity")),
-            "data": Setting("gaussian", words=("gaussian",)),
-            "examples": Setting(
-                "parameters",
-                "Random examples: as many as the net has parameters, or inputs, or a number.",
-                words=("parameters", "inputs"),
-                whole=(1, _MOST),
-            ),
-            "batch": _BATCH,
-        },
+        settings_type=MlpSettings,
     ),
     "network": System(
         "Fully connected networks: depth, activation, scaling, data, loss and optimiser to choose",
@@ -86,28 +80,7 @@ SYSTEMS: dict[str, System] = {
             "output layer": ("lr", "lr_output"),
         },
         optional={"hidden layers": _DEEP},
-        settings={
-            "width": Setting(16, "Units per hidden layer.", whole=(1, 4096)),
-            "depth": Setting(2, "Number of weight matrices.", whole=(1, 64)),
-            "activation": Setting("tanh", words=_ACTIVATIONS),
-            "bias": Setting(False, "Trained biases, zero at first."),
-            "skip": Setting(False, "Hidden layers after the first add their input to their output."),
-            "norm": Setting(
-                "none", "Normalisation before the activation, over units or examples.", ("none", "layer", "batch")
-            ),
-            "scaling": Setting("mean-field", "Of weights and rates with the width.", ("mean-field", "standard", "mup")),
-            "data": Setting("gaussian", words=("gaussian", "teacher", "xor", "moons", "digits")),
-            "inputs": Setting(None, "Of gaussian and teacher data.", whole=(1, 4096), none="width"),
-            "examples": Setting(64, "In the data set; xor has its four.", whole=(1, _MOST)),
-            "noise": Setting(0.1, "Standard deviation of what is added to teacher and moons.", number=(0.0, 1e6)),
-            "teacher_width": Setting(4, "Units of the teacher.", whole=(1, 4096)),
-            "loss": Setting("mse", words=("mse", "cross-entropy")),
-            "optimiser": Setting("sgd", words=("sgd", "momentum", "nesterov", "adam", "rmsprop")),
-            "schedule": Setting("constant", "Of the rates over the run.", ("constant", "linear", "cosine")),
-            "batch": _BATCH,
-            "order": Setting("shared", "Whether every sample draws minibatches of its own.", ("shared", "own")),
-            "init": Setting("shared", "Whether every sample draws initial weights of its own.", ("shared", "own")),
-        },
+        settings_type=NetworkSettings,
         rule=_enough_digits,
         channels={"probe": "the trained network's output for one fixed random input"},
     ),
@@ -126,15 +99,7 @@ SYSTEMS: dict[str, System] = {
             "weight_decay": Hyperparameter("weight decay", 0.0),
         },
         once={"attention": ("lr", "lr_attention"), "rest": ("lr", "lr_rest")},
-        settings={
-            "text": Setting("shakespeare", "What is learnt, character by character: five sonnets.", ("shakespeare",)),
-            "layers": Setting(1, "Blocks; published 2.", whole=(1, 64)),
-            "heads": Setting(2, "Of each attention; published 2. Must divide model.", whole=(1, 64)),
-            "model": Setting(8, "Numbers per token; published 64.", whole=(1, 4096)),
-            "feed_forward": Setting(16, "Inner units of a block; published 128.", whole=(1, 16384)),
-            "length": Setting(16, "Tokens of a window; published 64.", whole=(1, 1024)),
-            "batch": Setting(8, "Windows per step; published 256.", whole=(1, 65536)),
-        },
+        settings_type=TransformerSettings,
         rule=_heads_divide,
         measures=("torkamandi", "published"),
         steps=100,
@@ -153,11 +118,7 @@ SYSTEMS: dict[str, System] = {
             "momentum": Hyperparameter("momentum", 0.4),
             "tolerance": Hyperparameter("largest error that counts as learnt", 0.4),
         },
-        settings={
-            "directions": Setting("random", "Of the plane: two weights, or random.", ("random", "weights")),
-            "weight_x": Setting(1, "Weight along the first direction.", whole=(1, 9)),
-            "weight_y": Setting(2, "Weight along the second direction.", whole=(1, 9)),
-        },
+        settings_type=BackpropSettings,
         measures=("absolute",),
         steps=300,
         lanes=LIGHT_LANES,
@@ -172,16 +133,7 @@ SYSTEMS: dict[str, System] = {
             "init_variance": Hyperparameter("variance of the initial weights", 1.0),
         },
         once={"noise": ("temperature",)},
-        settings={
-            "width": Setting(16, "Units of the student.", whole=(1, 1024)),
-            "inputs": Setting(8, whole=(1, 1024)),
-            "teacher_width": Setting(4, "Units of the teacher.", whole=(1, 1024)),
-            "examples": Setting(64, whole=(1, _MOST)),
-            "noise": Setting(0.1, "Standard deviation of what is added to the teacher's outputs.", number=(0.0, 1e6)),
-            "activation": Setting("tanh", words=_ACTIVATIONS),
-            "scaling": Setting("standard", "Of weights and rates with the width.", ("mean-field", "standard", "mup")),
-            "batch": Setting(8, "Examples per gradient, drawn with replacement.", whole=(1, _MOST)),
-        },
+        settings_type=PhasesSettings,
         channels={
             "outlier": "largest singular value of the input weights over the edge of their initial bulk",
             "change": "change of the input weights over their initial size",
@@ -225,10 +177,7 @@ SYSTEMS: dict[str, System] = {
             "start": Hyperparameter("starting point", 1.0),
         },
         once={"descent": ("lr",)},
-        settings={
-            "shape": Setting("additive", "How the cosine joins the quadratic.", words=("additive", "multiplicative")),
-            "dimensions": Setting(1, "Of the space; all but the first start at random multiples.", whole=(1, 1000)),
-        },
+        settings_type=NonconvexSettings,
         measures=("bounded",),
         steps=1000,
         lanes=LIGHT_LANES,
@@ -239,7 +188,7 @@ SYSTEMS: dict[str, System] = {
         kernel="maps",
         axes=("re", "im"),
         hyperparameters=_PLANE | {"relaxation": Hyperparameter("step over Newton's step", 1.0)},
-        settings={"degree": Setting(3, "n of z^n = 1.", whole=(2, 16))},
+        settings_type=NewtonSettings,
         measures=("absolute",),
         channels={"root": "number of the nearest root, counted counter-clockwise from 0 at z = 1"},
         steps=60,

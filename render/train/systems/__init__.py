@@ -16,6 +16,7 @@ from render.problem import Problem
 
 Hyper = dict[str, jax.Array]  # hyperparameter name -> [lane] float64
 State = Any  # a pytree of arrays whose first axis is the lane
+Readout = Callable[[State, Hyper], Mapping[str, jax.Array | np.ndarray]]
 
 
 class System(NamedTuple):
@@ -33,7 +34,7 @@ class System(NamedTuple):
     start: Callable[[Hyper], State]
     step: Callable[[State, Hyper, jax.Array], tuple[State, jax.Array]]
     escape_radius: float
-    readout: Callable[[State, Hyper], Mapping[str, jax.Array | np.ndarray]] = lambda state, hyper: {}
+    readout: Readout = lambda state, hyper: {}
     bytes_per_lane: int = 0
 
 

@@ -15,8 +15,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
+from render.problem.catalogue.settings import BackpropSettings
 from render.train.systems import Hyper, System
 
 # The four patterns, with the constant input of the threshold.
@@ -27,10 +29,11 @@ _WEIGHTS = 9
 State = tuple[jax.Array, jax.Array]  # weights and velocities, [lane, 9] each
 
 
-def directions(problem: Problem) -> np.ndarray:
+def directions(problem: Problem) -> Float64[np.ndarray, "2 9"]:
     """Return the two directions [2, 9] of the plane: of two weights, or random ones of length 1 at right angles."""
-    if problem.directions == "weights":
-        return np.eye(_WEIGHTS)[[problem.weight_x - 1, problem.weight_y - 1]]
+    settings = problem.settings_as(BackpropSettings)
+    if settings.directions == "weights":
+        return np.eye(_WEIGHTS)[[settings.weight_x - 1, settings.weight_y - 1]]
     q, _ = np.linalg.qr(np.random.default_rng([problem.seed, 1]).standard_normal((_WEIGHTS, 2)))
     return np.ascontiguousarray(q.T)
 
@@ -41,19 +44,19 @@ def make(problem: Problem) -> System:
     origin = jnp.asarray(np.random.default_rng([problem.seed, 0]).uniform(-1, 1, _WEIGHTS))
     inputs_t, targets = jnp.asarray(_INPUTS.T), jnp.asarray(_TARGETS)
 
-    def outputs(weights: jax.Array) -> jax.Array:
+    def outputs(weights: Float64[Array, "lane 9"]) -> Float64[Array, "lane 4"]:
         """Return the outputs [lane, pattern]."""
         lanes = weights.shape[0]
         hidden = jax.nn.sigmoid(weights[:, :6].reshape(lanes, 2, 3) @ inputs_t)
         return jax.nn.sigmoid((weights[:, 6:8, None] * hidden).sum(axis=1) + weights[:, 8:])
 
-    def summed(weights: jax.Array) -> tuple[jax.Array, jax.Array]:
-        error = outputs(weights) - targets
+    def summed(weights: Float64[Array, "lane 9"]) -> tuple[Float64[Array, ""], Float64[Array, "lane 4"]]:
+        error = outputs(weights) - targets[None]
         return (error**2).sum() / 2, error  # lanes are independent
 
     def start(hyper: Hyper) -> State:
-        weights = hyper["origin"][:, None] * origin
-        weights += hyper["along_x"][:, None] * plane[0] + hyper["along_y"][:, None] * plane[1]
+        weights = hyper["origin"][:, None] * origin[None]
+        weights += hyper["along_x"][:, None] * plane[:1] + hyper["along_y"][:, None] * plane[1:]
         return weights, jnp.zeros_like(weights)
 
     def step(state: State, hyper: Hyper, t: jax.Array) -> tuple[State, jax.Array]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from render.problem import Problem
+from render.problem.catalogue.settings import NewtonSettings
 from render.train.measures import CAP
 from render.train.systems import Hyper, System
 
@@ -45,7 +46,7 @@ def _quadratic(c_re: str, c_im: str) -> System:
 
 def _newton(problem: Problem) -> System:
     """z -> z - a (z^n - 1) / (n z^(n-1)); the loss is the distance to the root 1 over half that between two roots."""
-    degree: int = problem.degree
+    degree = problem.settings_as(NewtonSettings).degree
     radius = math.sin(math.pi / degree)
 
     def start(hyper: Hyper) -> Point:

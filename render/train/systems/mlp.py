@@ -14,8 +14,10 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 from render.train.datasets import DATASETS
 from render.train.systems import Hyper, System
 
@@ -37,14 +39,17 @@ _ESCAPE_RADIUS = {"tanh": 1e30, "relu": math.inf, "identity": 1e30}
 
 def make(problem: Problem) -> System:
     """Return the network's training as a system; hyper holds lr or lr_input and lr_output, offset, init_mean."""
-    draws = DATASETS[problem.data](problem)
-    activation, gain = _ACTIVATIONS[problem.activation]
-    n = problem.width
+    settings = problem.settings_as(MlpSettings)
+    draws = DATASETS[settings.data](problem)
+    activation, gain = _ACTIVATIONS[settings.activation]
+    n = settings.width
     inputs_t, targets = jnp.asarray(draws.inputs.T), jnp.asarray(draws.targets)
     initial = [w.T for w in draws.weights[:-1]] + [draws.weights[-1][:, 0]]
     batches = None if draws.batches is None else jnp.asarray(draws.batches)
 
-    def losses(weights: Weights, x_t: jax.Array, y: jax.Array) -> jax.Array:
+    def losses(
+        weights: Weights, x_t: Float64[Array, "input example"], y: Float64[Array, "example"]
+    ) -> Float64[Array, "lane"]:
         """Return the loss [lane] on examples x_t [input, example], y [example]."""
         lanes, examples = weights[0].shape[0], x_t.shape[1]
         # The gain goes into the small weights, not over the large pre-activations.
@@ -54,9 +59,11 @@ def make(problem: Problem) -> System:
             hidden = activation(jnp.einsum("lij,lje->lie", w * (gain / math.sqrt(n)), hidden))
         # A product, not sum(w * h): XLA's sum over the middle axis costs four times as much here.
         output = jnp.einsum("lu,lue->le", weights[-1] / n, hidden)
-        return jnp.mean((output - y) ** 2, axis=1)
+        return jnp.mean((output - y[None]) ** 2, axis=1)
 
-    def summed(weights: Weights, x_t: jax.Array, y: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def summed(
+        weights: Weights, x_t: Float64[Array, "input example"], y: Float64[Array, "example"]
+    ) -> tuple[Float64[Array, ""], Float64[Array, "lane"]]:
         loss = losses(weights, x_t, y)
         return loss.sum(), loss  # lanes are independent: the gradient of the sum is each lane's own gradient
 
@@ -67,7 +74,7 @@ def make(problem: Problem) -> System:
             weights[0] = weights[0] + hyper["init_mean"][:, None, None]
         return tuple(weights)
 
-    def step(weights: Weights, hyper: Hyper, t: jax.Array) -> tuple[Weights, jax.Array]:
+    def step(weights: Weights, hyper: Hyper, t: jax.Array) -> tuple[Weights, Float64[Array, "lane"]]:
         if "offset" in hyper:
             # The published "parameter initialization" condition: added inside every step and kept.
             weights = (weights[0] + hyper["offset"][:, None, None], *weights[1:])
@@ -84,4 +91,4 @@ def make(problem: Problem) -> System:
         )
         return moved, loss
 
-    return System(start, step, _ESCAPE_RADIUS[problem.activation])
+    return System(start, step, _ESCAPE_RADIUS[settings.activation])

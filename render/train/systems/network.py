@@ -16,10 +16,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64, Int32
 
 from render.problem import Problem
+from render.problem.catalogue.settings import NetworkSettings
 from render.train import examples, optimisers
-from render.train.systems import Hyper, System
+from render.train.systems import Hyper, Readout, System
 
 # Weights of a layer: "w" [lane, output, input] and, with biases, "b" [lane, output].
 Weights = tuple[dict[str, jax.Array], ...]
@@ -82,20 +84,21 @@ def scales(scaling: str, sizes: list[int], *, adaptive: bool) -> list[Scale]:
 
 def make(problem: Problem) -> System:
     """Return the network's training as a system."""
+    settings = problem.settings_as(NetworkSettings)
     data = examples.make(problem)
-    sizes = [data.inputs.shape[1], *[problem.width] * (problem.depth - 1), data.targets.shape[1]]
-    optimiser = optimisers.OPTIMISERS[problem.optimiser]
-    scale = scales(problem.scaling, sizes, adaptive=optimiser.adaptive)
+    sizes = [data.inputs.shape[1], *[settings.width] * (settings.depth - 1), data.targets.shape[1]]
+    optimiser = optimisers.OPTIMISERS[settings.optimiser]
+    scale = scales(settings.scaling, sizes, adaptive=optimiser.adaptive)
     initial = _initial(problem.seed, sizes)
     inputs_t, targets_t = jnp.asarray(data.inputs.T), jnp.asarray(data.targets.T)
-    batches = _batches(problem, len(data.inputs))
-    own_order = batches is not None and problem.order == "own"
+    batch, batches = settings.batch, _batches(problem, len(data.inputs))
+    own_order = batches is not None and settings.order == "own"
     last = len(sizes) - 2
 
     def losses(weights: Weights, x_t: jax.Array, y_t: jax.Array, share: jax.Array | None) -> jax.Array:
         """Return the loss [lane] on x_t ([input, example], or with a lane in front), each example's share [lane, .]."""
-        output = forward(problem, weights, x_t, scale)
-        each = examples.LOSSES[problem.loss](output, y_t)
+        output = forward(settings, weights, x_t, scale)
+        each = examples.LOSSES[settings.loss](output, y_t)
         return each.mean(axis=1) if share is None else (each * share).sum(axis=1)
 
     def summed(weights: Weights, *given: Any) -> tuple[jax.Array, jax.Array]:
@@ -104,7 +107,7 @@ def make(problem: Problem) -> System:
 
     def start(hyper: Hyper) -> State:
         lanes = hyper[problem.x.name].shape[0]
-        keys = _keys(problem, hyper) if problem.init == "own" else None
+        keys = _keys(problem, hyper) if settings.init == "own" else None
         weights = []
         for layer, (unit, s) in enumerate(zip(initial, scale, strict=True)):
             drawn = jnp.broadcast_to(jnp.asarray(unit), (lanes, *unit.shape))
@@ -113,70 +116,88 @@ def make(problem: Problem) -> System:
             w = drawn * (s.std * hyper["init_std"][:, None, None])
             if layer == 0:
                 w = w + hyper["init_mean"][:, None, None]
-            weights.append({"w": w} | ({"b": jnp.zeros(w.shape[:2])} if problem.bias else {}))
-        memory = jax.tree.map(lambda w: optimisers.begin(problem.optimiser, w), tuple(weights))
+            weights.append({"w": w} | ({"b": jnp.zeros(w.shape[:2])} if settings.bias else {}))
+        memory = jax.tree.map(lambda w: optimisers.begin(settings.optimiser, w), tuple(weights))
         return State(tuple(weights), memory)
 
     def step(state: State, hyper: Hyper, t: jax.Array) -> tuple[State, jax.Array]:
         # The published "parameter initialization" condition: added inside every step and kept.
         first = state.weights[0] | {"w": state.weights[0]["w"] + hyper["offset"][:, None, None]}
         weights = (first, *state.weights[1:])
-        if batches is None:
+        if batch is None or batches is None:
             gradient, loss = jax.grad(summed, has_aux=True)(weights, inputs_t, targets_t, None)
         else:
-            chosen = _own_batch(_keys(problem, hyper), t, problem.batch, len(data.inputs)) if own_order else batches[t]
+            chosen = _own_batch(_keys(problem, hyper), t, batch, len(data.inputs)) if own_order else batches[t]
             x_t, y_t = inputs_t[:, chosen], targets_t[:, chosen]
             if own_order:  # [input, lane, example] -> [lane, input, example]
                 x_t, y_t = jnp.moveaxis(x_t, 1, 0), jnp.moveaxis(y_t, 1, 0)
-            share = jnp.clip(hyper["batch_size"][:, None] - jnp.arange(problem.batch, dtype=jnp.float64), 0.0, 1.0)
+            share = jnp.clip(hyper["batch_size"][:, None] - jnp.arange(batch, dtype=jnp.float64)[None], 0.0, 1.0)
             share = share / share.sum(axis=1, keepdims=True)
             gradient, _ = jax.grad(summed, has_aux=True)(weights, x_t, y_t, share)
             loss = losses(weights, inputs_t, targets_t, None)  # the recorded loss is always the full set's
-        now = optimisers.rate_share(problem.schedule, hyper["warmup"], t, problem.steps)
+        now = optimisers.rate_share(settings.schedule, hyper["warmup"], t, problem.steps)
         moved, memory = [], []
         for layer, (w, g, m) in enumerate(zip(weights, gradient, state.memory, strict=True)):
             rate = _rate(hyper, layer, last) * now * scale[layer].rate
-            both = {name: optimisers.move(problem.optimiser, w[name], g[name], m[name], rate, hyper, t) for name in w}
+            both = {name: optimisers.move(settings.optimiser, w[name], g[name], m[name], rate, hyper, t) for name in w}
             moved.append({name: pair[0] for name, pair in both.items()})
             memory.append({name: pair[1] for name, pair in both.items()})
         return State(tuple(moved), tuple(memory)), loss
 
-    probe = jnp.asarray(np.random.default_rng([problem.seed, _PROBE]).standard_normal((sizes[0], 1)))
+    steady = settings.activation in _STEADY and settings.norm == "none" and not optimiser.adaptive
+    return System(start, step, _ESCAPE_RADIUS if steady else math.inf, _probe(problem, inputs_t, scale))
+
+
+def _probe(problem: Problem, inputs_t: jax.Array, scale: list[Scale]) -> Readout:
+    """Return what reads out the trained network's answer to one random input, the same for all samples."""
+    settings = problem.settings_as(NetworkSettings)
+    probe = jnp.asarray(np.random.default_rng([problem.seed, _PROBE]).standard_normal((inputs_t.shape[0], 1)))
 
     def readout(state: State, hyper: Hyper) -> dict[str, jax.Array]:
         # A lone example has no batch statistics: it is put beside the training set.
-        beside = jnp.concatenate([probe, inputs_t], axis=1) if problem.norm == "batch" else probe
-        return {"probe": forward(problem, state.weights, beside, scale)[:, 0, 0]}
+        beside = jnp.concatenate([probe, inputs_t], axis=1) if settings.norm == "batch" else probe
+        return {"probe": forward(settings, state.weights, beside, scale)[:, 0, 0]}
 
-    steady = problem.activation in _STEADY and problem.norm == "none" and not optimiser.adaptive
-    return System(start, step, _ESCAPE_RADIUS if steady else math.inf, readout)
+    return readout
 
 
-def forward(problem: Problem, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
+def forward(
+    settings: NetworkSettings, weights: Weights, x_t: Float64[Array, "*lane input example"], scale: list[Scale]
+) -> Float64[Array, "lane output example"]:
     """Return the outputs [lane, output, example] for inputs [input, example] or [lane, input, example]."""
     h = x_t
     for layer in range(len(weights) - 1):
-        h = _layer(problem, weights, h, scale, layer)
+        h = _layer(settings, weights, h, scale, layer)
     return _product(weights[-1], h, scale[-1])
 
 
-def first_hidden(problem: Problem, weights: Weights, x_t: jax.Array, scale: list[Scale]) -> jax.Array:
+def first_hidden(
+    settings: NetworkSettings, weights: Weights, x_t: Float64[Array, "*lane input example"], scale: list[Scale]
+) -> Float64[Array, "lane unit example"]:
     """Return what the first hidden layer gives out, [lane, unit, example]."""
-    return _layer(problem, weights, x_t, scale, 0)
+    return _layer(settings, weights, x_t, scale, 0)
 
 
-def _layer(problem: Problem, weights: Weights, h: jax.Array, scale: list[Scale], layer: int) -> jax.Array:
+def _layer(
+    settings: NetworkSettings,
+    weights: Weights,
+    h: Float64[Array, "*lane input example"],
+    scale: list[Scale],
+    layer: int,
+) -> Float64[Array, "lane unit example"]:
     z = _product(weights[layer], h, scale[layer])
-    if problem.norm != "none":
-        axis = 1 if problem.norm == "layer" else 2
+    if settings.norm != "none":
+        axis = 1 if settings.norm == "layer" else 2
         z = z - z.mean(axis=axis, keepdims=True)
         z = z / jnp.sqrt((z * z).mean(axis=axis, keepdims=True) + _NORM_EPSILON)
-    gain = 1.0 if problem.activation == "identity" else math.sqrt(2.0)
-    a: jax.Array = ACTIVATIONS[problem.activation](gain * z)
-    return h + a if problem.skip and layer > 0 else a
+    gain = 1.0 if settings.activation == "identity" else math.sqrt(2.0)
+    a: jax.Array = ACTIVATIONS[settings.activation](gain * z)
+    return h + a if settings.skip and layer > 0 else a
 
 
-def _product(w: dict[str, jax.Array], h: jax.Array, scale: Scale) -> jax.Array:
+def _product(
+    w: dict[str, jax.Array], h: Float64[Array, "*lane input example"], scale: Scale
+) -> Float64[Array, "lane unit example"]:
     """Return m W h (+ b) [lane, output, example]."""
     matrix = w["w"] * scale.multiplier
     if h.ndim == 2:
@@ -197,12 +218,13 @@ def _initial(seed: int, sizes: list[int]) -> list[np.ndarray]:
     return [rng.standard_normal((out, fan_in)) for fan_in, out in itertools.pairwise(sizes)]
 
 
-def _batches(problem: Problem, count: int) -> jax.Array | None:
+def _batches(problem: Problem, count: int) -> Int32[Array, "step example"] | None:
     """Return the shared minibatches, example indices [steps, batch], drawn with replacement; None for the full set."""
-    if problem.batch is None:
+    batch = problem.settings_as(NetworkSettings).batch
+    if batch is None:
         return None
     rng = np.random.default_rng([problem.seed, _ORDER])
-    return jnp.asarray(rng.integers(0, count, (problem.steps, problem.batch), dtype=np.int32))
+    return jnp.asarray(rng.integers(0, count, (problem.steps, batch), dtype=np.int32))
 
 
 def _keys(problem: Problem, hyper: Hyper) -> jax.Array:
@@ -229,7 +251,7 @@ def _own_batch(keys: jax.Array, t: jax.Array, size: int, count: int) -> jax.Arra
     return jax.vmap(draw)(keys)
 
 
-def _rate(hyper: Hyper, layer: int, last: int) -> jax.Array:
+def _rate(hyper: Hyper, layer: int, last: int) -> Float64[Array, "lane"]:
     """Return the learning rate [lane] of a layer."""
     if "lr" in hyper:
         return hyper["lr"]

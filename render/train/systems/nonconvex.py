@@ -16,8 +16,10 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float64
 
 from render.problem import Problem
+from render.problem.catalogue.settings import NonconvexSettings
 from render.train.systems import Hyper, System
 
 # The published threshold of divergence (Julia runs; the CUDA runs have 1e16, and the same outcomes).
@@ -26,7 +28,8 @@ _ESCAPE_RADIUS = 1e8
 
 def make(problem: Problem) -> System:
     """Return gradient descent as a system; all coordinates but the first start at `start` times a shared draw."""
-    draws = np.random.default_rng(problem.seed).standard_normal(problem.dimensions)
+    settings = problem.settings_as(NonconvexSettings)
+    draws = np.random.default_rng(problem.seed).standard_normal(settings.dimensions)
     draws[0] = 1.0
     directions = jnp.asarray(draws)
 
@@ -34,7 +37,9 @@ def make(problem: Problem) -> System:
     if ("epsilon_2", 0.0) in problem.fixed:
         del cosines[1]
 
-    def loss_and_gradient(x: jax.Array, hyper: Hyper) -> tuple[jax.Array, jax.Array]:
+    def loss_and_gradient(
+        x: Float64[Array, "lane dimension"], hyper: Hyper
+    ) -> tuple[Float64[Array, "lane"], Float64[Array, "lane dimension"]]:
         """Return f [lane] and its gradient [lane, dimension] at x [lane, dimension]."""
         wave, slope = jnp.zeros_like(x), jnp.zeros_like(x)
         for epsilon, wavelength in cosines:
@@ -42,15 +47,17 @@ def make(problem: Problem) -> System:
             cosine, sine = _cos_sin_of_turns(x / length)
             wave += height * cosine
             slope -= height * (2 * math.pi / length) * sine
-        if problem.shape == "additive":
+        if settings.shape == "additive":
             return (x * x + wave).sum(axis=1), 2 * x + slope
         square, factor = (x * x).sum(axis=1, keepdims=True), 1 + wave.sum(axis=1, keepdims=True)
         return (square * factor)[:, 0], 2 * x * factor + square * slope
 
-    def start(hyper: Hyper) -> jax.Array:
-        return hyper["start"][:, None] * directions
+    def start(hyper: Hyper) -> Float64[Array, "lane dimension"]:
+        return hyper["start"][:, None] * directions[None]
 
-    def step(x: jax.Array, hyper: Hyper, t: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def step(
+        x: Float64[Array, "lane dimension"], hyper: Hyper, t: jax.Array
+    ) -> tuple[Float64[Array, "lane dimension"], Float64[Array, "lane"]]:
         loss, gradient = loss_and_gradient(x, hyper)
         # f may be a little below 0, where a size is asked for.
         return x - hyper["lr"][:, None] * gradient, jnp.abs(loss)
@@ -58,7 +65,7 @@ def make(problem: Problem) -> System:
     return System(start, step, _ESCAPE_RADIUS)
 
 
-def _cos_sin_of_turns(turns: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _cos_sin_of_turns(turns: Float64[Array, "*shape"]) -> tuple[Float64[Array, "*shape"], Float64[Array, "*shape"]]:
     """Return cos and sin of 2 pi turns, to about 1e-15.
 
     XLA's own call the C library for one number at a time, which was nine tenths of a step; Taylor's series on

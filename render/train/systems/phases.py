@@ -16,8 +16,10 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float64
 
 from render.problem import Problem
+from render.problem.catalogue.settings import NetworkSettings, PhasesSettings
 from render.train import examples
 from render.train.systems import Hyper, System, network
 
@@ -28,11 +30,12 @@ def make(problem: Problem) -> System:
     own += [("data", "teacher"), ("depth", 2)]
     student = Problem(problem.x, problem.y, "network", steps=problem.steps, seed=problem.seed, settings=own)
     trained = network.make(student)
+    settings, net = problem.settings_as(PhasesSettings), student.settings_as(NetworkSettings)
     inputs_t = jnp.asarray(examples.make(student).inputs.T)
 
     def of_network(hyper: Hyper) -> Hyper:
         lanes = hyper["temperature"].shape[0]
-        rate = hyper["temperature"] * problem.batch
+        rate = hyper["temperature"] * settings.batch
         given = {"lr": rate, "init_std": jnp.sqrt(hyper["init_variance"])}
         return {name: jnp.full(lanes, value) for name, value in student.fixed} | hyper | given
 
@@ -40,9 +43,9 @@ def make(problem: Problem) -> System:
         hyper = of_network(hyper)
         w, w0 = state.weights[0]["w"], trained.start(hyper).weights[0]["w"]
         _, units, inputs = w.shape
-        scale = network.scales(student.scaling, [inputs, units, 1], adaptive=False)
+        scale = network.scales(net.scaling, [inputs, units, 1], adaptive=False)
         std = hyper["init_std"] * scale[0].std
-        hidden = network.first_hidden(student, state.weights, inputs_t, scale)
+        hidden = network.first_hidden(net, state.weights, inputs_t, scale)
         centred = hidden - hidden.mean(axis=2, keepdims=True)
         change = jnp.sqrt(((w - w0) ** 2).sum(axis=(1, 2)) / (w0**2).sum(axis=(1, 2)))
         return w, centred, std * (units**0.5 + inputs**0.5), change
@@ -72,7 +75,7 @@ def make(problem: Problem) -> System:
 _SHARED = {"width", "inputs", "examples", "teacher_width", "noise", "activation", "scaling", "batch"}
 
 
-def _singular_values(matrices: np.ndarray) -> np.ndarray:
+def _singular_values(matrices: Float64[np.ndarray, "lane row column"]) -> Float64[np.ndarray, "lane value"]:
     """Return the singular values [lane, value] of matrices [lane, row, column]; NaN where one is not finite.
 
     In NumPy: XLA's own, on the CPU, waits inside a thread of its pool for others of that pool, and two devices that do
@@ -83,7 +86,7 @@ def _singular_values(matrices: np.ndarray) -> np.ndarray:
     return np.where(finite[:, None], values, np.nan)
 
 
-def _effective_rank(values: np.ndarray) -> np.ndarray:
+def _effective_rank(values: Float64[np.ndarray, "lane value"]) -> Float64[np.ndarray, "lane"]:
     shares = values**2 / (values**2).sum(axis=1, keepdims=True)
     entropy = -np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1.0)), 0.0).sum(axis=1)
     return np.asarray(np.exp(entropy))

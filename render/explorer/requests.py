@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from render.errors import RenderError
-from render.explore import colouring
-from render.explore.wanted_tiles import Look
+from render.explorer import colouring
+from render.explorer.wanted_tiles import Look
 from render.geometry.axes import DEEPEST_LEVEL, exact
 from render.geometry.tiles import Tile
 from render.geometry.viewport import Viewport

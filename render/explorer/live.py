@@ -20,11 +20,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from render.errors import RenderError
-from render.explore import colouring, requests
-from render.explore.growing_tile import UNKNOWN, masks
-from render.explore.planes import Plane, Planes
-from render.explore.reference_finder import Scout, Spot
-from render.explore.trainer import Trainer
+from render.explorer import colouring, requests
+from render.explorer.growing_tile import UNKNOWN, masks
+from render.explorer.planes import Plane, Planes
+from render.explorer.reference_finder import Scout, Spot
+from render.explorer.trainer import Trainer
 from render.geometry.tiles import Tile
 from render.samples import Field
 

@@ -23,12 +23,12 @@ from starlette.websockets import WebSocket
 
 import render
 from render.errors import RenderError
-from render.explore import colouring, film_preview, keyframes, pagefiles, requests, stills
-from render.explore.guard import SUBPROTOCOL, Guard
-from render.explore.live import Live
-from render.explore.planes import Planes
-from render.explore.reference_finder import Scout, Spot
-from render.explore.trainer import Trainer
+from render.explorer import colouring, film_preview, keyframes, pagefiles, requests, stills
+from render.explorer.guard import SUBPROTOCOL, Guard
+from render.explorer.live import Live
+from render.explorer.planes import Planes
+from render.explorer.reference_finder import Scout, Spot
+from render.explorer.trainer import Trainer
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
@@ -201,7 +201,7 @@ class _Desk:
         seed = requests.whole(raw, "seed", 0, 2**53)
 
         def find() -> list[dict[str, Any]]:
-            from render.explore import targets
+            from render.explorer import targets
 
             deep = plane.seam is not None and view.look.levels[-1] > plane.seam
             place = self.scout.place(plane, Spot.of(plane.problem, view.look), None) if deep else None

@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 
 from render.backends import Batch, trained
-from render.explore.growing_tile import GrowingTile, masks
-from render.explore.planes import Plane
-from render.explore.serving_thread import Served
+from render.explorer.growing_tile import GrowingTile, masks
+from render.explorer.planes import Plane
+from render.explorer.serving_thread import Served
 from render.geometry.tiles import Tile
 from render.samples import Field
 

@@ -1,16 +1,11 @@
-"""What a plan will take on this machine: a short run of the real kernel on samples of the real plan."""
+"""How fast this machine trains: a short run of the real kernel on samples of the real plan."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
-import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,12 +16,8 @@ from render.film.plan import Plan
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.samples import Field
-from render.scene import QUALITY, Scene, with_quality
-from render.storage import references, tile_format
+from render.storage import references
 from render.storage.references import Reference
-
-# Seconds of training that `auto` allows itself: long enough for a whole film on two cores, short enough to wait for.
-BUDGET_S = 900.0
 
 # Seconds that the timed part of a measurement takes, about; at least; and the most batches for each worker in it.
 _MEASURE_S, _ENOUGH_S = 1.0, 0.5
@@ -142,79 +133,3 @@ def spread(
         columns, rows = chosen.integers(SAMPLES, size=(2, stretch.size))
         drawn.append(references.points(problem, tiles[place], rows, columns, reference))
     return Batch((), *(np.concatenate(parts) for parts in zip(*drawn, strict=True)))
-
-
-def disk_bytes(plan: Plan) -> int:
-    """Return the room on disk that all tiles of a plan take, with every channel of its system."""
-    return len(plan.order) * tile_format.room_bytes(plan.scene.problem.channels)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A quality by name ("scene" is the scene's own output), and the plan of the scene at that quality."""
-
-    name: str
-    plan: Plan
-
-
-# What `auto` falls back to where even this does not fit the budget: presets stand in rising order of cost.
-SMALLEST = next(iter(QUALITY))
-
-
-def named(scene: Scene, name: str) -> Choice:
-    """Return a quality by name: "scene", or a preset."""
-    if name == "scene":
-        return Choice(scene.made.quality if scene.made else name, Plan(scene))
-    return Choice(name, Plan(with_quality(scene, name)))
-
-
-def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
-    """Return the scene's own output if it can be trained within the budget, else the best preset that can.
-
-    Presets are tried from the smallest up, as long as they fit and need less than the scene's own output; the
-    smallest is taken if none fits.
-    """
-    own = named(scene, "scene")
-    if rate.time_s(own.plan.samples) <= budget_s:
-        return own
-    best = named(scene, SMALLEST)
-    for name in QUALITY:
-        preset = named(scene, name)
-        if rate.time_s(preset.plan.samples) > budget_s or preset.plan.samples >= own.plan.samples:
-            break
-        best = preset
-    return best
-
-
-class Memory:
-    """What auto chose for which scene, output and budget, in one small JSON file. A lost file costs a measurement."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def recall(self, scene: Scene, budget_s: float) -> str | None:
-        """Return the quality chosen earlier, or None."""
-        name = self._read().get(_occasion(scene, budget_s))
-        return name if name == "scene" or name in QUALITY else None
-
-    def remember(self, scene: Scene, budget_s: float, name: str) -> None:
-        """Keep a choice; quietly not, where nothing can be written."""
-        text = json.dumps(self._read() | {_occasion(scene, budget_s): name}, indent=1, sort_keys=True)
-        partial = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        with contextlib.suppress(OSError):
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(self._path)
-
-    def _read(self) -> dict[str, str]:
-        try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
-
-
-def _occasion(scene: Scene, budget_s: float) -> str:
-    """Return what a choice depends on, as a short key: the camera's path, the size, the detail, and the budget."""
-    output = scene.output
-    facts = (scene.keyframes, output.width_px, output.height_px, output.detail, output.rest_detail, budget_s)
-    return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

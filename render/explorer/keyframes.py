@@ -16,7 +16,7 @@ from typing import Any
 import tomlkit
 
 from render.errors import RenderError
-from render.explore import requests, toml_document
+from render.explorer import requests, toml_document
 from render.geometry.axes import Axis
 from render.geometry.camera import EASINGS, View
 from render.picture.colour import Look

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from render.deep import reference_search
 from render.deep.reference_search import Point
 from render.errors import DepthError
-from render.explore.planes import Plane
-from render.explore.serving_thread import Served
-from render.explore.wanted_tiles import Look
+from render.explorer.planes import Plane
+from render.explorer.serving_thread import Served
+from render.explorer.wanted_tiles import Look
 from render.film.switch import point_of, points_in
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES

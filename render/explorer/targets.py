@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from render.errors import RenderError
-from render.explore.planes import Plane
-from render.explore.wanted_tiles import Look
+from render.explorer.planes import Plane
+from render.explorer.wanted_tiles import Look
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Status
 from render.storage import references

@@ -16,7 +16,7 @@ from render import backends, scene
 from render.backends import Backend
 from render.deep import reference_search
 from render.errors import DamagedTile, SceneError
-from render.explore.growing_tile import GrowingTile
+from render.explorer.growing_tile import GrowingTile
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.tiles import Tile
 from render.problem import Problem

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +11,11 @@ from typing import Any, NamedTuple
 
 from render import scene
 from render.errors import RenderError
-from render.explore import keyframes
-from render.explore.keyframes import Edit
-from render.explore.planes import Plane
-from render.film import estimate, switch
+from render.explorer import keyframes
+from render.explorer.keyframes import Edit
+from render.explorer.planes import Plane
+from render.files.atomic import write_whole
+from render.film import cost, qualities, switch, training_rate
 from render.film.plan import depth_warning
 from render.scene import QUALITY, Scene
 
@@ -66,7 +65,7 @@ def path(of: Scene) -> dict[str, Any]:
 def depth_warning_of(of: Scene) -> str | None:
     """Return why a scene cannot be filmed or will blur, if so; the smallest plan tells."""
     try:
-        return depth_warning(estimate.named(of, estimate.SMALLEST).plan)
+        return depth_warning(qualities.named(of, qualities.SMALLEST).plan)
     except RenderError as error:
         return str(error)
 
@@ -78,11 +77,11 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
     """
     for name in [*QUALITY, "scene"]:
         try:
-            plan = estimate.named(of, name).plan
+            plan = qualities.named(of, name).plan
         except RenderError as error:
             yield {"quality": name, "fault": str(error)}
             continue
-        samples_per_s = samples_per_s or estimate.measure(plan, plane.backend).samples_per_s
+        samples_per_s = samples_per_s or training_rate.measure(plan, plane.backend).samples_per_s
         store = switch.stored(plan, plane.root, plane.store)
         missing = len(store.missing(plan.order)) / max(len(plan.order), 1)
         samples = round(plan.samples * missing)
@@ -93,7 +92,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             "samples": plan.samples,
             "missing": samples,
             "time_s": samples / samples_per_s,
-            "disk_bytes": estimate.disk_bytes(plan),
+            "disk_bytes": cost.disk_bytes(plan),
         }
 
 
@@ -117,21 +116,10 @@ def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | Non
         text = edited(*_appended(scene.parse(there, str(target), name), of, edit)).text
     else:
         text = edited(replace(of, name=name), edit).text
-    partial = folder / f".{name}.{os.getpid()}.{secrets.token_hex(4)}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        try:
-            if there is None:
-                os.link(partial, target)  # unlike a rename, never over a file that came this very moment
-            else:
-                partial.replace(target)
-        except FileExistsError:
-            raise Clash(name, _read(target) or "") from None
-        finally:
-            partial.unlink(missing_ok=True)
-    except OSError as error:
-        raise RenderError(f"{target} cannot be written: {error.strerror or error}.") from error
+        write_whole(target, text.encode(), replace=there is not None)
+    except FileExistsError:
+        raise Clash(name, _read(target) or "") from None
     return Saved(name, target, text)
 
 

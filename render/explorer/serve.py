@@ -16,8 +16,8 @@ import uvicorn
 
 from render import scene
 from render.errors import RenderError
-from render.explore import app, guard
-from render.explore.planes import Planes
+from render.explorer import app, guard
+from render.explorer.planes import Planes
 from render.storage.store import check_store
 
 # Where the explorer is found again after a restart, so that an address of a view stays good; if it is taken, the next.

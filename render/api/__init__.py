@@ -1,0 +1,36 @@
+"""The public face: what the command line is written on, and what `import render` offers.
+
+`render.plan`, `render.video` and the others take a `Scene` from `render.load`. Importing `render` alone loads none of
+this.
+"""
+
+from render.api.arrays import Window, field, probe
+from render.api.films import Film, contact_sheet, convert, frame, pictures, plan, recolour, video
+from render.api.listener import SILENT, Listener
+from render.api.pages import explore
+from render.api.preparation import Outlook
+from render.api.targets import descend
+from render.errors import RenderError
+from render.scene import Scene, load
+
+__all__ = [
+    "SILENT",
+    "Film",
+    "Listener",
+    "Outlook",
+    "RenderError",
+    "Scene",
+    "Window",
+    "contact_sheet",
+    "convert",
+    "descend",
+    "explore",
+    "field",
+    "frame",
+    "load",
+    "pictures",
+    "plan",
+    "probe",
+    "recolour",
+    "video",
+]

@@ -1,0 +1,169 @@
+"""Values of training runs as arrays: all samples of a window, or single points."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from render.analyse import subject
+from render.api import preparation
+from render.api.listener import SILENT, Listener
+from render.api.preparation import MakeBackend, local_backend
+from render.errors import RenderError
+from render.film import selection
+from render.geometry import axes
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES, TileRange
+from render.samples import Field
+from render.scene import Scene
+from render.tools import probe as probing
+from render.tools.probe import Precision
+
+# A window of more samples would not fit into the memory of a small machine, and is days of training.
+_MOST_SAMPLES = 100_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """All samples of one level in a rectangle of the plane.
+
+    x: float64 [columns], y: float64 [rows], both rising: hyperparameter values of the samples. level: of the lattice.
+    field: every channel, [rows, columns]; `field.value` is negative where a run converged.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    level: int
+    field: Field
+
+
+def field(
+    scene: Scene,
+    at: str = "last",
+    *,
+    window: Sequence[str | float] | None = None,
+    samples: int = 256,
+    store: str | os.PathLike[str] = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Window:
+    """Return the values of a frame's view, or of a window, as arrays; what the store lacks is trained and kept.
+
+    at: the frame, as `frame` reads it. window: instead, (x_low, x_high, y_low, y_high) in hyperparameter units, as
+    numbers, or as texts of any number of digits. samples: along x, at least; the coarsest level that has as many is
+    taken, so that films of the scene share these samples.
+    Raises RenderError for a window that is empty, lies outside the plane, or holds more than 100 million samples.
+    """
+    if samples < 2:
+        raise RenderError(f"samples must be at least 2, not {samples}.")
+    x0, x1, y0, y1 = _frame_edges(scene, at) if window is None else _window_edges(scene, window)
+    level = max(0, math.ceil(math.log2(samples / (SAMPLES * float(x1 - x0)))))
+    columns, rows = _indices(x0, x1, level), _indices(y0, y1, level)
+    if not columns or not rows:
+        raise RenderError(f"{scene.name}: the window holds no sample of the plane. Choose another one.")
+    if len(columns) * len(rows) > _MOST_SAMPLES:
+        raise RenderError(
+            f"{scene.name}: the window would hold {len(columns) * len(rows):,} samples, more than {_MOST_SAMPLES:,}. "
+            "Ask for fewer samples."
+        )
+    area = TileRange(
+        level,
+        columns.start // SAMPLES,
+        -(-columns.stop // SAMPLES),
+        rows.start // SAMPLES,
+        -(-rows.stop // SAMPLES),
+    )
+    with preparation.reference_run(listener) as tell:
+        prepared = subject.prepare(scene, Path(store), make_backend, level=level, tell=tell)
+    with subject.trained_tiles(prepared, area.tiles(), preparation.progress_of(listener)) as fetch:
+        whole = subject.field_of(fetch, area)
+    first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
+    inside = (
+        slice(rows.start - first_y, rows.stop - first_y),
+        slice(columns.start - first_x, columns.stop - first_x),
+    )
+    problem = scene.problem
+    return Window(
+        _axis_values(problem.x, level, columns), _axis_values(problem.y, level, rows), level, whole.at(inside)
+    )
+
+
+def probe(
+    scene: Scene,
+    x: Sequence[float | str] | np.ndarray,
+    y: Sequence[float | str] | np.ndarray,
+    *,
+    precision: Precision = "auto",
+    store: str | os.PathLike[str] = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Field:
+    """Train at arbitrary points and return a field [point]: value, status, final loss, escape step, other channels.
+
+    x, y: hyperparameter values, as numbers, or as texts of any number of digits. precision: "auto" follows points that
+    float64 cannot hold by their differences from a reference run; "float64" and "differences" insist on one of them.
+    Results are not stored. Raises RenderError.
+    """
+    if len(x) != len(y) or not len(x):
+        raise RenderError(f"x and y must have the same number of points, at least one, not {len(x)} and {len(y)}.")
+    with preparation.reference_run(listener) as tell:
+        return probing.train(
+            scene.problem,
+            probing.table(scene.problem, [str(v) for v in x], [str(v) for v in y]),
+            precision=precision,
+            make_backend=make_backend,
+            store=Path(store),
+            tell=tell,
+        )
+
+
+def _frame_edges(scene: Scene, at: str) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+    """Return the unit coordinates of the edges of a frame's view."""
+    path, fps = scene.path(scene.output), scene.output.fps
+    numbers = selection.numbers([at], path.frame_count(fps), path.duration_s)
+    if len(numbers) != 1:
+        raise RenderError(f"at must select one frame, not {len(numbers)}: {at!r}.")
+    return path.viewport(path.s_of_frame(numbers[0], fps)).edges()
+
+
+def _window_edges(scene: Scene, window: Sequence[str | float]) -> tuple[Fraction, Fraction, Fraction, Fraction]:
+    """Return the unit coordinates of a window's edges, given as hyperparameter values."""
+    if len(window) != 4:
+        raise RenderError(f"window must be (x_low, x_high, y_low, y_high), not {len(window)} values.")
+    low_high = [_unit(axis, value) for axis, value in zip(_axes(scene), window, strict=True)]
+    x0, x1, y0, y1 = low_high
+    if not (x0 < x1 and y0 < y1):
+        raise RenderError(f"window must rise along both axes, not be {tuple(window)!r}.")
+    return x0, x1, y0, y1
+
+
+def _axes(scene: Scene) -> tuple[Axis, Axis, Axis, Axis]:
+    x, y = scene.problem.x, scene.problem.y
+    return x, x, y, y
+
+
+def _unit(axis: Axis, value: str | float) -> Fraction:
+    try:
+        exact = axes.exact(value) if isinstance(value, str) else Fraction(value)
+        return axis.unit_from_position(axis.position_from_value(exact))
+    except (ValueError, OverflowError) as error:
+        raise RenderError(f"window: {axis.name} {error}.") from None
+
+
+def _indices(low: Fraction, high: Fraction, level: int) -> range:
+    """Return the lattice indices of a level in [low, high] that lie in the plane."""
+    count = SAMPLES << level
+    return range(max(0, math.ceil(low * count)), min(count, math.floor(high * count) + 1))
+
+
+def _axis_values(axis: Axis, level: int, indices: range) -> np.ndarray:
+    """Return the hyperparameter values of lattice indices, float64, as they are trained."""
+    first, last = indices.start // SAMPLES, (indices.stop - 1) // SAMPLES
+    values = np.concatenate([axis.values(level, tile * SAMPLES) for tile in range(first, last + 1)])
+    return values[indices.start - first * SAMPLES : indices.stop - first * SAMPLES]

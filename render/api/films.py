@@ -1,0 +1,199 @@
+"""Plans, films, frames and contact sheets of scenes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from render.api import preparation
+from render.api.listener import SILENT, Listener
+from render.api.preparation import MakeBackend, Outlook, local_backend
+from render.film import deliver, qualities, rendering, sheet
+from render.film.rendering import Job
+from render.scene import Scene
+
+StrPath = str | os.PathLike[str]
+
+# Minutes of training that quality "auto" allows itself.
+BUDGET_MIN = qualities.BUDGET_S / 60
+
+
+@dataclass(frozen=True)
+class Film:
+    """A film on disk. path: of the film. files: of the film and of everything beside it: record, log, poster."""
+
+    path: Path
+    files: tuple[Path, ...]
+
+
+def plan(
+    scene: Scene,
+    *,
+    quality: str = "auto",
+    budget_min: float = BUDGET_MIN,
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Outlook:
+    """Return what a film would take on this machine: levels, tiles, samples, seconds, bytes.
+
+    Nothing is trained but a measurement of about a second. Arguments and errors are those of `video`.
+    """
+    folder = Path(store)
+    job, rate = preparation.prepare(scene, quality, budget_min, folder, make_backend, listener, make_reference=False)
+    return preparation.outlook(job, folder, rate, listener, full=True)
+
+
+def video(
+    scene: Scene,
+    *,
+    quality: str = "auto",
+    budget_min: float = BUDGET_MIN,
+    out: StrPath = "out",
+    store: StrPath = "store",
+    poster: str = "last",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Film:
+    """Train what the store lacks, and write the film of a scene with its record, log, poster and thumbnail.
+
+    quality: "auto" (the best that this machine trains within budget_min minutes), "scene" (the scene's own output), or
+    the name of a preset. poster: the frame that poster and thumbnail show, as `frame` reads it. make_backend: returns
+    what trains a problem; by default the devices of this machine.
+    Whatever ends this early keeps every tile that was trained, and the same call goes on.
+    Raises RenderError, or one of its kinds, for whatever a person can put right.
+    """
+    job = _announced(scene, quality, budget_min, Path(store), make_backend, listener)
+    return _film(job, deliver.film_path(Path(out), job), poster, listener)
+
+
+def recolour(
+    scene: Scene,
+    *,
+    quality: str = "auto",
+    tag: str = "",
+    out: StrPath = "out",
+    store: StrPath = "store",
+    poster: str = "last",
+    listener: Listener = SILENT,
+) -> Film:
+    """Write a film from stored samples alone; StoreError if a sample is missing.
+
+    quality: "auto" is the best whose samples are all stored. tag: part of the film's name that tells it from others.
+    """
+    job = rendering.prepare_stored(scene, quality, Path(store))
+    listener.outlook(Outlook(job, Path(store), 0))
+    return _film(job, deliver.film_path(Path(out), job, tag), poster, listener)
+
+
+def convert(
+    scene: Scene,
+    *frames: str,
+    quality: str = "auto",
+    out: StrPath = "out",
+    store: StrPath = "store",
+    listener: Listener = SILENT,
+) -> Film:
+    """Write a film, or some of its frames, in the scene's format, from stored samples alone, with its record."""
+    job = rendering.prepare_stored(scene, quality, Path(store))
+    listener.outlook(Outlook(job, Path(store), 0))
+    numbers = job.frame_numbers(frames) if frames else None
+    with listener.rendering(job) as report:
+        written = deliver.part_of_film(job, numbers, Path(out), report)
+    return Film(written[0], tuple(written))
+
+
+def frame(
+    scene: Scene,
+    *frames: str,
+    quality: str = "auto",
+    budget_min: float = BUDGET_MIN,
+    out: StrPath = "out",
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> list[Path]:
+    """Write single frames as PNG, each with its record, and return their paths; only what they need is trained.
+
+    frames: "120", "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, the
+    frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film.
+    """
+    job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
+    with listener.rendering(job) as report:
+        return deliver.stills(job, numbers, Path(out), report)
+
+
+def pictures(
+    scene: Scene,
+    *frames: str,
+    quality: str = "auto",
+    budget_min: float = BUDGET_MIN,
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> list[np.ndarray]:
+    """Return single frames as arrays [height, width, 3], uint8, or uint16 where the scene's output has 16 bits.
+
+    Arguments are those of `frame`; no file is written but samples to the store.
+    """
+    job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
+    with listener.rendering(job) as report:
+        return [picture for _, picture in rendering.frames(job, numbers, report, bits=job.scene.output.bits)]
+
+
+def contact_sheet(
+    scene: Scene,
+    *frames: str,
+    count: int = 24,
+    columns: int = 6,
+    width_px: int = 320,
+    quality: str = "auto",
+    budget_min: float = BUDGET_MIN,
+    out: StrPath = "out",
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Path:
+    """Write many frames of a film on one page, and return its path; only what they need is trained.
+
+    frames: as in `frame`; without any, `count` frames evenly along the zoom. width_px: of each picture, at most.
+    """
+    job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
+    numbers = job.frame_numbers(frames) if frames else sheet.even_frames(job, count)
+    path = Path(out) / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
+    with listener.rendering(job) as report:
+        sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report)
+    return path
+
+
+def _announced(
+    scene: Scene, quality: str, budget_min: float, store: Path, make_backend: MakeBackend, listener: Listener
+) -> Job:
+    job, rate = preparation.prepare(scene, quality, budget_min, store, make_backend, listener)
+    listener.outlook(preparation.outlook(job, store, rate, listener))
+    return job
+
+
+def _film(job: Job, path: Path, poster: str, listener: Listener) -> Film:
+    with listener.rendering(job) as report:
+        written = deliver.whole_film(job, path, report, poster=poster)
+    return Film(written[0], tuple(written))
+
+
+def _chosen(
+    scene: Scene,
+    frames: Sequence[str],
+    quality: str,
+    budget_min: float,
+    store: Path,
+    make_backend: MakeBackend,
+    listener: Listener,
+) -> tuple[Job, list[int]]:
+    job, _ = preparation.prepare(scene, quality, budget_min, store, make_backend, listener)
+    if not frames and scene.made is not None and scene.made.frame is not None:
+        frames = (str(scene.made.frame),)
+    return job, job.frame_numbers(frames or ("last",))

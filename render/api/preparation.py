@@ -1,0 +1,224 @@
+"""From a scene to a job that is ready to run: store, backend, quality, reference; and what it will take.
+
+The store is checked first, since nothing may be trained that cannot be kept. The backend comes next, since its numerics
+say where the samples are kept, and what `auto` chose earlier. The quality follows, and then the reference run of levels
+past float64, which all qualities share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from render import backends, scene
+from render.analyse import precision
+from render.analyse.precision import Tangents
+from render.api.listener import Listener
+from render.backends import Backend
+from render.errors import RenderError
+from render.film import cost, qualities, rendering, training_rate
+from render.film.cost import Forecast
+from render.film.plan import depth_warning
+from render.film.rendering import Job, Progress, Report
+from render.film.training_rate import Rate
+from render.problem import Problem
+from render.scene import Scene
+from render.storage.store import DirectoryStore, check_store
+
+# In decades. For views narrower than this it is worth a second to find how deep the structure of their target goes.
+_DEEP_WIDTH = 1e-4
+
+MakeBackend = Callable[[Problem], Backend]
+
+
+def local_backend(problem: Problem) -> Backend:
+    """Return the backend of this machine's own devices."""
+    return backends.make("local", problem)
+
+
+def prepare(
+    loaded: Scene,
+    quality: str,
+    budget_min: float,
+    store: Path,
+    make_backend: MakeBackend,
+    listener: Listener,
+    *,
+    make_reference: bool = True,
+) -> tuple[Job, Rate | None]:
+    """Return a scene's job at a quality, and the rate of training if that had to be measured for its choice.
+
+    budget_min: minutes of training that quality "auto" allows itself, > 0. make_reference: whether a reference run is
+    made where the film needs one and the store keeps none; without it such a job cannot train its deep levels.
+    Raises RenderError, SceneError, StoreError, DepthError or ClusterError.
+    """
+    if not budget_min > 0:
+        raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
+    if quality not in ("auto", "scene"):
+        scene.with_quality(loaded, quality)  # refuse a misspelt name before anything slow begins
+    check_store(store)
+    with listener.working("measuring this machine"):
+        backend = make_backend(loaded.problem)
+        choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
+    with reference_run(listener) as tell:
+        job = rendering.prepare(choice, store, backend=backend, tell=tell if make_reference else None)
+    if quality == "auto" and loaded.made is None and job.quality != "scene":
+        listener.note(_why_auto(job, rate, budget_min))
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
+        listener.warning(
+            "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
+            "picture comes out with other grains."
+        )
+    if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):
+        listener.note(
+            "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
+            "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
+        )
+    if blurred := depth_warning(job.plan):
+        listener.warning(blurred)
+    # The quality was chosen before there was a reference run, by the rate of plain runs.
+    return job, rate if job.seam is None or job.seam.reference is None else None
+
+
+@contextlib.contextmanager
+def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
+    """Give the function that a reference run reports its progress to; the first report explains what is going on."""
+    explained = False
+    with listener.working("a reference run, for the levels past float64") as show_words:
+
+        def tell(words: str) -> None:
+            nonlocal explained
+            if not explained:
+                explained = True
+                listener.note(
+                    "This goes past float64: a reference run is made first, in some hundred digits (once; minutes)."
+                )
+            show_words(words)
+
+        yield tell
+
+
+def progress_of(listener: Listener) -> Report:
+    """Return a report of training alone, without frames, that a listener receives as notes of what is repaired."""
+    told: set[str] = set()
+
+    def report(now: Progress) -> None:
+        for message in now.repaired:
+            if message not in told:
+                told.add(message)
+                listener.warning(message)
+
+    return report
+
+
+def _why_auto(job: Job, rate: Rate | None, budget_min: float) -> str:
+    if rate is None:
+        why = "as chosen before for this film"
+    elif rate.time_s(job.plan.samples) <= budget_min * 60:
+        why = f"the best that this machine trains in {budget_min:g} minutes"
+    else:
+        why = f"the smallest, although this machine needs more than {budget_min:g} minutes for it"
+    return f'Quality "{job.quality}": {why}. For the scene\'s own output: --quality scene (make: QUALITY=scene).'
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What a film will take on this machine.
+
+    samples_to_do: training runs that the store does not hold yet. rate, forecast: None where there are none to do.
+    pictures_measured: whether pictures were measured for the forecast; else they are so few that a bound was enough.
+    target: the tangents of runs at the target of a deep film; None where the film is not deep, or where a reference run
+    has yet to be made.
+    """
+
+    job: Job
+    store: Path
+    samples_to_do: int
+    rate: Rate | None = None
+    forecast: Forecast | None = None
+    pictures_measured: bool = False
+    target: Tangents | None = None
+
+    @property
+    def is_deep(self) -> bool:
+        """Whether the film's last view is so narrow that the depth of its target matters."""
+        axis = self.job.scene.problem.x
+        return axis.scale == "log10" and self.widths[1] < _DEEP_WIDTH
+
+    @property
+    def lacks_reference(self) -> bool:
+        """Whether the film needs a reference run that has yet to be made."""
+        return self.job.seam is not None and self.job.seam.reference is None
+
+    @property
+    def widths(self) -> tuple[float, float]:
+        """Widths of the first and the last view, in decades, or in units of a linear x axis."""
+        path, span = self.job.plan.path, float(self.job.scene.problem.x.span)
+        return path.view(0.0).width * span, path.view(path.length).width * span
+
+    @property
+    def disk_bytes(self) -> int:
+        """Room on disk that all samples of the film take."""
+        return cost.disk_bytes(self.job.plan)
+
+    def film_facts(self) -> dict[str, Any]:
+        """Return what the film is: name, quality, frames, size, frame rate, and its training runs."""
+        output = self.job.scene.output
+        return {
+            "name": self.job.scene.name,
+            "quality": self.job.quality,
+            "frames": self.job.frame_count,
+            "size_px": [output.width_px, output.height_px],
+            "fps": output.fps,
+            "samples": self.job.plan.samples,
+            "samples_to_do": self.samples_to_do,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything as values that JSON can write; times in seconds, sizes in bytes and pixels."""
+        plan = self.job.plan
+        times = asdict(self.forecast) if self.forecast else {"training_s": 0.0, "pictures_s": 0.0, "total_s": 0.0}
+        return self.film_facts() | {
+            "duration_s": plan.path.duration_s,
+            "octaves": plan.path.length,
+            "widths": list(self.widths),
+            "levels": [min(plan.levels), max(plan.levels)],
+            "tiles": len(plan.order),
+            **times,
+            "samples_per_s": self.rate.samples_per_s if self.rate else None,
+            "disk_bytes": self.disk_bytes,
+            "problem": self.job.scene.problem.key,
+        }
+
+
+def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, full: bool = False) -> Outlook:
+    """Measure what a job will take, as far as it is not known; warn of a film that goes past its target's depth.
+
+    rate: of training, if it was measured already. full: measure even where every sample is stored, and find the depth
+    of the target wherever the film is deep.
+    """
+    samples = job.missing_samples()
+    if not samples and not full:
+        return Outlook(job, store, samples)
+    reference = job.seam.reference if job.seam else None
+    if rate is None:
+        with listener.working("measuring this machine"):
+            rate = training_rate.measure(job.plan, job.backend, reference)
+    pictures = cost.bound(job)
+    known = job.scene.output.codec == "h264"
+    measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))
+    if measured:
+        with listener.working("measuring this machine"):
+            pictures = cost.measure(job, store)
+    forecast = cost.forecast(samples, rate, job.frame_count, pictures)
+    known_so_far = Outlook(job, store, samples, rate, forecast, measured)
+    target = None
+    if reference is not None or (full and known_so_far.is_deep and not known_so_far.lacks_reference):
+        target = precision.tangents(job.scene, reference)
+        if reference is not None and (warning := precision.past_budget(job.scene, target)):
+            listener.warning(warning)
+    return Outlook(job, store, samples, rate, forecast, measured, target)

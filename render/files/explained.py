@@ -1,0 +1,65 @@
+"""The TOML by which the folders of a store say what they hold."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from render.errors import StoreError
+from render.files.atomic import store_whole
+
+
+def names_in(folder: Path) -> frozenset[str]:
+    """Return the names of the files in a folder; none if there is no such folder."""
+    try:
+        return frozenset(os.listdir(folder))
+    except FileNotFoundError:
+        return frozenset()
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be listed: {error.strerror}.") from error
+
+
+def explain(path: Path, fields: Mapping[str, object], kind: str) -> None:
+    """Write what a folder holds as TOML, or check that it says the same."""
+    text = _toml(fields)
+    if tomllib.loads(text) != fields:
+        raise ValueError(f"A {kind} must consist of strings, finite numbers, truth values and tables, not {fields}.")
+    try:
+        found = read_toml(path, kind)
+    except FileNotFoundError:
+        title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
+        store_whole(path, (title + text).encode(), fsync=True)
+        return
+    if found != fields:
+        name = next(name for name in {**fields, **found} if found.get(name) != fields.get(name))
+        raise StoreError(
+            f"{path.parent} was made with another {kind} ({name} = {found.get(name)!r}, now {fields.get(name)!r}). "
+            "Use another --store, or delete that folder."
+        )
+
+
+def read_toml(path: Path, kind: str) -> dict[str, Any]:
+    """Return what problem.toml or numerics.toml says. Raises FileNotFoundError if there is none, or StoreError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} must describe the {kind} of its tiles: {error}. Delete that folder.") from error
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}. Use another --store.") from error
+
+
+def _toml(fields: Mapping[str, object]) -> str:
+    """Return strings, numbers and one level of tables as TOML."""
+    plain = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
+    # Strings, numbers and truth values read the same in JSON and TOML, and so do quoted keys.
+    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in plain.items())
+    for name, table in fields.items():
+        if isinstance(table, Mapping):
+            text += f"\n[{name}]\n{_toml(table)}"
+    return text

@@ -1,0 +1,184 @@
+"""Partial files: how they are named, and whether their writer lives, which a lock of the system says."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import re
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+CAN_LOCK = fcntl is not None
+
+_TOUCHED_S = 3600
+_STALE_S = 24 * 3600  # many times _TOUCHED_S: the clocks of two machines may differ by hours
+_PATIENCE_S = 60.0
+
+# A partial file is named by the first bytes of the name: the longest name that a file system allows must fit too.
+_STEM_BYTES = 100
+_PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{16}\.partial|publishing)", re.DOTALL)
+# As versions before 2.0 named them, by host and process; they held no locks.
+_OLD_PARTIAL = re.compile(r"\..+\.\d+(?:\.[0-9a-f]{2,8})?\.tmp|.+\.[\w-]+\.\d+\.partial", re.DOTALL)
+
+# Types of file systems on which flock may be known to this machine alone, or (cifs) keeps other programs from writing.
+_UNSHARED_LOCKS = re.compile(r"fuse.*|9p|virtiofs|cifs|smb3")
+
+
+def is_partial(path: Path) -> bool:
+    """Say whether a file's name is that of an unfinished file of this program."""
+    return _is_partial(path.name)
+
+
+def is_abandoned(path: Path) -> bool:
+    """Say whether a partial file has no writer any more. Who cannot know says no."""
+    with _claimed(path) as abandoned:
+        return abandoned
+
+
+def remove_abandoned(path: Path) -> int:
+    """Remove a partial file that has no writer any more; return how many bytes that freed."""
+    with contextlib.suppress(OSError), _claimed(path) as abandoned:
+        if abandoned:
+            size = path.stat().st_size
+            path.unlink()
+            return size
+    return 0
+
+
+def sweep(folder: Path) -> None:
+    """Remove the partial files below a folder that have no writer any more."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if _is_partial(name):
+                remove_abandoned(Path(place, name))
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold a lock on a name among all processes: for files that must be published together.
+
+    Where there are no locks, or another process has held this one for a minute, it goes on all the same.
+    """
+    at = path.with_name(f".{stem(path)}.publishing")
+    until_s = time.monotonic() + _PATIENCE_S
+    with contextlib.ExitStack() as stack:
+        while time.monotonic() < until_s:
+            try:
+                file = open(at, "ab")  # noqa: SIM115 - is closed by the stack, which may outlive this round
+            except OSError:
+                break
+            with contextlib.ExitStack() as mine:
+                mine.callback(file.close)
+                state = lock(file.fileno())
+                if state and _is_at(file.fileno(), at):
+                    mine.callback(unlink, at)  # called before the lock goes
+                    stack.push(mine.pop_all())
+                    break
+                if state is None:
+                    unlink(at)
+                    break
+            time.sleep(0.01)
+        yield
+
+
+def _is_partial(name: str) -> bool:
+    # A store has a million names, and regular expressions are slower than this.
+    return name.endswith((".partial", ".publishing", ".tmp")) and bool(
+        _PARTIAL.fullmatch(name) or _OLD_PARTIAL.fullmatch(name)
+    )
+
+
+def stem(path: Path) -> str:
+    """Return as much of a file's name as the names of its partial files begin with."""
+    return path.name.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="ignore")
+
+
+def unlink(path: Path) -> None:
+    """Remove a file if that can be done."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+# ---- who writes -------------------------------------------------------------------------------------------------
+
+
+def lock(descriptor: int) -> bool | None:
+    """Lock an open file without waiting: whether that succeeded, or None where locks say nothing."""
+    if fcntl is None or not _locks_reach(os.fstat(descriptor).st_dev):
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+@functools.cache
+def _locks_reach(device: int) -> bool:
+    """Say whether flock on a device is seen by all who see its files, and by nothing else."""
+    try:
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+            mounts = [line.split(" - ") for line in file]
+    except OSError:  # not Linux
+        return True
+    name = f"{os.major(device)}:{os.minor(device)}"
+    for mount, source in (parts for parts in mounts if len(parts) == 2):
+        if mount.split()[2] == name:
+            kind, _, options = source.split()[:3]
+            local = {"nolock", "local_lock=all", "local_lock=flock", "localflock"} & set(options.split(","))
+            return not local and _UNSHARED_LOCKS.fullmatch(kind) is None
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Say whether an open file is still the one at a path."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _claimed(path: Path) -> Iterator[bool]:
+    """Yield whether a partial file has no writer; if so, it is locked meanwhile, so that none can begin."""
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        descriptor = os.open(path, flags)
+    except OSError:
+        yield False
+        return
+    try:
+        status, state = os.fstat(descriptor), lock(descriptor) if _PARTIAL.fullmatch(path.name) else None
+        if state is None:
+            state = status.st_mtime < time.time() - _STALE_S
+        yield state and stat.S_ISREG(status.st_mode) and _is_at(descriptor, path)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def touching(partial: Path) -> Iterator[None]:
+    """Touch a partial file every hour: a film whose next frame trains for days is not left behind."""
+    ended = threading.Event()
+
+    def touch() -> None:
+        while not ended.wait(_TOUCHED_S):
+            with contextlib.suppress(OSError):
+                os.utime(partial)
+
+    threading.Thread(target=touch, daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()

@@ -1,0 +1,47 @@
+"""Folders that a machine should have, and may lack: the user's cache, and one for temporary files."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import IO
+
+
+def cache_folder(part: str = "") -> Path | None:
+    """Return this program's folder in the user's cache, or one in it, made if need be; None where there can be none.
+
+    What it holds only saves time. It may be read-only, as in an image of a container that was filled beforehand. It
+    holds machine code, and is therefore the user's own, and never a shared folder for temporary files.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(base):
+        # The XDG specification says to ignore these. Other libraries would write into the current folder.
+        os.environ.pop("XDG_CACHE_HOME", None)
+        if not os.environ.get("HOME"):  # an empty one would make it /.cache
+            os.environ.pop("HOME", None)
+        base = os.path.expanduser("~/.cache")  # stays as it is where there is neither HOME nor an entry in passwd
+        if not os.path.isabs(base):
+            return None
+    folder = Path(base, "render", part)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder
+
+
+def scratch_file(beside: Path) -> IO[bytes]:
+    """Return an open file without a name, in the folder for temporary files, or else in one that can be written."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:
+        return tempfile.TemporaryFile(dir=beside)
+
+
+def scratch_folder(beside: Path) -> tempfile.TemporaryDirectory[str]:
+    """Return a temporary folder, to be used in a with-statement, below that for temporary files, or else beside."""
+    try:
+        return tempfile.TemporaryDirectory(prefix="render-")
+    except OSError:
+        return tempfile.TemporaryDirectory(prefix=".render-", dir=beside)

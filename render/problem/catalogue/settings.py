@@ -1,0 +1,113 @@
+"""What a scene may set of each system: one dataclass a kernel, whose fields have types, defaults and permitted values.
+
+A kernel asks for its own class (`problem.settings_as(MlpSettings)`), so that mypy knows every name and type in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from render.problem.catalogue.kinds import NoSettings, setting
+
+MOST = 1_000_000
+
+_ACTIVATIONS = ("tanh", "relu", "identity", "gelu", "sin", "sigmoid", "softplus", "silu")
+_SCALINGS = ("mean-field", "standard", "mup")
+
+
+@dataclass(frozen=True)
+class MlpSettings(NoSettings):
+    """Settings of the system `mlp`."""
+
+    width: int = setting(16, "Units per hidden layer, and inputs.", whole=(1, 4096))
+    depth: int = setting(2, "Number of weight matrices.", whole=(2, 64))
+    activation: str = setting("tanh", words=("tanh", "relu", "identity"))
+    data: str = setting("gaussian", words=("gaussian",))
+    examples: int | str = setting(
+        "parameters",
+        "Random examples: as many as the net has parameters, or inputs, or a number.",
+        words=("parameters", "inputs"),
+        whole=(1, MOST),
+    )
+    batch: int | None = setting(
+        None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, MOST), none="full"
+    )
+
+
+@dataclass(frozen=True)
+class NetworkSettings(NoSettings):
+    """Settings of the system `network`."""
+
+    width: int = setting(16, "Units per hidden layer.", whole=(1, 4096))
+    depth: int = setting(2, "Number of weight matrices.", whole=(1, 64))
+    activation: str = setting("tanh", words=_ACTIVATIONS)
+    bias: bool = setting(False, "Trained biases, zero at first.")
+    skip: bool = setting(False, "Hidden layers after the first add their input to their output.")
+    norm: str = setting(
+        "none", "Normalisation before the activation, over units or examples.", ("none", "layer", "batch")
+    )
+    scaling: str = setting("mean-field", "Of weights and rates with the width.", _SCALINGS)
+    data: str = setting("gaussian", words=("gaussian", "teacher", "xor", "moons", "digits"))
+    inputs: int | None = setting(None, "Of gaussian and teacher data.", whole=(1, 4096), none="width")
+    examples: int = setting(64, "In the data set; xor has its four.", whole=(1, MOST))
+    noise: float = setting(0.1, "Standard deviation of what is added to teacher and moons.", number=(0.0, 1e6))
+    teacher_width: int = setting(4, "Units of the teacher.", whole=(1, 4096))
+    loss: str = setting("mse", words=("mse", "cross-entropy"))
+    optimiser: str = setting("sgd", words=("sgd", "momentum", "nesterov", "adam", "rmsprop"))
+    schedule: str = setting("constant", "Of the rates over the run.", ("constant", "linear", "cosine"))
+    batch: int | None = setting(
+        None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, MOST), none="full"
+    )
+    order: str = setting("shared", "Whether every sample draws minibatches of its own.", ("shared", "own"))
+    init: str = setting("shared", "Whether every sample draws initial weights of its own.", ("shared", "own"))
+
+
+@dataclass(frozen=True)
+class TransformerSettings(NoSettings):
+    """Settings of the system `transformer`."""
+
+    text: str = setting("shakespeare", "What is learnt, character by character: five sonnets.", ("shakespeare",))
+    layers: int = setting(1, "Blocks; published 2.", whole=(1, 64))
+    heads: int = setting(2, "Of each attention; published 2. Must divide model.", whole=(1, 64))
+    model: int = setting(8, "Numbers per token; published 64.", whole=(1, 4096))
+    feed_forward: int = setting(16, "Inner units of a block; published 128.", whole=(1, 16384))
+    length: int = setting(16, "Tokens of a window; published 64.", whole=(1, 1024))
+    batch: int = setting(8, "Windows per step; published 256.", whole=(1, 65536))
+
+
+@dataclass(frozen=True)
+class BackpropSettings(NoSettings):
+    """Settings of the system `backprop`."""
+
+    directions: str = setting("random", "Of the plane: two weights, or random.", ("random", "weights"))
+    weight_x: int = setting(1, "Weight along the first direction.", whole=(1, 9))
+    weight_y: int = setting(2, "Weight along the second direction.", whole=(1, 9))
+
+
+@dataclass(frozen=True)
+class PhasesSettings(NoSettings):
+    """Settings of the system `phases`."""
+
+    width: int = setting(16, "Units of the student.", whole=(1, 1024))
+    inputs: int = setting(8, whole=(1, 1024))
+    teacher_width: int = setting(4, "Units of the teacher.", whole=(1, 1024))
+    examples: int = setting(64, whole=(1, MOST))
+    noise: float = setting(0.1, "Standard deviation of what is added to the teacher's outputs.", number=(0.0, 1e6))
+    activation: str = setting("tanh", words=_ACTIVATIONS)
+    scaling: str = setting("standard", "Of weights and rates with the width.", _SCALINGS)
+    batch: int = setting(8, "Examples per gradient, drawn with replacement.", whole=(1, MOST))
+
+
+@dataclass(frozen=True)
+class NonconvexSettings(NoSettings):
+    """Settings of the system `nonconvex`."""
+
+    shape: str = setting("additive", "How the cosine joins the quadratic.", words=("additive", "multiplicative"))
+    dimensions: int = setting(1, "Of the space; all but the first start at random multiples.", whole=(1, 1000))
+
+
+@dataclass(frozen=True)
+class NewtonSettings(NoSettings):
+    """Settings of the system `newton`."""
+
+    degree: int = setting(3, "n of z^n = 1.", whole=(2, 16))
