@@ -26,7 +26,7 @@ from render.errors import RenderError
 try:
     from fractions import Fraction
     import numpy as np
-    from render import numerics, scene
+    from render.storage import numerics, scene
     from render.backends.local import LocalBackend
     problem = scene.load("{scene}").problem
     backend = LocalBackend(problem)
@@ -48,7 +48,7 @@ except RenderError as error:
 USED_BEFORE = "import jax; jax.devices()"
 CHANGED_BEFORE = """
 import jax
-from render import environment
+from render.machine import environment
 for name in (environment.RESULTS | environment.STEADY).keys() & jax.config.values.keys():
     now = jax.config.values[name]
     others = [not now] if isinstance(now, bool) else [now + 1] if isinstance(now, (int, float)) else {words}

@@ -116,7 +116,7 @@ def test_a_real_quota_counts() -> None:
             group.rmdir()
         pytest.skip(f"no control group can be made here: {error}")
     code = f"open({str(group / 'cgroup.procs')!r}, 'w').write('0')\n"
-    code += "from render import cores; print(min(cores.quotas()), cores.count())"
+    code += "from render.machine import cores; print(min(cores.quotas()), cores.count())"
     environ = {name: value for name, value in os.environ.items() if name != "RENDER_CPU_DEVICES"}
     try:
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, check=False)

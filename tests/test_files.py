@@ -277,7 +277,7 @@ def film_comment(path: Path) -> str:
 HOLD = """
 import sys
 from pathlib import Path
-from render.wholefiles import WholeFile
+from render.files.atomic import WholeFile
 with WholeFile(Path(sys.argv[1])) as partial:
     partial.write_bytes(b"1234")
     print(partial, flush=True)
@@ -292,7 +292,9 @@ def writer(path: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process, Path(process.stdout.readline().strip())
+            named = process.stdout.readline().strip()
+            assert Path(named).parent == path.parent, "the writer did not start"
+            yield process, Path(named)
         finally:
             process.kill()
 
@@ -315,7 +317,6 @@ def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path, how: str) 
     path = tmp_path / "film.mp4"
     with writer(path) as (process, partial):
         # Killed with all that it started: in a container, what holds the lock is a child of a child.
-        subprocess.run(["sh", "-c", f"kill -9 $(fuser {partial} 2>/dev/null) 2>/dev/null"], check=False)
         for number in holders(partial):
             os.kill(number, signal.SIGKILL)
         process.wait()
@@ -587,7 +588,7 @@ def test_what_is_the_programs_own_is_replaced_even_with_two_names(tmp_path: Path
 STDOUT = """
 import sys
 from pathlib import Path
-from render.wholefiles import WholeFile, write_whole
+from render.files.atomic import WholeFile, write_whole
 print("before")
 for path in sys.argv[1:]:
     write_whole(Path(path), b"bytes\\n")

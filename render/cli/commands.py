@@ -331,7 +331,9 @@ def explore(
     from render.machine import cores as counted
 
     counted.limit(cores)
-    ended = api.explore(scene, store=store, folder=folder, port=port, browse=open, announce=messages.served)
+    ended = api.explore(
+        scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
+    )
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     if not ended:
         os._exit(0)
