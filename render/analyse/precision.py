@@ -203,7 +203,7 @@ def leaving(scene: Scene, reference: Reference) -> Leaving:
 
     points = switch.points(scene.problem, scene.path(scene.output))
     columns = *reference_search.columns(points), *reference_search.differences(points, reference)
-    steps = DeepEngine(scene.problem, reference).follow(*columns).promotion_step
+    steps = DeepEngine(scene.problem, reference, rings=False).follow(*columns).promotion_step
     left = np.where(steps < 0, scene.problem.steps, steps)
     return Leaving(float(np.median(left)), scene.problem.steps, float(np.mean(steps < 0)), steps.size)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from render.files.atomic import write_whole
+from render.files.atomic import store_whole
 from render.problem import Problem
 
 # Raised by hand when a change alters outcomes: those of another version are not used.
@@ -40,7 +40,7 @@ def save(run: ExactRun, root: Path, problem: Problem) -> Path:
         "bits": run.bits,
         "outcome": {name: repr(float(value)) for name, value in run.outcome.items()},
     }
-    write_whole(path, json.dumps(content, indent=1).encode())
+    store_whole(path, json.dumps(content, indent=1).encode())
     return path
 
 
