@@ -114,6 +114,10 @@ def fit(values: np.ndarray, *, sums: bool) -> np.ndarray | None:
     return coefficients.reshape(-1, *values.shape[1:])
 
 
+# Lanes whose polynomials are added up at once: all of them in a processor's cache, 16 lanes of the published network.
+_AT_ONCE = 16
+
+
 def evaluate(coefficients: jax.Array, s_x: jax.Array, s_y: jax.Array) -> jax.Array:
     """Return the values [lane, ...] of polynomials [term, ...] at places [lane]; values [1, ...] are repeated.
 
@@ -121,11 +125,17 @@ def evaluate(coefficients: jax.Array, s_x: jax.Array, s_y: jax.Array) -> jax.Arr
     """
     if coefficients.shape[0] == 1:
         return jnp.broadcast_to(coefficients, (s_x.size, *coefficients.shape[1:]))
-    terms = jnp.stack(_basis(s_x, s_y))  # [term, lane]
+    size = math.gcd(s_x.size, _AT_ONCE)
     lanes = (-1, *[1] * (coefficients.ndim - 1))
 
-    def add(i: jax.Array, total: jax.Array) -> jax.Array:
-        return total + terms[i].reshape(lanes) * coefficients[i][None]
+    def some(places: tuple[jax.Array, jax.Array]) -> jax.Array:
+        terms = jnp.stack(_basis(*places))  # [term, lane]
 
-    total: jax.Array = jax.lax.fori_loop(0, len(_TERMS), add, jnp.zeros((s_x.size, *coefficients.shape[1:])))
-    return total
+        def add(i: jax.Array, total: jax.Array) -> jax.Array:
+            return total + terms[i].reshape(lanes) * coefficients[i][None]
+
+        total: jax.Array = jax.lax.fori_loop(0, len(_TERMS), add, jnp.zeros((size, *coefficients.shape[1:])))
+        return total
+
+    values: jax.Array = jax.lax.map(some, (s_x.reshape(-1, size), s_y.reshape(-1, size)))
+    return values.reshape(s_x.size, *coefficients.shape[1:])
