@@ -65,6 +65,7 @@ def _local(workers: int | None) -> LocalCluster:
             resources={"GPU": gpus} if gpus else {},
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
+            preload="render.backends.signal_free",
         )
     except (OSError, RuntimeError) as error:  # time-outs too
         raise ClusterError(

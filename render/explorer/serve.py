@@ -19,6 +19,7 @@ from render import scene
 from render.errors import RenderError
 from render.explorer import app, guard
 from render.explorer.planes import Planes
+from render.machine import signals
 from render.storage.store import check_store
 
 # Where the explorer is found again after a restart, so that an address of a view stays good; if it is taken, the next.
@@ -42,7 +43,7 @@ def run(
     announce: Callable[[str, str], None],
     note: Callable[[str], None],
 ) -> bool:
-    """Serve until Ctrl-C or SIGTERM, then stop cleanly: nothing more is trained, whole tiles are stored.
+    """Serve until a signal ends it, then stop cleanly: nothing more is trained, whole tiles are stored.
 
     Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be told to, and the
     interpreter's own end would tear it apart: then the process must leave at once (os._exit).
@@ -80,13 +81,16 @@ def run(
 
 
 class _Server(uvicorn.Server):
-    """A server for which Ctrl-C is the usual way to end, not a death by signal."""
+    """A server that ends by the signals that end every command: uvicorn would take SIGINT where it is ignored."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with super().capture_signals():
+        def end() -> None:
+            self.should_exit = True
+
+        signals.listen()
+        with signals.stopping(end):
             yield
-            self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; an answer that this cuts off (a long plan, say) is no fault to be reported."""

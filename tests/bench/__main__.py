@@ -163,7 +163,6 @@ def figure() -> None:
     from test_windows import problem_of
 
     from render import backends
-    from render.film import rendering
     from render.samples import Field
 
     console.print(machine())
@@ -174,7 +173,7 @@ def figure() -> None:
         x, y = (grid.ravel() for grid in np.meshgrid(*condition.values()))
         result = Field.empty(x.shape)
         began = time.perf_counter()
-        for piece, field in rendering.probe(backends.make("local", problem_of(condition)), x, y):
+        for piece, field in single_points.train(backends.make("local", problem_of(condition)), x, y):
             result.value[piece] = field.value
         index = published.panel(name).ravel()
         table.add_row(
