@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +16,15 @@ from test_deep import small, square
 from render import scene
 from render.deep import reference_search
 from render.errors import RenderError
+from render.film import switch
 from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.storage import references
+from render.storage import numerics, references
 from render.storage import rings as storage
 from render.storage.references import Reference
+from render.storage.store import DirectoryStore
 from render.train import engine, operations, systems
-from render.train.past_float64 import difference_engine, reference_run, rings
+from render.train.past_float64 import reference_run, rings
 from render.train.past_float64.difference_engine import DeepEngine
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
@@ -326,5 +330,19 @@ def test_rings_of_other_numerics_lie_apart(tmp_path: Path) -> None:
 
 def test_numerics_tell_rings_from_none(deep: tuple[Problem, Reference]) -> None:
     with_rings, without = (DeepEngine(*deep, rings=on).numerics() for on in (True, False))
-    assert with_rings["differences"] == difference_engine.DIFFERENCES_VERSION == 2
+    assert with_rings["differences"] == numerics.DIFFERENCES_VERSION == 2
     assert with_rings != without
+
+
+def test_a_film_that_trains_nothing_takes_no_tiles_of_another_version(
+    deep: tuple[Problem, Reference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem, made = deep
+    own = DeepEngine(problem, made).numerics()
+    plain = DirectoryStore(tmp_path, problem, engine.Engine(problem).numerics())
+    for version in (numerics.DIFFERENCES_VERSION - 1, numerics.DIFFERENCES_VERSION, numerics.DIFFERENCES_VERSION + 1):
+        DirectoryStore(tmp_path, problem, own | {"differences": version})
+    monkeypatch.setattr(switch, "_reference", lambda *_: made)
+    plan: Any = SimpleNamespace(seam=40, scene=SimpleNamespace(problem=problem), path=None)
+    found: Any = switch.stored(plan, tmp_path, plain)
+    assert found.below.numerics == own

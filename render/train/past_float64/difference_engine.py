@@ -21,6 +21,7 @@ import numpy as np
 
 from render.problem import Problem
 from render.samples import Field
+from render.storage import numerics
 from render.storage import rings as storage
 from render.storage.references import Reference
 from render.storage.rings import Ring
@@ -28,9 +29,6 @@ from render.train import measures, systems
 from render.train.engine import Carry, Engine, phase_ends
 from render.train.past_float64 import rings
 from render.train.past_float64.differences import Differences, whole
-
-# Raised by hand when a change alters results. 2: lanes start in rings.
-DIFFERENCES_VERSION = 2
 
 # Relative size of the difference from which on a lane goes on by itself. Rounding reference + difference costs
 # 1e-16 / 1e-2 of the difference, and a difference is exact at any size: a lane that grows past it within a phase is
@@ -98,7 +96,7 @@ class DeepEngine(Engine):
 
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on: the reference is part of it."""
-        own: dict[str, str | int] = {"differences": DIFFERENCES_VERSION, "reference": self.reference.key}
+        own: dict[str, str | int] = {"differences": numerics.DIFFERENCES_VERSION, "reference": self.reference.key}
         return super().numerics(device) | own | ({} if self._with_rings else {"rings": "none"})
 
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
