@@ -185,7 +185,9 @@ def _trained(problem: Problem, points: list[Point], reference: Reference | None)
     x, y = reference_search.columns(points)
     if reference is None:
         return engine.Engine(problem).run(x, y), None
-    followed = engines.DeepEngine(problem, reference).follow(x, y, *reference_search.differences(points, reference))
+    followed = engines.DeepEngine(problem, reference, rings=False).follow(
+        x, y, *reference_search.differences(points, reference)
+    )
     left = np.where(followed.promotion_step < 0, problem.steps, followed.promotion_step)
     return followed.field, float(np.median(left))
 
