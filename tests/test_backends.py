@@ -26,7 +26,7 @@ from render.film.plan import Plan
 from render.film.schedule import Training
 from render.geometry.tiles import Tile
 from render.storage.store import MemoryStore
-from tests.traps import SetTrap, Trap
+from tests.helpers.traps import SetTrap, Trap
 
 ROOT = Path(__file__).parents[1]
 TINY = scene.load("tiny")

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_plan import JOURNEY, TARGET, WHOLE, places, scene_of, zoomed
 
 from render.film.compose import Compositor
 from render.film.plan import Plan
@@ -23,6 +22,7 @@ from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.picture import colour, palettes
 from render.samples import Field
+from tests.helpers.plans import JOURNEY, TARGET, WHOLE, places, scene_of, zoomed
 
 Fetch = Callable[[Tile], Field]
 DETAILS = [0.06, 0.25, 0.71, 2.0]

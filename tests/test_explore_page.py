@@ -11,13 +11,13 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import browser
 import numpy as np
 import pytest
-from explorer import Server
 
 from render import encode, scene
 from render.explorer import keyframes
+from tests.helpers import browser
+from tests.helpers.explorer import Server
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorer import ROOT, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from render import scene
@@ -26,6 +25,8 @@ from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
 from render.storage import references
 from render.train.past_float64.difference_engine import DeepEngine
+from tests.helpers import ROOT
+from tests.helpers.explorer import Server
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-import browser
-from explorer import Server
+from tests.helpers import browser
+from tests.helpers.explorer import Server
 
 ROUNDS = 3
 SCENE = "tanh"

@@ -14,7 +14,7 @@ from typing import Any
 
 from websockets.sync.client import connect
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
 
 
 class Server:
