@@ -193,7 +193,7 @@ def test_a_straight_edge_lies_where_it_is_at_every_zoom(octaves: float, detail: 
     planned = deep(octaves, detail, palette="gray", gap=0.0)
     slope = 0.31
     compositor = Compositor(planned, half_plane(1.0, -slope))
-    dark, bright = (palettes.linear_from_srgb(srgb8(value, 0.0, "gray")[0] / 255) for value in (HIGH, LOW))
+    dark, bright = (palettes.linear_from_srgb(srgb8(value, 0.0, "gray")[:1] / 255)[0] for value in (HIGH, LOW))
     for s in (1.3, 2.0):
         view = planned.path.viewport(s)
         linear = palettes.linear_from_srgb(compositor.frame(s)[..., 0] / 255)

@@ -46,7 +46,7 @@ def run(library: Path, tmp_path: Path) -> Run:
             environment.pop(name, None)
         return subprocess.run(
             [sys.executable, "-m", "render.cli", *words],
-            capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240, check=False,
+            capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
         )  # fmt: skip
 
     return run

@@ -15,7 +15,6 @@ def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.
         text=True,
         cwd=cwd,
         env={**os.environ, **environment},
-        timeout=240,
         check=False,
     )
 
