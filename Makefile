@@ -4,7 +4,7 @@
 
 # The first Python that really runs, is new enough and can make environments.
 PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
-             $$p -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+             $$p -I -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 SCENE   ?= mean_lr.toml
 QUALITY ?= auto
 FRAME   ?= last
@@ -15,33 +15,53 @@ PIP     ?=
 # Anything else for the command: ARGS="--budget 60"
 ARGS    ?=
 
+# What is given is taken as it stands, $ and quotes included, and reaches the commands through their environment.
+CHOSEN := $(filter-out file,$(origin SCENE))
+override SCENE   := $(value SCENE)
+override QUALITY := $(value QUALITY)
+override FRAME   := $(value FRAME)
+export SCENE QUALITY FRAME
+
+# Set for other programs (a cluster's modules, a shell's settings), these put other packages before those of .venv,
+# or install into another place. Where packages come from (PIP_INDEX_URL, UV_INDEX_URL, PIP_CERT) stays as it is.
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP PYTHONPLATLIBDIR PYTHONUSERBASE VIRTUAL_ENV CONDA_PREFIX
+unexport PIP_TARGET PIP_USER PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_REQUIREMENT PIP_CONSTRAINT PIP_EDITABLE PIP_NO_DEPS
+unexport PIP_DRY_RUN PIP_IGNORE_INSTALLED PIP_REQUIRE_VIRTUALENV PIP_PLATFORM PIP_ABI PIP_IMPLEMENTATION
+unexport PIP_PYTHON_VERSION PIP_SRC PIP_UPGRADE
+unexport UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_EXCLUDE_NEWER
+unexport UV_RESOLUTION UV_PRERELEASE UV_WORKING_DIR UV_WORKING_DIRECTORY UV_PROJECT UV_NO_BUILD_ISOLATION
+unexport UV_BUILD_CONSTRAINT UV_NO_EDITABLE UV_DRY_RUN
+
 LOCKS  := lock.txt $(if $(GPU),$(GPU).txt)
 BIN    := .venv/bin
-STAMP  := .venv/installed-$(shell cat $(LOCKS) pyproject.toml Makefile 2>/dev/null | cksum | cut -d' ' -f1)$(PIP)
+# The stamp knows what was installed and where: a copied or moved checkout sets itself up again.
+STAMP  := .venv/installed-$(shell { cat $(LOCKS) pyproject.toml Makefile; pwd -P; } 2>/dev/null | cksum | cut -d' ' -f1)$(PIP)
+# The Python that .venv was made with may be gone.
+RUNS   := $(shell $(BIN)/python -I -c 'print(1)' 2>/dev/null)
 
-.PHONY: help video preview frame sheet explore plan test check bench soak lock clean
+.PHONY: again help video preview frame sheet explore plan test check bench soak lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 video: $(STAMP) ## the film of SCENE; QUALITY=auto, scene, preview, soft, draft, fine, hd, full, uhd
-	@$(BIN)/render video "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
+	@$(BIN)/render video "$$SCENE" --quality "$$QUALITY" $(ARGS)
 
 preview: $(STAMP) ## a small film of SCENE, in minutes
-	@$(BIN)/render preview "$(SCENE)" $(ARGS)
+	@$(BIN)/render preview "$$SCENE" $(ARGS)
 
 frame: $(STAMP) ## single frames: FRAME=120, 50%, last, t=12.5s, 1,5,9..20
-	@$(BIN)/render frame "$(SCENE)" "$(FRAME)" --quality "$(QUALITY)" $(ARGS)
+	@$(BIN)/render frame "$$SCENE" "$$FRAME" --quality "$$QUALITY" $(ARGS)
 
 sheet: $(STAMP) ## 24 frames of SCENE on one page
-	@$(BIN)/render sheet "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
+	@$(BIN)/render sheet "$$SCENE" --quality "$$QUALITY" $(ARGS)
 
 # Without SCENE on the command line, a scene is chosen in the page.
 explore: $(STAMP) ## find a target with the mouse, in a page on this machine
-	@$(BIN)/render explore $(if $(filter-out file,$(origin SCENE)),"$(SCENE)") $(ARGS)
+	@$(BIN)/render explore $(if $(CHOSEN),"$$SCENE") $(ARGS)
 
 plan: $(STAMP) ## what the film would cost; trains nothing
-	@$(BIN)/render plan "$(SCENE)" --quality "$(QUALITY)" $(ARGS)
+	@$(BIN)/render plan "$$SCENE" --quality "$$QUALITY" $(ARGS)
 
 test: check ## lint, types, import layers and all tests
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
@@ -66,18 +86,16 @@ lock: $(STAMP) ## resolve the locked dependencies anew
 clean: ## remove the environment (trained samples in store/ and films in out/ stay)
 	@rm -rf .venv
 
-$(STAMP):
+$(STAMP): $(if $(RUNS),,again)
 	@test -n "$(PYTHON)" || { echo "render needs Python 3.11 or newer with its venv module (on Debian or Ubuntu:" \
 		"apt install python3-venv). If it is not on the PATH: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "Setting up .venv (once; about 800 MB)"
-	@$(PYTHON) -m venv --clear .venv
+	@$(PYTHON) -I -m venv --clear .venv
 	@if [ -n "$(PIP)" ]; then \
-		$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $(lastword $(LOCKS)) && \
-		$(BIN)/pip install -q --disable-pip-version-check hatchling editables && \
-		$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(lastword $(LOCKS)); \
 	else \
-		$(BIN)/pip install -q --disable-pip-version-check uv && \
-		$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $(lastword $(LOCKS)) && \
-		$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .; \
+		$(BIN)/python -m pip install -q --disable-pip-version-check uv && \
+		$(BIN)/uv pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r $(lastword $(LOCKS)); \
 	fi
+	@$(BIN)/python -I .ci/link.py
 	@touch $@

@@ -434,3 +434,18 @@ def test_the_script_of_a_job_is_printed() -> None:
     assert done.returncode == 0, done.stderr
     assert "tcp://login:8786" in done.stdout
     assert done.stdout.startswith("#!/usr/bin/env bash\n")
+
+
+def test_the_script_of_a_job_runs_this_python_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from render.backends import Cluster, slurm
+
+    python = tmp_path / "a $b 'c\" d" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "ran $2 $3 [$PYTHONPATH] [$PYTHONHOME]"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(sys, "base_prefix", "/elsewhere")  # as in a virtual environment
+    script = slurm.script(Cluster(scheduler="tcp://login:8786"))
+    settings = os.environ | {"PYTHONPATH": "/modules", "PYTHONHOME": "/modules"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, env=settings)
+    assert done.stdout == "ran distributed.cli.dask_worker tcp://login:8786 [] []\n"

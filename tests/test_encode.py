@@ -287,9 +287,9 @@ def test_an_exception_inside_the_block_leaves_no_film_and_ends_ffmpeg(tmp_path: 
         writer = VideoWriter(tmp_path / "film.mp4", SIZE, 24)
         with pytest.raises(type(error)), writer:
             writer.write(PATCHES)
-            process = writer._process
+            encoder = writer._encoder
             raise error
-        assert process is not None and process.returncode is not None
+        assert encoder is not None and encoder._process.returncode is not None
         assert files(tmp_path) == []
 
 

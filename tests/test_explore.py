@@ -332,9 +332,42 @@ def test_inline_keyframes_become_tables(tiny: scene.Scene) -> None:
     assert [key.view for key in made.keyframes] == [found.keyframes[0].view] * 2
 
 
-@given(st.text('ab[]\n#.=1" ', max_size=80))
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\u2029", "\u00a0"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_signs_and_line_ends_of_a_text_survive_saving(
+    sign: str, end: str, tmp_path: Path, commented: scene.Scene
+) -> None:
+    text = commented.text.replace("# about the target", f"# about{sign}the target").replace("\n", end)
+    found = scene.parse(text, "mine", "mine")
+    edit = keyframes.own_edit(found)
+    saved = film_preview.save(found, edit, "mine", tmp_path, replacing=None)
+    assert saved.path.read_bytes() == text.encode()
+    changed = replace(edit, keyframes=(replace(edit.keyframes[0], hold_s=3.5), *edit.keyframes[1:]))
+    saved = film_preview.save(found, changed, "mine", tmp_path, replacing=film_preview.digest(text))
+    written = saved.path.read_bytes().decode()
+    assert f"# about{sign}the target" in written
+    assert written.count(end) == written.count("\n") > text.count("\n")  # one more line: hold_s
+    assert scene.load(saved.path).keyframes[0].hold_s == 3.5
+
+
+@pytest.mark.parametrize("form", ["inline", "dotted"])
+def test_a_camera_that_is_no_table_of_its_own_is_kept_or_named(form: str, tiny: scene.Scene) -> None:
+    head, tail = tiny.text.split("[camera]")
+    key = '[{ centre_log10 = ["1", "1"], width_decades = 2.0 }]'
+    camera = {
+        "inline": f"camera = {{ octaves_per_s = 1.0, keyframes = {key} }}\n",
+        "dotted": f"camera.octaves_per_s = 1.0\ncamera.keyframes = {key}\n",
+    }[form]
+    found = scene.parse(camera + head + "[look]" + tail.split("[look]")[1], "mine", "mine")
+    edit = keyframes.own_edit(found)
+    assert film_preview.edited(found, edit).text == found.text
+    with pytest.raises(RenderError, match="must be a table of its own"):
+        film_preview.edited(found, replace(edit, keyframes=edit.keyframes * 2))
+
+
+@given(st.text('ab[]\n#.=1" \r\u2028\x85\x0b', max_size=80))
 def test_cutting_a_text_into_tables_loses_nothing(text: str) -> None:
-    assert toml_document.text(toml_document.blocks(text)).rstrip("\n") == "\n".join(text.splitlines()).rstrip("\n")
+    assert toml_document.text(toml_document.blocks(text)).rstrip("\n") == text.rstrip("\n")
 
 
 def test_saving_never_replaces_what_was_not_seen(tmp_path: Path, tiny: scene.Scene) -> None:

@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from render import scene
@@ -277,7 +277,7 @@ def film_comment(path: Path) -> str:
 HOLD = """
 import sys
 from pathlib import Path
-from render.wholefiles import WholeFile
+from render.files.atomic import WholeFile
 with WholeFile(Path(sys.argv[1])) as partial:
     partial.write_bytes(b"1234")
     print(partial, flush=True)
@@ -292,7 +292,9 @@ def writer(path: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
-            yield process, Path(process.stdout.readline().strip())
+            named = process.stdout.readline().strip()
+            assert Path(named).parent == path.parent, "the writer did not start"
+            yield process, Path(named)
         finally:
             process.kill()
 
@@ -314,10 +316,11 @@ def test_a_partial_file_is_left_alone_while_its_writer_lives_however_old_it_is(t
 def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path, how: str) -> None:
     path = tmp_path / "film.mp4"
     with writer(path) as (process, partial):
-        # Killed with all that it started: in a container, what holds the lock is a child of a child.
-        subprocess.run(["sh", "-c", f"kill -9 $(fuser {partial} 2>/dev/null) 2>/dev/null"], check=False)
-        for number in holders(partial):
-            os.kill(number, signal.SIGKILL)
+        # Killed with all that it started, and nothing else: in a container, what holds the lock is a child of a child.
+        all_started = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        for started in all_started:
+            started.kill()
+        psutil.wait_procs(all_started)  # the system releases a lock when the last of them has gone
         process.wait()
         assert partial.exists()
     if how == "sweep":
@@ -330,16 +333,6 @@ def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path, how: str) 
         assert partial.exists()  # thousands of tiles: only films and pictures look for what is beside them
         in_place(path, b"")
     assert not partial.exists()
-
-
-def holders(partial: Path) -> list[int]:
-    """Return the processes that have a file open."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            if os.readlink(link) == str(partial):
-                found.append(int(link.parts[2]))
-    return found
 
 
 def test_a_writer_whose_partial_file_is_swept_before_it_is_locked_makes_another(
@@ -587,7 +580,7 @@ def test_what_is_the_programs_own_is_replaced_even_with_two_names(tmp_path: Path
 STDOUT = """
 import sys
 from pathlib import Path
-from render.wholefiles import WholeFile, write_whole
+from render.files.atomic import WholeFile, write_whole
 print("before")
 for path in sys.argv[1:]:
     write_whole(Path(path), b"bytes\\n")
@@ -700,7 +693,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
         raise AssertionError("it began to work")
         yield  # what makes frames is a generator
 
-    for where in ("render.film.rendering.frames", "render.film.rendering.probe", "render.analyse.tuning.run"):
+    for where in ("render.film.rendering.frames", "render.film.points.train", "render.analyse.tuning.run"):
         monkeypatch.setattr(where, never)
     with contextlib.chdir(folder):
         for name in made:

@@ -15,8 +15,8 @@ import numpy as np
 from render.analyse import estimators, null_models
 from render.analyse.estimators import ESTIMATORS, Estimate
 from render.analyse.subject import Subject, field_of, train_points, trained_tiles
+from render.backends import single_points
 from render.errors import RenderError
-from render.film import rendering
 from render.film.plan import TRUSTED_WIDTH
 from render.film.rendering import Report
 from render.geometry.axes import DEEPEST_LEVEL
@@ -224,7 +224,7 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
     plain, again = np.isnan(dx), np.empty(x.size)
     again[plain] = train_points(subject, x[plain], y[plain], lambda _: None).value
     deep = np.flatnonzero(~plain)
-    for piece, field in rendering.probe(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
+    for piece, field in single_points.train(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
         again[deep[piece]] = field.value
     same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
     return [int(n) for n in same.sum(axis=1)]

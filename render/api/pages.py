@@ -17,11 +17,12 @@ def explore(
     port: int | None = None,
     browse: bool = True,
     announce: Callable[[str, str], None] = lambda address, place: print(address),
+    note: Callable[[str], None] = lambda text: None,
 ) -> bool:
     """Serve the explorer on this machine until Ctrl-C; return whether all of its threads have ended.
 
     scene: a scene file, or the name of one; without it, one is chosen in the page. folder: where saved scenes go.
     port: on 127.0.0.1; None is 8640, or the next that is free. browse: open the page in a browser, where there is a
-    screen. announce: receives the address to open, and the same without its token.
+    screen. announce: receives the address to open, and the same without its token. note: receives remarks.
     """
-    return serve.run(os.fspath(scene), Path(store), Path(folder), port, browse=browse, announce=announce)
+    return serve.run(os.fspath(scene), Path(store), Path(folder), port, browse=browse, announce=announce, note=note)

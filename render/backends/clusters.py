@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from distributed import Client, LocalCluster
 from render.backends import Cluster, slurm
 from render.backends.worker import accelerators
 from render.errors import ClusterError
+from render.machine import cores
 
 # What a person should know of workers, the backend says in words; the rest of dask's log is for its developers.
 dask.config.set({"distributed.admin.log-format": "%(message)s"})
@@ -54,10 +54,9 @@ def connect(cluster: Cluster, started: Any, away_s: float) -> Client:
 def _local(workers: int | None) -> LocalCluster:
     """Start one process a core, each with one thread; or one process for all GPUs, with a thread for each."""
     gpus = accelerators()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if workers is not None and workers < 1:
         raise ClusterError(f"--workers must be at least 1, not {workers}.")
-    count = 1 if gpus else workers or cores
+    count = 1 if gpus else workers or cores.count()
     try:
         return LocalCluster(
             n_workers=count,
@@ -66,6 +65,7 @@ def _local(workers: int | None) -> LocalCluster:
             resources={"GPU": gpus} if gpus else {},
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
+            preload="render.backends.signal_free",
         )
     except (OSError, RuntimeError) as error:  # time-outs too
         raise ClusterError(

@@ -186,7 +186,7 @@ class _Run:
         only = self._roster.only
         gpu = any(one.gpu for one in self._roster.good.values())
         future = self._client.submit(
-            worker.train, self._problem, self._backend.numerics, batch.x, batch.y,
+            worker.train, self._problem, self._roster.same, batch.x, batch.y,
             pure=False, workers=only, resources={"GPU": 1} if gpu else None,
         )  # fmt: skip
         with self._room:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import dask
 from dask.utils import parse_bytes
 from dask_jobqueue.slurm import SLURMCluster, SLURMJob
 
@@ -16,6 +19,10 @@ from render.errors import ClusterError
 
 # A worker leaves this long before its job's time is up, so that no batch is cut off; the queue is asked for another.
 _LEAVE_S = 120
+
+# A job inherits the variables of the shell that submits it, and those of a cluster's modules would put other packages
+# before this environment's. They are unset last, behind what jobqueue.yaml loads.
+_OWN_PACKAGES = ("unset PYTHONPATH PYTHONHOME", "export PYTHONNOUSERSITE=1")
 
 
 def _number(text: str) -> int:
@@ -61,7 +68,9 @@ _DEFAULTS = {"cores": "8", "memory": "16GB", "walltime": "04:00:00"}
 
 def script(cluster: Cluster) -> str:
     """Return the script of one job whose workers join the cluster's scheduler."""
-    return str(SLURMJob(scheduler=cluster.scheduler or "tcp://SCHEDULER:8786", **arguments(cluster)).job_script())
+    return str(
+        SLURMJob(scheduler=shlex.quote(cluster.scheduler or "tcp://SCHEDULER:8786"), **arguments(cluster)).job_script()
+    )
 
 
 def submit(cluster: Cluster) -> SLURMCluster:
@@ -96,7 +105,15 @@ def arguments(cluster: Cluster) -> dict[str, Any]:
         "worker_extra_args": worker,
         "log_directory": job.get("logs"),
         "nanny": True,
+        "python": shlex.quote(sys.executable),  # the script is read by a shell
+        "job_script_prologue": _prologue(),
     }
+
+
+def _prologue() -> list[str]:
+    own = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
+    # Outside a virtual environment, PYTHONPATH may be how render itself is found.
+    return [*own, *_OWN_PACKAGES] if sys.prefix != sys.base_prefix else own
 
 
 def _checked(job: Mapping[str, str]) -> dict[str, Any]:

@@ -10,20 +10,26 @@ import platform
 import socket
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import distributed
 import numpy as np
 
+import render
 from render.problem import Problem
 from render.samples import Field
 
 
 class Facts(NamedTuple):
-    """What a worker is. capacity: points of one call of its kernel. slots: batches that it trains at a time."""
+    """What a worker is. capacity: points of one call of its kernel. slots: batches that it trains at a time.
+
+    proof: what its samples depend on besides the numerics: versions of libraries, and the bits of a few first steps.
+    """
 
     numerics: dict[str, str | int]
+    proof: dict[str, str]
     capacity: int
     slots: int
     gpu: bool  # it declared the resource GPU, so that a task has to ask for one
@@ -43,18 +49,19 @@ async def facts(problem: Problem, dask_worker: Any) -> Facts:
     threads, gpus = _share(dask_worker)
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
-    return Facts(engine.numerics(device), engine.capacity(device), gpus or threads, gpus > 0)
+    proof = await asyncio.to_thread(_proof, problem, threads)
+    return Facts(engine.numerics(device), proof, engine.capacity(device), gpus or threads, gpus > 0)
 
 
-def train(problem: Problem, numerics: dict[str, str | int], x: np.ndarray, y: np.ndarray) -> tuple[Field, float, str]:
+def train(problem: Problem, same: dict[str, str | int], x: np.ndarray, y: np.ndarray) -> tuple[Field, float, str]:
     """Train at any number of points; return a field [points], the seconds that it took, and this worker's address.
 
-    Raises OtherNumerics where this worker's differ from those asked for.
+    same: numerics and proof that the samples must have. Raises OtherNumerics where this worker's differ.
     """
     worker = distributed.get_worker()
     threads, _ = _share(worker)
     engine, device = _engine(problem, threads), _device(threads)
-    if engine.numerics(device) != numerics:
+    if engine.numerics(device) | _proof(problem, threads) != same:
         raise OtherNumerics(worker.address)
     started = time.perf_counter()
     capacity = engine.capacity(device)
@@ -79,6 +86,13 @@ def _engine(problem: Problem, threads: int) -> Any:
         from render.train import engine
 
         return engine.Engine(problem)
+
+
+@functools.lru_cache(maxsize=8)
+def _proof(problem: Problem, threads: int) -> dict[str, str]:
+    engine = _engine(problem, threads)
+    versions = {"render": render.__version__, **{name: metadata.version(name) for name in ("jax", "numpy")}}
+    return versions | {"first steps": engine.first_steps(_devices(threads)[0])}
 
 
 @functools.cache

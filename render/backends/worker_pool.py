@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -33,17 +34,24 @@ class Roster:
                 "No worker of the cluster can train: " + "; ".join(sorted(self._faults)) + ". "
                 "Each must have this version of render installed."
             )
-        votes: Counter[tuple[tuple[str, str | int], ...]] = Counter()
+        votes: Counter[str] = Counter()
         for one in self.known.values():
-            votes[tuple(one.numerics.items())] += one.slots
-        self.numerics = dict(votes.most_common(1)[0][0])
+            votes[_alike(one)] += one.slots
+        chosen = votes.most_common(1)[0][0]
+        first = next(one for one in self.known.values() if _alike(one) == chosen)
+        self.numerics, self._proof = first.numerics, first.proof
         self._tell_apart(self.known)
         threading.Thread(target=self._look, name="roster", daemon=True).start()
 
     @property
+    def same(self) -> dict[str, str | int]:
+        """What a worker's samples must depend on for it to train: numerics, versions, and the bits of first steps."""
+        return self.numerics | self._proof
+
+    @property
     def good(self) -> dict[str, Facts]:
         """The workers that may train, by address."""
-        return {address: one for address, one in self.known.items() if one.numerics == self.numerics}
+        return {address: one for address, one in self.known.items() if one.numerics | one.proof == self.same}
 
     @property
     def slots(self) -> int:
@@ -101,16 +109,21 @@ class Roster:
         self.known = self.known | found
 
     def _tell_apart(self, workers: dict[str, Facts]) -> None:
-        others = {a: one for a, one in workers.items() if one.numerics != self.numerics}
-        for one in {tuple(one.numerics.items()): one for one in others.values()}.values():
-            count = sum(other.numerics == one.numerics for other in others.values())
+        same = self.same
+        kinds: dict[str, list[str]] = {}
+        for address, one in workers.items():
+            if one.numerics | one.proof != same:
+                kinds.setdefault(_alike(one), []).append(address)
+        for addresses in kinds.values():
+            other = workers[addresses[0]].numerics | workers[addresses[0]].proof
             differs = ", ".join(
-                f"{name} {one.numerics.get(name)} and not {value}"
-                for name, value in self.numerics.items()
-                if one.numerics.get(name) != value
+                f"{name} {other.get(name, 'none')} and not {same.get(name, 'none')}"
+                for name in same | other
+                if other.get(name) != same.get(name)
             )
             self._notice(
-                f"{_count(count, 'worker')} of the cluster would give other last bits ({differs}) and gets no work."
+                f"{_count(len(addresses), 'worker')} of the cluster would give other last bits ({differs}) and gets no "
+                f"work: {', '.join(sorted(addresses))}."
             )
         if self._sick and self._faults:
             self._notice(
@@ -118,6 +131,10 @@ class Roster:
                 "and gets no work."
             )
             self._faults.clear()
+
+
+def _alike(one: Facts) -> str:
+    return json.dumps(one.numerics | one.proof, sort_keys=True)
 
 
 def _count(number: int, what: str) -> str:

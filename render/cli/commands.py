@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json as jsonlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ from render.cli.options import (
     parted,
 )
 from render.errors import RenderError, SceneError
+from render.machine import signals
 
 app = App(
     name="render",
@@ -310,6 +312,7 @@ def explore(
     folder: Annotated[Path, Parameter(help="Folder that saved scenes go to.")] = Path("scenes"),
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
+    cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -323,11 +326,17 @@ def explore(
     """
     from render import api
     from render.cli import messages
+    from render.machine import cores as counted
 
-    ended = api.explore(scene, store=store, folder=folder, port=port, browse=open, announce=messages.served)
+    counted.limit(cores)
+    ended = api.explore(
+        scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
+    )
     messages.note("The explorer has stopped. Every whole tile is in the store.")
-    if not ended:
-        os._exit(0)
+    # Ctrl-C is the usual way to end it, and no failure; whoever sends another signal learns that this has ended it.
+    code = 0 if signals.received() in (None, signal.SIGINT) else signals.exit_code()
+    if not ended or code:
+        _leave(code)
 
 
 @app.command
@@ -344,7 +353,8 @@ def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C."""
+    """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C, 143 after SIGTERM."""
+    signals.listen()
     debug, json = "--debug" in sys.argv, "--json" in sys.argv
     # Plans are a hundred thousand small tuples, none of them in a cycle. Looking for cycles every 700 objects, as
     # Python does, took as long as planning (a film in 1080p: 2.3 s, 4.2 with it).
@@ -375,7 +385,7 @@ def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
         _leave(2)
     except KeyboardInterrupt as stop:
         tell(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
-        _leave(130)
+        _leave(signals.exit_code())
     except BrokenPipeError:
         _leave(0)
 

@@ -119,6 +119,16 @@ class Machines:
         ),
     ] = ()
 
+    cores: Annotated[
+        int | None, Parameter(help="Cores of this machine to use; all that this process may use if not given.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Let the whole process use so many cores, before anything asks how many there are."""
+        from render.machine import cores
+
+        cores.limit(self.cores)
+
     def make(self, problem: Problem) -> Backend:
         """Return the backend that trains a problem there. Raises ClusterError."""
         from render import backends
@@ -131,7 +141,7 @@ class Machines:
         if self.job and not self.slurm:
             raise ClusterError("--job describes the jobs of --slurm; say how many: --slurm 10.")
         if self.workers is not None and self.backend == "local" and not elsewhere:
-            raise ClusterError("--workers is for --backend dask; local uses every core.")
+            raise ClusterError("--workers is for --backend dask; with local, --cores says how many cores to use.")
         if self.slurm and self.workers is not None:
             raise ClusterError("--slurm starts a worker for each of a job's cores: --job cores=8, and not --workers.")
         name = "dask" if elsewhere and self.backend == "local" else self.backend

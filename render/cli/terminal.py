@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +21,7 @@ from render.cli.messages import err, is_live, result, show_table, speaks_json, t
 from render.film import rendering, training_rate
 from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
+from render.machine import signals
 from render.problem import Problem
 
 # Where the output is no terminal, a line is printed this often instead of a live bar.
@@ -147,6 +146,10 @@ def progress(job: Job | None = None) -> Iterator[rendering.Report]:
             if message not in told:
                 told.add(message)
                 tell("warning", f"warning: {message}", style="yellow")
+        for message in now.notes:
+            if message not in told:
+                told.add(message)
+                tell("note", message)
         note = state.note(now)
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
@@ -156,7 +159,7 @@ def progress(job: Job | None = None) -> Iterator[rendering.Report]:
             last_line_s = time.monotonic()
             tell("progress", note, **asdict(now))
 
-    with _gentle_interrupt(), bar:
+    with signals.announcing(_stopping), bar:
         yield report
 
 
@@ -166,25 +169,8 @@ def _stage(now: rendering.Progress) -> str:
     return "frames" if now.frames_total else "measuring"
 
 
-@contextlib.contextmanager
-def _gentle_interrupt() -> Iterator[None]:
-    """First Ctrl-C: say that batches under way are being finished, and unwind. Second: leave at once."""
-    before = signal.getsignal(signal.SIGINT)
-    pressed = False
-
-    def stop(*_: object) -> None:
-        nonlocal pressed
-        if pressed:
-            os._exit(130)
-        pressed = True
-        tell("note", "stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+def _stopping() -> None:
+    tell("note", "stopping: the batches under way are being finished (Ctrl-C again: leave now, without them)")
 
 
 class _Note(ProgressColumn):

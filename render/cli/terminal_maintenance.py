@@ -27,10 +27,11 @@ def show_finding(finding: Finding) -> None:
 
 
 def show_cleaned(files: Sequence[Path], size_bytes: int) -> None:
-    """Print which files were removed."""
+    """Print which files, and folders of segments, were removed."""
     for path in files:
         messages.result("removed", str(path), path=str(path))
-    left = f"{len(files)} partial files removed, {_size(size_bytes)}." if files else "Nothing was left behind."
+    gone = f"{len(files)} partial files and folders removed, {_size(size_bytes)}."
+    left = gone if files else "Nothing was left behind."
     messages.tell("cleaned", left, files=len(files), bytes=size_bytes)
 
 

@@ -27,11 +27,20 @@ _RGB_TAGS = "-color_primaries bt709 -color_trc iec61966-2-1 -colorspace rgb -col
 # the plain size.)
 _DOUBLED = f"scale=iw*2:ih*2:{_BT709}+full_chroma_inp+neighbor,{_TAGGED}"
 
-# For messages: 12.5 frames a second are whole hundredths of a second, which is all that a GIF can say; at most 480
-# pixels wide, in even sizes.
-_SMALL = "fps=12.5,scale='min(480,iw)':-2:flags=area"
+# For messages: at most 480 pixels wide, in even sizes; 12.5 frames a second are whole hundredths of a second, which is
+# all that a GIF can say.
+_SMALL = "scale='min(480,iw)':-2:flags=area"
+_FEWER = "fps=12.5"
 
 _MP4 = "-movflags +faststart+write_colr -f mp4"
+_MOV = "-movflags +faststart+write_colr -f mov"
+
+# Segments are joined by their times, so they are kept where these are exact, and where the colours' tags are not lost.
+_MP4_SEGMENT = "-movflags +write_colr -f mp4"
+_MOV_SEGMENT = "-movflags +write_colr -f mov"
+
+# Every bit of a frame, in any format of pixels.
+_LOSSLESS = "-c:v ffv1 -level 3 -coder 1 -context 1 -slices 4 -slicecrc 1"
 
 
 class Codec(NamedTuple):
@@ -41,7 +50,10 @@ class Codec(NamedTuple):
     suffix, container: of the file, and ffmpeg's options for it. crf: the encoder's own quality where a scene names
     none, and the largest it takes; None where there is no choice. bits: of a channel of the frames handed to it.
     filters, tags: how frames become pixels, and what the stream says about them; {pixels} is filled in.
-    whole: every frame is kept, so that their number can be checked.
+    segment: ffmpeg's options for the container of a segment. join: its options, besides a copy, where segments become
+    a film; {seconds} is filled in: the seconds of a frame, as a ratio.
+    at_once: filters that need every frame of a film. Such a film cannot be joined of encoded segments: its segments are
+    lossless, of the frames after `filters`, with pixels of the format `lossless`, and are encoded when all are there.
     """
 
     pixels: str
@@ -53,7 +65,15 @@ class Codec(NamedTuple):
     bits: Literal[8, 16] = 8
     filters: str = _YUV
     tags: str = _YUV_TAGS
-    whole: bool = True
+    segment: str = _MP4_SEGMENT
+    join: str = ""
+    at_once: str = ""
+    lossless: str = ""
+
+    @property
+    def segment_encoder(self) -> str:
+        """ffmpeg's encoder of segments, with its options."""
+        return _LOSSLESS if self.at_once else self.encoder
 
     @property
     def encoder_name(self) -> str:
@@ -79,6 +99,7 @@ CODECS: dict[str, Codec] = {
         "yuv420p10le",
         "-c:v libx265 -preset medium -tag:v hvc1 -x265-params log-level=error:info=0:pools=4:frame-threads=2",
         "ten bits; smaller",
+        join="-tag:v hvc1",
         crf=(20, 51),
         bits=16,
     ),
@@ -94,7 +115,8 @@ CODECS: dict[str, Codec] = {
         "-c:v prores_ks -profile:v hq -vendor apl0",
         "ten bits, 4:2:2, for editing",
         suffix=".mov",
-        container="-movflags +faststart+write_colr -f mov",
+        container=_MOV,
+        segment=_MOV_SEGMENT,
         crf=None,
         bits=16,
     ),
@@ -103,19 +125,24 @@ CODECS: dict[str, Codec] = {
         "-c:v prores_ks -profile:v 4444 -vendor apl0",
         "ten bits, full colour resolution, for editing",
         suffix=".mov",
-        container="-movflags +faststart+write_colr -f mov",
+        container=_MOV,
+        segment=_MOV_SEGMENT,
         crf=None,
         bits=16,
     ),
     "ffv1": Codec(
         "gbrp",
-        "-c:v ffv1 -level 3 -coder 1 -context 1 -slices 4 -slicecrc 1",
+        _LOSSLESS,
         "lossless: every pixel of every frame",
         suffix=".mkv",
         container="-f matroska",
         crf=None,
         filters=_RGB,
         tags=_RGB_TAGS,
+        # Matroska rounds times to milliseconds, and the sum of two rounded ones may be one off. MOV does not, but loses
+        # the range. Every packet is one frame, so a packet's number says its time.
+        segment="-f matroska",
+        join="-bsf:v setts=ts=round(N*1000*{seconds})",
     ),
     "webp": Codec(
         "yuv420p",
@@ -126,7 +153,9 @@ CODECS: dict[str, Codec] = {
         crf=None,
         filters=_SMALL,
         tags="",
-        whole=False,
+        segment=_MOV_SEGMENT,
+        at_once=_FEWER,
+        lossless="yuv420p",
     ),
     "gif": Codec(
         "pal8",
@@ -135,8 +164,10 @@ CODECS: dict[str, Codec] = {
         suffix=".gif",
         container="-f gif",
         crf=None,
-        filters=_SMALL + ",split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=bayer:bayer_scale=3",
+        filters=_SMALL,
         tags="",
-        whole=False,
+        segment=_MOV_SEGMENT,
+        at_once=_FEWER + ",split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=bayer:bayer_scale=3",
+        lossless="gbrp",
     ),
 }

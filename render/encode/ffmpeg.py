@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec
@@ -63,6 +65,39 @@ def count_frames(path: Path) -> int:
     done = _run("-v", "error", "-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "null", "-progress", "-", "-")
     counts = re.findall(r"^frame=(\d+)$", done.stdout, re.MULTILINE)
     return int(counts[-1]) if done.returncode == 0 and counts else 0
+
+
+def frame_times(path: Path) -> tuple[Fraction, list[int]]:
+    """Return the seconds of a tick of a film's clock, and the ticks at which its frames are shown, in order.
+
+    Every packet is read and none is decoded. No frames where the film cannot be read.
+    """
+    done = _run("-v", "error", "-xerror", "-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "framecrc", "-")
+    clock = re.search(r"^#tb 0: (\d+/\d+)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or clock is None:
+        return Fraction(1), []
+    # A packet is a line: stream, when it is decoded, when it is shown, duration, size, checksum.
+    return Fraction(clock[1]), sorted(int(line.split(",")[2]) for line in done.stdout.splitlines() if line[0] != "#")
+
+
+def opens(path: Path) -> bool:
+    """Say whether the first frame of a film is decoded, and those of its last second, which a player jumps to."""
+    ends = (["-i", f"file:{path}", "-frames:v", "1"], ["-sseof", "-1", "-i", f"file:{path}"])
+    done = (_run("-v", "error", "-xerror", *end, "-map", "0:v", "-f", "null", "-") for end in ends)
+    return all(one.returncode == 0 and not one.stderr.strip() for one in done)
+
+
+def identity() -> str:
+    """Return what tells this ffmpeg from every other on this machine: its words about itself, its size and its date.
+
+    Its version names none of the encoders that it was built with.
+    """
+    program = Path(shutil.which(binary()) or binary())
+    try:
+        status = program.stat()
+    except OSError as error:
+        raise EncodeError(f"ffmpeg could not be started from {program} ({error.strerror}). {REMEDY}") from None
+    return f"{_output('-version')}\n{status.st_size} {status.st_mtime_ns}"
 
 
 @functools.cache

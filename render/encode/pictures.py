@@ -91,15 +91,19 @@ def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
         raise EncodeError(f"{name} must be a readable PNG: {error}.") from None
 
 
-def count_pictures(path: Path) -> int:
-    """Return the number of pictures in an animated file, GIF or WebP; 0 if it cannot be read."""
-    from PIL import Image
+def animated_s(path: Path) -> float:
+    """Return for how many seconds an animated file, GIF or WebP, is shown; 0 if it cannot be read."""
+    from PIL import Image, ImageSequence
 
+    shown_ms = 0.0
     try:
         with Image.open(path, formats=["GIF", "WEBP"]) as image:
-            return int(getattr(image, "n_frames", 1))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return 0
+            for picture in ImageSequence.Iterator(image):
+                picture.load()  # and with it, in a WebP, how long it is shown
+                shown_ms += picture.info["duration"]
+    except (OSError, SyntaxError, ValueError, KeyError, EOFError, Image.DecompressionBombError):
+        return 0.0
+    return shown_ms / 1000
 
 
 def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:

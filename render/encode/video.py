@@ -1,14 +1,17 @@
-"""Films: frames through a pipe into ffmpeg, checked at the end."""
+"""Films: frames through pipes into ffmpeg, a segment each, which are joined and checked at the end."""
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import json
+import math
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +20,9 @@ from typing import IO, Self
 import numpy as np
 
 from render.encode.codecs import CODECS
-from render.encode.ffmpeg import REMEDY, binary, check_encoder, count_frames
-from render.encode.pictures import check_frame, count_pictures
+from render.encode.ffmpeg import REMEDY, binary, check_encoder, count_frames, frame_times, identity, opens
+from render.encode.pictures import animated_s, check_frame
+from render.encode.segments import Note, Segments
 from render.errors import EncodeError
 from render.files import places
 from render.files.atomic import WholeFile
@@ -26,6 +30,10 @@ from render.files.atomic import WholeFile
 # x264 gives other bytes at 1, 2 and 4 threads (tried), and its own choice follows the machine.
 _THREADS = "4"
 
+
+# A segment has so many frames, or the next number of whole groups of pictures: 4 s at 24 frames a second. What is lost
+# when a film is stopped is half of that, on average; what segments cost is in assets/docs/production.md.
+_SEGMENT_FRAMES = 96
 
 # A frame in 1080p then takes 6 turns of writing and reading, not 95.
 _PIPE_BYTES = 2**20
@@ -43,7 +51,8 @@ def _widen(pipe: IO[bytes] | None) -> None:
 class VideoWriter:
     """Write frames to a film, as a context manager.
 
-    The film stands at `path` after a clean end of the with-block only; an exception stops ffmpeg and leaves nothing.
+    The film stands at `path` after a clean end of the with-block only; an exception stops ffmpeg and leaves nothing,
+    unless there is a key: then the segments that are finished are kept, and the same film goes on from them.
 
     path: missing folders are made, an existing file is replaced. Its suffix should be the codec's.
     size_px: (width, height), both even and at least 16.
@@ -53,6 +62,9 @@ class VideoWriter:
         At 16, H.264 scored VMAF 99.9 with two thirds of the bits of 12.
     metadata: provenance, kept as one JSON object in the film's comment.
     published: as in `WholeFile`: to write the film's record.
+    key: everything that decides the frames, as a text. Whoever gives one asks `pass_finished` before every frame, or
+        at least where `at_segment` says so, and calls `finish_segment` where `is_full` says so.
+    frames_total: the number of frames, where it is known: the last segment is then finished as soon as it has them.
     """
 
     def __init__(
@@ -65,6 +77,8 @@ class VideoWriter:
         crf: int | None = None,
         metadata: Mapping[str, str] | None = None,
         published: Callable[[str], None] | None = None,
+        key: str = "",
+        frames_total: int | None = None,
     ) -> None:
         if any(side < 16 or side % 2 for side in size_px):
             raise EncodeError(f"{path}: width and height must be even and at least 16, not {size_px[0]}x{size_px[1]}.")
@@ -80,106 +94,285 @@ class VideoWriter:
         self.frames = 0
         self.bits = row.bits
         self._codec = codec
-        rate = Fraction(fps).limit_denominator(1001)
+        self._key, self._frames_total = key, frames_total
+        self._rate = rate = Fraction(fps).limit_denominator(1001)
+        group = max(1, round(rate / 2))  # two keyframes a second let a player jump quickly
+        self.segment_frames = group * math.ceil(_SEGMENT_FRAMES / group)
         quality = "" if row.crf is None else f"-crf {crf or row.crf[0]}"
         given = "rgb48le" if row.bits == 16 else "rgb24"
-        # Two keyframes a second let a player jump quickly; JSON is ASCII, so no locale can harm it.
-        options = (
-            f"-hide_banner -loglevel error -nostdin -y -f rawvideo -pix_fmt {given} -s {size_px[0]}x{size_px[1]} "
-            f"-r {rate} -i - -vf {row.filters.format(pixels=row.pixels)} {row.encoder} {quality} "
-            f"-g {max(1, round(rate / 2))} -pix_fmt {row.pixels} {row.tags} -threads {_THREADS} -fflags +bitexact "
-            f"-flags:v +bitexact {row.container} -map_metadata -1 -metadata"
-        )
-        self._options = [*options.split(), f"comment={json.dumps(dict(metadata or {}), sort_keys=True)}"]
+        pixels = row.lossless or row.pixels
+        exact = f"-threads {_THREADS} -fflags +bitexact -flags:v +bitexact"
+        self._encode = (
+            f"-f rawvideo -pix_fmt {given} -s {size_px[0]}x{size_px[1]} -r {rate} -i - "
+            f"-vf {row.filters.format(pixels=row.pixels)} {row.segment_encoder} {'' if row.at_once else quality} "
+            f"-g {group} -pix_fmt {pixels} {row.tags} {exact} {row.segment}"
+        ).split()
+        film = f"-c copy {row.join.format(seconds=f'{rate.denominator}/{rate.numerator}')}"
+        if row.at_once:
+            film = f"-vf {row.at_once} {row.encoder} {quality} -pix_fmt {row.pixels} {row.tags}"
+        self._join = [
+            *f"-map 0:v {film} {exact} {row.container} -map_metadata -1 -metadata".split(),
+            # JSON is ASCII, so no locale can harm it.
+            f"comment={json.dumps(dict(metadata or {}), sort_keys=True)}",
+        ]
         self._file = WholeFile(path, check=self._check, published=published)
         self._partial: Path | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._log: IO[bytes] | None = None
+        self._segments: Segments | None = None
+        self._encoder: _Ffmpeg | None = None
+        self._finishing: Future[None] | None = None
+        self._index = 0  # of the segment that is written
+        self._filled = 0  # frames that it has
+
+    # ---- segments -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the segment that is written has all its frames, so that it can be finished."""
+        return self._filled == self.segment_frames or (self._filled > 0 and self.frames == self._frames_total)
+
+    @property
+    def segments(self) -> Segments:
+        """The finished segments, while the film is made."""
+        if self._segments is None:
+            raise RuntimeError("VideoWriter has segments inside the with-block only.")
+        return self._segments
+
+    def finished_frames(self) -> list[range]:
+        """Return the places in the film of the frames that finished segments hold, a range each, in order."""
+        return [
+            range(first := index * self.segment_frames, first + self._frames_of(index))
+            for index in sorted(self.segments.indices)
+        ]
+
+    def pass_finished(self) -> Note | None:
+        """Go past the segment that comes next if it is finished, and return its note; else None."""
+        if self._filled or (note := self.segments.note(self._index)) is None:
+            return None
+        self.frames += self._frames_of(self._index)
+        self._index += 1
+        return note
+
+    def finish_segment(self, note: Note) -> None:
+        """Finish the segment that is full. It is encoded to its end beside the next one.
+
+        note: what the caller needs to go on after it, once it is not made again.
+        """
+        encoder, index, frames = self._encoder, self._index, self._filled
+        assert encoder is not None
+        self._await_finishing()
+        self._encoder, self._index, self._filled = None, index + 1, 0
+        pool = ThreadPoolExecutor(1, thread_name_prefix="segment")
+        self._finishing = pool.submit(self._keep, encoder, index, frames, note)
+        pool.shutdown(wait=False)
+
+    def _keep(self, encoder: _Ffmpeg, index: int, frames: int, note: Note) -> None:
+        encoder.end()
+        kept = count_frames(encoder.target)
+        if kept != frames:
+            raise EncodeError(f"{self.path}: ffmpeg must keep all {self.frames} frames, but kept {kept}. {REMEDY}")
+        try:
+            self.segments.keep(index, encoder.target, {**note, _FRAMES: np.array(frames)})
+        except OSError as error:
+            raise self._unwritable(error) from None
+
+    def _await_finishing(self) -> None:
+        if self._finishing is not None:
+            finishing, self._finishing = self._finishing, None
+            finishing.result()
+
+    def _frames_of(self, index: int) -> int:
+        note = self.segments.note(index)
+        return 0 if note is None else int(note[_FRAMES])
+
+    # ---- the film -----------------------------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
-        ffmpeg = binary()
         check_encoder(self._codec, CODECS[self._codec])
-        self._partial = self._file.__enter__()
-        try:
-            # ffmpeg's words go to a file, since a full pipe would block it. In a session of its own it does not hear
-            # Ctrl-C, which would end the film early but cleanly.
-            self._log = places.scratch_file(self._partial.parent)
-            self._process = subprocess.Popen(
-                [ffmpeg, *self._options, f"file:{self._partial}"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=self._log,
-                start_new_session=True,
-            )
-            _widen(self._process.stdin)
-        except OSError as error:
-            self._stop()
-            self._file.discard()
-            raise EncodeError(f"ffmpeg could not be started from {ffmpeg} ({error.strerror}). {REMEDY}") from None
+        how = json.dumps([self._key, self._encode, self.segment_frames, identity()]) if self._key else ""
+        with contextlib.ExitStack() as stack:
+            self._partial = self._file.__enter__()
+            stack.callback(self._file.discard)
+            try:
+                # Beside the film itself, where a path leads elsewhere: segments are as large as the film.
+                place = self._partial.with_name(self.path.name)
+                self._segments = stack.enter_context(Segments(place, how))
+            except OSError as error:
+                raise self._unwritable(error) from None
+            if self.segments.note(0) is None:
+                self._encoder = self._start()
+            stack.pop_all()
         return self
 
     def write(self, frame: np.ndarray) -> None:
         """Append one frame: uint8 or, for ten bits and more, uint16 [height, width, 3]; sRGB, row 0 at the top."""
-        if self._process is None or self._process.stdin is None:
+        if self._segments is None:
             raise RuntimeError("VideoWriter.write works inside the with-block only.")
         check_frame(self.path, frame, self.size_px, bits=self.bits)
-        try:
-            self._process.stdin.write(np.ascontiguousarray(frame).data)
-        except OSError:
-            raise self._trouble() from None
+        if self.is_full:
+            self.finish_segment({})
+        if self._finishing is not None and self._finishing.done():
+            self._await_finishing()
+        self._encoder = self._encoder or self._start()
+        self._encoder.write(frame)
         self.frames += 1
+        self._filled += 1
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         try:
             if kind is None:
                 self._end()
                 self._file.publish()
+                self.segments.remove()
         finally:
             self._stop()
             self._file.discard()
 
+    def _start(self) -> _Ffmpeg:
+        return _Ffmpeg(self, self._encode, self.segments.unfinished(self._index))
+
     def _end(self) -> None:
-        """Let ffmpeg finish the film."""
-        assert self._process is not None and self._process.stdin is not None
+        """Finish the last segment and join all of them."""
         if self.frames == 0:
             raise EncodeError(f"{self.path}: a film must have at least one frame, but none was written.")
-        with contextlib.suppress(OSError):  # a broken pipe shows in the exit code too
-            self._process.stdin.close()
-        if self._process.wait() != 0:
-            raise self._trouble()
+        if self._filled:
+            self.finish_segment({})
+        self._await_finishing()
+        assert self._partial is not None
+        starts_us = [round(10**6 * n * self.segment_frames / self._rate) for n in range(self._index)]
+        ends_us = [*starts_us[1:], round(10**6 * self.frames / self._rate)]
+        # Times as whole microseconds: the errors of rounded durations would add up, these do not. They stay far below
+        # a tick of the film's clock, to which ffmpeg rounds.
+        lines = [
+            f"file {self.segments.path(n).name}\nduration {end_us - start_us}us"
+            for n, (start_us, end_us) in enumerate(zip(starts_us, ends_us, strict=True))
+        ]
+        try:
+            listed = self.segments.unfinished(self._index)
+            listed.write_text("ffconcat version 1.0\n" + "\n".join(lines) + "\n", encoding="ascii")
+        except OSError as error:
+            raise self._unwritable(error) from None
+        self._encoder = _Ffmpeg(self, ["-f", "concat", "-i", f"file:{listed.absolute()}", *self._join], self._partial)
+        self._encoder.end()
 
     def _check(self, partial: Path) -> None:
-        """Refuse a film that does not open or lacks frames."""
-        whole = CODECS[self._codec].whole
-        # ffmpeg writes animated WebP, but does not read it.
-        kept = count_frames(partial) if whole else count_pictures(partial)
-        if kept != self.frames if whole else kept == 0:  # those that are not whole have a frame rate of their own
-            raise EncodeError(f"{self.path}: ffmpeg must keep all {self.frames} frames, but kept {kept}. {REMEDY}")
+        """Refuse a film that does not open, or in which a frame is missing, or not shown at its time."""
+        if CODECS[self._codec].at_once:
+            # ffmpeg writes animated WebP, but does not read it.
+            shown_s, film_s = animated_s(partial), float(self.frames / self._rate)
+            if not abs(shown_s - film_s) <= 0.1 + 1 / self._rate:  # a picture is shown for 0.08 s
+                raise EncodeError(f"{self.path}: must be shown for {film_s:g} s, but is for {shown_s:g} s. {REMEDY}")
+            return
+        clock, times = frame_times(partial)
+        if len(times) != self.frames:
+            raise EncodeError(
+                f"{self.path}: ffmpeg must keep all {self.frames} frames, but kept {len(times)}. {REMEDY}"
+            )
+        due = [math.floor(n / (self._rate * clock) + Fraction(1, 2)) for n in range(self.frames)]
+        if late := [n for n, (time, wanted) in enumerate(zip(times, due, strict=True)) if time != wanted]:
+            raise EncodeError(
+                f"{self.path}: every frame must be shown at its time, but {len(late)} are not, from frame {late[0]} "
+                f"on. {REMEDY}"
+            )
+        if not opens(partial):
+            raise EncodeError(f"{self.path}: the film must open, but ffmpeg does not decode it. {REMEDY}")
+
+    def _unwritable(self, error: OSError) -> EncodeError:
+        return EncodeError(
+            f"{self.path}: its segments must be written beside it, but: {error.strerror or error}{_free(self.path)}. "
+            "Make room if that is little, or choose another folder."
+        )
+
+    def _stop(self) -> None:
+        if self._encoder is not None:
+            self._encoder.kill()
+            self._encoder = None
+        if self._finishing is not None:
+            # It has all its frames, and ends by itself: what is finished is kept.
+            concurrent.futures.wait([self._finishing])
+            self._finishing = None
+        if self._segments is not None:
+            self._segments.__exit__()
+            self._segments = None
+
+
+_QUIETLY = ("-hide_banner", "-loglevel", "error", "-nostdin", "-y")
+
+# The name in a note under which the number of a segment's frames is kept.
+_FRAMES = "frames"
+
+
+class _Ffmpeg:
+    """A running ffmpeg that writes one file; frames go to its pipe if its options say so.
+
+    of: the writer of the film. options: all but the target.
+    """
+
+    def __init__(self, of: VideoWriter, options: list[str], target: Path) -> None:
+        self.target = target
+        self._of = of
+        # ffmpeg's words go to a file, since a full pipe would block it.
+        self._log: IO[bytes] = places.scratch_file(target.parent)  # closed by end or kill
+        ffmpeg = binary()
+        try:
+            # In a session of its own it does not hear Ctrl-C, which would end the film early but cleanly.
+            self._process = subprocess.Popen(
+                [ffmpeg, *_QUIETLY, *options, f"file:{target.absolute()}"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._log,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log.close()
+            raise EncodeError(f"ffmpeg could not be started from {ffmpeg} ({error.strerror}). {REMEDY}") from None
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin
+        _widen(self._pipe)
+
+    def write(self, frame: np.ndarray) -> None:
+        """Hand over one frame."""
+        try:
+            self._pipe.write(np.ascontiguousarray(frame).data)
+        except OSError:
+            raise self._trouble() from None
+
+    def end(self) -> None:
+        """Let it finish its file. Raises EncodeError if it does not."""
+        try:
+            with contextlib.suppress(OSError):  # a broken pipe shows in the exit code too
+                self._pipe.close()
+            if self._process.wait() != 0:
+                raise self._trouble()
+        finally:
+            self._log.close()
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(OSError):
+            self._pipe.close()
+        self._log.close()
 
     def _trouble(self) -> EncodeError:
         """Return what ffmpeg said. Only for when it has ended, or closed its end of the pipe and is about to."""
-        assert self._process is not None and self._log is not None
-        code = self._process.wait()
-        if not self.path.parent.is_dir():
-            return EncodeError(f"{self.path}: its folder is gone. Make it again, or choose another --out.")
+        code, path = self._process.wait(), self._of.path
+        if not path.parent.is_dir():
+            return EncodeError(f"{path}: its folder is gone. Make it again, or choose another --out.")
         self._log.seek(0)
         words = re.sub(r" @ 0x[0-9a-f]+", "", self._log.read().decode(errors="replace"))
         lines = [line.strip() for line in words.splitlines() if line.strip()]
         # The cause comes first and the consequences last.
         said = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
         return EncodeError(
-            f"{self.path}: ffmpeg must take every frame, but stopped after {self.frames} with exit code {code} and "
-            f"said: {said} (disk: {shutil.disk_usage(self.path.parent).free / 1e6:.0f} MB free). "
-            "Make room if that is little, or try another codec."
+            f"{path}: ffmpeg must take every frame, but stopped after {self._of.frames} with exit code {code} and "
+            f"said: {said}{_free(path)}. Make room if that is little, or try another codec."
         )
 
-    def _stop(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            if self._process.stdin is not None:
-                with contextlib.suppress(OSError):
-                    self._process.stdin.close()
-            self._process = None
-        if self._log is not None:
-            self._log.close()
+
+def _free(path: Path) -> str:
+    """Return in words how much room there is for a file; nothing where its folder is gone."""
+    try:
+        return f" (disk: {shutil.disk_usage(path.parent).free / 1e6:.0f} MB free)"
+    except OSError:
+        return ""

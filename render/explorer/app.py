@@ -297,7 +297,7 @@ def _described(found: Scene) -> dict[str, Any]:
     """Return what a page must know of a scene."""
     problem, seam = found.problem, found.seam(DEEPEST_LEVEL)
     deepest_level = problem.deepest_level if seam is None else DEEPEST_LEVEL
-    lines = [line[1:].strip() for line in found.text.splitlines() if line.startswith("#") and not line.startswith("#:")]
+    lines = [line[1:].strip() for line in found.text.split("\n") if line.startswith("#") and not line.startswith("#:")]
     return {
         "name": found.name,
         "about": " ".join(lines),

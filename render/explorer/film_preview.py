@@ -144,7 +144,7 @@ def _read(target: Path) -> str | None:
     if target.is_symlink() or (target.exists() and not target.is_file()):
         raise RenderError(f"{target} is no plain file; choose another name.")
     try:
-        return target.read_text(encoding="utf-8")
+        return target.read_bytes().decode()  # line ends as they are
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -8,13 +8,14 @@ be the page's own, and everything but the page's static files needs a token that
 from __future__ import annotations
 
 import hmac
+import html
 import secrets
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _HOSTS = {"127.0.0.1", "localhost", "::1"}
@@ -34,6 +35,8 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-cache",
 }
+
+_REFUSAL = "<!doctype html><meta charset=utf-8><title>render</title><p>This explorer does not answer here: {}</p>\n"
 
 
 class Refused(Exception):
@@ -63,8 +66,9 @@ class Guard:
             return
         headers = Headers(scope=scope)
         try:
-            if scope["type"] == "http" and scope["path"] == "/" and (entered := self._enter(scope, headers)):
-                await entered(scope, receive, _with_headers(send))
+            if _opens_page(scope, headers):
+                cookie = self._enter(scope, headers)
+                await self._app(scope, _bounded(receive, 0), _with_headers(send, cookie))
                 return
             self._check(scope, headers)
             most = _MOST_BYTES.get(scope["path"], _MOST_BYTES_ELSE)
@@ -76,7 +80,9 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008, "reason": str(refusal)})
             else:
-                answer = JSONResponse({"fault": f"{refusal}"}, status)
+                answer: Response = JSONResponse({"fault": f"{refusal}"}, status)
+                if scope["path"] == "/":  # a person reads this one
+                    answer = HTMLResponse(_REFUSAL.format(html.escape(str(refusal))), status)
                 await answer(scope, receive, _with_headers(send))
 
     def _check(self, scope: Scope, headers: Headers) -> None:
@@ -94,16 +100,30 @@ class Guard:
         if not any(hmac.compare_digest(token.encode(), self._token.encode()) for token in tokens):
             raise Refused(403, "open the address that `render explore` has printed: it carries this explorer's token.")
 
-    def _enter(self, scope: Scope, headers: Headers) -> Response | None:
-        """Let a person in who comes with the token in the address: keep it in a cookie, and show a clean address."""
-        given = parse_qs(scope["query_string"].decode("latin-1")).get("token")
+    def _enter(self, scope: Scope, headers: Headers) -> str | None:
+        """Let a person in who comes with the token, in the address or in a cookie; return the cookie that keeps it.
+
+        Where the person comes from does not matter: a link in another page, a mail or a PDF may lead here. The page
+        is answered at once: behind a redirect, browsers would still count the request as the other page's.
+        """
+        host = _host(headers)
+        given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
+        self._check_token([*given, *_tokens(scope, headers)])
         if not given:
             return None
-        host = _host(headers)
-        self._check_token(given)
-        response = RedirectResponse("/", 303)
-        response.set_cookie(_cookie(host), self._token, httponly=True, samesite="strict")
-        return response
+        # Lax, so that a link elsewhere to the address without the token works, too. No request that changes
+        # anything is believed for its cookie: those need a header, which no other page can set.
+        return f"{_cookie(host)}={self._token}; HttpOnly; Path=/; SameSite=lax"
+
+
+def _opens_page(scope: Scope, headers: Headers) -> bool:
+    """Whether a request is a person's way to the page: reading it, as a whole window and not framed or fetched."""
+    if scope["type"] != "http" or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):
+        return False
+    mode = headers.get("sec-fetch-mode")
+    if mode is None:  # no browser of today: then the page's origin, or none that can be named
+        return _single(headers, "origin") in (None, "null", f"http://{_host(headers)}")
+    return mode == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
 
 
 def _host(headers: Headers) -> str:
@@ -159,12 +179,14 @@ def _bounded(receive: Receive, most: int) -> Receive:
     return receive_some
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, cookie: str | None = None) -> Send:
     async def send_all(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers[name] = value
+            if cookie is not None:
+                headers.append("set-cookie", cookie)
         await send(message)
 
     return send_all

@@ -7,6 +7,7 @@ say nothing that a scene file cannot, and the same checks judge both.
 from __future__ import annotations
 
 import math
+import re
 from copy import copy
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
@@ -134,6 +135,8 @@ def rewritten(scene: Scene, edit: Edit) -> str:
 
     RenderError where the text hides its keyframes (quoted table names, say) too well to be edited in place.
     """
+    if edit == own_edit(scene):
+        return scene.text
     blocks = toml_document.blocks(scene.text)
     rows = [block for block in blocks if block.name == _KEYFRAMES]
     inline = not rows
@@ -146,7 +149,13 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     timed = edit.octaves_per_s is None and len(edit.keyframes) > 1
     if inline:
         rows = [toml_document.Block.new(f"[[{_KEYFRAMES}]]") for _ in scene.keyframes]
-        for row, table in zip(rows, toml_document.table_of(camera).get("keyframes", []), strict=True):
+        inside = toml_document.table_of(camera).get("keyframes", [])
+        if len(inside) != len(rows):  # the camera itself is an inline or dotted table
+            raise RenderError(
+                f"The camera of {scene.name} must be a table of its own, [camera], to be edited here; it is an "
+                "inline or a dotted one. Write it as [camera] in the scene's file, and open it again."
+            )
+        for row, table in zip(rows, inside, strict=True):
             row.edit(lambda new, table=table: new.update(table.unwrap()))  # type: ignore[misc]
     camera.edit(lambda table: _edit_camera(table, edit))
     made = []
@@ -164,7 +173,9 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     blocks = [block for block in blocks if not any(block is row for row in rows)]
     if (edit.palette, edit.gap) != (scene.look.palette, scene.look.gap):
         _edit_look(blocks, edit)
-    return toml_document.text(blocks)
+    made_text = toml_document.text(blocks)
+    # What is new gets the line ends of what was there.
+    return re.sub(r"\r?\n", "\r\n", made_text) if "\r\n" in scene.text else made_text
 
 
 def _edit_camera(table: Any, edit: Edit) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from render import scene
 from render.errors import RenderError
 from render.explorer import app, guard
 from render.explorer.planes import Planes
+from render.machine import signals
 from render.storage.store import check_store
 
 # Where the explorer is found again after a restart, so that an address of a view stays good; if it is taken, the next.
@@ -32,15 +34,23 @@ _MOST_MESSAGE_BYTES = 262_144
 
 
 def run(
-    name: str, store: Path, folder: Path, port: int | None, *, browse: bool, announce: Callable[[str, str], None]
+    name: str,
+    store: Path,
+    folder: Path,
+    port: int | None,
+    *,
+    browse: bool,
+    announce: Callable[[str, str], None],
+    note: Callable[[str], None],
 ) -> bool:
-    """Serve until Ctrl-C or SIGTERM, then stop cleanly: nothing more is trained, whole tiles are stored.
+    """Serve until a signal ends it, then stop cleanly: nothing more is trained, whole tiles are stored.
 
     Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be told to, and the
     interpreter's own end would tear it apart: then the process must leave at once (os._exit).
 
     name: of a scene, or "" to choose in the page. folder: where saved scenes go. port: None for the usual one, or the
     next that is free. announce: gets the address to open, and the same without the token.
+    note: gets what else a person should know.
     """
     given = scene.find(name) if name else None
     if given is not None:
@@ -64,20 +74,23 @@ def run(
         timeout_graceful_shutdown=2,
     )
     announce(f"{place}?token={token}", place)
-    if browse and _has_screen():
-        webbrowser.open(f"{place}?token={token}")
+    if browse and _can_browse():
+        _browse(f"{place}?token={token}", note)
     _Server(config).run(sockets=[listener])
     return not any(worker.busy for worker in served.state.workers)
 
 
 class _Server(uvicorn.Server):
-    """A server for which Ctrl-C is the usual way to end, not a death by signal."""
+    """A server that ends by the signals that end every command: uvicorn would take SIGINT where it is ignored."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        with super().capture_signals():
+        def end() -> None:
+            self.should_exit = True
+
+        signals.listen()
+        with signals.stopping(end):
             yield
-            self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop; an answer that this cuts off (a long plan, say) is no fault to be reported."""
@@ -106,5 +119,23 @@ def _listen(port: int | None) -> socket.socket:
     raise RenderError("No port is free.")
 
 
-def _has_screen() -> bool:
-    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+def _can_browse() -> bool:
+    """Whether there is a screen, or a person has said which program opens pages (editors on remote machines do)."""
+    if sys.platform in ("darwin", "win32"):
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+
+
+def _browse(address: str, note: Callable[[str], None]) -> None:
+    """Open an address in a browser, beside the server: a program that stays in the foreground must not hold it up."""
+
+    def open_it() -> None:
+        try:
+            opened = webbrowser.open(address)
+        # What BROWSER holds is a person's: no program, unbalanced quotes, or blanks alone.
+        except (webbrowser.Error, OSError, ValueError, IndexError):
+            opened = False
+        if not opened:
+            note("A browser could not be started, or it ended with an error: open the address above yourself.")
+
+    threading.Thread(target=open_it, name="browser", daemon=True).start()

@@ -57,7 +57,8 @@ def _table(document: Any, name: str) -> Any:
 def blocks(text: str) -> list[Block]:
     """Cut a text at its table headers. `text(blocks(t))` is t, but for a newline at its end."""
     pieces: list[tuple[str, list[str]]] = [("", [])]
-    for line in text.splitlines():
+    # At line feeds alone: TOML has no other line ends, and texts may hold U+2028 or U+0085.
+    for line in text.split("\n")[: -1 if text.endswith("\n") else None]:
         header = _HEADER.match(line)
         if header is None:
             pieces[-1][1].append(line)

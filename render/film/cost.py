@@ -19,6 +19,7 @@ from render.film.plan import Plan
 from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry.tiles import SAMPLES, Tile
+from render.machine import cores
 from render.picture import loops
 from render.samples import Field, Status
 from render.storage import tile_format
@@ -73,9 +74,9 @@ def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forec
     Pictures are made while samples train. Of the shorter of the two, as much goes on beside the longer as pictures
     leave of the cores; the rest is added, and both ends of a film.
     """
-    cores = os.cpu_count() or 1
+    count = cores.count()
     training_s, pictures_s = rate.time_s(samples), frames * pictures.wall_s + pictures.start_s
-    busy = min(1.0, pictures.cpu_s / (pictures.wall_s * cores)) if pictures.wall_s else 1.0
+    busy = min(1.0, pictures.cpu_s / (pictures.wall_s * count)) if pictures.wall_s else 1.0
     total_s = max(training_s, pictures_s) + busy * min(training_s, pictures_s)
     return Forecast(training_s, pictures_s, total_s + (ENDS_S if samples else 0.0))
 
@@ -84,12 +85,12 @@ def bound(job: Job) -> Pictures:
     """Return more than pictures cost on any machine of today: enough where training is nearly all of the time."""
     output = job.scene.output
     cpu_s = _MOST_S + _MOST_PIXEL_S * output.width_px * output.height_px
-    return Pictures(cpu_s / (os.cpu_count() or 1), cpu_s)
+    return Pictures(cpu_s / cores.count(), cpu_s)
 
 
 def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
     """Say whether pictures are so little beside training that an estimate need not know them exactly."""
-    return frames * pictures.cpu_s / (os.cpu_count() or 1) < _SMALL * training_s
+    return frames * pictures.cpu_s / cores.count() < _SMALL * training_s
 
 
 def measure(job: Job, beside: Path = Path()) -> Pictures:

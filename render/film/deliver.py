@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -52,7 +52,6 @@ def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster
     numbers = job.frame_numbers([poster]) if poster else []
     if len(numbers) > 1:
         raise RenderError(f"a poster must be one frame, not {len(numbers)}: {poster!r}.")
-    facts: list[FrameFacts] = []
     base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
     table, poster_path, thumbnail = (base.with_name(base.name + end) for end in (".frames.csv", *_POSTER))
     # A path that cannot be written costs nothing now, and would cost its file after all the training.
@@ -60,15 +59,42 @@ def whole_film(job: Job, path: Path, report: Report = rendering.quiet, *, poster
         check_target(other)
     if poster_path.exists() and not poster_path.is_file():
         raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
-    written = _film(job, path, report, facts.append)
-    if facts:  # a sequence that was there already has none
-        write_whole(table, frame_log.table(facts).encode())
-        written.append(table)
+    if job.scene.output.codec == encode.SEQUENCE:
+        written = [*_logged_sequence(job, path, table, report), table]
+    else:
+        facts: list[FrameFacts] = []
+        # Written while the film's segments are still there: whatever ends this early, nothing is lost.
+        written = [*_film(job, path, report, facts.append, beside=lambda: _write_log(table, facts)), table]
     for number in numbers:
         rendering.stills(job, [number], lambda _: poster_path)
         encode.write_thumbnail(thumbnail, poster_path, _THUMBNAIL_PX)
         written += [poster_path, thumbnail]
     return written
+
+
+def _write_log(table: Path, facts: Iterable[FrameFacts]) -> None:
+    write_whole(table, frame_log.table(facts).encode())
+
+
+def _logged_sequence(job: Job, folder: Path, table: Path, report: Report) -> list[Path]:
+    """Make a folder of pictures and their log, in which pictures that are there already keep their rows."""
+    _write_log(table, _rows(table, job).values())
+    with table.open("a", encoding="utf-8", buffering=1) as lines:  # each row as soon as its picture is there
+
+        def log(row: FrameFacts) -> None:
+            lines.write(frame_log.line(row))
+
+        written = _film(job, folder, report, log)
+    _write_log(table, _rows(table, job).values())
+    return written
+
+
+def _rows(table: Path, job: Job) -> dict[int, FrameFacts]:
+    try:
+        rows = frame_log.read(table.read_text(encoding="utf-8", errors="replace"))
+    except FileNotFoundError:
+        rows = {}
+    return {number: rows[number] for number in range(job.frame_count) if number in rows}
 
 
 def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = rendering.quiet) -> list[Path]:
@@ -89,12 +115,21 @@ def part_of_film(job: Job, numbers: Sequence[int] | None, out: Path, report: Rep
 
 
 def _film(
-    job: Job, path: Path, report: Report, log: Log = rendering.unlogged, numbers: Sequence[int] | None = None
+    job: Job,
+    path: Path,
+    report: Report,
+    log: Log = rendering.unlogged,
+    numbers: Sequence[int] | None = None,
+    beside: Callable[[], None] = lambda: None,
 ) -> list[Path]:
-    """Make a film and its record, which says the sum of the very file that was published; return both paths."""
+    """Make a film and its record, which says the sum of the very file that was published; return both paths.
+
+    beside: writes what else belongs to the film, once that has its name.
+    """
 
     def record(sha256: str) -> None:
         _record(job, path, sha256, frames=numbers)
+        beside()
 
     check_target(record_path(path))
     rendering.video(job, path, report, log, numbers, record)

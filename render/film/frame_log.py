@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import time
@@ -83,10 +84,36 @@ def boundary_density(converged: np.ndarray) -> float:
     return float(differ / ((rows - 1) * columns + rows * (columns - 1)))
 
 
+def packed(rows: Iterable[FrameFacts]) -> np.ndarray:
+    """Return rows as numbers: float64 [rows, columns], exact up to 2^53."""
+    return np.array([astuple(row) for row in rows], dtype=float).reshape(-1, len(fields(FrameFacts)))
+
+
+def unpacked(numbers: np.ndarray) -> list[FrameFacts]:
+    """Return the rows that were packed as numbers."""
+    return [_row(numbers) for numbers in numbers]
+
+
+def read(text: str) -> dict[int, FrameFacts]:
+    """Return the rows of a CSV by their frames, the last of each frame; lines that are no whole rows are left out."""
+    rows = {}
+    for line in csv.reader(io.StringIO(text)):
+        with contextlib.suppress(ValueError, TypeError):
+            row = _row(line)
+            rows[row.frame] = row
+    return rows
+
+
+def _row(values: Iterable[float] | Iterable[str]) -> FrameFacts:
+    kinds = {"int": int, "float": float}
+    return FrameFacts(*(kinds[str(field.type)](value) for field, value in zip(fields(FrameFacts), values, strict=True)))
+
+
+def line(row: FrameFacts) -> str:
+    """Return a row as a line of CSV, with its end."""
+    return ",".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in astuple(row)) + "\n"
+
+
 def table(rows: Iterable[FrameFacts]) -> str:
     """Return rows as CSV, with a line of names."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(field.name for field in fields(FrameFacts))
-    writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in astuple(row)] for row in rows)
-    return text.getvalue()
+    return ",".join(field.name for field in fields(FrameFacts)) + "\n" + "".join(map(line, rows))

@@ -10,8 +10,8 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, StoreError, WriteError
 from render.files.atomic import check_target, write_whole
-from render.film import qualities, selection, switch
+from render.film import frame_log, qualities, segment_key, selection, switch
 from render.film.compose import Compositor
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.plan import Plan, Shown
@@ -33,7 +33,6 @@ from render.film.schedule import Seam, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, overlay, typeface
 from render.picture.annotate import Annotator
-from render.samples import Field
 from render.scene import Scene
 from render.storage.store import DirectoryStore, TileStore
 
@@ -43,13 +42,17 @@ _TICK_S = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a render is. Samples count this render's own training only; what was stored costs nothing."""
+    """How far a render is. Samples count this render's own training only; what was stored costs nothing.
+
+    repaired: warnings. notes: what else a person should read.
+    """
 
     frames_done: int
     frames_total: int
     samples_done: int
     samples_total: int
     repaired: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Report = Callable[[Progress], None]
@@ -161,12 +164,23 @@ def video(
 ) -> Path:
     """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
 
+    A film that was stopped goes on from its finished segments, which lie in a folder beside it until the film is whole
+    and `published` has returned: their frames are neither made nor their tiles read again, and `log` is told of them
+    what it was told when they were made.
+
     published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
     """
     output = job.scene.output
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
         return _sequence(job, path, numbers, report, log)
+    meter = flash.Meter(output.fps)
+
+    def finished(sha256: str) -> None:
+        write_path(job, path.with_suffix(".path.csv"), numbers)
+        if published is not None:
+            published(sha256)
+
     writer = encode.VideoWriter(
         path,
         (output.width_px, output.height_px),
@@ -174,20 +188,55 @@ def video(
         codec=output.codec,
         crf=output.crf,
         metadata=job.provenance(),
-        published=published,
+        published=finished,
+        key=segment_key.of(job.provenance(), numbers),
+        frames_total=len(numbers),
     )
     check_target(path.with_suffix(".path.csv"))
-    meter = flash.Meter(output.fps)
-    made = frames(job, numbers, report, bits=writer.bits, log=log)
-    with writer, contextlib.closing(made):
-        for _, picture in made:
-            writer.write(picture)
-            meter.add(picture)
-    write_path(job, path.with_suffix(".path.csv"), numbers)
+    rows: list[FrameFacts] = []  # of the segment that is being made
+
+    def go_past() -> None:
+        while (note := writer.pass_finished()) is not None:
+            meter.restore(note)
+            for row in frame_log.unpacked(note[_ROWS]):
+                log(row)
+
+    def logged(row: FrameFacts) -> None:
+        log(row)
+        rows.append(row)
+        if writer.is_full:
+            writer.finish_segment({_ROWS: frame_log.packed(rows), **meter.state()})
+            rows.clear()
+            go_past()
+
+    with writer:
+        kept = {place for places in writer.finished_frames() for place in places}
+        todo = [number for place, number in enumerate(numbers) if place not in kept]
+        notes = (_going_on(len(kept), len(numbers), writer.segments.size_bytes),) if kept else ()
+        go_past()
+
+        def report_all(now: Progress) -> None:
+            report(replace(now, frames_done=now.frames_done + len(kept), frames_total=len(numbers), notes=notes))
+
+        # A whole film leaves every sample of its plan in the store, those of frames in finished segments too.
+        order = job.plan.order if len(numbers) == job.frame_count else None
+        made = frames(job, todo, report_all, bits=writer.bits, log=logged, order=order)
+        with contextlib.closing(made):
+            for _, picture in made:
+                writer.write(picture)
+                meter.add(picture)
     if warning := meter.warning():
         count = job.frame_count
         report(Progress(count, count, 0, 0, (warning,)))
     return path
+
+
+# The name of the rows of the log in the note of a segment.
+_ROWS = "rows"
+
+
+def _going_on(kept: int, total: int, size_bytes: int) -> str:
+    return f"The film goes on: {kept:,} of its {total:,} frames are finished already ({size_bytes / 1e6:,.1f} MB)."
 
 
 def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
@@ -252,11 +301,18 @@ def stills(
 
 
 def frames(
-    job: Job, numbers: Sequence[int], report: Report = quiet, *, bits: int = 8, log: Log = unlogged
+    job: Job,
+    numbers: Sequence[int],
+    report: Report = quiet,
+    *,
+    bits: int = 8,
+    log: Log = unlogged,
+    order: Sequence[Tile] | None = None,
 ) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield (frame number, picture [height, width, 3]), each as soon as its tiles are trained.
 
-    bits: 8 for uint8 pictures, 16 for uint16. log: told what each frame took, once it was taken.
+    bits: 8 for uint8 pictures, 16 for uint16. log: told what each frame took, once it was taken. order: the tiles to
+    train, in order of first use; None for those that the frames need, or the whole plan's for the whole film.
 
     Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
     stored, so the same call goes on where it stopped.
@@ -266,7 +322,10 @@ def frames(
     def moments(number: int) -> tuple[float, ...]:
         return plan.path.moments(number, output.fps, output.shutter)
 
-    order = plan.order if len(numbers) == job.frame_count else _needed(plan, (s for n in numbers for s in moments(n)))
+    if order is None and len(numbers) == job.frame_count:
+        order = plan.order
+    elif order is None:
+        order = _needed(plan, (s for n in numbers for s in moments(n)))
     training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
     facts = FrameLog(plan, training)
     compositor = Compositor(plan, facts.fetch)
@@ -330,28 +389,3 @@ def _annotator(plan: Plan) -> Annotator | None:
     return Annotator(
         plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
     )
-
-
-def probe(
-    backend: Backend, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None = None, dy: np.ndarray | None = None
-) -> Iterator[tuple[slice, Field]]:
-    """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
-
-    x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
-    for a backend that follows one. Nothing is stored.
-    """
-    capacity = backend.capacity
-    starts = iter(range(0, x.size, capacity))
-    pieces: dict[int, slice] = {}
-
-    def next_batch() -> backends.Batch | None:
-        start = next(starts, None)
-        if start is None:
-            return None
-        piece = slice(start, start + capacity)
-        batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
-        pieces[id(batch)] = piece
-        return batch
-
-    for batch, field in backends.trained(backend.run(next_batch)):
-        yield pieces[id(batch)], field

@@ -8,6 +8,7 @@ view, may cause seizures. As WCAG does, ten degrees are taken as 341 x 256 pixel
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -55,6 +56,21 @@ class Meter:
                     runs.append([self._frame, self._frame])
         self._frame += 1
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a meter that goes on from here needs of the frames so far: arrays by name."""
+        arrays = {"frame": np.array(self._frame)}
+        for kind, swings in self._kinds.items():
+            arrays |= {f"{kind}_{name}": array for name, array in swings.state().items()}
+            arrays[f"{kind}_runs"] = np.array(self._found[kind], dtype=int).reshape(-1, 2)
+        return arrays
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a state, in place of all frames so far."""
+        self._frame = int(state["frame"])
+        for kind, swings in self._kinds.items():
+            swings.restore({name: state[f"{kind}_{name}"] for name in swings.state()})
+            self._found[kind] = [[int(first), int(last)] for first, last in state[f"{kind}_runs"]]
+
     def stretches(self) -> list[Stretch]:
         """Return where the film flashes, in order; the second before each frame counts to it."""
         found = [
@@ -93,6 +109,24 @@ class _Swings:
         self._recent: deque[np.ndarray] = deque(maxlen=max(1, round(fps)))
         self._low = self._high = np.empty(0)
         self._way = self._total = np.empty(0)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that was seen so far, as far as it matters for what is to come."""
+        recent = np.stack(self._recent) if self._recent else np.empty((0, *self._way.shape), dtype=bool)
+        return {
+            "low": self._low,
+            "high": self._high,
+            "way": self._way,
+            "total": self._total,
+            "recent": recent,
+        }
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        """Go on from a state."""
+        self._low, self._high = state["low"].copy(), state["high"].copy()
+        self._way, self._total = state["way"].copy(), state["total"].copy()
+        self._recent.clear()
+        self._recent.extend(state["recent"])
 
     def add(self, signal: np.ndarray) -> np.ndarray:
         """Take the next signal of every cell; return the opposing changes within the last second, of every cell."""

@@ -9,14 +9,10 @@ the user's cache).
 from __future__ import annotations
 
 import functools
-import os
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-
-from render.files import places
 
 _ZERO, _HALF, _ONE, _TWO, _THREE = (np.float32(number) for number in (0, 0.5, 1, 2, 3))
 _LEAST_KNOWN = np.float32(0.1)
@@ -50,16 +46,10 @@ def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., 
     def compiled(function: Callable[..., None]) -> Callable[..., None]:
         @functools.cache
         def made() -> Callable[..., None]:
-            import numba  # a second that commands without pictures can do without
+            # Numba takes a second to load, which commands without pictures can do without.
+            from render.picture import compiled_cache
 
-            # Without a home, Numba would make a folder named "~" in the current one.
-            keep = places.cache_folder() is not None or os.access(Path(__file__).parent, os.W_OK)
-            types = f"void({', '.join(arguments)})"
-            try:
-                kept: Callable[..., None] = numba.njit(types, nogil=True, cache=keep, error_model="numpy")(function)
-            except (RuntimeError, OSError):  # nowhere to keep it: then every process compiles it anew, in some seconds
-                kept = numba.njit(types, nogil=True, error_model="numpy")(function)
-            return kept
+            return compiled_cache.compiled(function, f"void({', '.join(arguments)})")
 
         _makers.append(made)
 

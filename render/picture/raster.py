@@ -7,13 +7,13 @@ processor's cache, and bands go to several threads.
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
+from render.machine import cores
 from render.picture import loops
 from render.picture.level_ends import Edge
 from render.picture.resample import Taps
@@ -81,12 +81,10 @@ def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> lis
     return shares
 
 
-_THREADS = os.cpu_count() or 1
-
-
 @functools.cache
-def _threads() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix="picture")
+def _threads() -> tuple[ThreadPoolExecutor, int]:
+    count = cores.count()
+    return ThreadPoolExecutor(count, thread_name_prefix="picture"), count
 
 
 def each_band(height_px: int, make: Callable[[slice], None]) -> None:
@@ -97,5 +95,6 @@ def each_band(height_px: int, make: Callable[[slice], None]) -> None:
         for rows in left:
             make(rows)
 
-    for _ in _threads().map(work, range(_THREADS)):
+    threads, count = _threads()
+    for _ in threads.map(work, range(count)):
         pass

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import tomli_w
 
+import render
 from render.errors import SceneError
 from render.scene import records
 from render.scene.checks import build, read_toml
@@ -23,9 +24,19 @@ from render.scene.wording import nearest, quoted
 MOST_BYTES = 1_000_000
 
 
+def shipped() -> Path:
+    """Return the folder of the scenes that come with render, and of their schema.
+
+    An installed package holds them itself; in a checkout they are beside the package.
+    """
+    package = Path(render.__file__).resolve().parent
+    inside = package / "scenes"
+    return inside if inside.is_dir() else package.parent / "scenes"
+
+
 def _folders() -> list[Path]:
-    """Where scenes are looked up by name: here, and beside the package of a checkout."""
-    return [Path("scenes"), Path(__file__).resolve().parents[2] / "scenes"]
+    """Where scenes are looked up by name: here, and among those that come with render."""
+    return [Path("scenes"), shipped()]
 
 
 def _kind(path: Path) -> Literal["file", "folder", "other", "none"]:
@@ -38,7 +49,7 @@ def _kind(path: Path) -> Literal["file", "folder", "other", "none"]:
 
 
 def find(name_or_path: str | Path) -> Path:
-    """Return the file of a scene, given its path, or its name in ./scenes or in a checkout's scenes folder."""
+    """Return the file of a scene, given its path, or its name in ./scenes or among those that come with render."""
     given = str(name_or_path)
     candidates = [Path(given), Path(given + ".toml")]
     if Path(given).name == given:  # a plain name: no folder, no tricks

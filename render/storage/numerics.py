@@ -13,6 +13,7 @@ import platform
 from importlib import metadata
 
 from render.geometry.tiles import SAMPLES
+from render.machine import environment
 from render.problem import Problem
 
 Numerics = dict[str, str | int]
@@ -28,9 +29,13 @@ _CHOICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "PJRT_NAMES_AND_LIBRARY_PATHS"
 _PLUGINS = ("jax_plugins", "libtpu")
 
 
-def of(backend: str, device: str, lanes: int) -> Numerics:
-    """Return the numerics of a device. backend: JAX's name of its platform. device: of its kind. lanes: of a block."""
-    return {
+def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics:
+    """Return the numerics of a device. backend: JAX's name of its platform. device: of its kind. lanes: of a block.
+
+    blas: whether the problem asks NumPy's BLAS, see `asks_blas`. "settings" is part of them only where the environment
+    sets what can change bits: see `render.machine.environment`.
+    """
+    own: Numerics = {
         "kernel": KERNEL_VERSION,
         "lanes": lanes,
         "samples": SAMPLES,
@@ -39,12 +44,19 @@ def of(backend: str, device: str, lanes: int) -> Numerics:
         "device": device,
         "machine": _processor() if backend == "cpu" else platform.machine(),
     }
+    return own | environment.numerics(blas)
 
 
 def of_processor(problem: Problem) -> Numerics | None:
     """Return the numerics of this machine's processor; None where only JAX can say what trains, or in which blocks."""
     lanes = problem.row.lanes
-    return None if lanes is None or _may_find_accelerators() else of("cpu", "cpu", lanes)
+    return None if lanes is None or _may_find_accelerators() else of("cpu", "cpu", lanes, blas=asks_blas(problem))
+
+
+def asks_blas(problem: Problem) -> bool:
+    """Return whether NumPy multiplies or decomposes matrices for a problem: for its data, directions or channels."""
+    settings = dict(problem.settings)
+    return problem.system == "phases" or settings.get("data") == "teacher" or settings.get("directions") == "random"
 
 
 def _may_find_accelerators() -> bool:

@@ -27,6 +27,7 @@ import numpy as np
 from render.errors import DamagedTile, StoreError
 from render.files import atomic, explained
 from render.geometry.tiles import SAMPLES, Tile
+from render.machine import environment
 from render.problem import Problem, channels_of
 from render.problem.catalogue import SYSTEMS
 from render.samples import CHANNELS, Field
@@ -106,7 +107,7 @@ class DirectoryStore:
         self.numerics = dict(numerics)
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
-        self.fsync = os.environ.get("RENDER_FSYNC", "0") not in ("", "0") if fsync is None else fsync
+        self.fsync = environment.switch("RENDER_FSYNC") if fsync is None else fsync
         self._dtype = tile_format.dtype_of(problem.channels)
         explained.explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
         explained.explain(self.folder / "numerics.toml", dict(numerics), "numerics")

@@ -21,6 +21,7 @@ from render.errors import RenderError, WriteError
 from render.files import atomic, places
 from render.film import training_rate
 from render.film.plan import Plan
+from render.machine import cores, environment
 from render.picture import typeface
 from render.samples import CHANNELS
 from render.storage import tile_format
@@ -53,6 +54,7 @@ def examine(store: Path, out: Path) -> Iterator[Finding]:
         "font": _font,
         "store": lambda: _disk("store", store),
         "output": lambda: _disk("output", out),
+        "settings": _settings,
         "devices": _devices,
         "float64": _float64,
     }
@@ -182,10 +184,20 @@ def _disk(what: str, folder: Path) -> Finding:
 _OPTION = {"store": "store", "output": "out"}
 
 
+def _settings() -> Finding:
+    apart, ignored = environment.numerics(True).get("settings", ""), environment.without_effect()
+    if not apart and not ignored:
+        return Finding("settings", "ok", "no variable changes samples")
+    found = [f"samples are kept apart because of {apart}"] if apart else []
+    found += [f"without effect on training: {', '.join(ignored)}"] if ignored else []
+    advice = "Unset what is named first to share samples with other machines." if apart else ""
+    return Finding("settings", "note" if apart else "ok", "; ".join(found), advice)
+
+
 def _devices() -> Finding:
     backend = backends.make("local", scenes.load("tiny").problem)
     kind, platform_name = backend.numerics["device"], backend.numerics["backend"]
-    found = f"{backend.workers} x {kind} ({platform_name}); {os.cpu_count()} processor cores"
+    found = f"{backend.workers} x {kind} ({platform_name}); {cores.count()} of {os.cpu_count()} processor cores"
     if platform_name == "cpu" and shutil.which("nvidia-smi"):
         advice = "An NVIDIA GPU is there, but JAX was installed without it: make video GPU=cuda13 (cuda12 if older)."
         return Finding("devices", "note", found, advice)
@@ -205,6 +217,6 @@ def _float64() -> Finding:
             "float64",
             "bad",
             "training runs come out in single precision",
-            "Unset JAX_ENABLE_X64 and other JAX_ settings.",
+            "Set up again: make clean, then make.",
         )
     return Finding("float64", "ok", f"training runs in it, {rate.samples_per_s:,.0f} of the tiny scene's a second")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from render import scene as scenes
+from render.encode import segments
 from render.errors import DamagedTile, SceneError, StoreError
 from render.files import atomic
 from render.files.explained import read_toml
@@ -119,15 +120,20 @@ def remove(kept: Kept) -> None:
         raise StoreError(f"{kept.folder} cannot be removed: {error.strerror}.") from error
 
 
-def delete(files: Iterable[Path]) -> int:
-    """Remove partial files, if they still have no writer, and return how many bytes that freed."""
-    return sum(atomic.remove_abandoned(path) for path in files)
+def delete(left: Iterable[Path]) -> int:
+    """Remove what was left behind, if it still has no writer, and return how many bytes that freed."""
+    return sum(segments.remove(path) if path.is_dir() else atomic.remove_abandoned(path) for path in left)
 
 
 def left_behind(out: Path, store: Path) -> list[Path]:
-    """Return the partial files that killed renders left in both folders: no finished work, and with no writer."""
-    files = (path for folder in (out, store) for path in _files(folder))
-    return [path for path in files if atomic.is_partial(path) and atomic.is_abandoned(path)]
+    """Return what killed renders left in both folders and no process writes: partial files, and folders of segments."""
+    partial = (path for folder in (out, store) for path in _files(folder) if atomic.is_partial(path))
+    kept = [Path(place, name) for place, names, _ in os.walk(out) for name in names]
+    of_films = [folder for folder in kept if segments.abandoned(folder)]
+    return [
+        *(path for path in partial if path.parent not in of_films and atomic.is_abandoned(path)),
+        *of_films,
+    ]
 
 
 def _tiles(folder: Path) -> Iterator[Path]:

@@ -16,11 +16,11 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 
 from render import backends
+from render.backends import single_points
 from render.deep import reference_search
 from render.deep.reference_search import Point, Tell
 from render.errors import RenderError
 from render.files.atomic import check_target, write_whole
-from render.film import rendering
 from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Status
@@ -101,7 +101,7 @@ def _trained(
     followed = {"auto": list(table.exact), "float64": [], "differences": list(every)}[precision]
     plain = np.setdiff1d(np.array(every), np.array(followed, dtype=int))
     if plain.size:
-        for piece, field in rendering.probe(plain_backend(), table.x[plain], table.y[plain]):
+        for piece, field in single_points.train(plain_backend(), table.x[plain], table.y[plain]):
             yield plain[piece], field
     points = [table.exact.get(i) or Point(Fraction(table.x[i]), Fraction(table.y[i])) for i in followed]
     if points:
@@ -114,7 +114,7 @@ def _trained(
         reference = reference_search.find_reference(problem, own, store, tell)
         tell(f"{len(own):,} points by differences")
         backend, places = reference_search.backend(problem, reference), np.array(followed)[group]
-        for piece, field in rendering.probe(
+        for piece, field in single_points.train(
             backend, *reference_search.columns(own), *reference_search.differences(own, reference)
         ):
             yield places[piece], field

@@ -8,6 +8,8 @@ is fixed per kind of device and part of the numerics (tests prove both).
 
 from __future__ import annotations
 
+import hashlib
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import jax
@@ -19,7 +21,7 @@ from render.problem import Problem
 from render.problem.catalogue import LANES
 from render.samples import CHANNELS, Field, Status
 from render.storage import numerics as lastbits
-from render.train import measures, reversed_sums, systems
+from render.train import check, measures, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
@@ -97,7 +99,9 @@ class Engine:
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on."""
         device = device or devices()[0]
-        return lastbits.of(device.platform, device.device_kind, self.lanes(device))
+        return lastbits.of(
+            device.platform, device.device_kind, self.lanes(device), blas=lastbits.asks_blas(self.problem)
+        )
 
     def run(
         self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"], device: jax.Device | None = None
@@ -119,6 +123,22 @@ class Engine:
                 break
         return self._finish(carry, points)
 
+    def first_steps(self, device: jax.Device | None = None) -> str:
+        """Return a digest of all that a block of runs over the whole plane carries after at most 32 steps.
+
+        Machines that would train to other bits, for whatever reason (another library of mathematics preloaded, say),
+        tell each other apart by it. It takes the kernels that every batch takes.
+        """
+        problem = self.problem
+        device, capacity, lanes = device or devices()[0], self.capacity(device), self.lanes(device)
+        places = [Fraction(2 * i + 1, 2 * lanes) for i in range(lanes)]
+        x = np.array([float(problem.x.value_from_unit(place)) for place in places])
+        y = np.array([float(problem.y.value_from_unit(place)) for place in places[::2] + places[1::2]])
+        padded = [jax.device_put(np.resize(v, capacity), device) for v in (x, y)]
+        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(32, problem.steps), lanes)
+        leaves = (np.asarray(leaf)[:lanes] for leaf in jax.tree.leaves(carry))
+        return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
+
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
         """Train at the points of a batch's columns: x and y."""
         x, y = columns
@@ -131,6 +151,7 @@ class Engine:
 
         Padding repeats the first point; blocks of nothing but padding are not run.
         """
+        check()
         device = device or devices()[0]
         points, capacity = columns[0].size, self.capacity(device)
         if any(column.dtype != np.float64 for column in columns):

@@ -159,7 +159,6 @@ def figure() -> None:
     from scipy.stats import spearmanr
 
     from render import backends
-    from render.film import rendering
     from render.samples import Field
     from tests.helpers import published
 
@@ -171,7 +170,7 @@ def figure() -> None:
         x, y = (grid.ravel() for grid in np.meshgrid(*condition.values()))
         result = Field.empty(x.shape)
         began = time.perf_counter()
-        for piece, field in rendering.probe(backends.make("local", published.problem_of(condition)), x, y):
+        for piece, field in single_points.train(backends.make("local", published.problem_of(condition)), x, y):
             result.value[piece] = field.value
         index = published.panel(name).ravel()
         table.add_row(

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from render import backends
-from render.film import rendering
+from render.backends import single_points
 from render.geometry.axes import Axis
 from render.problem import Problem
 
@@ -59,7 +59,7 @@ def counts(of: Problem, finest_log2: int, coarsest_log2: int = 1, first: int = 0
     finer = finest_log2 - coarsest_log2
     rates = np.arange(first << finer, (last << finer) + 1) * (1.5 / 2**finest_log2)  # exact in float64
     bounded = np.empty(rates.size, bool)
-    for piece, field in rendering.probe(backends.make("local", of), rates, np.zeros(rates.size)):
+    for piece, field in single_points.train(backends.make("local", of), rates, np.zeros(rates.size)):
         bounded[piece] = field.value < 0
     grids = (bounded[:: 2 ** (finer - k)] for k in range(finer + 1))
     return [int(np.count_nonzero(grid[1:] != grid[:-1])) for grid in grids]

@@ -2,6 +2,9 @@
 
 const token = document.querySelector('meta[name="token"]').content;
 
+// The printed address holds the token. A cookie keeps it from here on, so that the address may be shared and saved.
+if (location.search) history.replaceState(history.state, "", location.pathname + location.hash);
+
 export class Fault extends Error {
   constructor(status, answer) {
     super(answer.fault || `the server answered ${status}`);

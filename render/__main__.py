@@ -1,0 +1,5 @@
+"""`python -m render`, the same as the console script."""
+
+from render.cli import main
+
+main()

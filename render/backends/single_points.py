@@ -1,0 +1,36 @@
+"""Training at single points: batches of hyperparameter values in, fields out, as they finish. Nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from render import backends
+from render.backends import Backend
+from render.samples import Field
+
+
+def train(
+    backend: Backend, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None = None, dy: np.ndarray | None = None
+) -> Iterator[tuple[slice, Field]]:
+    """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
+
+    x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
+    for a backend that follows one. Nothing is stored.
+    """
+    capacity = backend.capacity
+    starts = iter(range(0, x.size, capacity))
+    pieces: dict[int, slice] = {}
+
+    def next_batch() -> backends.Batch | None:
+        start = next(starts, None)
+        if start is None:
+            return None
+        piece = slice(start, start + capacity)
+        batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
+        pieces[id(batch)] = piece
+        return batch
+
+    for batch, field in backends.trained(backend.run(next_batch)):
+        yield pieces[id(batch)], field

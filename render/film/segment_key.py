@@ -1,0 +1,44 @@
+"""What decides the pictures of a film, as a text: two films with the same text have the same pictures."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import render
+
+# Whatever a picture goes through between stored samples and the encoder.
+_DRAWN_WITH = ("numpy", "scipy", "numba", "llvmlite", "pillow", "cmap")
+
+
+def of(provenance: Mapping[str, str], numbers: Sequence[int]) -> str:
+    """Return what decides the pictures of some frames of a film.
+
+    Of this package that is its code and not its version alone, which stays the same while somebody works on it.
+    """
+    from llvmlite import binding
+
+    facts = {
+        **provenance,
+        "frames": [*numbers],
+        "code": code(),
+        "libraries": {name: metadata.version(name) for name in _DRAWN_WITH},
+        "python": platform.python_version(),
+        "processor": [platform.machine(), binding.get_host_cpu_name()],
+    }
+    return json.dumps(facts, sort_keys=True)
+
+
+@functools.cache
+def code() -> str:
+    """Return a digest of this package's files."""
+    root = Path(render.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        digest.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""Signals that end a command: the first stops it cleanly, the second at once.
+
+Ctrl-C (SIGINT), `kill`, a queue or a container that ends a job (SIGTERM), a terminal that closes (SIGHUP), and
+Ctrl-Break on Windows are all alike. One that was ignored when the process began stays ignored: a shell ignores SIGINT
+for what it starts in the background, and nohup ignores SIGHUP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+# What the first signal does, after it was announced, and what announces it.
+_stop: Callable[[], None] = _interrupt
+_announce: Callable[[], None] = lambda: None  # noqa: E731
+
+_listening = False
+_received: int | None = None
+_terminals: list[int] = []
+
+
+def listen() -> None:
+    """From now on, let the first signal that ends a command raise KeyboardInterrupt, and the second leave at once."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # whoever has the main thread decides
+    global _listening
+    _listening = True
+    for number in ENDING:
+        # None: a handler that was not set from Python.
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
+            signal.signal(number, _received_one)
+    _terminals[:] = [number for number in (0, 1, 2) if _is_terminal(number)]
+
+
+@contextlib.contextmanager
+def announcing(say: Callable[[], None]) -> Iterator[None]:
+    """Let the first signal be announced before it stops what is in the with-block."""
+    global _announce
+    if _listening:
+        listen()  # a library may have put its own handlers in place since
+    before, _announce = _announce, say
+    try:
+        yield
+    finally:
+        _announce = before
+
+
+@contextlib.contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Let the first signal call this, and raise nothing, in the with-block."""
+    global _stop
+    before, _stop = _stop, stop
+    try:
+        yield
+    finally:
+        _stop = before
+
+
+def received() -> int | None:
+    """Return which signal has stopped the command; None if none has."""
+    return _received
+
+
+def exit_code() -> int:
+    """Return the exit code of a command that a signal has stopped, as shells count: 128 and the signal's number."""
+    return 128 + (_received or signal.SIGINT)
+
+
+def _received_one(number: int, _: FrameType | None) -> None:
+    global _received
+    if _received is not None:
+        # A terminal that closes sends SIGHUP, and the shell in it sends it again: nobody is there to be impatient.
+        if number == _received == getattr(signal, "SIGHUP", None):
+            return
+        os._exit(128 + number)
+    _received = number
+    if number == getattr(signal, "SIGHUP", None):
+        _let_go_of_terminal()
+    with contextlib.suppress(OSError):  # nowhere to say it
+        _announce()
+    _stop()
+
+
+def _let_go_of_terminal() -> None:
+    """Put nothing in place of a terminal that is gone: every word to it would raise, in the midst of stopping."""
+    for descriptor in _terminals:
+        with contextlib.suppress(OSError):
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, descriptor)
+            os.close(nothing)
+
+
+def _is_terminal(descriptor: int) -> bool:
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
