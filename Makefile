@@ -32,7 +32,7 @@ unexport UV_PROJECT_ENVIRONMENT UV_PYTHON UV_SYSTEM_PYTHON UV_CONSTRAINT UV_OVER
 unexport UV_RESOLUTION UV_PRERELEASE UV_WORKING_DIR UV_WORKING_DIRECTORY UV_PROJECT UV_NO_BUILD_ISOLATION
 unexport UV_BUILD_CONSTRAINT UV_NO_EDITABLE UV_DRY_RUN
 
-LOCKS  := lock.txt $(if $(GPU),$(GPU).txt)
+LOCKS  := requirements/lock.txt $(if $(GPU),requirements/$(GPU).txt)
 BIN    := .venv/bin
 # The stamp knows what was installed and where: a copied or moved checkout sets itself up again.
 STAMP  := .venv/installed-$(shell { cat $(LOCKS) pyproject.toml Makefile; pwd -P; } 2>/dev/null | cksum | cut -d' ' -f1)$(PIP)
@@ -78,10 +78,10 @@ bench: $(STAMP) ## speed, as ratios measured side by side
 soak: $(STAMP) ## kills, damage, malformed scenes, a million tiles: an hour; ARGS="kills 50" for one part
 	@$(BIN)/python -m tests.soak $(ARGS)
 
-lock: $(STAMP) ## resolve the locked dependencies anew
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster -o lock.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra cuda12 -c lock.txt -o cuda12.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra cuda13 -c lock.txt -o cuda13.txt
+lock: $(STAMP) ## resolve the locked dependencies again
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster -o requirements/lock.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra cuda12 -c requirements/lock.txt -o requirements/cuda12.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra cuda13 -c requirements/lock.txt -o requirements/cuda13.txt
 
 clean: ## remove the environment (trained samples in store/ and films in out/ stay)
 	@rm -rf .venv

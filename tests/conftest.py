@@ -24,7 +24,7 @@ CHECKED = [
     "render.train",
     *(f"render.picture.{name}" for name in ("channels", "colour", "flash", "level_ends", "palettes", "relief")),
 ]
-install_import_hook(CHECKED, "beartype.beartype")
+install_import_hook(CHECKED, "typecheck.checked")
 
 # The same examples every time, so that a test fails for a change and not by luck; and neither a deadline nor a
 # check of their speed, since whatever else the machine does must not decide a test.

@@ -33,7 +33,8 @@ def checkout(tmp_path: Path) -> Path:
     (folder / ".ci").mkdir()
     shutil.copy(ROOT / "Makefile", folder)
     shutil.copy(ROOT / ".ci/link.py", folder / ".ci")
-    (folder / "lock.txt").write_text("")
+    (folder / "requirements").mkdir()
+    (folder / "requirements" / "lock.txt").write_text("")
     (folder / "pyproject.toml").write_text('[project]\nname = "render"\ndependencies = []\n')
     (folder / "render/__init__.py").write_text("")
     (folder / "render/__main__.py").write_text(

@@ -23,7 +23,9 @@ from render.encode.segments import abandoned
 from render.errors import EncodeError
 from render.film import compose, deliver, qualities, rendering, segment_key
 from render.film.rendering import Job, Progress
+from render.geometry.tiles import Tile
 from render.picture.flash import Meter
+from render.samples import Field
 from render.storage.store import DirectoryStore
 from render.tools import inventory
 
@@ -386,7 +388,7 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
         composed.append(places)
         return compose_frame(self, *places, bits=bits)
 
-    def getting(self: DirectoryStore, tile: rendering.Tile) -> rendering.Field:
+    def getting(self: DirectoryStore, tile: Tile) -> Field:
         fetched.add(tile)
         return get(self, tile)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from render.files import places
 from render.film import rendering
-from render.film.compose import Compositor
+from render.film.painter import FramePainter
 from render.film.plan import Plan
 from render.film.rendering import Job
 from render.film.training_rate import Rate
@@ -101,7 +101,7 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
     noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
-    rendering.picture_at(job.plan, Compositor(job.plan, noisy.store.get), 0.0)  # loads what pictures take
+    FramePainter(job.plan, noisy.store.get).picture(0.0)  # loads what pictures take
     few = _made(noisy, 1, beside)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)

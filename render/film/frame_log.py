@@ -40,20 +40,19 @@ class FrameFacts:
 
 
 class FrameLog:
-    """Measures frames as they are made. Reads every tile's signs as the compositor fetches it, and no tile twice."""
+    """Measures frames as they are made. It observes the tiles that are fetched for them, and reads none itself."""
 
     def __init__(self, plan: Plan, training: Training) -> None:
         self._plan = plan
         self._training = training
         self._edges: dict[Tile, float] = {}
+        training.observers.append(self._observe)
         self._seen_s, self._seen_samples = time.monotonic(), 0
 
-    def fetch(self, tile: Tile) -> Field:
-        """Return a tile from the store, and note how much boundary it holds."""
-        field = self._training.fetch(tile)
+    def _observe(self, tile: Tile, field: Field) -> None:
+        """Note how much boundary a tile holds."""
         if tile not in self._edges:
             self._edges[tile] = boundary_density(field.value < 0)
-        return field
 
     def row(self, frame: int, s: float, shown: Shown) -> FrameFacts:
         """Return what the frame at path length s, made of these tiles, took since the last call."""

@@ -25,14 +25,13 @@ from render.deep.reference_search import Tell
 from render.errors import EncodeError, StoreError, WriteError
 from render.files.atomic import check_target, write_whole
 from render.film import frame_log, qualities, segment_key, selection, switch
-from render.film.compose import Compositor
 from render.film.frame_log import FrameFacts, FrameLog
+from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
 from render.film.qualities import Choice
 from render.film.schedule import Seam, Training
 from render.geometry.tiles import Tile
-from render.picture import flash, overlay, typeface
-from render.picture.annotate import Annotator
+from render.picture import flash, typeface
 from render.scene import Scene
 from render.storage.store import DirectoryStore, TileStore
 
@@ -328,7 +327,7 @@ def frames(
         order = _needed(plan, (s for n in numbers for s in moments(n)))
     training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
     facts = FrameLog(plan, training)
-    compositor = Compositor(plan, facts.fetch)
+    painter = FramePainter(plan, training.fetch)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))
@@ -344,7 +343,7 @@ def frames(
                     while not training.wait_for(count, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
-                last, picture = places, picture_at(plan, compositor, s, bits, places)
+                last, picture = places, painter.picture(s, bits, places)
             yield number, picture
             log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
             report(progress(done + 1))
@@ -356,36 +355,3 @@ def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
     """Return the tiles of the frames at some places, in the plan's order."""
     wanted = {tile for s in set(places) for tile in plan.tiles_at(s)}
     return [tile for tile in plan.order if tile in wanted]
-
-
-def picture_at(
-    plan: Plan, compositor: Compositor, s: float, bits: int = 8, moments: tuple[float, ...] = ()
-) -> np.ndarray:
-    """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3].
-
-    moments: the path lengths that it averages; s alone if there are none.
-    """
-    picture = compositor.frame(*(moments or (s,)), bits=bits)
-    written = _annotator(plan)
-    if written is None:
-        return picture
-    if bits == 8:
-        written.draw(picture, s)
-        return picture
-    # Text is drawn on eight bits, and taken over where it is.
-    eight = compositor.frame(*(moments or (s,)))
-    written.draw(drawn := eight.copy(), s)
-    deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
-    return deep
-
-
-@functools.lru_cache(maxsize=2)
-def _annotator(plan: Plan) -> Annotator | None:
-    """Return what writes on frames, or None if nothing does."""
-    output, problem = plan.scene.output, plan.scene.problem
-    parts = overlay.PARTS if output.overlay is True else output.overlay or ()
-    if not parts and not output.caption:
-        return None
-    return Annotator(
-        plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,6 +66,7 @@ class Training:
     missing: the tiles that the store lacked at the start.
     samples_total, samples_done: training runs that this render needs and has finished; stored ones count nothing.
     repaired: messages about tiles that were lost or damaged and are trained again.
+    observers: are called with every tile that `fetch` returns, and its field.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Training:
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self.repaired: list[str] = []
+        self.observers: list[Callable[[Tile, Field], None]] = []
         self.samples_total = sum(self._new_samples(tile) for tile in missing)
         self.samples_done = 0
         self._advance_prefix()
@@ -127,11 +129,15 @@ class Training:
         """Return a finished tile from the store; one that was lost or damaged there is trained again first."""
         while True:
             try:
-                return self._store.get(tile)
+                field = self._store.get(tile)
             except (DamagedTile, KeyError) as fault:
                 self._again(tile, fault)
                 self.start()
                 self.wait_for(self._position[tile] + 1)
+                continue
+            for observe in self.observers:
+                observe(tile, field)
+            return field
 
     def stop(self) -> None:
         """Finish and store the batches that are running, start no more, and wait for that."""

@@ -11,7 +11,7 @@ import functools
 import re
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64
+from jaxtyping import Float32, Float64
 
 from render.geometry.interpolation import MonotoneCubic
 
@@ -123,6 +123,6 @@ def linear_from_hex(text: str) -> np.ndarray:
     return linear_from_srgb(srgb).astype(np.float32)
 
 
-def linear_from_srgb(srgb: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+def linear_from_srgb(srgb: np.ndarray | np.floating) -> np.ndarray:
     """Undo the sRGB transfer curve (IEC 61966-2-1); 0 to 1 in and out."""
     return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)

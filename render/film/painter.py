@@ -1,0 +1,55 @@
+"""Finished frames: samples that are composed into a picture, and what is written on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from render.film.compose import Compositor
+from render.film.plan import Plan
+from render.geometry.tiles import Tile
+from render.picture import overlay
+from render.picture.annotate import Annotator
+from render.samples import Field
+
+
+class FramePainter:
+    """Makes the frames of one plan. A frame is a function of its place on the path alone.
+
+    fetch: returns the field of a tile that is finished; it is called for tiles of plan.tiles_at(s) only.
+    Not thread-safe: coded samples, colour curves and drawn words are kept between frames.
+    """
+
+    def __init__(self, plan: Plan, fetch: Callable[[Tile], Field]) -> None:
+        self._compositor = Compositor(plan, fetch)
+        self._annotator = _annotator(plan)
+
+    def picture(self, s: float, bits: int = 8, moments: tuple[float, ...] = ()) -> np.ndarray:
+        """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3].
+
+        moments: the path lengths that the picture averages; s alone if there are none.
+        """
+        places = moments or (s,)
+        picture = self._compositor.frame(*places, bits=bits)
+        if self._annotator is None:
+            return picture
+        if bits == 8:
+            self._annotator.draw(picture, s)
+            return picture
+        # Text is drawn on eight bits, and taken over where it is.
+        eight = self._compositor.frame(*places)
+        self._annotator.draw(drawn := eight.copy(), s)
+        deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
+        return deep
+
+
+def _annotator(plan: Plan) -> Annotator | None:
+    """Return what writes on frames, or None if nothing is to be written."""
+    output, problem = plan.scene.output, plan.scene.problem
+    parts = overlay.PARTS if output.overlay is True else output.overlay or ()
+    if not parts and not output.caption:
+        return None
+    return Annotator(
+        plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
+    )

@@ -1,0 +1,6 @@
+"""The decorator by which tests check the signatures of the training and picture rooms."""
+
+from beartype import BeartypeConf, beartype
+
+# A whole number may stand where a float is asked for (PEP 484).
+checked = beartype(conf=BeartypeConf(is_pep484_tower=True))
