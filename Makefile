@@ -39,7 +39,7 @@ STAMP  := .venv/installed-$(shell { cat $(LOCKS) pyproject.toml Makefile; pwd -P
 # The Python that .venv was made with may be gone.
 RUNS   := $(shell $(BIN)/python -I -c 'print(1)' 2>/dev/null)
 
-.PHONY: again help video preview frame sheet explore plan test check bench soak lock clean
+.PHONY: again help video preview frame sheet explore plan test quick check bench soak lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ plan: $(STAMP) ## what the film would cost; trains nothing
 
 test: check ## lint, types, import layers and all tests
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
+
+quick: $(STAMP) ## the laws of pure functions, while you work: no processes, one system
+	@$(BIN)/python -m pytest -q --quick -n auto --dist worksteal $(ARGS)
 
 check: $(STAMP) ## lint, types and import layers
 	@$(BIN)/ruff check .

@@ -182,6 +182,7 @@ def test_a_wrong_shape_is_refused_with_the_nearest() -> None:
 # ---- outputs that stand for their scene -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_picture_without_a_scene_is_refused(tmp_path: Path) -> None:
     import numpy as np
 

@@ -268,6 +268,7 @@ def test_a_still_is_a_plan_of_one_place() -> None:
     assert shown <= set(still.order) <= shown | inherited
 
 
+@pytest.mark.slow
 def test_a_wide_frame_is_whole_where_a_journey_turns_between_two_examined_places() -> None:
     """65,536 samples across: between places 1/16 octave apart the edge of the view runs out by 4 of them."""
     start = View(Fraction(40522007, 81920000), Fraction(1, 2), 0.3808167796906007)
@@ -319,6 +320,7 @@ def test_ten_decades_are_planned_and_fourteen_are_refused_to_plain_float64() -> 
     )
 
 
+@pytest.mark.slow
 def test_a_film_goes_on_by_differences_where_it_may() -> None:
     shallow, deep = zoomed(30, detail=0.25), zoomed(150, detail=0.25)
     assert shallow.seam is None
@@ -329,6 +331,7 @@ def test_a_film_goes_on_by_differences_where_it_may() -> None:
     assert deep.samples == 1024 * len(whole) + 768 * (len(deep.order) - len(whole))
 
 
+@pytest.mark.slow
 def test_no_film_ends_below_level_400() -> None:
     with pytest.raises(DepthError, match="no level is deeper than 400"):
         zoomed(450)
@@ -375,6 +378,7 @@ def test_a_refused_film_is_refused_before_its_tiles_are_listed(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("quality", ["preview", "soft", "draft"])
+@pytest.mark.slow
 def test_no_frame_waits_for_what_only_later_frames_need(quality: str) -> None:
     """A frame may wait for its octave's curve, no longer: frames are made while training goes on."""
     plan = Plan(scene.with_quality(scene.load("mean_lr"), quality))

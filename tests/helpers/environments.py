@@ -25,7 +25,8 @@ from render.errors import RenderError
 try:
     from fractions import Fraction
     import numpy as np
-    from render.storage import numerics, scene
+    from render import scene
+    from render.storage import numerics
     from render.backends.local import LocalBackend
     problem = scene.load("{scene}").problem
     backend = LocalBackend(problem)
@@ -194,10 +195,22 @@ def run(trial: Trial) -> str:
     return ""
 
 
-def damaged_caches(folder: Path, damages: Mapping[str, Callable[[bytes], bytes]]) -> list[str]:
+# What becomes of the bytes of a file.
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda whole: b"",
+    "one byte": lambda whole: whole[:1],
+    "digest alone": lambda whole: whole[:32],
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "garbage": lambda whole: bytes(range(256)) * 40,
+    "flipped bit": lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:],
+    "longer": lambda whole: whole + b"\0",
+}
+
+
+def damaged_caches(folder: Path) -> list[str]:
     """Make a frame over kept loops and kernels that are damaged in each way; return what is wrong, in sentences.
 
-    folder: a scratch folder. damages: name -> what becomes of a file's bytes, as in tests/test_caches.py.
+    folder: a scratch folder.
     """
     kept = folder / "cache"
     environ = clean() | {"RENDER_CPU_DEVICES": "2", "XDG_CACHE_HOME": str(kept), "NUMBA_CACHE_DIR": str(kept / "numba")}
@@ -210,16 +223,10 @@ def damaged_caches(folder: Path, damages: Mapping[str, Callable[[bytes], bytes]]
         return done.returncode, done.stderr, pictures[0].read_bytes() if pictures else b""
 
     whole, faults = frame("whole"), []
-    for name, damage in damages.items():
+    for name, damage in DAMAGES.items():
         files = [path for path in kept.rglob("*") if path.is_file()]
         for path in files:
             path.write_bytes(damage(path.read_bytes()))
         if (found := frame(name.replace(" ", "-"))) != whole or len(files) < 10:
             faults.append(f"{len(files)} files, {name}: ended with {found[0]}, said {found[1][-500:]!r}")
     return faults
-
-
-if __name__ == "__main__":
-    faults = [fault for trial in trials() if (fault := run(trial))]
-    print("\n".join(faults) or "every trial held")
-    sys.exit(bool(faults))
