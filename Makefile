@@ -78,7 +78,7 @@ check: $(STAMP) ## lint, types and import layers
 bench: $(STAMP) ## speed, as ratios measured side by side
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(STAMP) ## kills, damage, malformed scenes, a million tiles: an hour; ARGS="kills 50" for one part
+soak: $(STAMP) ## kills, damage, malformed scenes, strange environments, a million tiles: an hour; ARGS="kills 50" for one part
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 lock: $(STAMP) ## resolve the locked dependencies again
