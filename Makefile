@@ -39,7 +39,7 @@ STAMP  := .venv/installed-$(shell { cat $(LOCKS) pyproject.toml Makefile; pwd -P
 # The Python that .venv was made with may be gone.
 RUNS   := $(shell $(BIN)/python -I -c 'print(1)' 2>/dev/null)
 
-.PHONY: again help video preview frame sheet explore plan test quick check bench soak lock clean
+.PHONY: again help video preview frame sheet explore plan test quick check bench soak api lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -80,6 +80,9 @@ bench: $(STAMP) ## speed, as ratios measured side by side
 
 soak: $(STAMP) ## kills, damage, malformed scenes, strange environments, a million tiles: an hour; ARGS="kills 50" for one part
 	@$(BIN)/python -m tests.soak $(ARGS)
+
+api: $(STAMP) ## write assets/docs/api.md from the docstrings of the public names
+	@$(BIN)/griffe2md render.api -o assets/docs/api.md
 
 lock: $(STAMP) ## resolve the locked dependencies again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster -o requirements/lock.txt

@@ -15,6 +15,8 @@ from render.errors import RenderError
 from render.film.rendering import Job, Report
 from render.geometry.tiles import SAMPLES
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -33,6 +35,14 @@ def test_every_public_name_is_there_and_has_a_docstring() -> None:
         assert getattr(render, name).__doc__, name
     with pytest.raises(AttributeError, match="no attribute 'films'"):
         _ = render.films
+
+
+def test_the_page_of_the_public_names_is_what_their_docstrings_say(tmp_path: Path) -> None:
+    page = tmp_path / "api.md"
+    subprocess.run([Path(sys.executable).with_name("griffe2md"), "render.api", "-o", page], cwd=ROOT, check=True)
+    assert (ROOT / "assets/docs/api.md").read_text() == page.read_text(), "make api writes it again"
+    for name in render.__all__:
+        assert f"`render.api.{name}`" in page.read_text()
 
 
 def test_a_window_has_the_values_of_its_samples_as_single_points(store: Path) -> None:

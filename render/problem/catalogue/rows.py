@@ -5,12 +5,14 @@ from __future__ import annotations
 from render.problem.catalogue.kinds import LIGHT_LANES, Hyperparameter, Settings, System, When
 from render.problem.catalogue.settings import (
     MOST,
+    MOST_FACTORS,
     BackpropSettings,
     MlpSettings,
     NetworkSettings,
     NewtonSettings,
     NonconvexSettings,
     PhasesSettings,
+    ProductSettings,
     TransformerSettings,
 )
 
@@ -33,6 +35,13 @@ def _enough_digits(settings: Settings) -> str | None:
     if settings["data"] == "digits" and count > 500:
         return f'problem.examples must be <= 500 with data = "digits", not {count}'
     return None
+
+
+def _no_more_starts_than_factors(settings: Settings) -> str | None:
+    factors, starts = settings["factors"], settings["starts"]
+    assert isinstance(factors, int)
+    assert isinstance(starts, int)
+    return f"problem.starts must be <= problem.factors = {factors}, not {starts}" if starts > factors else None
 
 
 _PLANE = {"re": Hyperparameter("real part"), "im": Hyperparameter("imaginary part")}
@@ -179,6 +188,34 @@ SYSTEMS: dict[str, System] = {
         once={"descent": ("lr",)},
         settings_type=NonconvexSettings,
         measures=("bounded",),
+        steps=1000,
+        lanes=LIGHT_LANES,
+    ),
+    "product": System(
+        "Gradient descent on a product of scalars, (x1 x2 ... xk - target)^2 / 2: doubling, windows, chaos, basins",
+        "after Liang and Montufar 2025, arXiv:2509.25351; universal numbers: Feigenbaum 1978",
+        kernel="product",
+        axes=("start_1", "start_2"),
+        hyperparameters={
+            "lr": Hyperparameter("learning rate"),
+            "target": Hyperparameter("target of the product", 1.0),
+            "l2": Hyperparameter("weight of the squares in the loss", 0.0),
+            "start_1": Hyperparameter("start of the first factor", 0.5),
+        }
+        | {
+            f"start_{i}": Hyperparameter(
+                f"start of factor {i}", 0.5, When("starts", range(i, MOST_FACTORS + 1), f"starts = {i} or more")
+            )
+            for i in range(2, MOST_FACTORS + 1)
+        },
+        once={"descent": ("lr",)},
+        settings_type=ProductSettings,
+        measures=("bounded", "published", "absolute"),
+        channels={
+            "period": "steps after which the last state comes back, at most 128; 0 if it does not",
+            "sharpness": "largest eigenvalue of the Hessian at a minimum without l2",
+        },
+        rule=_no_more_starts_than_factors,
         steps=1000,
         lanes=LIGHT_LANES,
     ),

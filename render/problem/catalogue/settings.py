@@ -111,3 +111,17 @@ class NewtonSettings(NoSettings):
     """Settings of the system `newton`."""
 
     degree: int = setting(3, "n of z^n = 1.", whole=(2, 16))
+
+
+# Of a product of scalars: enough for the depths that are compared, few enough to list.
+MOST_FACTORS = 8
+
+
+@dataclass(frozen=True)
+class ProductSettings(NoSettings):
+    """Settings of the system `product`."""
+
+    factors: int = setting(2, "k of the product.", whole=(1, MOST_FACTORS))
+    starts: int = setting(
+        2, "How many different ones; factors take them in turn, so 1 keeps all equal.", whole=(1, MOST_FACTORS)
+    )
