@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import exact
 import numpy as np
-import published
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_deep import CENTRE
 
 from render import scene
 from render.analyse import dimension, precision, subject
@@ -31,6 +28,8 @@ from render.geometry.tiles import SAMPLES
 from render.samples import Field
 from render.storage.references import Reference
 from render.train.past_float64 import reference_run
+from tests.helpers import exact, published
+from tests.helpers.deep import CENTRE
 
 STEPS = 200
 SCENE = f"""
