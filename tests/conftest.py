@@ -14,9 +14,13 @@ os.environ.setdefault("RENDER_CPU_DEVICES", "2")
 # Commands that tests start find modules compiled, as a user's do, even where bytecode is switched off.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# What starts in the background of a shell ignores Ctrl-C, and so would the commands that tests start and stop.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What starts in the background of a shell ignores Ctrl-C, and what nohup starts the end of a terminal; and so would the
+# commands that tests start and stop.
+if threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import hypothesis
 import pytest

@@ -693,7 +693,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
         raise AssertionError("it began to work")
         yield  # what makes frames is a generator
 
-    for where in ("render.film.rendering.frames", "render.film.points.train", "render.analyse.tuning.run"):
+    for where in ("render.film.rendering.frames", "render.backends.single_points.train", "render.analyse.tuning.run"):
         monkeypatch.setattr(where, never)
     with contextlib.chdir(folder):
         for name in made:

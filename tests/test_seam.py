@@ -278,7 +278,7 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
     assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
     for place in qualities.named(found, "scene").plan.path.marks:
         assert place >= 0
-    with pytest.raises(RenderError, match="must not be there yet"):
+    with pytest.raises(RenderError, match="must not exist"):
         app(words, exit_on_error=False)
     with pytest.raises(RenderError, match="--decades must be more than 8.0"):
         app([*words[:3], "3", "--out", str(tmp_path / "no.toml")], exit_on_error=False)

@@ -21,7 +21,7 @@ def until(condition: Callable[[], Value], pause_s: float = 0.02) -> Value:
 # A command that announces on stdout when a method of a class is called for the count-th time, and from then on lets no
 # call of it return before stdin is closed. So a test that stops it there finds it in the midst of its work.
 _HELD = """
-import importlib, itertools, sys
+import importlib, itertools, os, sys
 module, owner, method, count = {module!r}, {owner!r}, {method!r}, {count!r}
 where = getattr(importlib.import_module(module), owner)
 plain, calls = getattr(where, method), itertools.count(1)
@@ -29,8 +29,7 @@ def held(*arguments, **options):
     result = plain(*arguments, **options)
     number = next(calls)
     if number == count:
-        sys.__stdout__.write("held\\n")
-        sys.__stdout__.flush()
+        os.write(1, b"held\\n")
     if number >= count:
         sys.stdin.read()
     return result
@@ -42,13 +41,12 @@ main()
 
 # The same for a command that is about to import a module.
 _HELD_AT_IMPORT = """
-import sys
+import os, sys
 class Held:
     def find_spec(self, name, path=None, target=None):
         if name == {module!r}:
             sys.meta_path.remove(self)
-            sys.__stdout__.write("held\\n")
-            sys.__stdout__.flush()
+            os.write(1, b"held\\n")
             sys.stdin.read()
 sys.meta_path.insert(0, Held())
 from render.cli import main
