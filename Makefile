@@ -39,7 +39,7 @@ STAMP  := .venv/installed-$(shell { cat $(LOCKS) pyproject.toml Makefile; pwd -P
 # The Python that .venv was made with may be gone.
 RUNS   := $(shell $(BIN)/python -I -c 'print(1)' 2>/dev/null)
 
-.PHONY: again help video preview frame sheet explore plan test check bench soak api lock clean
+.PHONY: again help video preview frame sheet explore plan test quick check bench soak api lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ plan: $(STAMP) ## what the film would cost; trains nothing
 test: check ## lint, types, import layers and all tests
 	@$(BIN)/python -m pytest -q -n auto --dist loadfile $(ARGS)
 
+quick: $(STAMP) ## the laws of pure functions, while you work: no processes, one system
+	@$(BIN)/python -m pytest -q --quick -n auto --dist worksteal $(ARGS)
+
 check: $(STAMP) ## lint, types and import layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
@@ -75,7 +78,7 @@ check: $(STAMP) ## lint, types and import layers
 bench: $(STAMP) ## speed, as ratios measured side by side
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-soak: $(STAMP) ## kills, damage, malformed scenes, a million tiles: an hour; ARGS="kills 50" for one part
+soak: $(STAMP) ## kills, damage, malformed scenes, strange environments, a million tiles: an hour; ARGS="kills 50" for one part
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 api: $(STAMP) ## write assets/docs/api.md from the docstrings of the public names

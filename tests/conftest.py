@@ -1,8 +1,12 @@
 """Settings for every test: two devices whatever the machine, and JAX at its strictest."""
 
 import os
+import pathlib
 import signal
+import sys
 import threading
+from collections.abc import Iterator
+from typing import Any
 
 # Two devices, so that every test of the film or the backend also trains on several devices.
 os.environ.setdefault("RENDER_CPU_DEVICES", "2")
@@ -10,9 +14,13 @@ os.environ.setdefault("RENDER_CPU_DEVICES", "2")
 # Commands that tests start find modules compiled, as a user's do, even where bytecode is switched off.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# What starts in the background of a shell ignores Ctrl-C, and so would the commands that tests start and stop.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# What starts in the background of a shell ignores Ctrl-C, and what nohup starts the end of a terminal; and so would the
+# commands that tests start and stop.
+if threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 import hypothesis
 import pytest
@@ -22,7 +30,7 @@ from jaxtyping import install_import_hook
 # libraries which they load only when drawing cannot be checked so.
 CHECKED = [
     "render.train",
-    *(f"render.picture.{name}" for name in ("channels", "colour", "flash", "level_ends", "palettes", "relief")),
+    *(f"render.picture.{name}" for name in ("channels", "colour", "flash", "level_ends", "relief")),
 ]
 install_import_hook(CHECKED, "typecheck.checked")
 
@@ -42,3 +50,72 @@ def _no_silent_promotion() -> None:
 
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+# ---- the quick level ------------------------------------------------------------------------------------------------
+
+# The files of `make quick`: laws of pure functions. Tests in them that start a process, or train another system than
+# the one below, are marked slow; that it is so is checked while they run.
+QUICK = {
+    *("annotate", "camera", "caption", "channels", "colour", "compose", "differences", "estimators", "flash"),
+    *("lattice", "layers", "monotone", "overlay", "palettes", "plan", "resample", "scene", "selection", "shares"),
+    *("systems", "tile_range"),
+}
+QUICK_SYSTEM = "mlp"
+
+# What Python reports when a program starts another one (https://docs.python.org/3/library/audit_events.html).
+_STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system", "os.exec"}
+_forbidden: list[str] | None = None  # what the running quick test did that it must not; None elsewhere
+
+
+def _heard(event: str, arguments: tuple[object, ...]) -> None:
+    if _forbidden is not None and event in _STARTS:
+        _forbidden.append(f"started a process: {event} {arguments[:2]}")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only laws of pure functions: no processes, one system")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: not part of the quick level, though its file is")
+    if config.getoption("--quick"):
+        sys.addaudithook(_heard)
+
+
+def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:
+    name = collection_path.stem.removeprefix("test_")
+    return True if config.getoption("--quick") and collection_path.suffix == ".py" and name not in QUICK else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--quick"):
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if item not in slow]
+        config.hook.pytest_deselected(items=slow)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Fail a test of the quick level that starts a process, or makes an engine for another system."""
+    global _forbidden
+    if not item.config.getoption("--quick"):
+        return (yield)
+    from render.train.engine import Engine
+
+    plain = Engine.__init__
+
+    def made(engine: Engine, problem: Any, *arguments: Any, **options: Any) -> None:
+        if problem.system != QUICK_SYSTEM:
+            forbidden.append(f"made an engine for {problem.system}")
+        plain(engine, problem, *arguments, **options)
+
+    forbidden = _forbidden = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Engine, "__init__", made)
+        try:
+            result = yield
+        finally:
+            _forbidden = None
+    assert not forbidden, f"Mark this test slow: a test of the quick level must not do this: {forbidden}."
+    return result

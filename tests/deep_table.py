@@ -1,11 +1,12 @@
 """The published tanh condition past float64, against programs that know nothing of differences: `deep.md`'s table.
 
-    python tests/deep_table.py store/                     # all of it: about an hour of a core, gone on with
-    python tests/deep_table.py store/ 1e-12,1e-20 0:4     # of these widths, the first four parts
+    python -m tests.deep_table store/                     # all of it: about an hour of a core, gone on with
+    python -m tests.deep_table store/ 1e-12,1e-20 0:4     # of these widths, the first four parts
 
-The views lie on the way to the target of scenes/deep_tanh.toml. Down to 1e-15 decades the truth is tests/oracle.py in
-80-bit long double, 400 samples each; below, tests/exact.py in 256 bits, 24 samples each. What is compared is what a
-film shows: samples followed from the one reference run of the film. What was worked out is kept in store/deep_table.
+The views lie on the way to the target of scenes/deep_tanh.toml. Down to 1e-15 decades the truth is
+tests/helpers/oracle.py in 80-bit long double, 400 samples each; below, tests/helpers/exact.py in 256 bits, 24 samples
+each. What is compared is what a film shows: samples followed from the one reference run of the film. What was worked
+out is kept in store/deep_table.
 """
 
 from __future__ import annotations
@@ -15,10 +16,7 @@ import time
 from fractions import Fraction
 from pathlib import Path
 
-import exact
 import numpy as np
-import oracle
-import published
 
 from render import scene
 from render.deep import reference_search
@@ -27,6 +25,7 @@ from render.film import switch
 from render.problem import Problem
 from render.train import engine
 from render.train.past_float64 import difference_engine as engines
+from tests.helpers import exact, oracle, published
 
 LONG = ("1e-12", "1e-13", "1e-14", "1e-15")
 EXACT = ("1e-16", "1e-20", "1e-25", "1e-30")

@@ -264,7 +264,7 @@ def test_the_tangent_is_the_slope_between_two_runs() -> None:
 
 def test_where_float64_ends_lies_between_two_views() -> None:
     def view(width: float, signs: float, share: float = 0.5) -> precision.Agreement:
-        return precision.Agreement(width, signs, 0.5, share)
+        return precision.Agreement(width, signs, 0.5, share, 0.0)
 
     none = precision.Tangents((), (), None, 16)
     base = precision.Result("s", "k", "decades", 9.0, 1e-9, 6, (), none)
@@ -283,7 +283,9 @@ def test_precision_descends_into_the_border_until_float64_ends(store: Path) -> N
     assert all(v.mixed for v in result.views[3:])
     assert result.views[0].signs == 1.0
     assert result.tangents.decades is not None
-    assert precision.expected_runs(TINY) >= 288 * len(result.views)
+    assert precision.expected_runs(TINY) >= 4 * 144 * len(result.views)
+    assert result.views[0].last_place == 0.0
+    assert max(view.last_place for view in result.views) > 0
 
 
 def test_a_system_without_sums_is_refused_and_says_where_to_look(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ MODULES = sorted((ROOT / "render").rglob("*.py"))
 
 def run(*command: object) -> str:
     """Run a command in the repository's root; fail with all that it said if it does."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, timeout=240, check=False)
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -22,11 +22,11 @@ def test_the_import_contracts_hold() -> None:
     run(Path(sys.executable).parent / "lint-imports", "--no-cache")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_module_says_what_it_is_and_is_short(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert ast.get_docstring(ast.parse(text))
-    assert len(text.splitlines()) < 400
+def test_every_module_says_what_it_is_and_is_short() -> None:
+    texts = {path.relative_to(ROOT): path.read_text(encoding="utf-8") for path in MODULES}
+    assert len(texts) > 100
+    assert [path for path, text in texts.items() if not ast.get_docstring(ast.parse(text))] == []
+    assert [path for path, text in texts.items() if len(text.splitlines()) >= 400] == []
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,12 @@
 """What is compiled is kept; a kept file that is damaged is made again, without a word."""
 
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "emptied": lambda whole: b"",
-    "one byte": lambda whole: whole[:1],
-    "digest alone": lambda whole: whole[:32],
-    "truncated": lambda whole: whole[: len(whole) // 2],
-    "garbage": lambda whole: bytes(range(256)) * 40,
-    "flipped bit": lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:],
-    "longer": lambda whole: whole + b"\0",
-}
-
+from tests.helpers.environments import DAMAGES
 
 # ---- Numba ----------------------------------------------------------------------------------------------------------
 

@@ -287,6 +287,7 @@ def test_backward_is_forward_mirrored(keys: tuple[Keyframe, ...], fps: int) -> N
 
 
 @given(keyframes(), st.sampled_from([10, 24, 30]))
+@pytest.mark.slow
 def test_ping_pong_goes_there_and_back_and_shows_no_frame_twice_in_a_row(keys: tuple[Keyframe, ...], fps: int) -> None:
     """Played in a loop, the way there is followed by the way back without the frames at its ends, and so on."""
     there, loop = CameraPath(keys, SIZE), CameraPath(keys, SIZE, play="ping-pong")

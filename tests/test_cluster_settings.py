@@ -2,11 +2,8 @@
 
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import environments
 import numpy as np
 from distributed import Client
 
@@ -14,6 +11,8 @@ from render import scene
 from render.backends import Batch, Cluster
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
+from tests.helpers import environments
+from tests.helpers.waiting import until
 
 PROBLEM = scene.load("tiny").problem
 
@@ -35,11 +34,6 @@ def started(*words: object, **variables: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, cwd=environments.ROOT, env=environ, stdout=quiet, stderr=quiet)
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    while not what():  # pytest's own timeout ends a wait in vain
-        time.sleep(0.1)
-
-
 def test_a_worker_that_would_train_other_bits_is_named_and_gets_no_work(tmp_path: Path) -> None:
     (tmp_path / "nudge.py").write_text(OTHER_WEIGHTS)
     found = tmp_path / "scheduler.json"
@@ -51,21 +45,21 @@ def test_a_worker_that_would_train_other_bits_is_named_and_gets_no_work(tmp_path
         processes.append(started("worker", *place, "--nthreads", 1, "--no-nanny", *words, **variables))
 
     try:
-        wait_for(found.exists)
+        until(found.exists)
         worker("one")
         worker("two")
         with Client(scheduler_file=str(found)) as client:
             client.wait_for_workers(2)
             address = client.scheduler.address
         backend = DaskBackend(PROBLEM, Cluster(scheduler=address), told.append)
-        wait_for(lambda: len(backend.roster.known) == 2)
+        until(lambda: len(backend.roster.known) == 2)
         assert not told and len(backend.roster.good) == 2
         worker("fast", XLA_FLAGS="--xla_cpu_enable_fast_math=true")
-        wait_for(lambda: any("xla_cpu_enable_fast_math" in line for line in told))
+        until(lambda: any("xla_cpu_enable_fast_math" in line for line in told))
         worker("nudged", "--preload", tmp_path / "nudge.py")
-        wait_for(lambda: any("first steps" in line and "settings" not in line for line in told))
+        until(lambda: any("first steps" in line and "settings" not in line for line in told))
         worker("wrong", XLA_FLAGS="--xla_no_such_flag=1")
-        wait_for(lambda: any("cannot train" in line and "XLA_FLAGS" in line for line in told))
+        until(lambda: any("cannot train" in line and "XLA_FLAGS" in line for line in told))
         assert "settings --xla_cpu_enable_fast_math=true and not none" in "".join(told)
         assert len(backend.roster.good) == 2 and backend.workers == 2
         draw = np.random.default_rng(3)

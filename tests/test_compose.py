@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_plan import JOURNEY, TARGET, WHOLE, places, scene_of, zoomed
 
 from render.film.compose import Compositor
 from render.film.plan import Plan
@@ -23,6 +22,7 @@ from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.picture import colour, palettes
 from render.samples import Field
+from tests.helpers.plans import JOURNEY, TARGET, WHOLE, places, scene_of, zoomed
 
 Fetch = Callable[[Tile], Field]
 DETAILS = [0.06, 0.25, 0.71, 2.0]
@@ -193,7 +193,7 @@ def test_a_straight_edge_lies_where_it_is_at_every_zoom(octaves: float, detail: 
     planned = deep(octaves, detail, palette="gray", gap=0.0)
     slope = 0.31
     compositor = Compositor(planned, half_plane(1.0, -slope))
-    dark, bright = (palettes.linear_from_srgb(srgb8(value, 0.0, "gray")[0] / 255) for value in (HIGH, LOW))
+    dark, bright = (palettes.linear_from_srgb(srgb8(value, 0.0, "gray")[:1] / 255)[0] for value in (HIGH, LOW))
     for s in (1.3, 2.0):
         view = planned.path.viewport(s)
         linear = palettes.linear_from_srgb(compositor.frame(s)[..., 0] / 255)

@@ -6,12 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from test_deep import CENTRE, small
 
 from render.deep import descend, reference_search
 from render.errors import DepthError
 from render.storage import references
 from render.train.past_float64 import reference_run
+from tests.helpers.deep import CENTRE, small
 
 
 def test_the_way_down_crosses_from_float64_to_differences_and_keeps_the_border(tmp_path: Path) -> None:

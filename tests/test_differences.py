@@ -55,7 +55,7 @@ ONE = {
     "negative power": (lambda a: a**-3, lambda v: v**-3),
     "abs": (jnp.abs, lambda v: abs(v)),
     "sum": (lambda a: jnp.stack([a, a * a, a], axis=1).sum(axis=1), lambda v: 2 * v + v * v),
-    "mean of a larger array": (lambda a: (a[:, None] * jnp.arange(4.0)).mean(axis=1), lambda v: v * 3 / 2),
+    "mean of a larger array": (lambda a: (a[:, None] * jnp.arange(4.0)[None, :]).mean(axis=1), lambda v: v * 3 / 2),
 }
 POSITIVE = {
     "sqrt": (jnp.sqrt, lambda v: v.sqrt()),

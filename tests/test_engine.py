@@ -6,8 +6,6 @@ import threading
 from fractions import Fraction
 
 import numpy as np
-import oracle
-import published
 import pytest
 
 from render.film import schedule
@@ -20,6 +18,7 @@ from render.problem.catalogue.settings import MlpSettings
 from render.samples import CHANNELS, Field, Status
 from render.storage import numerics
 from render.train import datasets, engine
+from tests.helpers import oracle, published
 
 
 def axis(name: str) -> Axis:

@@ -7,17 +7,17 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-import environments
 import jax
 import jaxlib
 import numpy as np
 import pytest
-from environments import REFUSED, Trial
 
 from render import scene
 from render.errors import RenderError
 from render.machine import environment
 from render.storage import numerics
+from tests.helpers import environments
+from tests.helpers.environments import REFUSED, Trial
 
 TABLES = {
     "RESULTS": set(environment.RESULTS),

@@ -4,7 +4,6 @@ import contextlib
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -32,6 +31,7 @@ from render.storage import references
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore
 from render.train.engine import Engine
+from tests.helpers.waiting import until
 
 ROOT = Path(__file__).parents[1]
 SCENES = sorted(path.stem for path in (ROOT / "scenes").glob("*.toml"))
@@ -141,14 +141,7 @@ def training() -> Iterator[Trainer]:
     try:
         yield trainer
     finally:
-        trainer.stop(20.0)
-
-
-def wait(condition: Any, what: str, timeout_s: float = 60.0) -> None:
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
+        trainer.stop(600.0)
 
 
 def test_wishes_are_trained_stored_and_dropped_with_the_view(tmp_path: Path, tiny: scene.Scene) -> None:
@@ -156,17 +149,17 @@ def test_wishes_are_trained_stored_and_dropped_with_the_view(tmp_path: Path, tin
     first, second = Tile(0, 0, 0), Tile(1, 1, 0)
     with training() as trainer:
         trainer.wish(1, plane, [first, second])
-        wait(lambda: {first, second} <= plane.stored, "both wishes are stored")
+        until(lambda: {first, second} <= plane.stored)
         assert trainer.activity().tiles_waiting == 0
         whole = Engine(tiny.problem).run(*GrowingTile(tiny.problem, second, None).points(tiny.problem, 2))
         np.testing.assert_array_equal(plane.store.get(second).value[masks()[2]], whole.value)
         many = [Tile(5, ix, iy) for ix in range(32) for iy in range(32)]
         trainer.wish(1, plane, many)
         trainer.wish(1, plane, [Tile(1, 0, 0)])  # the view moved on at once
-        wait(lambda: Tile(1, 0, 0) in plane.stored, "the later wish is served")
+        until(lambda: Tile(1, 0, 0) in plane.stored)
         assert len(list(tmp_path.rglob("05/*/*.npz"))) < 100
         trainer.forget(1)
-        wait(lambda: trainer.activity().state == "idle", "nothing is left to do")
+        until(lambda: trainer.activity().state == "idle")
 
 
 def test_two_pages_and_two_scenes_are_served_in_turn(tmp_path: Path, tiny: scene.Scene) -> None:
@@ -176,7 +169,7 @@ def test_two_pages_and_two_scenes_are_served_in_turn(tmp_path: Path, tiny: scene
         trainer.wish(1, one, [Tile(4, ix, 3) for ix in range(16)])
         trainer.wish(2, one, [Tile(4, ix, 9) for ix in range(16)])
         trainer.wish(3, other, [Tile(0, 0, 0)])
-        wait(lambda: other.stored and len(one.stored) == 32, "all three are served")
+        until(lambda: other.stored and len(one.stored) == 32)
 
 
 def test_a_damaged_tile_is_trained_again(tmp_path: Path, tiny: scene.Scene) -> None:
@@ -184,13 +177,13 @@ def test_a_damaged_tile_is_trained_again(tmp_path: Path, tiny: scene.Scene) -> N
     tile = Tile(0, 0, 0)
     with training() as trainer:
         trainer.wish(1, plane, [tile])
-        wait(lambda: tile in plane.stored, "it is stored")
+        until(lambda: tile in plane.stored)
         good = plane.store.path(tile).read_bytes()
         plane.store.path(tile).write_bytes(good[:-1] + b"?")
         assert plane.get(tile) is None
         plane.look_up([tile])
         trainer.wish(1, plane, [tile])
-        wait(lambda: tile in plane.stored and plane.get(tile) is not None, "it is stored anew")
+        until(lambda: tile in plane.stored and plane.get(tile) is not None)
         assert plane.store.path(tile).read_bytes() == good
 
 
@@ -200,11 +193,11 @@ def test_trouble_with_the_store_is_said_and_the_next_wish_tries_again(tmp_path: 
     blocked.write_text("in the way")
     with training() as trainer:
         trainer.wish(1, plane, [Tile(0, 0, 0)])
-        wait(lambda: trainer.activity().state == "failed", "trouble shows")
+        until(lambda: trainer.activity().state == "failed")
         assert str(blocked) in trainer.activity().error
         blocked.unlink()
         trainer.wish(1, plane, [Tile(0, 0, 0)])
-        wait(lambda: Tile(0, 0, 0) in plane.stored, "it goes on")
+        until(lambda: Tile(0, 0, 0) in plane.stored)
 
 
 def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgotten(
@@ -508,7 +501,7 @@ def test_targets_lie_on_the_boundary(tmp_path: Path, tiny: scene.Scene) -> None:
         targets.find(plane, wish, 5, 1)
     with training() as trainer:
         trainer.wish(1, plane, wish.tiles())
-        wait(lambda: set(wish.tiles()) <= plane.stored, "the view is stored")
+        until(lambda: set(wish.tiles()) <= plane.stored)
     found = targets.find(plane, wish, 5, 1)
     assert found and found == sorted(found, key=lambda t: -t.density * t.decades)
     for target in found:

@@ -11,13 +11,13 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-import browser
 import numpy as np
 import pytest
-from explorer import Server
 
 from render import encode, scene
 from render.explorer import keyframes
+from tests.helpers import browser
+from tests.helpers.explorer import Server
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(
@@ -40,7 +40,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[browser.Page
             page = chromium.page()
             page.size(*LAPTOP)
             page.open(server.url)
-            page.until("globalThis.explorer?.ready && explorer.cache.tiles.size > 0", 60)
+            page.until("globalThis.explorer?.ready && explorer.cache.tiles.size > 0")
             choose(page, "detail", "0.125")  # few samples: what is tested is the page
             yield page, server
     finally:
@@ -82,7 +82,7 @@ def whole(page: browser.Page) -> None:
     """Go to the whole plane, roughly, and wait until all of it is there."""
     page.key("0")
     page.until("explorer.view.zoom < 2")
-    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame", 60)
+    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame")
 
 
 def save_as(page: browser.Page, server: Server, name: str) -> Path:
@@ -97,7 +97,7 @@ def save_as(page: browser.Page, server: Server, name: str) -> Path:
     saved = server.folder / f"scenes/{name}.toml"
     planned = subprocess.run(
         [sys.executable, "-m", "render.cli", "plan", str(saved), "--quality", "preview"],
-        capture_output=True, text=True, cwd=server.folder, timeout=120, check=False,
+        capture_output=True, text=True, cwd=server.folder, check=False,
     )  # fmt: skip
     assert planned.returncode == 0, planned.stderr
     return saved
@@ -121,11 +121,11 @@ def test_twenty_levels_two_keyframes_and_a_scene_that_plan_accepts(tab: tuple[br
         if page.js("explorer.view.zoom") >= before + 20:
             break
         page.mouse("mouseWheel", box["x"] + spot["x"], box["y"] + spot["y"], deltaX=0, deltaY=-400)
-        page.until("!explorer.map._animatingZoom", 10)
+        page.until("!explorer.map._animatingZoom")
     zoom = page.settled("explorer.view.zoom", 0.5)  # the map takes several turns of the wheel at once, a little later
     assert zoom >= before + 20
     centre = "explorer.ground.sample(explorer.view.x, explorer.view.y, explorer.finest)"
-    page.until(f"{centre}?.level >= explorer.finest - 2", 60)
+    page.until(f"{centre}?.level >= explorer.finest - 2")
     shot(page, "deep")
     page.key("k")
     page.until("document.querySelectorAll('#keyframes li').length === 2")
@@ -160,7 +160,7 @@ def test_a_click_draws_the_loss_of_that_run(tab: tuple[browser.Page, Server]) ->
     page, _ = tab
     x, y = page.middle("#map")
     page.click_at(x - 100, y + 150)
-    page.until("document.querySelector('#curve path') && document.getElementById('sample-hint').hidden", 30)
+    page.until("document.querySelector('#curve path') && document.getElementById('sample-hint').hidden")
     assert page.js("document.querySelector('#curve path').getAttribute('d').split('L').length") > 5
     assert "neighbours part by" in page.js("document.getElementById('sample-facts').textContent")
     shot(page, "sample")
@@ -219,7 +219,7 @@ def test_keyframes_are_reordered_by_dragging_and_the_preview_plays(tab: tuple[br
         ".buffer)).size > 20"
     )
     page.click("#costs")
-    page.until("document.querySelectorAll('#cost-table tbody tr').length > 2", 60)  # all of them take seconds to plan
+    page.until("document.querySelectorAll('#cost-table tbody tr').length > 2")  # all of them take seconds to plan
     shot(page, "film")
 
 
@@ -238,7 +238,7 @@ def test_a_box_is_zoomed_into_and_a_surprise_leads_to_the_boundary(tab: tuple[br
     assert page.js("document.getElementById('sample').hidden")  # the drag was no click
     whole(page)
     page.key("s")
-    page.until("document.getElementById('toast').textContent.includes('more decades')", 30)
+    page.until("document.getElementById('toast').textContent.includes('more decades')")
     page.until("explorer.view.zoom > 2.5")
     shot(page, "surprise")
 
@@ -279,10 +279,10 @@ def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None
     other = page.browser.page()
     other.size(*LAPTOP)
     other.open(f"http://127.0.0.1:{server.port}/#tiny@0.375,0.625,0.03125?palette=gray")
-    other.until("globalThis.explorer?.ready && Math.abs(explorer.framed().width * 32 - 1) < 1e-6", 60)
+    other.until("globalThis.explorer?.ready && Math.abs(explorer.framed().width * 32 - 1) < 1e-6")
     here = "explorer.ground.sample(explorer.view.x, explorer.view.y, explorer.finest)?.level >= explorer.finest - 2"
-    other.until(here, 60)
-    page.until(here, 60)
+    other.until(here)
+    page.until(here)
     assert page.js("[explorer.view.x, explorer.look.palette]") == [0.5, "Spectral"]
     assert other.js("[explorer.view.x, explorer.look.palette]") == [0.375, "gray"]
     assert other.errors == []
@@ -311,11 +311,11 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
         if page.js("explorer.framed().width < 1e-30"):
             break
         page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-400)
-        page.until("!explorer.map._animatingZoom", 10)
+        page.until("!explorer.map._animatingZoom")
         roots.add(page.js("explorer.ground.root.level"))
     page.js("explorer.map.options.scrollWheelZoom = true")
     assert page.js("explorer.framed().width < 1e-30") and len(roots) > 1
-    page.until(f"{HERE}?.level >= explorer.finest - explorer.ground.root.level - 1", 90)
+    page.until(f"{HERE}?.level >= explorer.finest - explorer.ground.root.level - 1")
     assert "by differences" in page.js("document.getElementById('readout').textContent")
     page.until(f"{COLOURS} > 20")
     shot(page, "past-float64")

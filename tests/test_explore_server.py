@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from explorer import ROOT, Server
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from render import scene
@@ -26,6 +24,8 @@ from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
 from render.storage import references
 from render.train.past_float64.difference_engine import DeepEngine
+from tests.helpers import ROOT
+from tests.helpers.explorer import Server
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,8 @@ def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server)
     with server.socket() as live:
         live.send(json.dumps(view()))
         tiles, kinds = set(), set()
-        end = time.monotonic() + 60
         while not ({(0, 6)} <= tiles and kinds >= {"curve", "status"}):
-            assert time.monotonic() < end
-            message = live.recv(timeout=60)
+            message = live.recv()
             if isinstance(message, bytes):
                 assert len(message) == 120 + 21 * SAMPLES**2
                 tiles.add((message[0], message[2]))
@@ -69,10 +67,8 @@ def test_a_glance_aside_does_not_stop_what_the_view_wants(server: Server) -> Non
     with server.socket() as live:
         live.send(json.dumps(view(x=0.75, y=0.75, width=0.5, detail=0.25)))
         live.send(json.dumps(view(serial=2, keep=True, train=False)))
-        end = time.monotonic() + 60
         while "02" not in stored():
-            assert time.monotonic() < end, "the first view's finest level is trained"
-            live.recv(timeout=60)
+            live.recv()
 
 
 def test_the_page_needs_the_token_and_then_shows_a_clean_address(server: Server) -> None:
@@ -182,9 +178,9 @@ def test_a_view_that_makes_no_sense_ends_its_own_connection_only(server: Server,
             live.send(message)
         with pytest.raises(ConnectionClosed):
             while True:
-                live.recv(timeout=20)
+                live.recv()
         other.send(json.dumps(view()))
-        assert other.recv(timeout=20)
+        assert other.recv()
 
 
 def test_floods_are_bounded(server: Server) -> None:
@@ -194,7 +190,7 @@ def test_floods_are_bounded(server: Server) -> None:
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(server.socket()) for _ in range(16)]
         with server.socket() as one_more, pytest.raises(ConnectionClosed, match="1013"):
-            one_more.recv(timeout=20)
+            one_more.recv()
         for n in range(300):
             opened[0].send(json.dumps(view(serial=n, x=n / 300)))
         assert server.ask("GET", "/api/start")[0] == 200
@@ -253,10 +249,9 @@ def stored(live: Any, asked_for: dict[str, Any], level: int) -> tuple[set[tuple[
     """Look at a view until a tile of a level is in the store; return all tiles of it, and what was told meanwhile."""
     live.send(json.dumps(asked_for))
     tiles: set[tuple[int, int, int]] = set()
-    told, end = set(), time.monotonic() + 120
+    told: set[str] = set()
     while not any(tile[0] == level for tile in tiles):
-        assert time.monotonic() < end, told
-        message = live.recv(timeout=120)
+        message = live.recv()
         if isinstance(message, str):
             told.add(str(json.loads(message).get("reference")))
         elif message[2] > 5 and int.from_bytes(message[4:8], "little") == asked_for["serial"]:
@@ -319,7 +314,7 @@ def test_a_second_server_finds_a_port_and_a_taken_one_is_said(tmp_path: Path) ->
         done = subprocess.run(
             [sys.executable, "-m", "render.cli", "explore", "tiny", "--store", str(tmp_path), "--port",
              str(taken.getsockname()[1]), "--no-open"],
-            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+            capture_output=True, text=True, cwd=ROOT, check=False,
         )  # fmt: skip
     assert done.returncode == 2 and "Choose another --port" in done.stderr
     started = Server(tmp_path)  # no scene: the page chooses

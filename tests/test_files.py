@@ -8,7 +8,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import socket
 import stat
 import subprocess
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from render import scene
@@ -316,9 +316,11 @@ def test_a_partial_file_is_left_alone_while_its_writer_lives_however_old_it_is(t
 def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path, how: str) -> None:
     path = tmp_path / "film.mp4"
     with writer(path) as (process, partial):
-        # Killed with all that it started: in a container, what holds the lock is a child of a child.
-        for number in holders(partial):
-            os.kill(number, signal.SIGKILL)
+        # Killed with all that it started, and nothing else: in a container, what holds the lock is a child of a child.
+        all_started = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        for started in all_started:
+            started.kill()
+        psutil.wait_procs(all_started)  # the system releases a lock when the last of them has gone
         process.wait()
         assert partial.exists()
     if how == "sweep":
@@ -331,16 +333,6 @@ def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path, how: str) 
         assert partial.exists()  # thousands of tiles: only films and pictures look for what is beside them
         in_place(path, b"")
     assert not partial.exists()
-
-
-def holders(partial: Path) -> list[int]:
-    """Return the processes that have a file open."""
-    found = []
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):
-            if os.readlink(link) == str(partial):
-                found.append(int(link.parts[2]))
-    return found
 
 
 def test_a_writer_whose_partial_file_is_swept_before_it_is_locked_makes_another(
@@ -701,7 +693,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
         raise AssertionError("it began to work")
         yield  # what makes frames is a generator
 
-    for where in ("render.film.rendering.frames", "render.film.points.train", "render.analyse.tuning.run"):
+    for where in ("render.film.rendering.frames", "render.backends.single_points.train", "render.analyse.tuning.run"):
         monkeypatch.setattr(where, never)
     with contextlib.chdir(folder):
         for name in made:

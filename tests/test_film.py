@@ -24,6 +24,7 @@ from render.film.schedule import Stopped, Training
 from render.geometry.tiles import Tile
 from render.scene import Scene
 from render.storage.store import DirectoryStore, MemoryStore
+from tests.helpers.waiting import held_after_batches, held_after_tiles, held_at_import
 
 TINY = scene.load("tiny")
 
@@ -60,7 +61,7 @@ def pictures(job: Job, numbers: range | list[int] | None = None) -> list[np.ndar
 def test_a_film_whose_samples_are_all_stored_is_made_without_jax(store_root: Path, tmp_path: Path) -> None:
     words = ["video", "tiny", "--quality", "scene", "--store", str(store_root), "--out", str(tmp_path)]
     code = f"import sys; sys.modules['jax'] = None; from render.cli import app; app({words})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "0 training runs to do" in done.stderr
     assert (tmp_path / "tiny" / "tiny-scene.mp4").exists()
@@ -211,7 +212,7 @@ def run_video(folder: Path, **options: object) -> subprocess.Popen[bytes]:
 def said_by(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """Wait for the end of a command, and return what it printed on stdout and stderr. None outlives its test."""
     try:
-        return process.communicate(timeout=240)
+        return process.communicate()
     finally:
         process.kill()
 
@@ -221,13 +222,11 @@ def tile_count(folder: Path) -> int:
 
 
 def interrupt_when_under_way(folder: Path, how: int) -> tuple[int, str]:
-    process = run_video(folder)
-    deadline = time.monotonic() + 120
-    while tile_count(folder) < 4 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    """Stop a render that has stored four tiles and stores no more before the signal is sent."""
+    process = held_after_tiles(4, *COMMAND[3:], "--out", folder / "out", "--store", folder / "store")
     process.send_signal(how)
-    _, errors = said_by(process)
-    return process.returncode, errors.decode()
+    _, errors = process.communicate()
+    return process.returncode, errors
 
 
 def test_a_killed_render_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -351,7 +350,7 @@ def test_a_film_that_needs_coarse_tiles_late_is_trained_to_the_end(
     assert all(position[t.parent] < position[t] for t in plan.order if t.level and t.parent in position)
     training = Training(TINY.problem, plan.order, MemoryStore(), backend)
     training.start()
-    assert training.wait_for(len(plan.order), timeout_s=120)
+    training.wait_for(len(plan.order))
     training.stop()
     assert training.samples_done == plan.samples
 
@@ -362,28 +361,28 @@ def test_an_order_that_cannot_be_trained_is_an_error_not_a_silence(backend: back
     training._parents[tile.parent] = tile  # a circle
     training.start()
     with pytest.raises(RuntimeError, match="wait for parents"):
-        training.wait_for(2, timeout_s=60)
+        training.wait_for(2)
 
 
 def test_waiting_after_a_stop_ends(tmp_path: Path, backend: backends.Backend) -> None:
     training = Training(TINY.problem, Plan(TINY).order, MemoryStore(), backend)
     training.stop()
     with pytest.raises(Stopped):
-        training.wait_for(1, timeout_s=60)
+        training.wait_for(1)
 
 
 @pytest.mark.parametrize("presses", [1, 2])
-def test_ctrl_c_ends_with_its_code_wherever_it_comes(tmp_path: Path, presses: int) -> None:
+@pytest.mark.parametrize("moment", ["importing", "training"])
+def test_ctrl_c_ends_with_its_code_wherever_it_comes(tmp_path: Path, moment: str, presses: int) -> None:
     points = tmp_path / "points.csv"
     points.write_text("x,y\n" + "1,2\n" * 500_000)
-    command = [*COMMAND[:3], "probe", "mean_lr", "--points", str(points), "--out", str(tmp_path / "v.csv")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    time.sleep(6)  # importing, compiling or training: all must end alike
+    command = ["probe", "mean_lr", "--points", points, "--out", tmp_path / "v.csv"]
+    process = held_at_import("jax", *command) if moment == "importing" else held_after_batches(2, *command)
     for _ in range(presses):
         process.send_signal(signal.SIGINT)
-        time.sleep(0.2)
-    _, errors = said_by(process)
-    assert process.returncode in (130, -signal.SIGINT), errors.decode()
-    assert b"terminate called" not in errors
-    assert b"are kept" not in errors, "a probe keeps nothing, and must not say so"
+        time.sleep(0.2)  # so that they do not count as one; nothing depends on how long it really takes
+    _, errors = process.communicate()
+    assert process.returncode in (130, -signal.SIGINT), errors
+    assert "terminate called" not in errors
+    assert "are kept" not in errors, "a probe keeps nothing, and must not say so"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["points.csv"]

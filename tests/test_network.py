@@ -9,8 +9,6 @@ from fractions import Fraction
 import jax
 import jax.numpy as jnp
 import numpy as np
-import oracle
-import oracle_network
 import pytest
 
 from render.geometry.axes import Axis
@@ -18,6 +16,7 @@ from render.problem import Problem
 from render.problem.catalogue.settings import NetworkSettings
 from render.train import engine, examples, systems
 from render.train.systems import network
+from tests.helpers import oracle, oracle_network
 
 
 def axis(name: str) -> Axis:
@@ -126,7 +125,7 @@ def test_every_network_agrees_with_plain_numpy(name: str) -> None:
 
 
 def test_with_the_published_draws_it_is_the_published_network() -> None:
-    """Same weights, data and rates: the losses of tests/oracle.py, layer by layer of the same scaling."""
+    """Same weights, data and rates: the losses of tests/helpers/oracle.py, layer by layer of the same scaling."""
     of = problem(inputs=3, width=3)
     data = examples.make(of)
     rng = np.random.default_rng([of.seed, 1])

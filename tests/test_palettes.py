@@ -30,6 +30,7 @@ def halves(palette: str, gap: float = 0.25) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(st.lists(hexes, min_size=2, max_size=9))
+@pytest.mark.slow
 def test_a_list_of_colours_is_met_in_its_order_and_both_ends_exactly(colours: list[str]) -> None:
     palette = tuple(colours)
     for tone, name in zip(np.linspace(-1, 1, len(palette)), palette, strict=True):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
-from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -16,43 +15,13 @@ from render import scene
 from render.errors import DepthError
 from render.film import plan
 from render.film.plan import Plan
-from render.geometry import camera
 from render.geometry.axes import Axis
-from render.geometry.camera import Keyframe, View
+from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport, Window
-from render.picture.colour import Look
 from render.problem import Problem
-from render.scene import Output, Scene
-
-WHOLE = View(Fraction(1, 2), Fraction(1, 2), 1.0)
-TARGET = View(Fraction("0.2547103387356784512345678901"), Fraction("0.51014978221508577"), 0.003)
-PLANE = Problem(
-    Axis("lr_input", "log10", Fraction(-3), Fraction(6)), Axis("lr_output", "log10", Fraction(-3), Fraction(6))
-)
-
-
-def scene_of(
-    *views: View,
-    size: tuple[int, int] = (64, 36),
-    detail: float = 0.71,
-    rest_detail: float | None = None,
-    hold_s: float = 1.0,
-    problem: Problem = PLANE,
-    precision: Literal["auto", "float64"] = "auto",
-    **look: Any,
-) -> Scene:
-    """A scene through some views, with a hold at each of them."""
-    times = camera.times_from_speed(list(views), size, [hold_s] * len(views), 1.0)
-    keyframes = tuple(Keyframe(view, time_s, hold_s) for view, time_s in zip(views, times, strict=True))
-    output = Output(*size, detail=detail, rest_detail=max(rest_detail or 1.0, detail), precision=precision)
-    return Scene("synthetic", problem, keyframes, "smooth", Look(**look), output)
-
-
-def zoomed(octaves: float, **options: Any) -> Plan:
-    """The plan of a zoom into TARGET that begins with the whole plane."""
-    return Plan(scene_of(WHOLE, dataclasses.replace(TARGET, width=2.0**-octaves), **options))
-
+from render.scene import Scene
+from tests.helpers.plans import JOURNEY, PLANE, TARGET, places, scene_of, zoomed
 
 # Corners and edges of the plane too: views that stick out of it.
 units = st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(1)]) | st.fractions(0, 1, max_denominator=10**25)
@@ -85,13 +54,6 @@ def plans(draw: st.DrawFn) -> Plan:
             equalise=draw(st.sampled_from(["octave", "octave", "film"])),
         )
     )
-
-
-def places(planned: Plan, seed: int, count: int = 6) -> list[float]:
-    """Places on a path: some at random, and all those where something changes."""
-    random = np.random.default_rng(seed).uniform(0, planned.path.length, count)
-    ends = [s for level in planned.levels.values() for stretch in level.complete for s in stretch]
-    return [*map(float, random), *map(float, planned.path.marks), *planned.anchors, *ends]
 
 
 def needed(window: Window) -> set[Tile]:
@@ -216,9 +178,6 @@ def test_an_order_holds_every_planned_tile_once_and_all_that_frames_use(planned:
             assert needed(view.window(level)) & planned.levels[level].tiles <= set(tiles)
 
 
-JOURNEY = (WHOLE, View(Fraction("0.3"), Fraction("0.2"), 0.05), View(Fraction("0.7"), Fraction("0.65"), 0.02))
-
-
 @pytest.mark.parametrize("detail", [0.06, 1.0, 1.5])
 def test_a_frame_waits_for_no_tile_that_only_much_later_frames_need(detail: float) -> None:
     """Frames are made while later tiles are trained: one tile at the wrong end of the order would stop the film."""
@@ -309,6 +268,7 @@ def test_a_still_is_a_plan_of_one_place() -> None:
     assert shown <= set(still.order) <= shown | inherited
 
 
+@pytest.mark.slow
 def test_a_wide_frame_is_whole_where_a_journey_turns_between_two_examined_places() -> None:
     """65,536 samples across: between places 1/16 octave apart the edge of the view runs out by 4 of them."""
     start = View(Fraction(40522007, 81920000), Fraction(1, 2), 0.3808167796906007)
@@ -360,6 +320,7 @@ def test_ten_decades_are_planned_and_fourteen_are_refused_to_plain_float64() -> 
     )
 
 
+@pytest.mark.slow
 def test_a_film_goes_on_by_differences_where_it_may() -> None:
     shallow, deep = zoomed(30, detail=0.25), zoomed(150, detail=0.25)
     assert shallow.seam is None
@@ -370,6 +331,7 @@ def test_a_film_goes_on_by_differences_where_it_may() -> None:
     assert deep.samples == 1024 * len(whole) + 768 * (len(deep.order) - len(whole))
 
 
+@pytest.mark.slow
 def test_no_film_ends_below_level_400() -> None:
     with pytest.raises(DepthError, match="no level is deeper than 400"):
         zoomed(450)
@@ -416,6 +378,7 @@ def test_a_refused_film_is_refused_before_its_tiles_are_listed(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("quality", ["preview", "soft", "draft"])
+@pytest.mark.slow
 def test_no_frame_waits_for_what_only_later_frames_need(quality: str) -> None:
     """A frame may wait for its octave's curve, no longer: frames are made while training goes on."""
     plan = Plan(scene.with_quality(scene.load("mean_lr"), quality))

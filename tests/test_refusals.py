@@ -16,6 +16,7 @@ import pytest
 
 from render.errors import WriteError
 from render.files import atomic, places
+from tests.helpers import refusals
 
 ROOT = Path(__file__).parents[1]
 NO_SCRATCH = "read-only=/tmp read-only=/var/tmp read-only=/usr/tmp"
@@ -25,14 +26,9 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("library") / "refusing.so"
-    compiler = shutil.which("cc")
-    if compiler is None or sys.platform != "linux":
-        pytest.skip("refusals are simulated on Linux, with a C compiler")
-    words = [compiler, "-shared", "-fPIC", "-O1", "-o", str(path), str(ROOT / "tests/refusing.c"), "-ldl"]
-    built = subprocess.run(words, capture_output=True, text=True, check=False)
-    if built.returncode:
-        pytest.skip(f"the C compiler does not build it: {built.stderr[-300:]}")
+    path, why = refusals.build(tmp_path_factory.mktemp("library"))
+    if path is None:
+        pytest.skip(why)
     return path
 
 
@@ -46,7 +42,7 @@ def run(library: Path, tmp_path: Path) -> Run:
             environment.pop(name, None)
         return subprocess.run(
             [sys.executable, "-m", "render.cli", *words],
-            capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=240, check=False,
+            capture_output=True, text=True, cwd=tmp_path, env=environment, check=False,
         )  # fmt: skip
 
     return run
@@ -66,14 +62,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize(
     ("refuse", "without", "more"),
-    [
-        ("fsync-folder", (), {"RENDER_FSYNC": "1"}),
-        ("fsync link flock passwd", ("HOME", "XDG_CACHE_HOME"), {"RENDER_FSYNC": "1"}),
-        ("passwd read-only={here}/home", (), {"HOME": "", "XDG_CACHE_HOME": ""}),
-        ("read-only={here}/home", (), {"HOME": "{here}/home", "XDG_CACHE_HOME": "home"}),
-        ("full={here}/home", (), {"XDG_CACHE_HOME": "{here}/home"}),
-        ("fsync read-only={here}/tmp", (), {"TMPDIR": "{here}/tmp"}),
-    ],
+    refusals.BORNE,
 )
 def test_the_film_is_the_same_and_nothing_is_said_or_left_about(
     run: Run, tmp_path: Path, reference: str, refuse: str, without: tuple[str, ...], more: dict[str, str]

@@ -8,13 +8,10 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import exact
 import numpy as np
-import published
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_deep import CENTRE
 
 from render import scene
 from render.analyse import dimension, precision, subject
@@ -31,6 +28,8 @@ from render.geometry.tiles import SAMPLES
 from render.samples import Field
 from render.storage.references import Reference
 from render.train.past_float64 import reference_run
+from tests.helpers import exact, published
+from tests.helpers.deep import CENTRE
 
 STEPS = 200
 SCENE = f"""
@@ -279,7 +278,7 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
     assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
     for place in qualities.named(found, "scene").plan.path.marks:
         assert place >= 0
-    with pytest.raises(RenderError, match="must not be there yet"):
+    with pytest.raises(RenderError, match="must not exist"):
         app(words, exit_on_error=False)
     with pytest.raises(RenderError, match="--decades must be more than 8.0"):
         app([*words[:3], "3", "--out", str(tmp_path / "no.toml")], exit_on_error=False)

@@ -265,6 +265,7 @@ print("ready", flush=True)
 while True:
     for tile, field in fields.items():
         store.put(tile, field)
+        print("put", flush=True)
 """
 
 
@@ -277,11 +278,13 @@ def test_a_killed_writer_leaves_no_damaged_tile(tmp_path: Path) -> None:
     for attempt in range(6):
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None and writer.stdout.readline() == "ready\n"
-            time.sleep(0.01 + 0.017 * attempt)
+            for _ in range(1 + 7 * attempt):  # the last attempts see every tile written, and are killed in some other
+                assert writer.stdout.readline() == "put\n"
+            time.sleep(0.001 * attempt)  # at another moment of writing it, each time
             writer.send_signal(signal.SIGKILL)
         for tile in fields.keys() - store.missing(fields):
             assert same_bits(store.get(tile), fields[tile])
-    assert store.missing(fields) == []  # else the writers wrote too little to prove anything
+    assert store.missing(fields) == []
 
 
 def test_writers_and_readers_of_one_tile_never_meet_half_a_tile(tmp_path: Path) -> None:

@@ -128,6 +128,7 @@ BITS = {
 
 
 @pytest.mark.parametrize("name", BITS.values(), ids=BITS)
+@pytest.mark.slow
 def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
     """Alone, permuted, in other company: the same bits, in every channel. (On another device: test_engine.py.)"""
     problem = short(name)

@@ -7,13 +7,12 @@ Every seventh sample of 96 x 96 in both directions. The whole comparison, with t
 import dataclasses
 
 import numpy as np
-import published
 import pytest
 from scipy.stats import spearmanr
 
-from render.geometry.axes import Axis
 from render.problem import Problem
 from render.train import engine
+from tests.helpers import published
 
 STRIDE = 7
 # name -> least agreement of the masks (None where the mask is no test, EXPERIMENTS 3), least rank correlation
@@ -25,13 +24,6 @@ LEAST = {
     "tanh": (0.92, 0.70),
     "offset": (None, 0.55),
 }
-
-
-def problem_of(condition: published.Condition) -> Problem:
-    x, y = (Axis(name, "log10", -3, 6) for name in condition.names)
-    return Problem(
-        x, y, activation=condition.activation, examples=condition.examples, batch=condition.batch, steps=condition.steps
-    )
 
 
 def train(problem: Problem, x: np.ndarray, y: np.ndarray, **options: float) -> np.ndarray:
@@ -48,7 +40,7 @@ def window(condition: published.Condition, stride: int = STRIDE) -> tuple[np.nda
 def test_the_published_picture_comes_out_of_the_published_window(name: str) -> None:
     condition = published.CONDITIONS[name]
     x, y, index = window(condition)
-    value = train(problem_of(condition), x, y).value
+    value = train(published.problem_of(condition), x, y).value
     agreement, correlation = LEAST[name]
     if agreement is not None:
         assert np.mean((value < 0) == (index > 127)) >= agreement
@@ -59,7 +51,7 @@ def test_the_published_picture_comes_out_of_the_published_window(name: str) -> N
 def test_retiring_escaped_runs_does_not_change_the_picture(name: str) -> None:
     """With and without escape: every sign is the same, and every value but for the known plateau."""
     condition = published.CONDITIONS[name]
-    problem = problem_of(condition)
+    problem = published.problem_of(condition)
     x, y, _ = window(condition, 12)
     usual = train(problem, x, y)
     literal = train(problem, x, y, escape_radius=np.inf)
@@ -74,7 +66,7 @@ def test_retiring_escaped_runs_does_not_change_the_picture(name: str) -> None:
 def test_the_literal_initialization_mean_is_another_picture() -> None:
     """Why two scenes exist: in the published window, shifting the weights once lets every run converge."""
     condition = published.CONDITIONS["offset"]
-    problem = problem_of(condition)
+    problem = published.problem_of(condition)
     x, y, _ = window(condition, 16)
     once = dataclasses.replace(problem, x=dataclasses.replace(problem.x, name="init_mean"))
     assert (train(once, x, y).value < 0).all()

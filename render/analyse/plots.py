@@ -121,13 +121,16 @@ def _precision(figure: Any, result: precision.Result) -> None:
     agree.plot(widths, [100 * view.signs for view in mixed], "o-", ms=3, lw=1, color=_COLOURS["box"], label="signs")
     values = [100 * view.values for view in mixed]
     agree.plot(widths, values, "o-", ms=3, lw=1, color=_COLOURS["sausage"], label="values to 0.1 %")
+    kept = [100 * (1 - view.last_place) for view in mixed]
+    beside = "signs, one unit in the last place aside"
+    agree.plot(widths, kept, "o-", ms=3, lw=1, color=_COLOURS["uncertainty"], label=beside)
     agree.axhline(50, color=_COLOURS["null"], lw=1, ls=":", label="chance")
     if result.float64_ends:
         agree.axvline(result.float64_ends, color=_COLOURS["published"], lw=1.2, ls="--", label="float64 ends")
     agree.axvline(result.last_width, color=_COLOURS["null"], lw=1, label="film's last view")
     if mixed:
         _narrowing(agree, f"width of the view ({result.unit})")
-    agree.set(ylabel="same outcome in both orders of sums (%)", ylim=(0, 103))
+    agree.set(ylabel="samples with the same outcome (%)", ylim=(0, 103))
     agree.legend(fontsize=8, loc="lower left")
     norms = result.tangents.growth
     growth.semilogy(range(1, len(norms) + 1), norms, lw=1.2, color=_COLOURS["uncertainty"])

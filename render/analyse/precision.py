@@ -28,6 +28,9 @@ from render.storage.references import Reference
 # Samples along a side of the square that is compared in every view: 144 signs, a share is good to about four points.
 SIDE = 12
 
+# How often each sample is trained: see `run`.
+_TRAININGS = 4
+
 # Below the film's last view, the views go on by this factor into a cell that straddles the border, as one descends.
 _FACTOR = 8
 
@@ -47,12 +50,17 @@ _BLANK = 3.0
 
 @dataclass(frozen=True)
 class Agreement:
-    """One view. width: in positions (decades). signs, values: shares that agree; values to 0.1 %. share: converged."""
+    """One view. width: in positions (decades). signs, values: shares that agree; values to 0.1 %. share: converged.
+
+    last_place: share of the samples of which one unit in the last place of either hyperparameter changes the outcome,
+    converged or not. Where it is not 0, a sample of the picture is one of several that float64 cannot tell apart.
+    """
 
     width: float
     signs: float
     values: float
     share: float
+    last_place: float
 
     @property
     def mixed(self) -> bool:
@@ -125,7 +133,10 @@ class Result:
 
 
 def run(subject: Subject, report: Report) -> Result:
-    """Train 144 points twice in each view: along the film by decades, then below its last view until float64 ends."""
+    """Train 144 points four times in each view: along the film by decades, then below its last view until float64 ends.
+
+    The four are: as ever, with all sums backwards, and with either hyperparameter one unit in the last place larger.
+    """
     from render.backends.local import LocalBackend
     from render.train import reversed_sums
 
@@ -139,24 +150,29 @@ def run(subject: Subject, report: Report) -> Result:
     opposite = LocalBackend(problem, backwards=True)
     wide = _film_views(scene)
     expected = expected_runs(scene)
-    done, views = 0, []
+    views: list[Agreement] = []
+    done = 0
 
-    def both(view: View) -> tuple[Field, Field]:
+    def compared(view: View) -> Field:
+        """Add a view to the result, and return its field as a film has it."""
         nonlocal done
         fields = []
-        for backend in (subject.backend, opposite):
+        x, y = _grid(problem, view)
+        beside = (x, y), (x, y), (np.nextafter(x, np.inf), y), (x, np.nextafter(y, np.inf))
+        backends = subject.backend, opposite, subject.backend, subject.backend
+        for backend, points in zip(backends, beside, strict=True):
 
             def so_far(now: Progress, start: int = done) -> None:
                 report(Progress(0, 0, start + now.samples_done, expected))
 
-            fields.append(train_points(subject, *_grid(problem, view), so_far, backend=backend))
+            fields.append(train_points(subject, *points, so_far, backend=backend))
             done += SIDE * SIDE
-        return fields[0], fields[1]
+        views.append(_agreement(view.width * span, *fields))
+        return fields[0]
 
     span = float(problem.x.span)
     for view in wide:
-        forward, backward = both(view)
-        views.append(_agreement(view.width * span, forward, backward))
+        forward = compared(view)
         if views[-1].signs < _CHANCE:
             break
     for _ in range(_steps_below(scene) if views[-1].signs >= _CHANCE else 0):
@@ -164,8 +180,7 @@ def run(subject: Subject, report: Report) -> Result:
         if narrower is None:
             break
         view = narrower
-        forward, backward = both(view)
-        views.append(_agreement(view.width * span, forward, backward))
+        forward = compared(view)
         if views[-1].signs < _CHANCE:
             break
     report(Progress(0, 0, expected, expected))
@@ -179,7 +194,7 @@ def run(subject: Subject, report: Report) -> Result:
 
 def expected_runs(scene: Scene) -> int:
     """Return the most training runs that `run` needs."""
-    return (len(_film_views(scene)) + _steps_below(scene)) * 2 * SIDE * SIDE
+    return (len(_film_views(scene)) + _steps_below(scene)) * _TRAININGS * SIDE * SIDE
 
 
 def leaving(scene: Scene, reference: Reference) -> Leaving:
@@ -188,7 +203,7 @@ def leaving(scene: Scene, reference: Reference) -> Leaving:
 
     points = switch.points(scene.problem, scene.path(scene.output))
     columns = *reference_search.columns(points), *reference_search.differences(points, reference)
-    steps = DeepEngine(scene.problem, reference).follow(*columns).promotion_step
+    steps = DeepEngine(scene.problem, reference, rings=False).follow(*columns).promotion_step
     left = np.where(steps < 0, scene.problem.steps, steps)
     return Leaving(float(np.median(left)), scene.problem.steps, float(np.mean(steps < 0)), steps.size)
 
@@ -285,7 +300,10 @@ def _descend(view: View, field: Field) -> View | None:
     return View(x, y, view.width / _FACTOR)
 
 
-def _agreement(width: float, forward: Field, backward: Field) -> Agreement:
+def _agreement(width: float, forward: Field, backward: Field, right: Field, up: Field) -> Agreement:
+    """Compare a view's fields. right, up: those with x, or y, one unit in the last place larger."""
     one, two = forward.value, backward.value
     close = np.abs(one - two) <= 1e-3 * np.abs(one)
-    return Agreement(width, float(np.mean((one < 0) == (two < 0))), float(np.mean(close)), float(np.mean(one < 0)))
+    signs = one < 0
+    changed = (signs != (right.value < 0)) | (signs != (up.value < 0))
+    return Agreement(width, *(float(np.mean(v)) for v in (signs == (two < 0), close, signs, changed)))

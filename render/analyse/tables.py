@@ -66,11 +66,12 @@ def of_precision(result: precision.Result) -> RenderableType:
     """Return one row for each view, then where float64 ends and what the target is worth."""
     views = _table(
         f"{result.scene}: every sum forwards and backwards, {precision.SIDE**2} samples a view",
-        *(f"view ({result.unit})", "converged", "signs agree", "values agree to 0.1 %"),
+        *(f"view ({result.unit})", "converged", "signs agree", "values to 0.1 %", "last place changes sign"),
     )
     for view in result.views:
         views.add_row(
             f"{view.width:.2g}", f"{view.share:.0%}", f"{view.signs:.1%}", f"{view.values:.1%}",
+            f"{view.last_place:.1%}",
             style=None if view.mixed else "dim",
         )  # fmt: skip
     facts = Table.grid(padding=(0, 2))

@@ -108,7 +108,8 @@ def probe(
 
     x, y: hyperparameter values, as numbers, or as texts of any number of digits. precision: "auto" follows points that
     float64 cannot hold by their differences from a reference run; "float64" and "differences" insist on one of them.
-    Results are not stored. Raises RenderError.
+    "exact" trains each point by itself in as many bits as it needs, seconds to minutes each.
+    Only exact outcomes are stored. Raises RenderError.
     """
     if len(x) != len(y) or not len(x):
         raise RenderError(f"x and y must have the same number of points, at least one, not {len(x)} and {len(y)}.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from render import encode
 from render.api import preparation
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
@@ -44,7 +45,9 @@ def plan(
     Nothing is trained but a measurement of about a second. Arguments and errors are those of `video`.
     """
     folder = Path(store)
-    job, rate = preparation.prepare(scene, quality, budget_min, folder, make_backend, listener, make_reference=False)
+    job, rate = preparation.prepare(
+        scene, quality, budget_min, folder, make_backend, listener, make_reference=False, film=True
+    )
     return preparation.outlook(job, folder, rate, listener, full=True)
 
 
@@ -102,6 +105,7 @@ def convert(
     job = rendering.prepare_stored(scene, quality, Path(store))
     listener.outlook(Outlook(job, Path(store), 0))
     numbers = job.frame_numbers(frames) if frames else None
+    _say_changes(job, listener)
     with listener.rendering(job) as report:
         written = deliver.part_of_film(job, numbers, Path(out), report)
     return Film(written[0], tuple(written))
@@ -173,12 +177,20 @@ def contact_sheet(
 def _announced(
     scene: Scene, quality: str, budget_min: float, store: Path, make_backend: MakeBackend, listener: Listener
 ) -> Job:
-    job, rate = preparation.prepare(scene, quality, budget_min, store, make_backend, listener)
+    job, rate = preparation.prepare(scene, quality, budget_min, store, make_backend, listener, film=True)
     listener.outlook(preparation.outlook(job, store, rate, listener))
     return job
 
 
+def _say_changes(job: Job, listener: Listener) -> None:
+    """Say in what a film differs from its frames, where its codec is for something else than the frames as they are."""
+    codec = job.scene.output.codec
+    if codec != encode.SEQUENCE and (changes := encode.CODECS[codec].changes):
+        listener.note(f'With codec "{codec}" the film is {changes}.')
+
+
 def _film(job: Job, path: Path, poster: str, listener: Listener) -> Film:
+    _say_changes(job, listener)
     with listener.rendering(job) as report:
         written = deliver.whole_film(job, path, report, poster=poster)
     return Film(written[0], tuple(written))

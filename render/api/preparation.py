@@ -25,6 +25,7 @@ from render.film.cost import Forecast
 from render.film.plan import depth_warning
 from render.film.rendering import Job, Progress, Report
 from render.film.training_rate import Rate
+from render.geometry import frame_rates
 from render.problem import Problem
 from render.scene import Scene
 from render.storage.store import DirectoryStore, check_store
@@ -49,21 +50,29 @@ def prepare(
     listener: Listener,
     *,
     make_reference: bool = True,
+    film: bool = False,
 ) -> tuple[Job, Rate | None]:
     """Return a scene's job at a quality, and the rate of training if that had to be measured for its choice.
 
     budget_min: minutes of training that quality "auto" allows itself, > 0. make_reference: whether a reference run is
     made where the film needs one and the store keeps none; without it such a job cannot train its deep levels.
+    film: whether the job becomes a film, and not pictures alone: then its codec must take frames of its size.
     Raises RenderError, SceneError, StoreError, DepthError or ClusterError.
     """
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
-        scene.with_quality(loaded, quality)  # refuse a misspelt name before anything slow begins
+        sized = scene.with_quality(loaded, quality)  # refuse a misspelt name before anything slow begins
+        if film:
+            rendering.check_film(sized)
+    if film and quality == "scene":
+        rendering.check_film(loaded)
     check_store(store)
     with listener.working("measuring this machine"):
         backend = make_backend(loaded.problem)
         choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
+    if film:
+        rendering.check_film(choice.plan.scene)
     with reference_run(listener) as report_step:
         job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
@@ -173,7 +182,7 @@ class Outlook:
             "quality": self.job.quality,
             "frames": self.job.frame_count,
             "size_px": [output.width_px, output.height_px],
-            "fps": output.fps,
+            "fps": frame_rates.plain(output.fps),
             "samples": self.job.plan.samples,
             "samples_to_do": self.samples_to_do,
         }

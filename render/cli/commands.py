@@ -15,7 +15,7 @@ from typing import Annotated, Literal, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, maintenance, variants
+from render.cli import descend, maintenance, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -238,10 +238,11 @@ def probe(
         Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
     ],
     precision: Annotated[
-        Literal["auto", "float64", "differences"],
+        Literal["auto", "float64", "differences", "exact"],
         Parameter(
-            help='"float64"; "differences" from a reference run in as many digits as it takes; or "auto", which takes '
-            "these for points whose digits float64 cannot hold."
+            help='"float64"; "differences" from a reference run in as many digits as it takes; "auto", which takes '
+            'these for points whose digits float64 cannot hold; or "exact", every run by itself in as many bits as it '
+            "needs, which are written in a column of their own."
         ),
     ] = "auto",
     changes: Changes = AS_WRITTEN,
@@ -252,13 +253,15 @@ def probe(
     """Train at the points of a table and write what happened there.
 
     Points may have any number of digits: past float64 they are followed by their differences from a reference run,
-    which is made if the store has none near (a minute or two, once).
+    which is made if the store has none near (a minute or two, once). Exact runs take seconds to minutes each; they are
+    kept in the store, and the same command goes on where it was stopped.
 
     Try:
 
         render probe mean_lr.toml --points points.csv --out values.csv
         render probe mean_lr.toml --points points.csv --out values.csv --backend dask
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
+        render probe tanh.toml --points few.csv --out values.csv --precision exact
     """
     try:
         from render.cli import messages
@@ -270,7 +273,8 @@ def probe(
             to_stdout = atomic.is_stdout(out)
             probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, report_step=report)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt("Probes are not stored, and nothing was written.") from None
+        kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
+        raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
     if not to_stdout:
         messages.wrote(out)
 
@@ -354,6 +358,7 @@ def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
 
 def main() -> NoReturn:
     """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C, 143 after SIGTERM."""
+    streams.open_all()
     signals.listen()
     debug, json = "--debug" in sys.argv, "--json" in sys.argv
     # Plans are a hundred thousand small tuples, none of them in a cycle. Looking for cycles every 700 objects, as
@@ -365,6 +370,7 @@ def main() -> NoReturn:
         messages.speak_json()
     with _one_line_errors(debug, json):
         app(exit_on_error=False, print_error=False)
+        streams.check_stdout()
     sys.exit(0)
 
 
@@ -386,8 +392,6 @@ def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         show(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
         _leave(signals.exit_code())
-    except BrokenPipeError:
-        _leave(0)
 
 
 def _leave(code: int) -> NoReturn:

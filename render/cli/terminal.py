@@ -102,7 +102,7 @@ def show_plan(outlook: Outlook) -> None:
     unit = "decades" if problem.x.scale == "log10" else "units"
     first, last = outlook.widths
     rows = {
-        "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {output.fps:g} a second, "
+        "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",

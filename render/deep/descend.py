@@ -76,8 +76,8 @@ def views(
     """Return the views from `width` down to `narrowest` (positions of the x axis), or as far as the border goes.
 
     In the last view that a reference serves, two samples are trained in full precision: one that converged, which is
-    the next reference, and one that diverged. Where either outcome contradicts the differences, the stretch is taken again,
-    from a reference of its own and half as long. store: where reference runs are kept. Raises DepthError where even
+    the next reference, and one that diverged. Where either outcome contradicts the differences, the stretch is
+    repeated from a new reference, and half as long. store: where reference runs are kept. Raises DepthError where even
     single views come out wrong.
     """
     rng = np.random.default_rng(seed)
@@ -191,7 +191,9 @@ def _trained(problem: Problem, points: list[Point], reference: Reference | None)
     x, y = reference_search.columns(points)
     if reference is None:
         return engine.Engine(problem).run(x, y), None
-    followed = engines.DeepEngine(problem, reference).follow(x, y, *reference_search.differences(points, reference))
+    followed = engines.DeepEngine(problem, reference, rings=False).follow(
+        x, y, *reference_search.differences(points, reference)
+    )
     left = np.where(followed.promotion_step < 0, problem.steps, followed.promotion_step)
     return followed.field, float(np.median(left))
 

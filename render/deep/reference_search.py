@@ -168,7 +168,7 @@ def new_reference(
         first = _promising(plain.run(x, y), sample)[0]
         order = [first, *(i for i in others if i != first)][:_TRIES]
     else:
-        field = engines.DeepEngine(problem, guide).follow(x, y, *differences(sample, guide)).field
+        field = engines.DeepEngine(problem, guide, rings=False).follow(x, y, *differences(sample, guide)).field
         first = _promising(field, sample)[0]
         order = [i for i in [first, *(i for i in others if i != first)] if field.value[i] < 0][:_TRIES]
     made: Reference | None = None
@@ -186,8 +186,7 @@ def new_reference(
             f"the {len(order)} tried does. Choose another target (`render descend` finds some)."
         )
     made = made or reference_run.make(problem, *sample[first], bits)
-    references.save(made, root, problem)
-    return made
+    return references.save(made, root, problem)
 
 
 def _promising(field: Field, points: Sequence[Point]) -> list[int]:

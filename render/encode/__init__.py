@@ -4,7 +4,7 @@ Both are written beside their final name and renamed when whole, so a path holds
 neither holds a clock, so the same frames give the same bytes.
 """
 
-from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName
+from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName, refusal
 from render.encode.ffmpeg import missing_encoders, read_film_comment, version
 from render.encode.pictures import read_png_metadata, shrunk, write_png, write_thumbnail
 from render.encode.video import VideoWriter
@@ -18,6 +18,7 @@ __all__ = [
     "missing_encoders",
     "read_film_comment",
     "read_png_metadata",
+    "refusal",
     "shrunk",
     "version",
     "write_png",

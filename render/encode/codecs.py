@@ -28,9 +28,14 @@ _RGB_TAGS = "-color_primaries bt709 -color_trc iec61966-2-1 -colorspace rgb -col
 _DOUBLED = f"scale=iw*2:ih*2:{_BT709}+full_chroma_inp+neighbor,{_TAGGED}"
 
 # For messages: at most 480 pixels wide, in even sizes; 12.5 frames a second are whole hundredths of a second, which is
-# all that a GIF can say.
+# all that a GIF can say. The end of a film gets a picture even if less of it is left than this takes: a still at
+# 30 frames a second is a film of half a picture.
 _SMALL = "scale='min(480,iw)':-2:flags=area"
-_FEWER = "fps=12.5"
+_FEWER = "fps=12.5:eof_action=pass"
+_SMALL_WORDS = "at most 480 pixels wide, with 12.5 frames a second (a GIF counts hundredths of a second)"
+
+# Eight pixels are then left of the height, the fewest that FFV1 cuts into its slices.
+_SMALL_ASPECT = 60
 
 _MP4 = "-movflags +faststart+write_colr -f mp4"
 _MOV = "-movflags +faststart+write_colr -f mov"
@@ -40,7 +45,24 @@ _MP4_SEGMENT = "-movflags +write_colr -f mp4"
 _MOV_SEGMENT = "-movflags +write_colr -f mov"
 
 # Every bit of a frame, in any format of pixels.
-_LOSSLESS = "-c:v ffv1 -level 3 -coder 1 -context 1 -slices 4 -slicecrc 1"
+_LOSSLESS = "-c:v ffv1 -level 3 -coder 1 -context 1 -slices {slices} -slicecrc 1"
+
+
+# ffmpeg takes no picture whose sides, each with this margin, have a product of an eighth of the largest 32-bit number
+# or more, whatever the codec (av_image_check_size2): about 268 million pixels.
+_MARGIN_PX = 128
+# x265 has smaller blocks for frames that are thinner than this, which its levels forbid in large ones.
+_THIN_PX = 32
+_MOST_AREA = (2**31 - 1) // 8
+
+# FFV1 takes slices of as many pixels as fit into 2^27 bits, of which each pixel has 9 a channel.
+_MOST_SLICE_PIXELS = 2**27 // 27
+
+
+# QuickTime's own comment has a length of 16 bits, and ffmpeg cuts a longer one to its lower bits without a word. The
+# newer kind of metadata ("mdta") has 32.
+_MOST_MOV_BYTES = 2**16 - 1
+_LONG_MOV = " -movflags +use_metadata_tags"
 
 
 class Codec(NamedTuple):
@@ -54,6 +76,11 @@ class Codec(NamedTuple):
     a film; {seconds} is filled in: the seconds of a frame, as a ratio.
     at_once: filters that need every frame of a film. Such a film cannot be joined of encoded segments: its segments are
     lossless, of the frames after `filters`, with pixels of the format `lossless`, and are encoded when all are there.
+    changes: in what a film differs from the frames handed to it, as part of a sentence; "" if in nothing but colour.
+    largest_px: the largest (width, height) that the encoder takes, as it leaves the filters; both as measured with the
+    ffmpeg that render brings (test_largest_sizes.py). scale: how many times a frame's size that is.
+    most_pixels: of a frame that leaves the filters. most_thin_px: of the longer side where the shorter is below 32.
+    most_aspect: the largest ratio of width to height.
     """
 
     pixels: str
@@ -69,11 +96,32 @@ class Codec(NamedTuple):
     join: str = ""
     at_once: str = ""
     lossless: str = ""
+    changes: str = ""
+    largest_px: tuple[int, int] = (16384, 16384)
+    scale: int = 1
+    most_pixels: int = 2**28
+    most_thin_px: int = 16384
+    most_aspect: int = 16384
 
-    @property
-    def segment_encoder(self) -> str:
-        """ffmpeg's encoder of segments, with its options."""
-        return _LOSSLESS if self.at_once else self.encoder
+    def takes(self, size_px: tuple[int, int]) -> bool:
+        """Say whether frames of a size (width, height) can be encoded."""
+        width, height = (side * self.scale for side in size_px)
+        return (
+            width <= self.largest_px[0]
+            and height <= self.largest_px[1]
+            and width <= self.most_aspect * height
+            and width * height <= self.most_pixels
+            and (min(width, height) >= _THIN_PX or max(width, height) <= self.most_thin_px)
+            and (width + _MARGIN_PX) * (height + _MARGIN_PX) < _MOST_AREA
+        )
+
+    def container_with(self, comment_bytes: int) -> str:
+        """Return ffmpeg's options for the container of a film that carries a comment of so many bytes."""
+        return self.container + (_LONG_MOV if self.suffix == ".mov" and comment_bytes > _MOST_MOV_BYTES else "")
+
+    def segment_encoder(self, size_px: tuple[int, int]) -> str:
+        """Return ffmpeg's encoder of segments, with its options for frames of a size (width, height)."""
+        return (_LOSSLESS if self.at_once else self.encoder).format(slices=_slices(size_px))
 
     @property
     def encoder_name(self) -> str:
@@ -94,12 +142,15 @@ CODECS: dict[str, Codec] = {
         "h264 at twice the size, for sites that compress again: colour keeps its full resolution",
         crf=(18, 51),
         filters=_DOUBLED,
+        scale=2,
+        changes="twice the size of output.size",
     ),
     "hevc": Codec(
         "yuv420p10le",
         "-c:v libx265 -preset medium -tag:v hvc1 -x265-params log-level=error:info=0:pools=4:frame-threads=2",
         "ten bits; smaller",
         join="-tag:v hvc1",
+        most_thin_px=4216,
         crf=(20, 51),
         bits=16,
     ),
@@ -107,6 +158,8 @@ CODECS: dict[str, Codec] = {
         "yuv420p10le",
         "-c:v libsvtav1 -preset 6 -svtav1-params tune=0",
         "ten bits; smallest",
+        largest_px=(16384, 8704),
+        most_pixels=(2**31 - 1) // 24,  # it asks for a buffer of 24 bytes a pixel
         crf=(28, 63),
         bits=16,
     ),
@@ -152,6 +205,9 @@ CODECS: dict[str, Codec] = {
         container="-f webp",
         crf=None,
         filters=_SMALL,
+        largest_px=(16384, 16382),
+        changes=_SMALL_WORDS,
+        most_aspect=_SMALL_ASPECT,
         tags="",
         segment=_MOV_SEGMENT,
         at_once=_FEWER,
@@ -169,5 +225,35 @@ CODECS: dict[str, Codec] = {
         segment=_MOV_SEGMENT,
         at_once=_FEWER + ",split[a][b];[a]palettegen=stats_mode=full[p];[b][p]paletteuse=dither=bayer:bayer_scale=3",
         lossless="gbrp",
+        changes=_SMALL_WORDS,
+        most_aspect=_SMALL_ASPECT,
     ),
 }
+
+
+def refusal(name: CodecName | str, size_px: tuple[int, int]) -> str | None:
+    """Return why a film of this size (width, height) cannot have this codec, as a sentence; None if it can.
+
+    A folder of pictures takes every size.
+    """
+    if name == SEQUENCE or CODECS[name].takes(size_px):
+        return None
+    row, (width, height) = CODECS[name], size_px
+    others = [other for other, codec in CODECS.items() if codec.takes(size_px)]
+    choices = ", ".join(f'"{other}"' for other in [*others, SEQUENCE])
+    most_pixels = min(row.most_pixels, _MOST_AREA) / row.scale**2 / 1e6
+    thin = f" (or {row.most_thin_px} where the shorter side is below {_THIN_PX})" if row.most_thin_px < 16384 else ""
+    flat = f", at most {row.most_aspect} times as wide as high" if row.most_aspect < 16384 else ""
+    return (
+        f'with codec "{name}" a frame must be at most {row.largest_px[0] // row.scale} x '
+        f"{row.largest_px[1] // row.scale}{thin} with at most {most_pixels:.0f} million pixels{flat}, not "
+        f"{width} x {height}. Choose a smaller output.size, or output.codec = {choices}."
+    )
+
+
+def _slices(size_px: tuple[int, int]) -> int:
+    """Return into how many parts FFV1 cuts a frame: four, or as many more as it takes."""
+    width, height = size_px
+    cuts = (2, 3, 4, 5, 6, 8, 10)
+    fits = (cut * cut for cut in cuts if -(-width // cut) * -(-height // cut) <= _MOST_SLICE_PIXELS)
+    return next(fits, cuts[-1] ** 2)

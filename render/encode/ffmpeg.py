@@ -60,6 +60,15 @@ def read_film_comment(path: Path) -> str:
     return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else ""
 
 
+def comment_file(comment: str) -> bytes:
+    """Return a file in ffmpeg's format of metadata that holds a comment: the inverse of `read_film_comment`.
+
+    A comment does not travel on the command line, where Linux allows 128 kB for an argument: that of a scene with many
+    keyframes of many digits is longer.
+    """
+    return (";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n").encode()
+
+
 def count_frames(path: Path) -> int:
     """Return the number of frames of a film's one stream; 0 if it cannot be read."""
     done = _run("-v", "error", "-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "null", "-progress", "-", "-")

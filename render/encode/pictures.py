@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Callable, Mapping
@@ -15,6 +16,10 @@ from render.files.atomic import WholeFile
 
 if TYPE_CHECKING:
     from PIL import PngImagePlugin
+
+
+# Of the largest frame that a scene may have.
+_MOST_PIXELS = 16384 * 16384
 
 
 def write_png(
@@ -80,24 +85,42 @@ def shrunk(frame: np.ndarray, width_px: int) -> np.ndarray:
 
 def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
     """Return the text chunks of a PNG, a file or an open one, by name."""
-    from PIL import Image, PngImagePlugin
-
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            assert isinstance(image, PngImagePlugin.PngImageFile)
+        with open_png(path) as image:
             return {name: str(text) for name, text in image.text.items()}
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         name = path if isinstance(path, Path) else "The picture"
         raise EncodeError(f"{name} must be a readable PNG: {error}.") from None
 
 
+def open_png(path: Path | IO[bytes]) -> PngImagePlugin.PngImageFile:
+    """Open a PNG of up to the size of the largest frame. Raises OSError, SyntaxError or ValueError.
+
+    Pillow's own way to open a picture refuses 179 million pixels and more, in the whole process, since a small file may
+    claim any number of them.
+    """
+    from PIL import PngImagePlugin
+
+    image = PngImagePlugin.PngImageFile(path)
+    if image.width * image.height > _MOST_PIXELS:
+        image.close()
+        raise ValueError(f"it has {image.width} x {image.height} pixels, and must have at most {_MOST_PIXELS:,}")
+    return image
+
+
 def animated_s(path: Path) -> float:
-    """Return for how many seconds an animated file, GIF or WebP, is shown; 0 if it cannot be read."""
+    """Return for how many seconds an animated file, GIF or WebP, is shown; 0 if it cannot be read.
+
+    A WebP of a single picture is shown for ever, and has no duration: that counts as infinity.
+    """
     from PIL import Image, ImageSequence
 
     shown_ms = 0.0
     try:
         with Image.open(path, formats=["GIF", "WEBP"]) as image:
+            if image.format == "WEBP" and not getattr(image, "is_animated", False):
+                image.load()
+                return math.inf
             for picture in ImageSequence.Iterator(image):
                 picture.load()  # and with it, in a WebP, how long it is shown
                 shown_ms += picture.info["duration"]
@@ -107,10 +130,10 @@ def animated_s(path: Path) -> float:
 
 
 def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:
-    """Write a picture's file, whole or not at all, as a JPEG of at most this width; each pixel a mean of an area."""
+    """Write a PNG, whole or not at all, as a JPEG of at most this width; each pixel a mean of an area."""
     from PIL import Image
 
-    with WholeFile(path, fsync=False) as partial, Image.open(picture) as image:
+    with WholeFile(path, fsync=False) as partial, open_png(picture) as image:
         Image.fromarray(shrunk(np.asarray(image), width_px)).save(partial, format="JPEG", quality=90, subsampling=0)
 
 

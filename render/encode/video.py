@@ -19,13 +19,14 @@ from typing import IO, Self
 
 import numpy as np
 
-from render.encode.codecs import CODECS
-from render.encode.ffmpeg import REMEDY, binary, check_encoder, count_frames, frame_times, identity, opens
+from render.encode.codecs import CODECS, refusal
+from render.encode.ffmpeg import REMEDY, binary, check_encoder, comment_file, count_frames, frame_times, identity, opens
 from render.encode.pictures import animated_s, check_frame
 from render.encode.segments import Note, Segments
 from render.errors import EncodeError
 from render.files import places
 from render.files.atomic import WholeFile
+from render.geometry import frame_rates
 
 # x264 gives other bytes at 1, 2 and 4 threads (tried), and its own choice follows the machine.
 _THREADS = "4"
@@ -56,7 +57,7 @@ class VideoWriter:
 
     path: missing folders are made, an existing file is replaced. Its suffix should be the codec's.
     size_px: (width, height), both even and at least 16.
-    fps: 0.1 to 1000 frames per second. Ratios such as 30000 / 1001 are recognised.
+    fps: 0.1 to 1000 frames per second, taken as `frame_rates.exact` does.
     codec: a name in `CODECS`.
     crf: 1 (best) to 51 (63 for AV1; smallest), or None for the codec's own; ignored where a codec has no such choice.
         At 16, H.264 scored VMAF 99.9 with two thirds of the bits of 12.
@@ -71,7 +72,7 @@ class VideoWriter:
         self,
         path: Path,
         size_px: tuple[int, int],
-        fps: float,
+        fps: Fraction | float,
         *,
         codec: str = "h264",
         crf: int | None = None,
@@ -82,8 +83,10 @@ class VideoWriter:
     ) -> None:
         if any(side < 16 or side % 2 for side in size_px):
             raise EncodeError(f"{path}: width and height must be even and at least 16, not {size_px[0]}x{size_px[1]}.")
+        if reason := refusal(codec, size_px) if codec in CODECS else None:
+            raise EncodeError(f"{path}: {reason}")
         if not 0.1 <= fps <= 1000:
-            raise EncodeError(f"{path}: fps must be from 0.1 to 1000, not {fps:g}.")
+            raise EncodeError(f"{path}: fps must be from 0.1 to 1000, not {float(fps):g}.")
         if codec not in CODECS:
             raise EncodeError(f"{path}: codec must be one of {', '.join(CODECS)}, not {codec!r}.")
         row = CODECS[codec]
@@ -95,7 +98,7 @@ class VideoWriter:
         self.bits = row.bits
         self._codec = codec
         self._key, self._frames_total = key, frames_total
-        self._rate = rate = Fraction(fps).limit_denominator(1001)
+        self._rate = rate = frame_rates.exact(fps)
         group = max(1, round(rate / 2))  # two keyframes a second let a player jump quickly
         self.segment_frames = group * math.ceil(_SEGMENT_FRAMES / group)
         quality = "" if row.crf is None else f"-crf {crf or row.crf[0]}"
@@ -104,17 +107,20 @@ class VideoWriter:
         exact = f"-threads {_THREADS} -fflags +bitexact -flags:v +bitexact"
         self._encode = (
             f"-f rawvideo -pix_fmt {given} -s {size_px[0]}x{size_px[1]} -r {rate} -i - "
-            f"-vf {row.filters.format(pixels=row.pixels)} {row.segment_encoder} {'' if row.at_once else quality} "
+            f"-vf {row.filters.format(pixels=row.pixels)} "
+            f"{row.segment_encoder(size_px)} {'' if row.at_once else quality} "
             f"-g {group} -pix_fmt {pixels} {row.tags} {exact} {row.segment}"
         ).split()
         film = f"-c copy {row.join.format(seconds=f'{rate.denominator}/{rate.numerator}')}"
         if row.at_once:
             film = f"-vf {row.at_once} {row.encoder} {quality} -pix_fmt {row.pixels} {row.tags}"
-        self._join = [
-            *f"-map 0:v {film} {exact} {row.container} -map_metadata -1 -metadata".split(),
-            # JSON is ASCII, so no locale can harm it.
-            f"comment={json.dumps(dict(metadata or {}), sort_keys=True)}",
-        ]
+        # JSON is ASCII, so no locale can harm it.
+        comment = json.dumps(dict(metadata or {}), sort_keys=True)
+        self._comment = comment_file(comment)
+        container = row.container_with(len(comment))
+        self._join = (
+            f"-f ffmetadata -i - -map 0:v {film} {exact} {container} -map_metadata 1 -map_metadata:s -1".split()
+        )
         self._file = WholeFile(path, check=self._check, published=published)
         self._partial: Path | None = None
         self._segments: Segments | None = None
@@ -252,6 +258,7 @@ class VideoWriter:
         except OSError as error:
             raise self._unwritable(error) from None
         self._encoder = _Ffmpeg(self, ["-f", "concat", "-i", f"file:{listed.absolute()}", *self._join], self._partial)
+        self._encoder.write(np.frombuffer(self._comment, np.uint8))
         self._encoder.end()
 
     def _check(self, partial: Path) -> None:
@@ -259,7 +266,8 @@ class VideoWriter:
         if CODECS[self._codec].at_once:
             # ffmpeg writes animated WebP, but does not read it.
             shown_s, film_s = animated_s(partial), float(self.frames / self._rate)
-            if not abs(shown_s - film_s) <= 0.1 + 1 / self._rate:  # a picture is shown for 0.08 s
+            # A picture is shown for 0.08 s. A film in which nothing moves is a WebP of one picture, without a duration.
+            if shown_s != math.inf and not abs(shown_s - film_s) <= 0.1 + 1 / self._rate:
                 raise EncodeError(f"{self.path}: must be shown for {film_s:g} s, but is for {shown_s:g} s. {REMEDY}")
             return
         clock, times = frame_times(partial)
@@ -330,7 +338,7 @@ class _Ffmpeg:
         _widen(self._pipe)
 
     def write(self, frame: np.ndarray) -> None:
-        """Hand over one frame."""
+        """Hand over one frame, or whatever else its options take from the pipe, as bytes."""
         try:
             self._pipe.write(np.ascontiguousarray(frame).data)
         except OSError:

@@ -165,18 +165,18 @@ class Planes:
     @property
     def first(self) -> str | None:
         """Name of the scene that the command line gave."""
-        return self._given.stem if self._given else None
+        return scene.name_of(self._given.stem) if self._given else None
 
     def names(self) -> list[str]:
         """Return the names of the scenes that may be opened, the given one first."""
-        own = [self._given.stem] if self._given else []
+        own = [self.first] if self.first else []
         return list(dict.fromkeys([*own, *scene.names(), *self._dropped]))
 
     def file(self, name: str) -> Path | None:
         """Return the file of a scene by name; None for one out of a still. SceneError if there is none."""
         if name in self._dropped:
             return None
-        if self._given is not None and name == self._given.stem:
+        if self._given is not None and name == self.first:
             return self._given
         if name not in scene.names():  # a name out of a list: no path of any kind is taken from a page
             raise SceneError(f"There is no scene {name[:60]!r} here.")

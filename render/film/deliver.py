@@ -23,6 +23,7 @@ from render.files.atomic import check_target, write_whole
 from render.film import frame_log, rendering, switch
 from render.film.frame_log import FrameFacts
 from render.film.rendering import Job, Log, Report
+from render.geometry import frame_rates
 
 # What pictures and samples go through besides this package.
 _LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
@@ -180,12 +181,14 @@ def _record(
         "sha256": sha256,
         "size_px": [output.width_px, output.height_px],
         "frames": 1 if frame is not None else len(frames) if frames is not None else job.frame_count,
-        "fps": output.fps,
+        "fps": frame_rates.plain(output.fps),
         "codec": encode.SEQUENCE if frame is not None else output.codec,
         "made_with": made_with(),
     }
     if frame is not None:
         fields["frame"] = frame
+    elif output.codec != encode.SEQUENCE and (changes := encode.CODECS[output.codec].changes):
+        fields["encoded"] = changes
     if job.plan.seam is not None and frame is None:
         shared, alike = switch.agreement(job.plan, job.store)
         fields["seam"] = {"last_plain_level": job.plan.seam, "shared_samples": shared, "end_alike": round(alike, 4)}

@@ -63,7 +63,7 @@ class FrameLog:
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(
             frame=frame,
-            time_s=frame / output.fps,
+            time_s=float(frame / output.fps),
             octaves=s,
             width=path.view(s).width * float(self._plan.scene.problem.x.span),
             seconds=now_s - self._seen_s,

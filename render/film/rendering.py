@@ -22,7 +22,7 @@ from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
-from render.errors import EncodeError, StoreError, WriteError
+from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target, write_whole
 from render.film import frame_log, qualities, segment_key, selection, switch
 from render.film.frame_log import FrameFacts, FrameLog
@@ -114,6 +114,13 @@ def ignore_step(_: str) -> None:
     """Do nothing with the message about a step."""
 
 
+def check_film(scene: Scene) -> None:
+    """Refuse a film whose frames its codec cannot take, before anything is trained for it. Raises SceneError."""
+    output = scene.output
+    if reason := encode.refusal(output.codec, (output.width_px, output.height_px)):
+        raise SceneError(f"{scene.name}: {reason}")
+
+
 def prepare(
     choice: Choice, store_root: Path, *, backend: Backend | None = None, report_step: Tell | None = ignore_step
 ) -> Job:
@@ -175,7 +182,7 @@ def video(
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
         return _sequence(job, path, numbers, report, log)
-    meter = flash.Meter(output.fps)
+    meter = flash.Meter(float(output.fps))
 
     def finished(sha256: str) -> None:
         write_path(job, path.with_suffix(".path.csv"), numbers)
@@ -272,11 +279,10 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
         view = path.viewport(s := path.s_of_frame(number, fps))
         level = max(0, math.ceil(view.level))
         centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
-        digits = 20 + math.ceil(
-            max(0.0, -math.log10(view.width))
-        )  # a pixel's place is written to a ten-billionth or better
+        # A pixel's place is written to a ten-billionth or better.
+        digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))
         x, y = (f"{value:.{digits}g}" for value in centre)
-        lines.append(f"{number},{number / fps:.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
     write_whole(file, ("\n".join(lines) + "\n").encode())
 
 

@@ -83,7 +83,7 @@ def _words(job: Job, number: int) -> tuple[str, ...]:
     axis = job.scene.problem.x
     width = path.view(path.s_of_frame(number, fps)).width * float(axis.span)
     where = f"{width:.2g}{' decades' if axis.scale == 'log10' else ''}"
-    return f"frame {number:,} · {number / fps:,.1f} s · {where}", f"{number:,} · {where}", where
+    return f"frame {number:,} · {float(number / fps):,.1f} s · {where}", f"{number:,} · {where}", where
 
 
 def _label(texts: Sequence[str], size: tuple[int, int], text_px: int) -> np.ndarray:

@@ -26,6 +26,7 @@ from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
 
@@ -119,8 +120,8 @@ def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
     below: TileStore = MemoryStore()
     if reference is not None:
         for other in DirectoryStore.existing(root, plan.scene.problem):
-            own = plain.numerics.items() <= other.numerics.items()
-            if own and other.numerics.get("reference") == reference.key:
+            wanted = {"differences": numerics.DIFFERENCES_VERSION, "reference": reference.key}
+            if (plain.numerics | wanted).items() <= other.numerics.items():
                 below = other
     return SeamStore(plan.seam, plain, below)
 

@@ -29,6 +29,10 @@ _MOST_SHARE = 0.1
 # Tiles that the points of a batch are drawn from, at most: a film's batch has few, and each costs a little.
 _STRETCHES = 256
 
+# The same past float64, where every batch draws from the same tiles: each lies in a ring or two of the reference, and
+# one that is not known yet costs as much as 128 runs. A film needs one for every level, whatever its number of samples.
+_DEEP_STRETCHES = 8
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -62,9 +66,11 @@ def measure_tiles(
     """Do the same for any tiles of a problem; reference: what they are followed from, past float64."""
     timed = functools.partial(_timed, problem, tiles, backend, reference)
     timed(8)  # every worker compiles on a first batch
+    know_rings = timed if reference is not None else lambda points: None
     wanted = 16
     most = min(_MOST_BATCHES * backend.capacity, int(_MOST_SHARE * len(tiles) * SAMPLES**2 / backend.workers))
     while True:
+        know_rings(wanted)  # the same points, so that only training is timed
         seen = timed(wanted)
         if seen.elapsed_s >= _ENOUGH_S or wanted >= most:
             return Rate(seen.points / seen.elapsed_s / seen.filled)
@@ -126,8 +132,9 @@ def spread(
     reference: the batch has differences from it too.
     """
     chosen = np.random.default_rng(seed)
-    count = min(points, _STRETCHES)
-    places = ((np.arange(count) + chosen.random(count)) / count * len(tiles)).astype(int)
+    count = min(points, _STRETCHES if reference is None else _DEEP_STRETCHES)
+    offsets = (chosen if reference is None else np.random.default_rng(0)).random(count)
+    places = ((np.arange(count) + offsets) / count * len(tiles)).astype(int)
     drawn = []
     for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
         columns, rows = chosen.integers(SAMPLES, size=(2, stretch.size))

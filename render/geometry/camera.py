@@ -194,7 +194,7 @@ class Path:
         """Return the path length reached after time_s seconds."""
         return float(np.clip(self._timing(time_s), 0.0, self.length)) if self.length else 0.0
 
-    def frame_count(self, fps: float) -> int:
+    def frame_count(self, fps: Fraction | float) -> int:
         """Return the number of frames: the film's duration in frames, rounded once, at least one.
 
         There and back it is two ways less the two frames that would be shown twice where they meet.
@@ -202,10 +202,10 @@ class Path:
         count = self._way_count(fps)
         return max(count, 2 * count - 2) if self._back else count
 
-    def _way_count(self, fps: float) -> int:
-        return max(1, round(self._way_s * fps))
+    def _way_count(self, fps: Fraction | float) -> int:
+        return max(1, round(self._way_s * float(fps)))
 
-    def s_of_frame(self, frame: float, fps: float) -> float:
+    def s_of_frame(self, frame: float, fps: Fraction | float) -> float:
         """Return the path length of a frame; the last one of a way stands exactly at its end.
 
         A fraction is a moment between two frames.
@@ -215,7 +215,7 @@ class Path:
             frame = 2 * (count - 1) - frame
         return self.s_at(self._way_s * max(frame, 0.0) / (count - 1)) if frame < count - 1 else self.length
 
-    def moments(self, frame: int, fps: float, shutter: float) -> tuple[float, ...]:
+    def moments(self, frame: int, fps: Fraction | float, shutter: float) -> tuple[float, ...]:
         """Return the path lengths that a frame averages: its own, or several over the share that a shutter is open.
 
         As many as keep the corners of the view from moving by more than about two pixels in between, 2 to 16.

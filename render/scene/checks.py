@@ -235,7 +235,7 @@ def _output(raw: object, faults: list[str]) -> Output | None:
         faults.append(f"output.crf must be <= {largest[1]} for {good['codec']}, not {shown(good['crf'])}")
         return None
     if good.get("frames", 1) > (most := math.floor(MOST_SECONDS * good["fps"])):
-        length = f"{MOST_SECONDS:g} s at {good['fps']:g} frames a second"
+        length = f"{MOST_SECONDS:g} s at {float(good['fps']):g} frames a second"
         faults.append(f"output.frames must be at most {most} ({length}), not {good['frames']}")
         return None
     try:

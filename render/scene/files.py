@@ -14,7 +14,8 @@ import tomli_w
 
 import render
 from render.errors import SceneError
-from render.scene import records
+from render.geometry import frame_rates
+from render.scene import naming, records
 from render.scene.checks import build, read_toml
 from render.scene.layers import Layers
 from render.scene.tables import filled
@@ -73,8 +74,9 @@ def find(name_or_path: str | Path) -> Path:
 
 
 def names() -> list[str]:
-    """Return the names of the scenes that need no path, sorted."""
-    return sorted({path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")})
+    """Return the names of the scenes that need no path, sorted; those that are no printable text are left out."""
+    stems = {path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")}
+    return sorted(stem for stem in stems if naming.name_of(stem) == stem)
 
 
 def load(
@@ -92,7 +94,7 @@ def load(
     layers, stems, made, text = Layers(), [], None, ""
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
-        stem = path.stem
+        stem = naming.name_of(path.stem)
         if path.suffix in records.SUFFIXES:
             text, stem, found = records.read(path)
             made = found if i == 0 else made
@@ -110,13 +112,7 @@ def load(
     )
     if shape is not None:
         scene = with_shape(scene, shape)
-    return replace(scene, name=_checked_name(name)) if name is not None else scene
-
-
-def _checked_name(name: str) -> str:
-    if not name or name.startswith((".", "-")) or any(c in name for c in '/\\:*?"<>|') or not name.isprintable():
-        raise SceneError(f"--name must be a plain file name, not {quoted(name)}.")
-    return name
+    return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
 
 
 def _read(path: Path, source: str) -> str:
@@ -139,6 +135,7 @@ def resolved(scene: Scene) -> str:
     """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it."""
     raw = filled(tomllib.loads(scene.text))
     output = {key: value for key, value in asdict(scene.output).items() if value is not None}
+    output["fps"] = frame_rates.plain(scene.output.fps)
     raw["output"] = {"size": [output.pop("width_px"), output.pop("height_px")], **output}
     return _toml(_plain(raw))
 

@@ -1,12 +1,15 @@
-"""Fields of a scene file that say how pictures look: palettes, colours, and parts of the overlay."""
+"""Fields of a scene file that say how pictures look and follow each other: palettes, colours, overlay, frame rate."""
 
 from __future__ import annotations
 
+import math
 import re
+from fractions import Fraction
 from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, WithJsonSchema
 
+from render.geometry import frame_rates
 from render.picture.overlay import PARTS
 from render.scene.wording import listed, shown
 
@@ -32,6 +35,28 @@ def _parts(value: object) -> object:
     raise ValueError(f"must be true, false, or a list of {listed(PARTS)}, not {shown(value)}")
 
 
+def _frame_rate(value: object) -> Fraction:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f'must be a number or a ratio such as "30000/1001", not {shown(value)}')
+    if isinstance(value, (int, float)) and not 0 < value <= _MOST_FPS and math.isfinite(value):
+        raise ValueError(f"must be {'> 0' if value <= 0 else f'<= {_MOST_FPS}'}, not {shown(value)}")
+    fps = frame_rates.exact(value)
+    if not _LEAST_FPS <= fps <= _MOST_FPS:
+        bound = "> 0" if fps <= 0 else f">= {_LEAST_FPS:g}" if fps < _LEAST_FPS else f"<= {_MOST_FPS}"
+        raise ValueError(f"must be {bound}, not {shown(value)}")
+    return fps
+
+
+# Encoders take no slower film.
+_LEAST_FPS, _MOST_FPS = 0.1, 240
+
+_FRAME_RATE_SCHEMA: Any = {
+    "anyOf": [
+        {"type": "number", "minimum": _LEAST_FPS, "maximum": _MOST_FPS},
+        {"type": "string", "pattern": r"^[0-9]+(/[0-9]+|\.[0-9]+)?$"},
+    ]
+}
+
 _PARTS_SCHEMA: Any = {"anyOf": [{"type": "boolean"}, {"type": "array", "items": {"enum": list(PARTS)}}]}
 _HEX = "^#[0-9a-fA-F]{6}$"
 Colour = Annotated[str, Field(pattern=_HEX)]
@@ -42,5 +67,6 @@ _PALETTE_SCHEMA: Any = {
     ]
 }
 
+FrameRate = Annotated[Any, PlainValidator(_frame_rate), WithJsonSchema(_FRAME_RATE_SCHEMA)]
 Palette = Annotated[Any, PlainValidator(_palette), WithJsonSchema(_PALETTE_SCHEMA)]
 Parts = Annotated[Any, PlainValidator(_parts), WithJsonSchema(_PARTS_SCHEMA)]

@@ -27,7 +27,7 @@ from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM
 from render.problem.catalogue import SYSTEMS, Setting
-from render.scene.look_fields import Colour, Palette, Parts
+from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.values import SIZE_PX, Output
 from render.scene.wording import listed, shown
 
@@ -234,8 +234,8 @@ class OutputTable(_Table):
 
     size: Annotated[list[_Even], Field(min_length=2, max_length=2)] = [Output.width_px, Output.height_px]
     """Width and height in pixels; even."""
-    fps: Annotated[float, Field(gt=0, le=240)] = Output.fps
-    """Frames a second."""
+    fps: FrameRate = int(Output.fps)
+    """Frames a second: a number, or a ratio such as "30000/1001"; 23.976, 29.97 and 59.94 mean such ratios."""
     codec: CodecName = Output.codec
     """How the film is compressed; "png" is a folder of pictures."""
     crf: Annotated[int, Field(ge=1, le=63)] = _absent(

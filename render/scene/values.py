@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Literal
 
 from render.encode import CodecName
 from render.errors import SceneError
-from render.geometry import camera
+from render.geometry import camera, frame_rates
 from render.geometry.camera import Keyframe
 from render.picture.colour import Look
 from render.problem import Problem
@@ -21,7 +22,8 @@ SIZE_PX = (16, 16384)
 class Output:
     """How a film is sampled and encoded.
 
-    width_px, height_px: even, 16..16384. fps: frames a second. codec: a row of encode.CODECS, or a sequence of PNGs.
+    width_px, height_px: even, 16..16384. fps: frames a second, exactly; a number or a
+    text is taken as `frame_rates.exact` does. codec: a row of encode.CODECS, or a sequence of PNGs.
     crf: the encoder's quality, 1 (best) to 51 (63 for AV1; smallest); None for the codec's own.
     bits: of a channel of single frames and PNG sequences.
     detail: least number of samples per pixel (linear) anywhere in a frame, > 0.
@@ -36,7 +38,7 @@ class Output:
 
     width_px: int = 1920
     height_px: int = 1080
-    fps: float = 30
+    fps: Fraction = Fraction(30)
     codec: CodecName = "h264"
     crf: int | None = None
     bits: Literal[8, 16] = 8
@@ -48,6 +50,9 @@ class Output:
     shutter: float = 0.0
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fps", frame_rates.exact(self.fps))
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ class Scene:
         keyframes = self.keyframes
         if output.frames is not None:
             way = output.frames // 2 + 1 if self.play == "ping-pong" else output.frames  # see Path.frame_count
-            keyframes = camera.stretched(keyframes, way / output.fps)
+            keyframes = camera.stretched(keyframes, float(way / output.fps))
         return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play)
 
     def seam(self, level: int) -> int | None:
@@ -103,7 +108,7 @@ class Quality:
     """A row of QUALITY: the fields of Output that it replaces. side_px: of the frame's shorter side."""
 
     side_px: int
-    fps: float
+    fps: int
     detail: float
     rest_detail: float
 
@@ -151,7 +156,7 @@ def with_quality(scene: Scene, name: str) -> Scene:
             output,
             width_px=size_px[0],
             height_px=size_px[1],
-            fps=output.fps if "output.fps" in given else row.fps,
+            fps=output.fps if "output.fps" in given else Fraction(row.fps),
             detail=detail,
             rest_detail=rest_detail,
         ),

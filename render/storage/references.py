@@ -5,6 +5,7 @@ They are kept in the store, in the folder of their problem: they cost seconds, a
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -34,6 +35,7 @@ class Reference:
     value: of the run by the problem's measure; < 0 if it converged, as a good reference does.
     states: the leaves of the system's state, float64 (or whole numbers) [steps kept + 1, 1, ...]: entry t is the state
     before step t. Fewer than all steps are kept of a run that leaves float64.
+    kept_in: the folder of the store that it lies in, if it is kept.
     """
 
     x: Fraction
@@ -42,6 +44,7 @@ class Reference:
     error: float
     value: float
     states: tuple[np.ndarray, ...]
+    kept_in: Path | None = None
 
     @property
     def converged(self) -> bool:
@@ -82,15 +85,15 @@ def bits_for(spacing: float) -> int:
     return 64 * math.ceil((MARGIN_BITS + max(0.0, -math.log2(spacing))) / 64)
 
 
-def save(reference: Reference, root: Path, problem: Problem) -> Path:
-    """Keep a reference in a store: whole, or not at all."""
+def save(reference: Reference, root: Path, problem: Problem) -> Reference:
+    """Keep a reference in a store, whole or not at all, and return it as the one that is kept."""
     buffer = io.BytesIO()
     meta = json.dumps(reference._names() | {"problem": problem.key, "error": reference.error, "value": reference.value})
     arrays = {f"state_{i}": leaf for i, leaf in enumerate(reference.states)}
     np.savez(buffer, allow_pickle=False, meta=np.array(meta), **arrays)
-    path = _folder(root, problem) / f"{reference.key}.npz"
-    store_whole(path, buffer.getvalue())
-    return path
+    folder = _folder(root, problem)
+    store_whole(folder / f"{reference.key}.npz", buffer.getvalue())
+    return dataclasses.replace(reference, kept_in=folder)
 
 
 def load_all(root: Path, problem: Problem) -> list[Reference]:
@@ -102,7 +105,7 @@ def load_all(root: Path, problem: Problem) -> list[Reference]:
                 meta = json.loads(str(file["meta"]))
                 states = tuple(file[f"state_{i}"] for i in range(len(file.files) - 1))
             place = Fraction(meta["x"]), Fraction(meta["y"])
-            found.append(Reference(*place, meta["bits"], meta["error"], meta["value"], states))
+            found.append(Reference(*place, meta["bits"], meta["error"], meta["value"], states, path.parent))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             continue
     return found

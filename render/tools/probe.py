@@ -25,6 +25,7 @@ from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Status
 from render.scene import Scene
+from render.storage import exact_runs
 from render.storage.store import check_store
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
@@ -33,8 +34,9 @@ COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 _MOST_POINTS = 10_000_000
 
 
-# How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written.
-Precision = Literal["auto", "float64", "differences"]
+# How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written, "exact"
+# is every run by itself, in as many bits as it needs.
+Precision = Literal["auto", "float64", "differences", "exact"]
 
 
 _HERE = functools.partial(backends.make, "local")
@@ -61,11 +63,15 @@ def run(
 ) -> None:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
-    make_backend: returns the backend that trains; points that need differences are always trained in this process.
-    store: folder of the reference runs. report_step: called with a message at each step that takes long.
+    make_backend: returns the backend that trains; points that need differences or exact runs are always trained in
+    this process. store: folder of reference runs and of the outcomes of exact runs. report_step: called with a
+    message at each step that takes long.
     """
     table = read_points(points, loaded.problem)
     check_target(out)
+    if precision == "exact":
+        _write(out, table, *_trained_exactly(loaded.problem, table, store, report_step))
+        return
     result = train(
         loaded.problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step
     )
@@ -82,6 +88,8 @@ def train(
     report_step: Tell = lambda words: None,
 ) -> Field:
     """Train a problem at the points of a table and return a field [point]; arguments as in `run`."""
+    if precision == "exact":
+        return _trained_exactly(problem, points, store, report_step)[0]
     result = Field.empty(points.x.shape, problem.channels)
     backend = functools.partial(make_backend, problem)
     for places, field in _trained(problem, points, precision, backend, store, report_step):
@@ -105,7 +113,7 @@ def _trained(
     if plain.size:
         for piece, field in single_points.train(plain_backend(), table.x[plain], table.y[plain]):
             yield plain[piece], field
-    points = [table.exact.get(i) or Point(Fraction(table.x[i]), Fraction(table.y[i])) for i in followed]
+    points = [_point(table, i) for i in followed]
     if points:
         check_store(store)
     groups = reference_search.groups(points)
@@ -120,6 +128,34 @@ def _trained(
             backend, *reference_search.columns(own), *reference_search.differences(own, reference)
         ):
             yield places[piece], field
+
+
+def _point(table: Table, place: int) -> Point:
+    """Return a point as written, or the float64 numbers nearest to it where these are written again as it was."""
+    return table.exact.get(place) or Point(Fraction(table.x[place]), Fraction(table.y[place]))
+
+
+def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: Tell) -> tuple[Field, np.ndarray]:
+    """Return the field of all points and the bits int [points] of each run. Every outcome is kept as soon as known."""
+    from render.train.past_float64.exact_run import ExactEngine
+
+    check_store(store)
+    engine = ExactEngine(problem)
+    result, bits_of = Field.empty(table.x.shape, problem.channels), np.zeros(table.x.size, dtype=int)
+    for place in range(table.x.size):
+
+        def told(bits: int, done: int, total: int, place: int = place) -> None:
+            report_step(f"exact run {place + 1:,} of {table.x.size:,}, {bits} bits: {100 * done // total} %")
+
+        point = _point(table, place)
+        run = exact_runs.load(store, problem, *point)
+        if run is None:
+            run = engine.run(*point, told)
+            exact_runs.save(run, store, problem)
+        bits_of[place] = run.bits
+        for name, channel in result.channels().items():
+            channel[place] = run.outcome[name]
+    return result, bits_of
 
 
 def read_points(path: Path, problem: Problem) -> Table:
@@ -187,19 +223,20 @@ def _holds(value: float, text: str) -> bool:
     return len(text) <= sys.float_info.dig or Decimal(repr(value)) == Decimal(text)
 
 
-def _write(path: Path, points: Table, field: Field) -> None:
+def _write(path: Path, points: Table, field: Field, bits: np.ndarray | None = None) -> None:
+    """Write the table. bits: int [points] of exact runs, for a column of their own."""
     text = io.StringIO(newline="")
-    _write_rows(text, points, field)
+    _write_rows(text, points, field, bits)
     write_whole(path, text.getvalue().encode())
 
 
-def _write_rows(file: IO[str], points: Table, field: Field) -> None:
+def _write_rows(file: IO[str], points: Table, field: Field, bits: np.ndarray | None) -> None:
     table = csv.writer(file)
-    table.writerow([*COLUMNS, *field.more])
+    table.writerow([*COLUMNS, *field.more, *([] if bits is None else ["bits"])])
     for i in range(points.x.size):
         status = Status(int(field.status[i])).name.lower().replace("_", "-")
         place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
         ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
-        table.writerow(
-            [*place, repr(float(field.value[i])), *ended, *(repr(float(more[i])) for more in field.more.values())]
-        )
+        further = [repr(float(more[i])) for more in field.more.values()]
+        own_bits = [] if bits is None else [int(bits[i])]
+        table.writerow([*place, repr(float(field.value[i])), *ended, *further, *own_bits])

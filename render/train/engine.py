@@ -9,6 +9,7 @@ is fixed per kind of device and part of the numerics (tests prove both).
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -86,6 +87,7 @@ class Engine:
         self._begin = jax.jit(self._begin_block, static_argnums=1)
         self._advance = jax.jit(self._advance_blocks, static_argnums=4, donate_argnums=0)
         self._compact = jax.jit(_compact_lanes, donate_argnums=0)
+        self._judge = jax.jit(self._judged)
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the most points that one call of `run` takes."""
@@ -122,6 +124,22 @@ class Engine:
             if alive == 0:
                 break
         return self._finish(carry, points)
+
+    def judge(self, x: float, y: float, run: Iterable[tuple[list[np.ndarray], float]]) -> Field:
+        """Return the field [1] of one run at (x, y) that is computed elsewhere, as if it had been trained here.
+
+        run: the leaves of its state [1, ...] and the loss before each step; after the last step the state and nan. Not
+        asked for more once the run has escaped.
+        """
+        carry = self._begin_block((jnp.full(1, x), jnp.full(1, y)), 1)
+        tree = jax.tree.structure(carry.state)
+        for t, (leaves, loss) in enumerate(run):
+            carry = carry._replace(state=jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in leaves]))
+            if t < self.problem.steps:
+                carry = self._judge(carry, jnp.full(1, loss), t)
+            if carry.escape_step[0] >= 0:
+                break
+        return self._finish(carry, 1)
 
     def first_steps(self, device: jax.Device | None = None) -> str:
         """Return a digest of all that a block of runs over the whole plane carries after at most 32 steps.

@@ -29,6 +29,7 @@ class Measure(NamedTuple):
     begin(lanes) -> the sums before step 0, a NamedTuple of arrays.
     reference(sums, loss, t) -> what the escape radius multiplies.
     add(sums, loss, alive, t, steps) -> the sums with the loss before update t of the lanes that are alive.
+    above_cap(sums, loss, t) -> by how much what is added for this loss exceeds the cap before it is capped.
     finish(sums, escape_step, steps), in NumPy -> (value float64, < 0 if converged; converged bool).
     """
 
@@ -36,6 +37,7 @@ class Measure(NamedTuple):
     reference: Callable[[Any, jax.Array, jax.Array], jax.Array]
     add: Callable[[Any, jax.Array, jax.Array, jax.Array, int], Any]
     finish: Callable[[Any, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+    above_cap: Callable[[Any, jax.Array, jax.Array], jax.Array]
 
 
 class Sums(NamedTuple):
@@ -197,9 +199,22 @@ def _reference_one(sums: Any, loss: Float64[Array, "lane"], t: Int[Array, ""]) -
     return jnp.ones_like(loss)
 
 
+def _relative_above(cap: float) -> Callable[[Any, jax.Array, jax.Array], jax.Array]:
+    return lambda sums, loss, t: jnp.where(t == 0, 1.0, loss / sums.first) - cap
+
+
+def _above(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
+    return loss - CAP
+
+
 MEASURES = {
-    "published": Measure(begin, _reference_first, add, finish),
-    "absolute": Measure(begin, _reference_one, add_absolute, finish_absolute),
-    "torkamandi": Measure(begin_chart, _reference_one, add_chart, finish_chart),
-    "bounded": Measure(begin, _reference_one, add_absolute, finish_bounded),
+    "published": Measure(begin, _reference_first, add, finish, _relative_above(CAP)),
+    "absolute": Measure(begin, _reference_one, add_absolute, finish_absolute, _above),
+    "torkamandi": Measure(begin_chart, _reference_one, add_chart, finish_chart, _relative_above(CHART_CAP)),
+    "bounded": Measure(begin, _reference_one, add_absolute, finish_bounded, _above),
 }
+
+
+def before_tail(steps: int) -> int:
+    """Return the last step before which no measure looks at how a run of so many steps ends."""
+    return max(0, steps - max(TAIL, steps // 20))

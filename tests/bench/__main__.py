@@ -27,8 +27,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 Row = tuple[str, str]
 
 ROUNDS = 3
@@ -158,12 +156,11 @@ def speed(*names: str) -> None:
 
 
 def figure() -> None:
-    import published
     from scipy.stats import spearmanr
-    from test_windows import problem_of
 
     from render import backends
     from render.samples import Field
+    from tests.helpers import published
 
     console.print(machine())
     table = Table(title="96 x 96 samples of each published window")
@@ -173,7 +170,7 @@ def figure() -> None:
         x, y = (grid.ravel() for grid in np.meshgrid(*condition.values()))
         result = Field.empty(x.shape)
         began = time.perf_counter()
-        for piece, field in single_points.train(backends.make("local", problem_of(condition)), x, y):
+        for piece, field in single_points.train(backends.make("local", published.problem_of(condition)), x, y):
             result.value[piece] = field.value
         index = published.panel(name).ravel()
         table.add_row(

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import published
 
 from render.problem import Problem
 from render.train import engine
+from tests.helpers import published
 
 # Width 16 and 272 examples: the two large products of a step, the two with the output layer, and one tanh per unit.
 WIDTH, EXAMPLES = 16, 272
@@ -96,16 +96,12 @@ class Steady:
 
 def tanh() -> Problem:
     """Return the published tanh condition: what the other ways are compared on."""
-    from test_windows import problem_of
-
-    return problem_of(published.CONDITIONS["tanh"])
+    return published.problem_of(published.CONDITIONS["tanh"])
 
 
 def conditions() -> dict[str, Steady]:
     """Return the published conditions, each ready to be timed. No run of theirs escapes at a rate of 0.01."""
-    from test_windows import problem_of
-
-    return {name: Steady(problem_of(condition), 0.01) for name, condition in published.CONDITIONS.items()}
+    return {name: Steady(published.problem_of(condition), 0.01) for name, condition in published.CONDITIONS.items()}
 
 
 def escape() -> tuple[float, float]:

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-import browser
-from explorer import Server
+from tests.helpers import browser
+from tests.helpers.explorer import Server
 
 ROUNDS = 3
 SCENE = "tanh"
 _WARM_TILES = 1  # of 1,024 samples: the whole plane, coarsely
-_TIMEOUT_S = 120.0
 
 # Colour on the map: any pixel of a coarse grid that is not the empty plane's grey.
 _PAINTED = """[...document.querySelectorAll('.plane-tile')].some((tile) => {
@@ -39,7 +38,7 @@ def _first_colour(chromium: browser.Browser, folder: Path, *, tiles: int = 0) ->
     try:
         address_s = time.perf_counter() - began_s
         page.open(server.url)
-        page.until(_PAINTED, _TIMEOUT_S)
+        page.until(_PAINTED)
         colour_s = time.perf_counter() - began_s
         while len(list(folder.rglob("*.npz"))) < tiles:
             time.sleep(0.2)

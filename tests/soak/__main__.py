@@ -1,9 +1,9 @@
-"""Runs one part, or all: python -m tests.soak [tiles|flips|scenes|kills|scaling|thousand|containers] [count]."""
+"""Runs one part of PARTS, or all of them: python -m tests.soak [PART] [count]."""
 
 import importlib
 import sys
 
-PARTS = ("tiles", "flips", "scenes", "kills", "scaling", "thousand", "containers")
+PARTS = ("tiles", "flips", "scenes", "kills", "scaling", "thousand", "containers", "environment")
 
 
 def main() -> None:

@@ -8,9 +8,10 @@ weights, literals) are float64 and taken as exact: so a problem has one true run
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import flint
 import jax
@@ -25,8 +26,23 @@ from render.train import operations, systems
 Numbers = Any  # a NumPy array: of float64, integers or booleans (exact constants), or of flint.arb objects
 
 
+class Moment(NamedTuple):
+    """One lane between two steps, rounded to float64. state: the leaves of the system's state, [1, ...].
+
+    loss: before the next step; nan after the last one.
+    """
+
+    state: list[np.ndarray]
+    loss: float
+
+
 def states(problem: Problem, x: Fraction, y: Fraction, bits: int) -> Iterator[list[np.ndarray]]:
-    """Yield the leaves of the state of one lane before step 0, 1, ... and after the last, rounded to float64.
+    """Yield the leaves of the state before step 0, 1, ... and after the last: see `run`."""
+    return (moment.state for moment in run(problem, x, y, bits))
+
+
+def run(problem: Problem, x: Fraction, y: Fraction, bits: int) -> Iterator[Moment]:
+    """Yield the moments of one run: before step 0, 1, ... and after the last.
 
     x, y: hyperparameter values on the problem's axes, exactly. bits: of every operation.
     """
@@ -38,13 +54,14 @@ def states(problem: Problem, x: Fraction, y: Fraction, bits: int) -> Iterator[li
     values = {name: Fraction(value) for name, value in problem.fixed} | {problem.x.name: x, problem.y.name: y}
     with _precision(bits):
         hyper = [_objects([_exactly(values[name])], (1,)) for name in sorted(names)]  # a dict's leaves, by name
-        run = _Interpreter(problem.system)
-        state = run.evaluate(start, hyper)
-    for t in range(problem.steps + 1):
-        yield [np.array(_floats(leaf)) for leaf in state]
-        if t < problem.steps:
-            with _precision(bits):
-                state = [_middle(leaf) for leaf in run.evaluate(step, [*state, *hyper, np.int32(t)])[:-1]]
+        interpreter = _Interpreter(problem.system)
+        state = interpreter.evaluate(start, hyper)
+    for t in range(problem.steps):
+        with _precision(bits):
+            *after, loss = (_middle(leaf) for leaf in interpreter.evaluate(step, [*state, *hyper, np.int32(t)]))
+        yield Moment([np.array(_floats(leaf)) for leaf in state], float(_floats(loss)[0]))
+        state = after
+    yield Moment([np.array(_floats(leaf)) for leaf in state], math.nan)
 
 
 class _precision:

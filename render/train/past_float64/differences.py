@@ -21,6 +21,7 @@ from jax.extend import core
 
 from render.errors import RenderError
 from render.train import operations
+from render.train.past_float64 import kinks
 from render.train.past_float64.rules import RULES, Operation, Pair, is_float, lane_value, spread
 from render.train.systems import Hyper, State, System
 
@@ -39,14 +40,36 @@ class Differences:
 
     def step(self, ref: tuple[State, Hyper], change: tuple[State, Hyper], t: jax.Array) -> tuple[State, jax.Array]:
         """Return the differences of the states after step t, and the loss [lane] itself before it."""
-        [*leaves, (loss, shape)], tree = self._run(self._system.step, (*ref, t), (*change, None))
+        return self._step(ref, change, t, None)
+
+    def watched_step(
+        self, ref: tuple[State, Hyper], change: tuple[State, Hyper], t: jax.Array
+    ) -> tuple[State, jax.Array, jax.Array]:
+        """Return what `step` does, and a bool: whether any lane comes near a kink on the way (see `kinks`)."""
+        near: list[jax.Array] = []
+        state, loss = self._step(ref, change, t, near)
+        return state, loss, jnp.stack(near).any() if near else jnp.zeros((), dtype=bool)
+
+    def _step(
+        self, ref: tuple[State, Hyper], change: tuple[State, Hyper], t: jax.Array, near: list[jax.Array] | None
+    ) -> tuple[State, jax.Array]:
+        [*leaves, (loss, shape)], tree = self._run(self._system.step, (*ref, t), (*change, None), near)
         whole = lane_value(spread(loss.ref, shape), loss.change)
         parts = [_all_changes(pair, shape) for pair, shape in leaves]
         state, loss_lanes = jax.tree.unflatten(tree, [*parts, whole])
         return state, loss_lanes
 
-    def _run(self, function: Callable[..., Any], ref: tuple[Any, ...], change: tuple[Any, ...]) -> Any:
-        """Return the results as (pair, shape with all lanes), and their tree."""
+    def _run(
+        self,
+        function: Callable[..., Any],
+        ref: tuple[Any, ...],
+        change: tuple[Any, ...],
+        near: list[jax.Array] | None = None,
+    ) -> Any:
+        """Return the results as (pair, shape with all lanes), and their tree.
+
+        near: where to put, for each operation that has kinks, whether a lane comes near one; None: that is not asked.
+        """
         lanes = tuple(r if c is None else c for r, c in zip(ref, change, strict=True))
         one = jax.make_jaxpr(function)(*_shapes(ref))
         whole, shapes = jax.make_jaxpr(function, return_shape=True)(*_shapes(lanes))
@@ -57,11 +80,14 @@ class Differences:
             ]
             for ref_, all_, c in zip(ref, lanes, change, strict=True)
         ]
-        results = self._evaluate(one.jaxpr, whole.jaxpr, one.consts, [pair for part in given for pair in part])
+        arguments = [pair for part in given for pair in part]
+        results = self._evaluate(one.jaxpr, whole.jaxpr, one.consts, arguments, near)
         leaves, tree = jax.tree.flatten(shapes)
         return list(zip(results, [leaf.shape for leaf in leaves], strict=True)), tree
 
-    def _evaluate(self, one: Any, whole: Any, consts: Any, arguments: list[Pair]) -> list[Pair]:
+    def _evaluate(
+        self, one: Any, whole: Any, consts: Any, arguments: list[Pair], near: list[jax.Array] | None
+    ) -> list[Pair]:
         known: dict[Any, Pair] = {}
 
         def read(var: Any) -> Pair:
@@ -78,11 +104,15 @@ class Differences:
             pairs = [read(var) for var in eqn.invars]
             inner, inner_all = operations.inside(eqn), operations.inside(eqn_all)
             if inner is not None and inner_all is not None:
-                results = self._evaluate(inner.jaxpr, inner_all.jaxpr, inner.consts, pairs)
+                results = self._evaluate(inner.jaxpr, inner_all.jaxpr, inner.consts, pairs, near)
             elif all(pair.change is None for pair in pairs):
                 results = [Pair(r) for r in operations.bound(eqn, [pair.ref for pair in pairs])]
             else:
-                results = [self._result(Operation(eqn, eqn_all), pairs)]
+                operation = Operation(eqn, eqn_all)
+                results = [self._result(operation, pairs)]
+                kink = kinks.near(eqn.primitive.name, operation, [*pairs, *results]) if near is not None else None
+                if near is not None and kink is not None:
+                    near.append(kink)
             known.update(zip(eqn.outvars, results, strict=True))
         return [read(var) for var in one.outvars]
 

@@ -83,7 +83,8 @@ def _value(problem: Problem, reference: Reference) -> float:
     from render.train.past_float64 import difference_engine
 
     x, y = np.array([float(reference.x)]), np.array([float(reference.y)])
-    return float(difference_engine.DeepEngine(problem, reference).follow(x, y, np.zeros(1), np.zeros(1)).field.value[0])
+    engine = difference_engine.DeepEngine(problem, reference, rings=False)
+    return float(engine.follow(x, y, np.zeros(1), np.zeros(1)).field.value[0])
 
 
 def _run(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Callable[[int], None]) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """The six published conditions as data, and their random draws. Source: EXPERIMENTS 1.1, 1.3, 1.9 and 3.
 
-`python tests/published.py` evaluates the oracle on 20 x 20 samples of every published window and compares them with
-the figure (numpy 2, one core; a share of 400 samples is good to about two points):
+`python -m tests.helpers.published` evaluates the oracle on 20 x 20 samples of every published window and compares
+them with the figure (numpy 2, one core; a share of 400 samples is good to about two points):
 
     condition  converged (figure)  mask agreement  Spearman   time
     linear         50.0% ( 49.5%)           99.5%      0.94     5 s
@@ -14,12 +14,16 @@ the figure (numpy 2, one core; a share of 400 samples is good to about two point
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-PANELS = Path(__file__).parent / "data" / "published_panels.npz"
+from tests.helpers import ROOT
+
+if TYPE_CHECKING:
+    from render.problem import Problem
+
+PANELS = ROOT / "tests" / "data" / "published_panels.npz"
 PANEL_SIDE = 96  # samples along each side of a stored panel, ends of the window included
 
 
@@ -131,6 +135,17 @@ def condition_draws(condition: Condition) -> Draws:
     return draws(examples=condition.examples, batch=condition.batch, steps=condition.steps)
 
 
+def problem_of(condition: Condition) -> "Problem":
+    """Return the condition as a problem of `render`, over the whole published plane."""
+    from render.geometry.axes import Axis
+    from render.problem import Problem
+
+    x, y = (Axis(name, "log10", -3, 6) for name in condition.names)
+    return Problem(
+        x, y, activation=condition.activation, examples=condition.examples, batch=condition.batch, steps=condition.steps
+    )
+
+
 def panel(name: str) -> np.ndarray:
     """Return a published panel: uint8 [96, 96] indices into Spectral, row 0 lowest y; > 127 means converged."""
     with np.load(PANELS) as panels:
@@ -148,8 +163,9 @@ def main() -> None:
     """Compare the oracle with every panel on each fifth sample of 96 x 96, and print a table."""
     import time
 
-    import oracle
     from scipy.stats import spearmanr
+
+    from tests.helpers import oracle
 
     print("condition  converged (figure)  mask agreement  Spearman   time")
     for condition in CONDITIONS.values():

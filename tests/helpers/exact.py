@@ -18,7 +18,7 @@ def run(
 ) -> float:
     """Return the measure of a run of a net with one hidden layer: < 0 if it converged.
 
-    draws: weights, inputs, targets, batches as in tests/oracle.py. names: of x and y, as there.
+    draws: weights, inputs, targets, batches as in tests/helpers/oracle.py. names: of x and y, as there.
     """
     flint.ctx.prec = bits
     weights, inputs, targets, batches = draws

@@ -11,13 +11,14 @@ import contextlib
 import itertools
 import json
 import os
-import select
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tests.helpers.waiting import until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 
@@ -74,23 +75,17 @@ class Page:
             raise AssertionError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
 
-    def until(self, expression: str, timeout_s: float = 30.0) -> Any:
+    def until(self, expression: str) -> Any:
         """Wait until an expression is true, and return its value."""
-        end = time.monotonic() + timeout_s
-        while not (value := self.js(expression)):
-            assert time.monotonic() < end, f"still not: {expression}; errors: {self.errors}"
-            time.sleep(0.05)
-        return value
+        return until(lambda: self.js(expression), 0.05)
 
     def settled(self, expression: str, still_s: float) -> Any:
         """Wait until an expression has had one value for so long, and return it."""
-        end = time.monotonic() + 10.0
         last = self.js(expression)
         while True:
             time.sleep(still_s)
             if (value := self.js(expression)) == last:
                 return value
-            assert time.monotonic() < end, f"goes on changing: {expression}"
             last = value
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
@@ -200,10 +195,8 @@ class Browser:
             if page is not None and "method" in answer:
                 page.heard(answer)
 
-    def _receive(self, timeout_s: float = 60.0) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
-            ready, _, _ = select.select([self._from], [], [], timeout_s)
-            assert ready, "the browser does not answer"
             piece = os.read(self._from, 1 << 20)
             assert piece, "the browser has gone"
             self._rest += piece

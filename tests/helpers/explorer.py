@@ -14,7 +14,7 @@ from typing import Any
 
 from websockets.sync.client import connect
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
 
 
 class Server:
@@ -49,7 +49,7 @@ class Server:
         if token is not None:
             sent["X-Render-Token"] = token or self.token
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
         connection.putrequest(method, path, skip_host=True)
         content = raw if raw is not None else json.dumps(body).encode() if body is not None else b""
         for name, value in {"Content-Length": str(len(content)), **sent}.items():
@@ -68,11 +68,13 @@ class Server:
     def socket(self, **changes: Any) -> Any:
         """Open the live connection as a page would, but for the changes."""
         options = {"origin": f"http://127.0.0.1:{self.port}", "subprotocols": ["render", self.token], "proxy": None}
+        # No limit on how long a busy machine takes to answer.
+        options |= {"open_timeout": None, "ping_interval": None, "close_timeout": None}
         return connect(f"ws://127.0.0.1:{self.port}/api/live", **(options | changes))
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> str:
         """Stop it, and return what it said."""
         self.process.send_signal(how)
-        said = self.process.communicate(timeout=20)[1]
+        said = self.process.communicate()[1]
         assert self.process.returncode == (0 if how == signal.SIGINT else 128 + how), said
         return said

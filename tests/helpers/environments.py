@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from render.machine import environment
-
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
 
 # Trains a few runs and prints what they gave, and under which numerics, as JSON; a person's mistake as one line.
 _TRAIN = """
@@ -26,7 +25,8 @@ from render.errors import RenderError
 try:
     from fractions import Fraction
     import numpy as np
-    from render.storage import numerics, scene
+    from render import scene
+    from render.storage import numerics
     from render.backends.local import LocalBackend
     problem = scene.load("{scene}").problem
     backend = LocalBackend(problem)
@@ -158,7 +158,7 @@ def outcome(trial: Trial) -> Outcome:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=clean() | {"RENDER_CPU_DEVICES": "2"} | dict(trial.variables),
-        cwd=ROOT, capture_output=True, text=True, timeout=600, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     told = json.loads(done.stdout) if done.returncode == 0 else {"digest": "", "numerics": {}, "devices": 0}
     return Outcome(done.returncode, told["digest"], told["numerics"], told["devices"], done.stderr)
@@ -195,10 +195,22 @@ def run(trial: Trial) -> str:
     return ""
 
 
-def damaged_caches(folder: Path, damages: Mapping[str, Callable[[bytes], bytes]]) -> list[str]:
+# What becomes of the bytes of a file.
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "emptied": lambda whole: b"",
+    "one byte": lambda whole: whole[:1],
+    "digest alone": lambda whole: whole[:32],
+    "truncated": lambda whole: whole[: len(whole) // 2],
+    "garbage": lambda whole: bytes(range(256)) * 40,
+    "flipped bit": lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:],
+    "longer": lambda whole: whole + b"\0",
+}
+
+
+def damaged_caches(folder: Path) -> list[str]:
     """Make a frame over kept loops and kernels that are damaged in each way; return what is wrong, in sentences.
 
-    folder: a scratch folder. damages: name -> what becomes of a file's bytes, as in tests/test_caches.py.
+    folder: a scratch folder.
     """
     kept = folder / "cache"
     environ = clean() | {"RENDER_CPU_DEVICES": "2", "XDG_CACHE_HOME": str(kept), "NUMBA_CACHE_DIR": str(kept / "numba")}
@@ -206,21 +218,15 @@ def damaged_caches(folder: Path, damages: Mapping[str, Callable[[bytes], bytes]]
     def frame(name: str) -> tuple[int, str, bytes]:
         places = ["--store", str(folder / f"{name}-store"), "--out", str(folder / name)]
         command = [sys.executable, "-m", "render.cli", "frame", "tiny", "last", *places]
-        done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, text=True, check=False)
         pictures = sorted((folder / name).rglob("*.png"))
         return done.returncode, done.stderr, pictures[0].read_bytes() if pictures else b""
 
     whole, faults = frame("whole"), []
-    for name, damage in damages.items():
+    for name, damage in DAMAGES.items():
         files = [path for path in kept.rglob("*") if path.is_file()]
         for path in files:
             path.write_bytes(damage(path.read_bytes()))
         if (found := frame(name.replace(" ", "-"))) != whole or len(files) < 10:
             faults.append(f"{len(files)} files, {name}: ended with {found[0]}, said {found[1][-500:]!r}")
     return faults
-
-
-if __name__ == "__main__":
-    faults = [fault for trial in trials() if (fault := run(trial))]
-    print("\n".join(faults) or "every trial held")
-    sys.exit(bool(faults))

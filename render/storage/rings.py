@@ -1,0 +1,69 @@
+"""Rings of a reference run, kept beside it: what all runs that start at some distance from it have done by some step.
+
+A ring belongs to the reference, to its number, and to the numerics that its probes were trained with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from render.files.atomic import store_whole
+from render.storage.references import Reference
+
+
+@dataclass(frozen=True, eq=False)
+class Ring:
+    """Where runs that start in a ring around their reference are after `start` steps, as polynomials of their place.
+
+    start: the step, the end of a phase; 0 if no polynomial is good enough at the end of even the first.
+    leaves: of the state's differences and of the measure's sums: coefficients float64 [term, ...] of one lane, or, for
+    leaves that are not float64, the value [1, ...] that all runs have. Empty where start is 0.
+    """
+
+    start: int
+    leaves: tuple[np.ndarray, ...]
+
+
+def save(ring: Ring, reference: Reference, number: int, numerics: Mapping[str, str | int]) -> None:
+    """Keep a ring beside its reference, if that is kept: whole, or not at all."""
+    path = _path(reference, number, numerics)
+    if path is not None:
+        buffer = io.BytesIO()
+        arrays = {f"leaf_{i}": leaf for i, leaf in enumerate(ring.leaves)}
+        content = np.concatenate([leaf.ravel().view(np.uint8) for leaf in ring.leaves]) if ring.leaves else np.empty(0)
+        digest = hashlib.sha256(content.tobytes()).hexdigest()
+        meta = json.dumps({"start": ring.start, "sha256": digest, "numerics": dict(numerics)})
+        np.savez(buffer, allow_pickle=False, meta=np.array(meta), **arrays)
+        store_whole(path, buffer.getvalue())
+
+
+def load(reference: Reference, number: int, numerics: Mapping[str, str | int]) -> Ring | None:
+    """Return a ring that is kept beside its reference; None where there is none, or where the file is damaged."""
+    path = _path(reference, number, numerics)
+    if path is None:
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            meta = json.loads(str(file["meta"]))
+            leaves = tuple(file[f"leaf_{i}"] for i in range(len(file.files) - 1))
+        content = np.concatenate([leaf.ravel().view(np.uint8) for leaf in leaves]) if leaves else np.empty(0)
+        whole = hashlib.sha256(content.tobytes()).hexdigest() == meta["sha256"]
+        return Ring(int(meta["start"]), leaves) if whole and meta["numerics"] == dict(numerics) else None
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def _path(reference: Reference, number: int, numerics: Mapping[str, str | int]) -> Path | None:
+    """Return the file of a ring, in a folder of its reference and its numerics."""
+    if reference.kept_in is None:
+        return None
+    digest = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
+    return reference.kept_in / f"{reference.key}-rings" / digest / f"{number}.npz"

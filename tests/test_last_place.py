@@ -1,0 +1,28 @@
+"""What one unit in the last place of a hyperparameter changes, by `render analyse precision`."""
+
+import pytest
+
+from render.analyse import precision
+from render.samples import Field
+
+
+def field(*values: float) -> Field:
+    made = Field.empty((len(values),))
+    made.value[:] = values
+    return made
+
+
+@pytest.mark.parametrize(
+    ("right", "up", "share"),
+    [
+        ((-1.0, -2.0, 3.0, 4.0), (-1.0, -2.0, 3.0, 4.0), 0.0),
+        ((-9.0, -8.0, 7.0, 6.0), (-9.0, -8.0, 7.0, 6.0), 0.0),  # other values, the same outcomes
+        ((1.0, -2.0, 3.0, 4.0), (-1.0, -2.0, 3.0, 4.0), 0.25),
+        ((1.0, -2.0, 3.0, 4.0), (1.0, -2.0, 3.0, -4.0), 0.5),  # a sample that both change counts once
+    ],
+)
+def test_a_sample_counts_where_either_hyperparameter_changes_its_outcome(right, up, share: float) -> None:  # type: ignore[no-untyped-def]
+    here = field(-1.0, -2.0, 3.0, 4.0)
+    found = precision._agreement(1e-9, here, here, field(*right), field(*up))
+    assert found.last_place == share
+    assert (found.signs, found.values, found.share) == (1.0, 1.0, 0.5)
