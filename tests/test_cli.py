@@ -163,7 +163,19 @@ def test_doctor_finds_this_machine_sound_and_a_broken_one_not(tmp_path: Path) ->
     places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
     sound = run("doctor", *places)
     assert sound.returncode == 0, sound.stdout
-    words = "python cache scratch ffmpeg film font store output settings devices float64".split()
+    words = [
+        "python",
+        "cache",
+        "scratch",
+        "ffmpeg",
+        "film",
+        "font",
+        "store",
+        "output",
+        "settings",
+        "devices",
+        "float64",
+    ]
     assert [line.split()[1] for line in sound.stdout.splitlines() if line[:1] != " "] == words
     assert not (tmp_path / "store").exists()
     broken = run("doctor", *places, "--json", IMAGEIO_FFMPEG_EXE=str(tmp_path / "none"))

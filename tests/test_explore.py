@@ -351,7 +351,7 @@ def test_signs_and_line_ends_of_a_text_survive_saving(
 
 
 @pytest.mark.parametrize("form", ["inline", "dotted"])
-def test_a_camera_that_is_no_table_of_its_own_is_kept_or_named(form: str, tiny: scene.Scene) -> None:
+def test_a_camera_that_is_no_table_of_its_own_is_kept_or_gets_one(form: str, tiny: scene.Scene) -> None:
     head, tail = tiny.text.split("[camera]")
     key = '[{ centre_log10 = ["1", "1"], width_decades = 2.0 }]'
     camera = {
@@ -361,8 +361,9 @@ def test_a_camera_that_is_no_table_of_its_own_is_kept_or_named(form: str, tiny: 
     found = scene.parse(camera + head + "[look]" + tail.split("[look]")[1], "mine", "mine")
     edit = keyframes.own_edit(found)
     assert film_preview.edited(found, edit).text == found.text
-    with pytest.raises(RenderError, match="must be a table of its own"):
-        film_preview.edited(found, replace(edit, keyframes=edit.keyframes * 2))
+    twice = film_preview.edited(found, replace(edit, keyframes=edit.keyframes * 2))
+    assert len(twice.keyframes) == 2
+    assert "[camera]" in twice.text
 
 
 @given(st.text('ab[]\n#.=1" \r\u2028\x85\x0b', max_size=80))
@@ -467,8 +468,10 @@ def test_a_trace_ends_where_the_stored_sample_does(name: str) -> None:
     y = np.array([problem.y.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix[::-1]])
     made, stored = trace.run(problem, x, y), Engine(problem).run(x, y)
     assert made.losses.shape == (6, problem.steps)
-    bounded = np.isfinite(stored.final_loss)
-    np.testing.assert_allclose(made.losses[bounded, -1], stored.final_loss[bounded], rtol=1e-6)
+    # The two programs round differently: a chaotic run, whose neighbours part quickly, shows it after some fifty steps.
+    calm = np.isfinite(stored.final_loss) & (made.parting < 1e6)
+    assert calm.any()
+    np.testing.assert_allclose(made.losses[calm, -1], stored.final_loss[calm], rtol=1e-6)
     assert (np.asarray(made.parting) >= 0).all()
 
 

@@ -15,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import tomlkit
+from tomlkit.exceptions import TOMLKitError
 
 from render.errors import RenderError
 from render.explorer import requests, toml_document
@@ -137,7 +138,12 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     """
     if edit == own_edit(scene):
         return scene.text
-    blocks = toml_document.blocks(scene.text)
+    try:
+        blocks = toml_document.blocks(toml_document.with_tables(scene.text, ("camera", "look")))
+    except (ValueError, TOMLKitError) as error:
+        raise RenderError(
+            f"The camera of {scene.name} is written in a way that cannot be edited here: {error}."
+        ) from None
     rows = [block for block in blocks if block.name == _KEYFRAMES]
     inline = not rows
     if len(rows) != len(scene.keyframes) and not inline:
@@ -150,13 +156,12 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     if inline:
         rows = [toml_document.Block.new(f"[[{_KEYFRAMES}]]") for _ in scene.keyframes]
         inside = toml_document.table_of(camera).get("keyframes", [])
-        if len(inside) != len(rows):  # the camera itself is an inline or dotted table
-            raise RenderError(
-                f"The camera of {scene.name} must be a table of its own, [camera], to be edited here; it is an "
-                "inline or a dotted one. Write it as [camera] in the scene's file, and open it again."
-            )
+        if len(inside) != len(rows):
+            raise RenderError(f"The keyframes of {scene.name} are written in a way that cannot be edited here.")
         for row, table in zip(rows, inside, strict=True):
             row.edit(lambda new, table=table: new.update(table.unwrap()))  # type: ignore[misc]
+        # The list becomes tables, and its comments stand above the first of them.
+        rows[0].lead = "".join(f"{comment}\n" for comment in toml_document.comments_in(inside.as_string()))
     camera.edit(lambda table: _edit_camera(table, edit))
     made = []
     for key in edit.keyframes:
@@ -216,9 +221,17 @@ def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> None:
     if key.source is None or scene.keyframes[key.source].view != key.view:
         x, y = scene.problem.x, scene.problem.y
         name, centre = _centre(key.view, x, y)
+        remarks = [
+            comment
+            for way in ("centre", "centre_log10")
+            if way in row
+            for comment in toml_document.comments_in(row[way].as_string())
+        ]
         for other in {"centre", "centre_log10"} - {name}:
             row.pop(other, None)
         row[name] = centre
+        if remarks:  # inside of the list that is replaced
+            row[name].comment(" ".join(remark.lstrip("# ") for remark in remarks))
         row["width_decades" if x.scale == "log10" else "width"] = float(f"{key.view.width * float(x.span):.7g}")
     _set(row, "hold_s", _plain(key.hold_s), default=0.0)
     if timed:

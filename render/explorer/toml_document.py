@@ -7,7 +7,8 @@ when tables of a list change places. So the text is cut at the headers, and toml
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,46 @@ def blocks(text: str) -> list[Block]:
         del before[len(before) - len(lead) :]
         pieces.append((re.sub(r"\s", "", header[2]), [*lead, line]))
     return [_block(name, lines) for name, lines in pieces if name or lines]
+
+
+# Strings, which may hold signs of comments, or a comment.
+_STRING_OR_COMMENT = re.compile(
+    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|(#[^\n]*)', re.DOTALL
+)
+
+
+def comments_in(text: str) -> list[str]:
+    """Return the comments of a TOML text, each from its sign to the end of its line, in order."""
+    return [found[1].rstrip() for found in _STRING_OR_COMMENT.finditer(text) if found[1]]
+
+
+def with_tables(text: str, names: Sequence[str]) -> str:
+    """Return the same document in which some top-level tables have headers of their own.
+
+    What is written as an inline or a dotted table, or under a quoted header, moves to the end of the text, with its
+    comments above it. Raises ValueError where that would change what the document means.
+    """
+    written = {block.name.partition(".")[0] for block in blocks(text)}
+    meant = tomllib.loads(text)
+    moved = [name for name in names if name in meant and name not in written]
+    if not moved:
+        return text
+    document = tomlkit.parse(text)
+    ends = []
+    before = comments_in(text)
+    for name in moved:
+        document.remove(name)
+        table = tomlkit.document()
+        table[name] = meant[name]
+        ends.append(tomlkit.dumps(table))
+    kept = tomlkit.dumps(document)
+    for comment in comments_in(kept):
+        before.remove(comment)
+    lead = "".join(f"{comment}\n" for comment in before)
+    made = f"{kept.rstrip()}\n\n{lead}" + "\n".join(ends)
+    if tomllib.loads(made) != meant:
+        raise ValueError("its tables cannot be given headers of their own")
+    return made
 
 
 def _block(name: str, lines: list[str]) -> Block:
