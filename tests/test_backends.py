@@ -184,7 +184,7 @@ def test_a_tile_that_kills_its_workers_is_named_and_the_rest_is_trained(cluster:
     assert poison in lost  # and perhaps one that happened to be at the same workers each time
     assert {tile for tile in order if tile.ix != poison.ix}.isdisjoint(lost)
     assert f"{poison}: every worker that trained it died" in str(caught.value)
-    assert "All others that were trained are kept" in str(caught.value)
+    assert "All other trained tiles are kept" in str(caught.value)
 
 
 def test_a_batch_that_raises_is_tried_again_and_then_reported(cluster: DaskBackend, trap: SetTrap) -> None:
@@ -238,7 +238,7 @@ def test_workers_with_other_numerics_get_no_work_and_are_named(
     changed = cluster.roster.known[other].numerics | {"jaxlib": "0.0.1"}
     known = cluster.roster.known | {other: cluster.roster.known[other]._replace(numerics=changed)}
     monkeypatch.setattr(cluster.roster, "known", known)
-    cluster.roster._tell_apart(known)
+    cluster.roster._report_mismatches(known)
     assert "1 worker of the cluster would give other last bits (jaxlib 0.0.1 and not" in notices[-1]
     assert cluster.roster.only == [address for address in addresses if address != other]
     assert cluster.workers == 1
