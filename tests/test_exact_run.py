@@ -5,12 +5,9 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
-import exact
 import flint
 import numpy as np
-import published
 import pytest
-from test_deep import small, square
 
 from render import scene
 from render.errors import RenderError
@@ -21,6 +18,8 @@ from render.tools import probe
 from render.train import engine
 from render.train.past_float64 import exact_run
 from render.train.past_float64.exact_run import ExactEngine
+from tests.helpers import exact, published
+from tests.helpers.deep import small, square
 
 
 @pytest.mark.parametrize("name", ["tiny", "relu", "mean_lr", "minibatch", "linear", "single"])

@@ -10,12 +10,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, NoReturn
+from typing import Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, maintenance, streams, variants
+from render.cli import descend, maintenance, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -229,57 +229,6 @@ def show(
 
 
 @app.command
-def probe(
-    scene: Scene,
-    /,
-    *more: More,
-    points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units, of any length.")],
-    out: Annotated[
-        Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
-    ],
-    precision: Annotated[
-        Literal["auto", "float64", "differences", "exact"],
-        Parameter(
-            help='"float64"; "differences" from a reference run in as many digits as it takes; "auto", which takes '
-            'these for points whose digits float64 cannot hold; or "exact", every run by itself in as many bits as it '
-            "needs, which are written in a column of their own."
-        ),
-    ] = "auto",
-    changes: Changes = AS_WRITTEN,
-    machines: Machines = HERE,
-    store: Store = Path("store"),
-    printing: Printing = PLAIN,
-) -> None:
-    """Train at the points of a table and write what happened there.
-
-    Points may have any number of digits: past float64 they are followed by their differences from a reference run,
-    which is made if the store has none near (a minute or two, once). Exact runs take seconds to minutes each; they are
-    kept in the store, and the same command goes on where it was stopped.
-
-    Try:
-
-        render probe mean_lr.toml --points points.csv --out values.csv
-        render probe mean_lr.toml --points points.csv --out values.csv --backend dask
-        render probe tanh.toml --points deep.csv --out values.csv --precision differences
-        render probe tanh.toml --points few.csv --out values.csv --precision exact
-    """
-    try:
-        from render.cli import messages
-        from render.files import atomic
-        from render.tools import probe as probing
-
-        with messages.working("probing") as report:
-            loaded, where = changes.load(scene, *more), machines.make
-            to_stdout = atomic.is_stdout(out)
-            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, report_step=report)
-    except KeyboardInterrupt:
-        kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
-        raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
-    if not to_stdout:
-        messages.wrote(out)
-
-
-@app.command
 def systems(
     name: Annotated[str | None, Parameter(help="A system, for all that can be set of it.")] = None,
     /,
@@ -298,6 +247,7 @@ def systems(
     systems.show(name)
 
 
+app.command(points.probe)
 app.command(descend.descend)
 app.command(variants.sheet)
 app.command(variants.recolour)

@@ -38,7 +38,7 @@ def _parts(value: object) -> object:
 def _frame_rate(value: object) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f'must be a number or a ratio such as "30000/1001", not {shown(value)}')
-    if isinstance(value, (int, float)) and not 0 < value <= _MOST_FPS and math.isfinite(value):
+    if isinstance(value, (int, float)) and not 0 < value <= _MOST_FPS and (value == value and abs(value) != math.inf):
         raise ValueError(f"must be {'> 0' if value <= 0 else f'<= {_MOST_FPS}'}, not {shown(value)}")
     fps = frame_rates.exact(value)
     if not _LEAST_FPS <= fps <= _MOST_FPS:

@@ -1,0 +1,60 @@
+"""The command that trains at single points."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from render.cli.options import AS_WRITTEN, HERE, PLAIN, Changes, Machines, More, Printing, Scene, Store
+
+
+def probe(
+    scene: Scene,
+    /,
+    *more: More,
+    points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units, of any length.")],
+    out: Annotated[
+        Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
+    ],
+    precision: Annotated[
+        Literal["auto", "float64", "differences", "exact"],
+        Parameter(
+            help='"float64"; "differences" from a reference run in as many digits as it takes; "auto", which takes '
+            'these for points whose digits float64 cannot hold; or "exact", every run by itself in as many bits as it '
+            "needs, which are written in a column of their own."
+        ),
+    ] = "auto",
+    changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
+    store: Store = Path("store"),
+    printing: Printing = PLAIN,
+) -> None:
+    """Train at the points of a table and write what happened there.
+
+    Points may have any number of digits: past float64 they are followed by their differences from a reference run,
+    which is made if the store has none near (a minute or two, once). Exact runs take seconds to minutes each; they are
+    kept in the store, and the same command goes on where it was stopped.
+
+    Try:
+
+        render probe mean_lr.toml --points points.csv --out values.csv
+        render probe mean_lr.toml --points points.csv --out values.csv --backend dask
+        render probe tanh.toml --points deep.csv --out values.csv --precision differences
+        render probe tanh.toml --points few.csv --out values.csv --precision exact
+    """
+    try:
+        from render.cli import messages
+        from render.files import atomic
+        from render.tools import probe as probing
+
+        with messages.working("probing") as report:
+            loaded, where = changes.load(scene, *more), machines.make
+            to_stdout = atomic.is_stdout(out)
+            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, report_step=report)
+    except KeyboardInterrupt:
+        kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
+        raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
+    if not to_stdout:
+        messages.wrote(out)
