@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class RenderError(Exception):
-    """Something that the person at the keyboard can mend."""
+    """Something that the person at the keyboard can put right."""
 
 
 class SceneError(RenderError):

@@ -653,7 +653,7 @@ def command(request: pytest.FixtureRequest, kept: Path) -> tuple[list[str], Path
     return COMMANDS[request.param], kept, made
 
 
-def anew(made: dict[str, bytes]) -> None:
+def made_again(made: dict[str, bytes]) -> None:
     shutil.rmtree("out", ignore_errors=True)
     shutil.rmtree("targets", ignore_errors=True)
     Path("targets").mkdir()
@@ -673,7 +673,7 @@ def same(some: dict[str, bytes], other: dict[str, bytes]) -> bool:
 def test_every_output_of_every_command_goes_through_links(command: tuple[list[str], Path, dict[str, bytes]]) -> None:
     words, folder, made = command
     with contextlib.chdir(folder):
-        anew(made)
+        made_again(made)
         for number, name in enumerate(made):
             Path(name).symlink_to(Path("targets").absolute() / str(number))
         command_line(words)
@@ -697,7 +697,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
         monkeypatch.setattr(where, never)
     with contextlib.chdir(folder):
         for name in made:
-            anew(made)
+            made_again(made)
             says = make(Path(name))
             before = state(Path("out"))
             with pytest.raises(RenderError, match=f"{says}|must be plain files"):
@@ -712,7 +712,7 @@ def test_every_output_of_every_command_goes_into_fifos(command: tuple[list[str],
     if "png" in words:
         piped = {name: content for name, content in piped.items() if not name.endswith(".png")}
     with contextlib.chdir(folder):
-        anew(made)
+        made_again(made)
         found: dict[str, list[bytes]] = {name: [] for name in piped}
         for name in piped:
             os.mkfifo(name)
@@ -731,7 +731,7 @@ def test_the_pictures_of_a_film_and_its_poster_are_plain_files(kept: Path) -> No
             ([*COMMANDS["encode to pictures"]], "out/tiny/tiny-scene-00000-00005-png/00003.png"),
             ([*COMMANDS["video"]], "out/tiny/tiny-scene.poster.png"),
         ):
-            anew({name: b""})
+            made_again({name: b""})
             os.mkfifo(name)
             with pytest.raises(RenderError, match=f"{Path(name).name} cannot be written: .* must be (a )?plain file"):
                 command_line(words)

@@ -143,7 +143,7 @@ def test_an_initialization_of_its_own_follows_from_the_point_alone() -> None:
     hyper = {"lr": np.array([0.1, 0.1, 0.1 * (1 + 2e-16), 0.1]), "weight_decay": np.array([0.2, 0.2, 0.2, 0.3])}
     first = losses(of, hyper)[0]
     assert first[0] == first[1]
-    assert len(set(first)) == 3, "the next float64 and another y both draw anew"
+    assert len(set(first)) == 3, "the next float64 and another y both draw again"
     reseeded = losses(dataclasses.replace(of, seed=1), hyper)[0]
     assert not set(first) & set(reseeded)
     of = dataclasses.replace(of, steps=1)

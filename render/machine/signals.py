@@ -80,7 +80,7 @@ def exit_code() -> int:
 def _received_one(number: int, _: FrameType | None) -> None:
     global _received
     if _received is not None:
-        # A terminal that closes sends SIGHUP, and the shell in it sends it again: nobody is there to be impatient.
+        # A terminal that closes sends SIGHUP, and the shell in it sends it again. That is no sign of impatience.
         if number == _received == getattr(signal, "SIGHUP", None):
             return
         os._exit(128 + number)

@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[str, str, Made]:
     except (KeyError, ValueError, TypeError):
         raise SceneError(
             f"{path}: must carry the scene it was made from, but does not. Only outputs of render do, and only if no "
-            "other program saved them anew; the .json beside an output is another copy."
+            "other program saved them again; the .json beside an output is another copy."
         ) from None
 
 

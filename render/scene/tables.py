@@ -155,7 +155,7 @@ def of_system(system: str) -> SystemTables:
     }
     problem = table(
         "ProblemTable",
-        f"{row.title}. A change trains everything anew.",
+        f"{row.title}. A change trains everything again.",
         {
             "x": (axis, ...),
             "y": (axis, ...),

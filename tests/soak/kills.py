@@ -84,7 +84,7 @@ def kill(process: "subprocess.Popen[bytes]", chance: random.Random) -> None:
 
 
 def trial(backend: str, count: int, seed: int = 0) -> Kills:
-    """Kill renders of one backend that many times; whenever one ends by itself, compare its film and begin anew."""
+    """Kill renders of one backend that many times; whenever one ends by itself, compare its film and begin again."""
     chance = random.Random(f"{backend}-{seed}")
     kills = in_training = films = others = torn = 0
     with tempfile.TemporaryDirectory() as scratch:

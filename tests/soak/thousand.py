@@ -30,7 +30,7 @@ def _plan(quality: str) -> Plan:
 
 
 class _Schedule(Training):
-    """The schedule, asked for batches without waiting, and without their points: nobody trains them."""
+    """The schedule, asked for batches without waiting, and without their points: no backend trains them."""
 
     def ready(self) -> Batch | None:
         with self._changed:

@@ -83,7 +83,7 @@ class DeepEngine(Engine):
         self._differences = Differences(self._system, problem.system)
         shapes = jax.eval_shape(self._system.start, {name: jnp.zeros(1) for name in self._reference_hyper()})
         tree = jax.tree.structure(shapes)
-        # Given to what is compiled, not written into it: another reference of the problem compiles nothing anew.
+        # Given to what is compiled, not written into it: another reference of the problem compiles nothing again.
         states = jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in reference.states])
         self._ref = Followed(states, {name: jnp.full(1, value) for name, value in self._reference_hyper().items()})
         self._begin_deep = jax.jit(self._begun)
