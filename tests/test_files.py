@@ -1,5 +1,5 @@
 """Files are whole or absent, whoever writes beside; what is no plain file is never replaced; and what a killed process
-left behind is told from living work by the system's locks."""
+left is distinguished from living work by the system's locks."""
 
 import contextlib
 import errno

@@ -1,4 +1,4 @@
-"""The one writer of files: a file is whole or absent, and what a killed process left behind is told from living work.
+"""The one writer of files: a file is whole or absent, and what a killed process left is distinguished from living work.
 
 Content goes to a partial file beside the path, `.NAME.<16 hex digits>.partial`, which is checked and then renamed: a
 rename is atomic within one file system only. The digits are random, because host names and process numbers are the same

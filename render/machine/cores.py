@@ -49,7 +49,7 @@ def quotas(root: Path = Path("/")) -> Iterator[float]:
     for mounted, at, kind in _mounts(root):
         if kind not in own:
             continue
-        # A container may see only its own part of the tree, and is told the name that its group has outside.
+        # A container may see only its own part of the tree, and sees the name that its group has outside.
         inside = Path(own[kind].removeprefix(mounted.rstrip("/")).lstrip("/"))
         folder = root / at.lstrip("/")
         for group in [folder / inside, *(folder / parent for parent in inside.parents)] if inside.parts else [folder]:
