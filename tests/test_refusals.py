@@ -16,7 +16,7 @@ import pytest
 
 from render.errors import WriteError
 from render.files import atomic, places
-from tests.helpers import refusals
+from tests.helpers import environments, refusals
 
 ROOT = Path(__file__).parents[1]
 NO_SCRATCH = "read-only=/tmp read-only=/var/tmp read-only=/usr/tmp"
@@ -37,7 +37,7 @@ def run(library: Path, tmp_path: Path) -> Run:
     def run(
         *words: str, refuse: str = "", without: tuple[str, ...] = (), **more: str
     ) -> "subprocess.CompletedProcess[str]":
-        environment = {**os.environ, "LD_PRELOAD": str(library), "REFUSE": refuse, **more}
+        environment = {**environments.clean(), "LD_PRELOAD": str(library), "REFUSE": refuse, **more}
         for name in without:
             environment.pop(name, None)
         return subprocess.run(
