@@ -227,7 +227,10 @@ def test_a_setting_or_a_later_file_outweighs_a_preset(preset: str, tmp_path: Pat
     assert (sized.width_px, sized.height_px, sized.fps) == (320, 320, QUALITY[preset].fps)
 
 
-def test_a_preset_outweighs_the_own_file_of_a_scene() -> None:
+def test_a_preset_outweighs_the_own_file_of_a_scene_and_a_preset_before_it() -> None:
+    assert with_quality(with_quality(scene.load("tiny"), "hd"), "preview") == with_quality(
+        scene.load("tiny"), "preview"
+    )
     assert scene.load("tiny").output.fps != QUALITY["preview"].fps
     assert with_quality(scene.load("tiny"), "preview").output.fps == QUALITY["preview"].fps
 

@@ -87,7 +87,8 @@ class Scene:
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
-        return {path: source for path, source in self.origins.items() if source != self.own}
+        presets = {_preset(name) for name in QUALITY}
+        return {path: source for path, source in self.origins.items() if source != self.own and source not in presets}
 
     def path(self, output: Output) -> camera.Path:
         """Return the camera's path for frames of this output's shape."""
@@ -126,6 +127,11 @@ QUALITY = {
 }
 
 
+def _preset(name: str) -> str:
+    """Return what a preset of quality is called where values say where they come from."""
+    return f"quality {name}"
+
+
 def with_quality(scene: Scene, name: str) -> Scene:
     """Return the scene with a preset's height, frame rate and detail, at its own aspect ratio.
 
@@ -160,7 +166,7 @@ def with_quality(scene: Scene, name: str) -> Scene:
             detail=detail,
             rest_detail=rest_detail,
         ),
-        origins={**scene.origins, **dict.fromkeys(replaced, f"quality {name}")},
+        origins={**scene.origins, **dict.fromkeys(replaced, _preset(name))},
     )
 
 
