@@ -139,3 +139,17 @@ def test_a_film_in_the_background_goes_on_through_ctrl_c(tmp_path: Path) -> None
     errors = process.communicate()[1].decode()
     assert process.returncode == 0, errors
     assert list((tmp_path / "out").rglob("*.mp4"))
+
+
+def test_importing_what_clusters_need_leaves_the_handlers_of_signals_alone() -> None:
+    code = """
+    import signal
+    from render import backends
+    from render.machine import signals
+    signals.listen()
+    before = [signal.getsignal(number) for number in signals.ENDING]
+    backends._need_extra("a test")
+    import dask_jobqueue
+    assert [signal.getsignal(number) for number in signals.ENDING] == before
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)

@@ -10,6 +10,7 @@ import numpy as np
 
 from render.errors import ClusterError, RenderError, TrainingError
 from render.geometry.tiles import Tile
+from render.machine import signals
 from render.problem import Problem
 from render.samples import Field
 
@@ -124,8 +125,10 @@ def _dask(problem: Problem, cluster: Cluster, notice: Callable[[str], None]) -> 
 
 def _need_extra(what: str) -> None:
     try:
-        import dask_jobqueue  # noqa: F401
-        import distributed  # noqa: F401
+        # As soon as it is imported, dask-jobqueue lets Ctrl-C end the program without a word, with exit code 0.
+        with signals.handlers_kept():
+            import dask_jobqueue  # noqa: F401
+            import distributed  # noqa: F401
     except ImportError as error:
         raise ClusterError(
             f"{what} needs the extra `cluster` ({error.name} is not installed). Install it with "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,6 +58,10 @@ def _local(workers: int | None) -> LocalCluster:
     if workers is not None and workers < 1:
         raise ClusterError(f"--workers must be at least 1, not {workers}.")
     count = 1 if gpus else workers or cores.count()
+    # A command that a signal stops leaves at once, and the system frees its semaphores. The process that Python starts
+    # to watch them would warn of each.
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), quiet]))
     try:
         return LocalCluster(
             n_workers=count,

@@ -44,6 +44,21 @@ def listen() -> None:
 
 
 @contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """Undo what the import of a library in the with-block does to the handlers of these signals."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) is not handler:
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def announcing(say: Callable[[], None]) -> Iterator[None]:
     """Let the first signal be announced before it stops what is in the with-block."""
     global _announce
