@@ -68,7 +68,7 @@ def _local(workers: int | None) -> LocalCluster:
             threads_per_worker=gpus or 1,
             processes=True,
             resources={"GPU": gpus} if gpus else {},
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",  # a free port: None would want 8787, and warn where that is taken
             silence_logs=logging.CRITICAL,
             preload="render.backends.signal_free",
         )
