@@ -7,15 +7,14 @@ say nothing that a scene file cannot, and the same checks judge both.
 from __future__ import annotations
 
 import math
-import re
+import tomllib
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
 from typing import Any
 
 import tomlkit
-from tomlkit.exceptions import TOMLKitError
 
 from render.errors import RenderError
 from render.explorer import requests, toml_document
@@ -31,7 +30,7 @@ _SHARE = Decimal("1e-7")
 # The view that a page receives is rounded to this fraction of its width, so that a round trip changes nothing.
 _PLACE_FRACTION = Decimal("1e-12")
 
-_KEYFRAMES = "camera.keyframes"
+_KEYFRAMES = ("camera", "keyframes")
 
 # For numbers of any length that a scene may have; Python's own context keeps 28 digits.
 _ROUNDING = Context(prec=1000, Emax=MAX_EMAX, Emin=MIN_EMIN)
@@ -99,7 +98,7 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
 
 def described(scene: Scene) -> dict[str, Any]:
     """Return a scene's film as a page shows it."""
-    camera: Any = tomlkit.parse(scene.text)["camera"]
+    camera = tomllib.loads(scene.text)["camera"]
     speed = camera.get("octaves_per_s") or camera.get("decades_per_s", 0) * math.log2(10)
     timed = not speed and len(scene.keyframes) > 1
     return {
@@ -132,83 +131,108 @@ def own_edit(scene: Scene) -> Edit:
 
 
 def rewritten(scene: Scene, edit: Edit) -> str:
-    """Return the scene's text with its film as edited; comments, order and all else as the person wrote them.
+    """Return the scene's text with its film as edited; all else stays as the person wrote it, in the form it has.
 
-    RenderError where the text hides its keyframes (quoted table names, say) too well to be edited in place.
+    RenderError where the text would not come out as meant: nothing of it is used then.
     """
-    if edit == own_edit(scene):
+    own = own_edit(scene)
+    if edit == own:
         return scene.text
-    try:
-        blocks = toml_document.blocks(toml_document.with_tables(scene.text, ("camera", "look")))
-    except (ValueError, TOMLKitError) as error:
-        raise RenderError(
-            f"The camera of {scene.name} is written in a way that cannot be edited here: {error}."
-        ) from None
-    rows = [block for block in blocks if block.name == _KEYFRAMES]
-    inline = not rows
-    if len(rows) != len(scene.keyframes) and not inline:
-        raise RenderError(f"The keyframes of {scene.name} are written in a way that cannot be edited here.")
-    camera = next((block for block in blocks if block.name == "camera"), None)
-    if camera is None:
-        camera = toml_document.Block.new("[camera]")
-        blocks.insert(blocks.index(rows[0]) if rows else len(blocks), camera)
+    document = toml_document.Document.parse(scene.text)
+    if edit.keyframes != own.keyframes:
+        _rewrite_keyframes(document, scene, edit)
+    # A film of one keyframe needs no speed, and is described with a usual one; with more keyframes it is written down.
+    grown = len(edit.keyframes) > 1 == len(own.keyframes)
+    if grown or (edit.octaves_per_s, edit.easing) != (own.octaves_per_s, own.easing):
+        _rewrite_camera(_holder(document, "camera"), edit)
+    if (edit.palette, edit.gap) != (own.palette, own.gap):
+        _holder(document, "look").edit(lambda look: _edit_look(look, edit), ("look",))
+    text = str(document)
+    _check(scene, text)
+    return text
+
+
+def _rewrite_keyframes(document: toml_document.Document, scene: Scene, edit: Edit) -> None:
     timed = edit.octaves_per_s is None and len(edit.keyframes) > 1
-    if inline:
-        rows = [toml_document.Block.new(f"[[{_KEYFRAMES}]]") for _ in scene.keyframes]
-        inside = toml_document.table_of(camera).get("keyframes", [])
-        if len(inside) != len(rows):
-            raise RenderError(f"The keyframes of {scene.name} are written in a way that cannot be edited here.")
-        for row, table in zip(rows, inside, strict=True):
-            row.edit(lambda new, table=table: new.update(table.unwrap()))  # type: ignore[misc]
-        # The list becomes tables, and its comments stand above the first of them.
-        rows[0].lead = "".join(f"{comment}\n" for comment in toml_document.comments_in(inside.as_string()))
-    camera.edit(lambda table: _edit_camera(table, edit))
-    made = []
-    for key in edit.keyframes:
-        block = copy(rows[key.source]) if key.source is not None else toml_document.Block.new(f"[[{_KEYFRAMES}]]")
-        block.edit(lambda table, key=key: _fill(table, key, scene, timed=timed))  # type: ignore[misc]
-        made.append(block)
-    # A blank line behind every keyframe but, if the file ends there, the last.
-    ending = rows[-1].tail
-    for block in made:
-        block.tail = block.tail or "\n"
-    made[-1].tail = ending
-    at = blocks.index(camera) + 1 if inline else blocks.index(rows[0])
-    blocks[at:at] = made
-    blocks = [block for block in blocks if not any(block is row for row in rows)]
-    if (edit.palette, edit.gap) != (scene.look.palette, scene.look.gap):
-        _edit_look(blocks, edit)
-    made_text = toml_document.text(blocks)
-    # What is new gets the line ends of what was there.
-    return re.sub(r"\r?\n", "\r\n", made_text) if "\r\n" in scene.text else made_text
 
+    def fill(row: Any, key: Keyframe) -> None:
+        _fill(row, key, scene, timed=timed)
 
-def _edit_camera(table: Any, edit: Edit) -> None:
-    table.pop("keyframes", None)
-    _set(table, "easing", edit.easing, default="smooth")
-    speed = edit.octaves_per_s
-    decades = table.get("decades_per_s")
-    if decades is not None and speed is not None and math.isclose(decades * math.log2(10), speed, rel_tol=1e-5):
+    rows = document.tables(*_KEYFRAMES)
+    if rows:
+        made = []
+        for key in edit.keyframes:
+            block = copy(rows[key.source]) if key.source is not None else document.new(f"[[{'.'.join(_KEYFRAMES)}]]")
+            if not timed:
+                block.drop((*_KEYFRAMES, "time_s"))
+            block.edit(lambda row, key=key: fill(row, key), _KEYFRAMES)  # type: ignore[misc]
+            made.append(block)
+        # A blank line after every keyframe but, if the file ends there, the last.
+        ending = rows[-1].tail
+        for block in made:
+            block.tail = block.tail or document.end
+        made[-1].tail = ending
+        document.replace(rows, made)
         return
-    table.pop("decades_per_s", None)
-    if speed is None:
-        table.pop("octaves_per_s", None)
-    else:
-        _set(table, "octaves_per_s", speed, default=None)
+
+    def change(camera: Any) -> None:
+        listed = toml_document.List.parse(camera["keyframes"].as_string())
+        items = []
+        for key in edit.keyframes:
+            item = copy(listed.items[key.source]) if key.source is not None else listed.items[-1].empty()
+            item.edit(lambda row, key=key: fill(row, key))  # type: ignore[misc]
+            items.append(item)
+        camera["keyframes"] = tomlkit.value(str(replace(listed, items=items)))
+
+    _holder(document, "camera").edit(change, ("camera",))
 
 
-def _edit_look(blocks: list[toml_document.Block], edit: Edit) -> None:
-    block = next((block for block in blocks if block.name == "look"), None)
-    if block is None:
-        block = toml_document.Block.new("[look]")
-        blocks[-1].tail = blocks[-1].tail or "\n"
-        blocks.append(block)
+def _holder(document: toml_document.Document, table: str) -> toml_document.Block:
+    """Return the block that has a table's own keys; where there is none yet, a new one."""
+    found = document.holder(table)
+    if found is not None:
+        return found
+    rows = document.tables(*_KEYFRAMES) if table == "camera" else []
+    return document.insert(f"[{table}]", rows[0] if rows else None)
 
-    def change(table: Any) -> None:
-        _set(table, "palette", edit.palette, default=Look.palette)
-        _set(table, "gap", edit.gap, default=Look.gap)
 
-    block.edit(change)
+def _check(scene: Scene, text: str) -> None:
+    """Refuse an edited text that would change more than the film's own tables."""
+
+    def apart(text: str) -> dict[str, Any]:
+        return {name: table for name, table in tomllib.loads(text).items() if name not in ("camera", "look")}
+
+    try:
+        if apart(text) == apart(scene.text):
+            return
+    except tomllib.TOMLDecodeError:
+        pass
+    raise RenderError(
+        f"{scene.name} is written in a way that cannot be edited here without changing other parts of it; "
+        "write its camera as [camera] and [[camera.keyframes]], and try again."
+    )
+
+
+def _rewrite_camera(block: toml_document.Block, edit: Edit) -> None:
+    gone = {"octaves_per_s", "decades_per_s"}
+
+    def change(camera: Any) -> None:
+        _set(camera, "easing", edit.easing, default="smooth")
+        decades, speed = camera.get("decades_per_s"), edit.octaves_per_s
+        if decades is not None and speed is not None and math.isclose(decades * math.log2(10), speed, rel_tol=1e-5):
+            gone.remove("decades_per_s")
+        elif speed is not None:
+            _set(camera, "octaves_per_s", speed, default=None)
+            gone.remove("octaves_per_s")
+
+    block.edit(change, ("camera",))
+    for key in sorted(gone):
+        block.drop(("camera", key))
+
+
+def _edit_look(look: Any, edit: Edit) -> None:
+    _set(look, "palette", edit.palette, default=Look.palette)
+    _set(look, "gap", edit.gap, default=Look.gap)
 
 
 def _set(table: Any, key: str, value: Any, *, default: Any) -> None:
@@ -220,19 +244,16 @@ def _set(table: Any, key: str, value: Any, *, default: Any) -> None:
 def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> None:
     if key.source is None or scene.keyframes[key.source].view != key.view:
         x, y = scene.problem.x, scene.problem.y
-        name, centre = _centre(key.view, x, y)
-        remarks = [
-            comment
-            for way in ("centre", "centre_log10")
-            if way in row
-            for comment in toml_document.comments_in(row[way].as_string())
-        ]
-        for other in {"centre", "centre_log10"} - {name}:
-            row.pop(other, None)
-        row[name] = centre
-        if remarks:  # inside of the list that is replaced
-            row[name].comment(" ".join(remark.lstrip("# ") for remark in remarks))
-        row["width_decades" if x.scale == "log10" else "width"] = float(f"{key.view.width * float(x.span):.7g}")
+        # A centre stays in the units in which it was written, and so do the comments within its list.
+        logs = "centre" not in row and x.scale == y.scale == "log10"
+        name, centre = "centre_log10" if logs else "centre", _centre(key.view, x, y, logs=logs)
+        if name in row:
+            for i, coordinate in enumerate(centre):
+                row[name][i] = coordinate
+        else:
+            row[name] = centre
+        width = float(f"{key.view.width * float(x.span):.7g}")
+        _set(row, "width_decades" if x.scale == "log10" else "width", width, default=None)
     _set(row, "hold_s", _plain(key.hold_s), default=0.0)
     if timed:
         _set(row, "time_s", _plain(key.time_s or 0.0), default=None)
@@ -244,9 +265,11 @@ def _plain(number: float) -> float:
     return round(number, 3)
 
 
-def _centre(view: View, x: Axis, y: Axis) -> tuple[str, list[str]]:
-    """Return the key and the decimals of a centre, to the digits that its view can show and a few more."""
-    logs = x.scale == y.scale == "log10"
+def _centre(view: View, x: Axis, y: Axis, *, logs: bool) -> list[str]:
+    """Return the decimals of a centre, to the digits that its view can show and a few more.
+
+    logs: as the log10 of both coordinates.
+    """
     texts = []
     for axis, unit in ((x, view.x), (y, view.y)):
         step = Decimal(view.width) * _SHARE * Decimal(float(axis.span))
@@ -255,7 +278,7 @@ def _centre(view: View, x: Axis, y: Axis) -> tuple[str, list[str]]:
         else:
             value = axis.value_from_unit(unit, max(0, math.ceil(-math.log2(view.width))) + 32)
             texts.append(rounded(value, value * step * Decimal("2.3")))
-    return "centre_log10" if logs else "centre", texts
+    return texts
 
 
 def decimals(position: Fraction, step: Decimal) -> str:

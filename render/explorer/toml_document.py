@@ -1,130 +1,305 @@
-"""A TOML text as its tables, one after the other, each with the comments around it: to be edited without loss.
+"""A TOML text as a person wrote it, to be edited without loss: the text of what is not edited stays, byte for byte.
 
-tomlkit keeps comments within a table, but counts the ones above a header to the table before, and loses its bearings
-when tables of a list change places. So the text is cut at the headers, and tomlkit edits one table at a time.
+tomlkit edits single tables well. Four things it does not do (seen with 0.15), and they are here: it counts the
+comments above a header to the table before, so that they go astray when tables of a list move or go; it loses the
+comments beside the items of a list that move; it loses the comment beside a key that goes; and it writes a line feed
+after what it adds, whatever ends the other lines, and none before it where the last line has none. So the text is cut
+at its headers, and a list at its commas; both then move by whole pieces, and tomlkit edits one piece at a time.
 """
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import tomlkit
 
-_HEADER = re.compile(r"^\s*(\[{1,2})\s*([A-Za-z0-9_-]+(?:\s*\.\s*[A-Za-z0-9_-]+)*)\s*\]{1,2}\s*(#.*)?$")
+# Whatever a TOML text can be made of. Strings and comments are one piece each, so that the signs in them are not
+# taken for brackets, commas or the ends of lines.
+_PIECE = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|\#[^\r\n]*"
+    r"|[^\"'\#\[\]{},\s]+"
+    r"|[^\S\n]+"
+    r"|.",
+    re.DOTALL,
+)
+
+Path = tuple[str, ...]
+
+
+def _pieces(text: str) -> Iterator[tuple[str, int]]:
+    """Yield the pieces of a text, each with the number of brackets that are open around it."""
+    depth = 0
+    for found in _PIECE.finditer(text):
+        piece = found[0]
+        depth -= piece in ("]", "}")
+        yield piece, depth
+        depth += piece in ("[", "{")
+
+
+def statements(text: str) -> list[str]:
+    """Cut a text into headers, keys with their values, comments and blank lines; each ends with its line."""
+    made, start, at = [], 0, 0
+    for piece, depth in _pieces(text):
+        at += len(piece)
+        if piece == "\n" and depth <= 0:
+            made.append(text[start:at])
+            start = at
+    return [*made, text[start:]] if start < len(text) else made
+
+
+def _comments(text: str) -> list[str]:
+    return [piece for piece, _ in _pieces(text) if piece.startswith("#")]
+
+
+def _key(statement: str) -> Path:
+    """Return the key that a statement sets; () if it is a header, a comment or blank."""
+    if statement.strip()[:1] in ("", "#", "["):
+        return ()
+    return tuple(part.key for part in tomlkit.key_value(statement)[0])
+
+
+def _is_header(statement: str) -> bool:
+    return statement.lstrip(" \t").startswith("[")
+
+
+def _header_name(header: str) -> Path:
+    name: Path = ()
+    found: Any = tomllib.loads(header)
+    while found:
+        ((key, found),) = found.items()
+        found = found[0] if isinstance(found, list) else found
+        name += (key,)
+    return name
+
+
+def _at(document: Any, path: Path) -> Any:
+    found = document
+    for key in path:
+        found = found[key]
+        found = found[0] if isinstance(found, list) else found
+    return found
 
 
 @dataclass
 class Block:
-    """One table of a text: the comment lines right above it, its header with its keys, and the blank lines behind.
+    """One table of a text: the comments right above it, its header with its keys, and the blank lines after it.
 
-    name: dotted, as in the header; "" for what stands before the first header.
+    name: the key path in the header; () for what stands before the first header. end: what ends its new lines.
     """
 
-    name: str
+    name: Path
     lead: str
     body: str
     tail: str
+    end: str
+
+    def edit(self, change: Callable[[Any], None], path: Path) -> None:
+        """Let a function change the table at a path of the document; what it leaves alone stays as it was."""
+        document = tomlkit.parse(self.body)
+        change(_at(document, path))
+        known = set(self.body.split("\n"))
+        lines = tomlkit.dumps(document).removesuffix("\n").split("\n")
+        self.body = "".join(line + "\n" if line in known else line.removesuffix("\r") + self.end for line in lines)
+
+    def drop(self, path: Path) -> None:
+        """Take a key out, if it is there; a comment beside it stays, on a line of its own."""
+        made = []
+        for statement in statements(self.body):
+            key = _key(statement)
+            whole = self.name + key
+            if key and whole == path:
+                made += [comment + self.end for comment in _comments(statement)]
+            elif key and whole == path[: len(whole)]:  # an inline table
+                document = tomlkit.parse(statement)
+                _at(document, path[len(self.name) : -1]).pop(path[-1], None)
+                made.append(tomlkit.dumps(document))
+            else:
+                made.append(statement)
+        self.body = "".join(made)
+
+
+@dataclass
+class Document:
+    """A whole text, cut at its headers. end: what ends its new lines. ended: whether its last line has an end."""
+
+    blocks: list[Block]
+    end: str
+    ended: bool
 
     @staticmethod
-    def new(header: str) -> Block:
-        """Return an empty table."""
-        return Block(header.strip("[]"), "", header + "\n", "")
+    def parse(text: str) -> Document:
+        """Cut a valid TOML text; `str` of the document is that text."""
+        crlf = text.count("\r\n")
+        end = "\r\n" if crlf > text.count("\n") - crlf else "\n"
+        ended = not text or text.endswith("\n")
+        groups: list[list[str]] = [[]]
+        for statement in statements(text if ended else text + end):
+            if _is_header(statement):
+                groups.append(_cut_lead(groups[-1]))
+            groups[-1].append(statement)
+        return Document([_block(group, end) for group in groups], end, ended)
+
+    def __str__(self) -> str:
+        text = "".join(block.lead + block.body + block.tail for block in self.blocks)
+        return text if self.ended else text.removesuffix("\n").removesuffix("\r")
+
+    def tables(self, *name: str) -> list[Block]:
+        """Return the tables that have a header of this name."""
+        return [block for block in self.blocks if block.name == name]
+
+    def holder(self, key: str) -> Block | None:
+        """Return the block in which a table's own keys stand: under its header, or inline or dotted at the top."""
+        if key in tomllib.loads(self.blocks[0].body):
+            return self.blocks[0]
+        return next(iter(self.tables(key)), None)
+
+    def new(self, header: str) -> Block:
+        """Return an empty table, to be put among the blocks."""
+        return Block(_header_name(header), "", header + self.end, "", self.end)
+
+    def insert(self, header: str, before: Block | None) -> Block:
+        """Put an empty table before another, or at the end, and return it."""
+        made = self.new(header)
+        if before is None:
+            last = self.blocks[-1]
+            last.tail = last.tail or self.end
+            self.blocks.append(made)
+        else:
+            made.tail = self.end
+            self.blocks.insert(self._place(before), made)
+        return made
+
+    def replace(self, old: list[Block], new: list[Block]) -> None:
+        """Put new blocks where the first of the old ones stands, and take the old ones out."""
+        at = self._place(old[0])
+        self.blocks[at:at] = new
+        self.blocks = [block for block in self.blocks if not any(block is each for each in old)]
+
+    def _place(self, block: Block) -> int:
+        return next(i for i, each in enumerate(self.blocks) if each is block)  # two may be equal
+
+
+def _cut_lead(before: list[str]) -> list[str]:
+    """Take the comments right above a header from the statements before it, and return them.
+
+    Comments that touch the table above belong to it; the first lines of all belong to the file.
+    """
+    start = len(before)
+    while start > 0 and before[start - 1].lstrip().startswith("#"):
+        start -= 1
+    if start == 0 or before[start - 1].strip():
+        return []
+    lead = before[start:]
+    del before[start:]
+    return lead
+
+
+def _block(group: list[str], end: str) -> Block:
+    first = next((i for i, statement in enumerate(group) if _is_header(statement)), None)
+    start, last = first or 0, len(group)
+    while last > start and not group[last - 1].strip():
+        last -= 1
+    lead, body, tail = ("".join(part) for part in (group[:start], group[start:last], group[last:]))
+    return Block(() if first is None else _header_name(group[start]), lead, body, tail, end)
+
+
+# ---- lists ------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Item:
+    """An item of a list that is an inline table, with the text around it.
+
+    before: blanks and comments. gap: what stands between it and its comma. beside: a comment behind the comma.
+    """
+
+    before: str
+    value: str
+    gap: str = ""
+    beside: str = ""
 
     def edit(self, change: Callable[[Any], None]) -> None:
-        """Let a function change the table, a mapping; what it leaves alone stays as it was, comments included."""
-        document = tomlkit.parse(self.body)
-        change(_table(document, self.name))
-        self.body = tomlkit.dumps(document)
-        if not self.body.endswith("\n"):
-            self.body += "\n"
+        """Let a function change the table; what it leaves alone stays as it was."""
+        document = tomlkit.parse(f"item = {self.value}")
+        table: Any = document["item"]
+        change(table)
+        self.value = table.as_string()
+
+    def empty(self) -> Item:
+        """Return a new item without keys, on a line of its own if this one has one."""
+        indent = re.search(r"\r?\n[ \t]*$", self.before)
+        return Item(indent[0] if indent else "", "{}")
 
 
-def table_of(block: Block) -> Any:
-    """Return a block's table, to read it."""
-    return _table(tomlkit.parse(block.body), block.name)
+@dataclass
+class List:
+    """A list of inline tables, cut at its commas. opening: a comment behind its bracket. comma: behind the last item.
 
-
-def _table(document: Any, name: str) -> Any:
-    found = document
-    for part in name.split("."):
-        found = found[part]
-    return found[0] if isinstance(found, list) else found
-
-
-def blocks(text: str) -> list[Block]:
-    """Cut a text at its table headers. `text(blocks(t))` is t, but for a newline at its end."""
-    pieces: list[tuple[str, list[str]]] = [("", [])]
-    # At line feeds alone: TOML has no other line ends, and texts may hold U+2028 or U+0085.
-    for line in text.split("\n")[: -1 if text.endswith("\n") else None]:
-        header = _HEADER.match(line)
-        if header is None:
-            pieces[-1][1].append(line)
-            continue
-        before = pieces[-1][1]
-        start = len(before)
-        while start > 0 and before[start - 1].lstrip().startswith("#"):
-            start -= 1
-        # Comments that touch the table above belong to it; the first lines of all belong to the file.
-        lead = before[start:] if start > 0 and not before[start - 1].strip() else []
-        del before[len(before) - len(lead) :]
-        pieces.append((re.sub(r"\s", "", header[2]), [*lead, line]))
-    return [_block(name, lines) for name, lines in pieces if name or lines]
-
-
-# Strings, which may hold signs of comments, or a comment.
-_STRING_OR_COMMENT = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|(#[^\n]*)', re.DOTALL
-)
-
-
-def comments_in(text: str) -> list[str]:
-    """Return the comments of a TOML text, each from its sign to the end of its line, in order."""
-    return [found[1].rstrip() for found in _STRING_OR_COMMENT.finditer(text) if found[1]]
-
-
-def with_tables(text: str, names: Sequence[str]) -> str:
-    """Return the same document in which some top-level tables have headers of their own.
-
-    What is written as an inline or a dotted table, or under a quoted header, moves to the end of the text, with its
-    comments above it. Raises ValueError where that would change what the document means.
+    closing: blanks and comments before the bracket that ends it.
     """
-    written = {block.name.partition(".")[0] for block in blocks(text)}
-    meant = tomllib.loads(text)
-    moved = [name for name in names if name in meant and name not in written]
-    if not moved:
-        return text
-    document = tomlkit.parse(text)
-    ends = []
-    before = comments_in(text)
-    for name in moved:
-        document.remove(name)
-        table = tomlkit.document()
-        table[name] = meant[name]
-        ends.append(tomlkit.dumps(table))
-    kept = tomlkit.dumps(document)
-    for comment in comments_in(kept):
-        before.remove(comment)
-    lead = "".join(f"{comment}\n" for comment in before)
-    made = f"{kept.rstrip()}\n\n{lead}" + "\n".join(ends)
-    if tomllib.loads(made) != meant:
-        raise ValueError("its tables cannot be given headers of their own")
-    return made
+
+    opening: str = ""
+    items: list[Item] = field(default_factory=list)
+    closing: str = ""
+    comma: bool = False
+
+    @staticmethod
+    def parse(text: str) -> List:
+        """Cut a valid list."""
+        made = List()
+        parts: list[list[str]] = [[]]
+        for piece, depth in _pieces(text[1:-1]):
+            if piece == "," and depth == 0:
+                parts.append([])
+            else:
+                parts[-1].append(piece)
+        for i, part in enumerate(parts):
+            before, value, behind = _trimmed(part)
+            # Behind a comma or the first bracket, a comment belongs to what stands before it on its line.
+            beside, before = _comment_first(before)
+            if made.items:
+                made.items[-1].beside += beside
+            else:
+                made.opening += beside
+            if not value:
+                made.closing, made.comma = before, i > 0
+            elif i < len(parts) - 1:
+                made.items.append(Item(before, value, gap=behind))
+            else:
+                beside, made.closing = _comment_first(behind)
+                made.items.append(Item(before, value, beside=beside))
+        return made
+
+    def __str__(self) -> str:
+        text, after_comment = "[" + self.opening, bool(self.opening)
+        for i, item in enumerate(self.items):
+            text += _on_a_new_line(item.before or " " * (i > 0), after_comment)
+            text += item.value + item.gap + ("," if self.comma or i < len(self.items) - 1 else "") + item.beside
+            after_comment = bool(item.beside)
+        return text + _on_a_new_line(self.closing, after_comment) + "]"
 
 
-def _block(name: str, lines: list[str]) -> Block:
-    first = next((i for i, line in enumerate(lines) if _HEADER.match(line)), 0) if name else 0
-    last = len(lines)
-    while last > first and not lines[last - 1].strip():
-        last -= 1
-    return Block(
-        name, *("".join(line + "\n" for line in part) for part in (lines[:first], lines[first:last], lines[last:]))
-    )
+def _trimmed(pieces: list[str]) -> tuple[str, str, str]:
+    """Return what stands before a value, the value, and what stands behind it."""
+    solid = [i for i, piece in enumerate(pieces) if piece.strip() and not piece.startswith("#")]
+    first, last = (solid[0], solid[-1] + 1) if solid else (len(pieces), len(pieces))
+    return "".join(pieces[:first]), "".join(pieces[first:last]), "".join(pieces[last:])
 
 
-def text(blocks: list[Block]) -> str:
-    """Return the blocks as one text."""
-    return "".join(block.lead + block.body + block.tail for block in blocks)
+def _comment_first(blanks: str) -> tuple[str, str]:
+    """Cut off a comment that stands before the first line feed."""
+    found = re.match(r"[^\S\n]*#[^\r\n]*", blanks)
+    return (found[0], blanks[found.end() :]) if found else ("", blanks)
+
+
+def _on_a_new_line(text: str, after_comment: bool) -> str:
+    """Return a text that may follow a comment."""
+    return "\n" + text if after_comment and not re.match(r"[^\S\n]*\n", text) else text
