@@ -139,7 +139,7 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     if edit == own:
         return scene.text
     document = toml_document.Document.parse(scene.text)
-    if edit.keyframes != own.keyframes:
+    if edit.keyframes != own.keyframes or (edit.octaves_per_s is None) != (own.octaves_per_s is None):
         _rewrite_keyframes(document, scene, edit)
     # A film of one keyframe needs no speed, and is described with a usual one; with more keyframes it is written down.
     grown = len(edit.keyframes) > 1 == len(own.keyframes)

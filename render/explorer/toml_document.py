@@ -218,7 +218,8 @@ def _block(group: list[str], end: str) -> Block:
 class Item:
     """An item of a list that is an inline table, with the text around it.
 
-    before: blanks and comments. gap: what stands between it and its comma. beside: a comment behind the comma.
+    before: comments and blanks. gap: what stands between it and its comma. beside: what ends its line behind the
+    comma, a comment and the line's end; "" where more stands on that line.
     """
 
     before: str
@@ -235,15 +236,15 @@ class Item:
 
     def empty(self) -> Item:
         """Return a new item without keys, on a line of its own if this one has one."""
-        indent = re.search(r"\r?\n[ \t]*$", self.before)
-        return Item(indent[0] if indent else "", "{}")
+        indent, end = re.search(r"[ \t]*$", self.before), re.search(r"\r?\n$", self.beside)
+        return Item(indent[0] if indent else "", "{}", beside=end[0] if end else "")
 
 
 @dataclass
 class List:
-    """A list of inline tables, cut at its commas. opening: a comment behind its bracket. comma: behind the last item.
+    """A list of inline tables, cut at its commas. comma: whether one stands behind the last item.
 
-    closing: blanks and comments before the bracket that ends it.
+    opening: what ends the line behind the first bracket. closing: comments and blanks before the last bracket.
     """
 
     opening: str = ""
@@ -263,8 +264,8 @@ class List:
                 parts[-1].append(piece)
         for i, part in enumerate(parts):
             before, value, behind = _trimmed(part)
-            # Behind a comma or the first bracket, a comment belongs to what stands before it on its line.
-            beside, before = _comment_first(before)
+            # What ends a line belongs to what stands before it on that line.
+            beside, before = _end_of_line(before)
             if made.items:
                 made.items[-1].beside += beside
             else:
@@ -274,17 +275,16 @@ class List:
             elif i < len(parts) - 1:
                 made.items.append(Item(before, value, gap=behind))
             else:
-                beside, made.closing = _comment_first(behind)
+                beside, made.closing = _end_of_line(behind)
                 made.items.append(Item(before, value, beside=beside))
         return made
 
     def __str__(self) -> str:
-        text, after_comment = "[" + self.opening, bool(self.opening)
+        text = "[" + self.opening
         for i, item in enumerate(self.items):
-            text += _on_a_new_line(item.before or " " * (i > 0), after_comment)
+            text += item.before or ("" if text.endswith(("[", "\n")) else " ")
             text += item.value + item.gap + ("," if self.comma or i < len(self.items) - 1 else "") + item.beside
-            after_comment = bool(item.beside)
-        return text + _on_a_new_line(self.closing, after_comment) + "]"
+        return text + self.closing + "]"
 
 
 def _trimmed(pieces: list[str]) -> tuple[str, str, str]:
@@ -294,12 +294,7 @@ def _trimmed(pieces: list[str]) -> tuple[str, str, str]:
     return "".join(pieces[:first]), "".join(pieces[first:last]), "".join(pieces[last:])
 
 
-def _comment_first(blanks: str) -> tuple[str, str]:
-    """Cut off a comment that stands before the first line feed."""
-    found = re.match(r"[^\S\n]*#[^\r\n]*", blanks)
+def _end_of_line(blanks: str) -> tuple[str, str]:
+    """Cut off the rest of a line, a comment and the line's end; "" where the line goes on."""
+    found = re.match(r"[^\S\n]*(#[^\r\n]*)?\r?\n", blanks)
     return (found[0], blanks[found.end() :]) if found else ("", blanks)
-
-
-def _on_a_new_line(text: str, after_comment: bool) -> str:
-    """Return a text that may follow a comment."""
-    return "\n" + text if after_comment and not re.match(r"[^\S\n]*\n", text) else text
