@@ -341,9 +341,9 @@ def test_signs_and_line_ends_of_a_text_survive_saving(
     found = scene.parse(text, "mine", "mine")
     edit = keyframes.own_edit(found)
     saved = film_preview.save(found, edit, "mine", tmp_path, replacing=None)
-    assert saved.path.read_bytes() == text.encode()
+    assert saved.path.read_bytes() == scene.with_schema(text, tmp_path).encode()
     changed = replace(edit, keyframes=(replace(edit.keyframes[0], hold_s=3.5), *edit.keyframes[1:]))
-    saved = film_preview.save(found, changed, "mine", tmp_path, replacing=film_preview.digest(text))
+    saved = film_preview.save(found, changed, "mine", tmp_path, replacing=film_preview.digest(saved.text))
     written = saved.path.read_bytes().decode()
     assert f"# about{sign}the target" in written
     assert written.count(end) == written.count("\n") > text.count("\n")  # one more line: hold_s
@@ -369,7 +369,7 @@ def test_a_camera_that_is_no_table_of_its_own_keeps_its_form(form: str, tiny: sc
 def test_saving_never_replaces_what_was_not_seen(tmp_path: Path, tiny: scene.Scene) -> None:
     edit = keyframes.own_edit(tiny)
     saved = film_preview.save(tiny, edit, "mine", tmp_path, replacing=None)
-    assert saved.path.read_text() == tiny.text
+    assert saved.path.read_text() == scene.with_schema(tiny.text, tmp_path)
     with pytest.raises(film_preview.Clash) as clash:
         film_preview.save(tiny, edit, "mine", tmp_path, replacing=None)
     saved.path.write_text(tiny.text + "# a later thought\n")

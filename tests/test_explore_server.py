@@ -230,7 +230,10 @@ def test_a_film_is_described_costed_and_saved_by_the_scenes_own_rules(server: Se
     assert server.ask("POST", "/api/path", edit | {"keyframes": []})[0] == 400
     assert server.ask("POST", "/api/path", edit | {"keyframes": [{}] * 201})[0] == 400
     status, saved = server.ask("POST", "/api/save", edit | {"name": "saved", "replacing": None})
-    assert status == 200 and scene.load(saved["path"]).text == scene.load("tiny").text
+    assert status == 200 and scene.load(saved["path"]).text == scene.with_schema(
+        scene.load("tiny").text, server.folder / "scenes"
+    )
+    assert saved["command"].endswith(f"-m render video {saved['path']} --store {server.folder / 'store'}")
     status, clash = server.ask("POST", "/api/save", edit | {"name": "saved", "replacing": None})
     assert status == 409 and clash["text"] == saved["text"]
     assert server.ask("POST", "/api/save", edit | {"name": "../saved", "replacing": clash["seen"]})[0] == 400

@@ -80,7 +80,8 @@ def descend(
         last, x=x.unit_from_position(end.x), y=y.unit_from_position(end.y), width=float(end.width / x.span)
     )
     try:
-        write_whole(path, _scene_to(loaded, target).encode(), replace=False)
+        text = scene.with_schema(_scene_to(loaded, target), path.parent)
+        write_whole(path, text.encode(), replace=False)
     except FileExistsError:
         raise _taken(path) from None
     scene.load(path)  # what is written is a scene

@@ -46,10 +46,11 @@ _MOST_TARGETS = 12
 
 @dataclass(frozen=True)
 class Settings:
-    """token: of this run. folder: where saved scenes go."""
+    """token: of this run. folder: where saved scenes go. store: where samples are."""
 
     token: str
     folder: Path
+    store: Path
 
 
 def make(planes: Planes, settings: Settings) -> Starlette:
@@ -278,7 +279,9 @@ class _Desk:
             except film_preview.Clash as clash:
                 return JSONResponse({"fault": str(clash), "text": clash.text, "seen": clash.seen}, 409)
         names = await run_in_threadpool(self.planes.names)
-        return JSONResponse({"name": saved.name, "path": str(saved.path), "text": saved.text, "scenes": names})
+        command = film_preview.command(saved.path, self.settings.store)
+        answer = {"name": saved.name, "path": str(saved.path), "text": saved.text, "command": command, "scenes": names}
+        return JSONResponse(answer)
 
     @contextlib.asynccontextmanager
     async def _one(self, kind: str) -> AsyncIterator[None]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +24,9 @@ from render.scene import QUALITY, Scene
 
 # Views of a path that a page gets: enough for a smooth preview of a minute, and for a drawn line.
 _PATH_VIEWS = 600
+
+# Some editors begin a file with it; it is no part of a scene.
+_BOM = "\ufeff"
 
 # What a saved scene may be called: a plain word, so that no name is a path, an option or a hidden file.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -113,14 +119,29 @@ def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | Non
     if there is not None and digest(there) != replacing:
         raise Clash(name, there)
     if append and there is not None:
-        text = edited(*_appended(scene.parse(there, str(target), name), of, edit)).text
+        text = edited(*_appended(scene.parse(there.removeprefix(_BOM), str(target), name), of, edit)).text
     else:
         text = edited(replace(of, name=name), edit).text
+    text = scene.with_schema(text, folder)
+    if there is not None and there.startswith(_BOM):
+        text = _BOM + text
     try:
         write_whole(target, text.encode(), replace=there is not None)
     except FileExistsError:
         raise Clash(name, _read(target) or "") from None
     return Saved(name, target, text)
+
+
+def command(saved: Path, store: Path) -> str:
+    """Return the shell command that films a saved scene from the same store, by the program that runs now."""
+    called = sys.argv[0]
+    if Path(called).stem != "render":  # python -m render, or a program that uses the package
+        words = [sys.executable, "-m", "render"]
+    else:
+        words = ["render" if shutil.which("render") == called else called]
+    words += ["video", str(saved)]
+    # A film looks for its samples in ./store unless it is given another.
+    return shlex.join(words if store == Path("store") else [*words, "--store", str(store)])
 
 
 def _appended(there: Scene, of: Scene, edit: Edit) -> tuple[Scene, Edit]:

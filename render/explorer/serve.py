@@ -58,7 +58,7 @@ def run(
     check_store(store)
     listener = _listen(port)
     token = guard.new_token()
-    settings = app.Settings(token, folder)
+    settings = app.Settings(token, folder, store)
     place = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     served = app.make(Planes(store, given), settings)
     config = uvicorn.Config(

@@ -5,7 +5,7 @@ tables is their layout. records reads the scene out of what was made from it.
 """
 
 from render.scene.checks import parse
-from render.scene.files import find, load, names, resolved, with_origins
+from render.scene.files import find, load, names, resolved, with_origins, with_schema
 from render.scene.naming import name_of
 from render.scene.tables import AxisTable, schema
 from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
@@ -27,5 +27,6 @@ __all__ = [
     "schema",
     "with_origins",
     "with_quality",
+    "with_schema",
     "with_shape",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import urllib.parse
+import urllib.request
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,6 +26,11 @@ from render.scene.wording import nearest, quoted
 
 MOST_BYTES = 1_000_000
 
+SCHEMA_NAME = "scene.schema.json"
+
+# Editors read the schema's place from a comment among the first lines; a relative one starts at the file's folder.
+_SCHEMA_LINE = re.compile(r"\A(?:[ \t\r]*(?:#[^\n]*)?\n)*?#:schema[ \t]+([^\r\n]*[^\s])")
+
 
 def shipped() -> Path:
     """Return the folder of the scenes that come with render, and of their schema.
@@ -33,6 +40,24 @@ def shipped() -> Path:
     package = Path(render.__file__).resolve().parent
     inside = package / "scenes"
     return inside if inside.is_dir() else package.parent / "scenes"
+
+
+def with_schema(text: str, folder: Path) -> str:
+    """Return a scene's text whose line `#:schema` leads from a folder to the schema of scenes.
+
+    Where the line names a file of the schema's name that is not there, it names the one that comes with render, in
+    full. A text without such a line, or with another schema in it, stays as it is.
+    """
+    found = _SCHEMA_LINE.match(text)
+    named = found[1] if found else ""
+    url = urllib.parse.urlsplit(named)
+    known = (shipped() / SCHEMA_NAME).resolve()
+    if found is None or url.scheme not in ("", "file") or not named.endswith(SCHEMA_NAME) or not known.is_file():
+        return text
+    place = Path(urllib.request.url2pathname(url.path) if url.scheme else named)
+    if _kind(folder / place) == "file":
+        return text
+    return text[: found.start(1)] + known.as_uri() + text[found.end(1) :]
 
 
 def _folders() -> list[Path]:

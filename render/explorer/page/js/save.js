@@ -40,7 +40,7 @@ export class Saving {
       const saved = await api.post("save", { ...this.film.edit(), name, replacing: this.replacing, append });
       $("saving").close();
       this.app.list(saved.scenes);
-      toast(`Saved ${saved.path}. To film it: make video SCENE=${saved.path}`);
+      toast(`Saved ${saved.path}. To film it: ${saved.command}`);
     } catch (fault) {
       showFault($("save-fault"), fault.message);
       if (fault.status !== 409) return;
