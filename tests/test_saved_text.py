@@ -310,3 +310,20 @@ def test_a_comment_beside_a_key_that_goes_stays() -> None:
     document = toml_document.Document.parse("# file\r\ncamera.octaves_per_s = 1.0 #beside\r\ncamera.easing = 'linear'")
     document.blocks[0].drop(("camera", "octaves_per_s"))
     assert str(document) == "# file\r\n#beside\r\ncamera.easing = 'linear'"
+
+
+@pytest.mark.parametrize("width", [0.5, 1e-12, 1e-44, 1e-60])
+def test_a_centre_stays_in_the_units_in_which_it_was_written_while_they_can_tell_it(width: float) -> None:
+    text = (
+        'camera = { octaves_per_s = 2.0, keyframes = [{ centre = ["31.6", "1.5e1"], width_decades = 9 }] }\n'
+        '[problem]\nsystem = "mlp"\nwidth = 4\nsteps = 20\nexamples = 8\n'
+        '[problem.x]\nname = "lr_input"\nrange_log10 = ["-3", "6"]\n'
+        '[problem.y]\nname = "lr_output"\nrange_log10 = ["-3", "6"]\n'
+    )
+    before = scene.parse(text, "mine.toml", "mine")
+    edit = keyframes.own_edit(before)
+    view = View(Fraction(1, 3), Fraction(2, 7), width)
+    edit = replace(edit, keyframes=(replace(edit.keyframes[0], view=view),))
+    saved = keyframes.rewritten(before, edit)
+    assert ("centre_log10" in saved) == (width < 1e-50)
+    assert_means(saved, before, edit)

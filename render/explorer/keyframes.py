@@ -30,6 +30,9 @@ _SHARE = Decimal("1e-7")
 # The view that a page receives is rounded to this fraction of its width, so that a round trip changes nothing.
 _PLACE_FRACTION = Decimal("1e-12")
 
+# A value on a log10 axis is read to 60 digits of its logarithm: a centre below this width is written as logarithms.
+_NARROWEST_OF_VALUES = 1e-45
+
 _KEYFRAMES = ("camera", "keyframes")
 
 # For numbers of any length that a scene may have; Python's own context keeps 28 digits.
@@ -155,36 +158,37 @@ def rewritten(scene: Scene, edit: Edit) -> str:
 def _rewrite_keyframes(document: toml_document.Document, scene: Scene, edit: Edit) -> None:
     timed = edit.octaves_per_s is None and len(edit.keyframes) > 1
 
-    def fill(row: Any, key: Keyframe) -> None:
-        _fill(row, key, scene, timed=timed)
+    def table(key: Keyframe) -> toml_document.Block:
+        block = copy(rows[key.source]) if key.source is not None else document.new(f"[[{'.'.join(_KEYFRAMES)}]]")
+        gone: list[str] = []
+        block.edit(lambda row: gone.extend(_fill(row, key, scene, timed=timed)), _KEYFRAMES)
+        for name in gone:
+            block.drop((*_KEYFRAMES, name))
+        block.tail = block.tail or document.end  # a blank line after every keyframe
+        return block
+
+    def item(key: Keyframe, items: list[toml_document.Item]) -> toml_document.Item:
+        made = copy(items[key.source]) if key.source is not None else items[-1].empty()
+
+        def change(row: Any) -> None:
+            for name in _fill(row, key, scene, timed=timed):
+                row.pop(name, None)
+
+        made.edit(change)
+        return made
+
+    def relist(camera: Any) -> None:
+        listed = toml_document.List.parse(camera["keyframes"].as_string())
+        items = [item(key, listed.items) for key in edit.keyframes]
+        camera["keyframes"] = tomlkit.value(str(replace(listed, items=items)))
 
     rows = document.tables(*_KEYFRAMES)
     if rows:
-        made = []
-        for key in edit.keyframes:
-            block = copy(rows[key.source]) if key.source is not None else document.new(f"[[{'.'.join(_KEYFRAMES)}]]")
-            if not timed:
-                block.drop((*_KEYFRAMES, "time_s"))
-            block.edit(lambda row, key=key: fill(row, key), _KEYFRAMES)  # type: ignore[misc]
-            made.append(block)
-        # A blank line after every keyframe but, if the file ends there, the last.
-        ending = rows[-1].tail
-        for block in made:
-            block.tail = block.tail or document.end
-        made[-1].tail = ending
+        made = [table(key) for key in edit.keyframes]
+        made[-1].tail = rows[-1].tail  # none, if the file ends there
         document.replace(rows, made)
-        return
-
-    def change(camera: Any) -> None:
-        listed = toml_document.List.parse(camera["keyframes"].as_string())
-        items = []
-        for key in edit.keyframes:
-            item = copy(listed.items[key.source]) if key.source is not None else listed.items[-1].empty()
-            item.edit(lambda row, key=key: fill(row, key))  # type: ignore[misc]
-            items.append(item)
-        camera["keyframes"] = tomlkit.value(str(replace(listed, items=items)))
-
-    _holder(document, "camera").edit(change, ("camera",))
+    else:
+        _holder(document, "camera").edit(relist, ("camera",))
 
 
 def _holder(document: toml_document.Document, table: str) -> toml_document.Block:
@@ -241,24 +245,27 @@ def _set(table: Any, key: str, value: Any, *, default: Any) -> None:
         table[key] = value
 
 
-def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> None:
+def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> list[str]:
+    """Write a keyframe into its table; return the keys that are to go."""
+    gone = [] if timed else ["time_s"]
     if key.source is None or scene.keyframes[key.source].view != key.view:
         x, y = scene.problem.x, scene.problem.y
-        # A centre stays in the units in which it was written, and so do the comments within its list.
-        logs = "centre" not in row and x.scale == y.scale == "log10"
+        # A centre stays in the units in which it was written, and so do the comments within its list, as far as it can.
+        both = x.scale == y.scale == "log10"
+        logs = both and ("centre" not in row or key.view.width < _NARROWEST_OF_VALUES)
         name, centre = "centre_log10" if logs else "centre", _centre(key.view, x, y, logs=logs)
         if name in row:
             for i, coordinate in enumerate(centre):
                 row[name][i] = coordinate
         else:
             row[name] = centre
+        gone += ["centre"] if logs else []
         width = float(f"{key.view.width * float(x.span):.7g}")
         _set(row, "width_decades" if x.scale == "log10" else "width", width, default=None)
     _set(row, "hold_s", _plain(key.hold_s), default=0.0)
     if timed:
         _set(row, "time_s", _plain(key.time_s or 0.0), default=None)
-    else:
-        row.pop("time_s", None)
+    return gone
 
 
 def _plain(number: float) -> float:
