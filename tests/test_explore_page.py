@@ -1,11 +1,14 @@
 """The explorer's page in a real browser. Skipped, with a reason, where there is no Chromium; CI has one."""
 
+import html
+import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
@@ -95,6 +98,8 @@ def save_as(page: browser.Page, server: Server, name: str) -> Path:
     page.click("#save-go")
     page.until("!document.getElementById('saving').open")
     saved = server.folder / f"scenes/{name}.toml"
+    hint = page.js("document.getElementById('toast').textContent")
+    assert hint.endswith(f"render video {saved} --store {server.folder / 'store'}")
     planned = subprocess.run(
         [sys.executable, "-m", "render.cli", "plan", str(saved), "--quality", "preview"],
         capture_output=True, text=True, cwd=server.folder, check=False,
@@ -286,6 +291,65 @@ def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None
     assert page.js("[explorer.view.x, explorer.look.palette]") == [0.5, "Spectral"]
     assert other.js("[explorer.view.x, explorer.look.palette]") == [0.375, "gray"]
     assert other.errors == []
+    other.close()
+
+
+def other_site(links: dict[str, str]) -> http.server.ThreadingHTTPServer:
+    """Return a server of one page with links, by their ids; its name makes it another site than the explorer's."""
+    anchors = "".join(f'<p><a id="{name}" href="{html.escape(url)}">{name}</a>' for name, url in links.items())
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/" else 404)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(f"<!doctype html><link rel=icon href=data:,>{anchors}".encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    return http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+
+
+def test_a_link_on_another_site_opens_the_explorer(tab: tuple[browser.Page, Server]) -> None:
+    page, server = tab
+    bare = f"http://127.0.0.1:{server.port}/"
+    other = page.browser.page(stranger=True)
+    ready = "globalThis.explorer?.ready && explorer.cache.tiles.size > 0"
+    with other_site({"printed": server.url, "bare": bare, "view": f"{bare}#tiny@0.375,0.625,0.03125"}) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        there = f"http://localhost:{site.server_address[1]}/"
+
+        def follow(link: str) -> None:
+            other.open(there)
+            other.until(f"location.href === '{there}' && document.getElementById('{link}') !== null")
+            other.click(f"#{link}")
+            other.until("location.hostname === '127.0.0.1' && document.readyState === 'complete'")
+
+        # Who has not come with the token yet reads what to do, and no JSON.
+        follow("bare")
+        assert "open the address that" in other.js("document.body.textContent")
+        follow("printed")
+        other.until(ready)
+        # The address bar shows no token, and neither do the pages before it in the tab.
+        history = other.send("Page.getNavigationHistory")
+        assert other.js("location.href").startswith(bare)
+        assert [entry["url"] for entry in history["entries"] if "token" in entry["url"]] == []
+        other.js("globalThis.earlier = true")
+        other.send("Page.reload")
+        other.until(f"!globalThis.earlier && {ready}")
+        # From now on the address without the token is enough, also as a link from elsewhere.
+        follow("view")
+        other.until("globalThis.explorer?.ready && Math.abs(explorer.framed().width * 32 - 1) < 1e-6")
+        # The browser notes the refusal and that it came without an icon, when it likes.
+        assert [e for e in other.errors if not e.endswith((f" {bare}", "/favicon.ico"))] == []
+        # The other site cannot read the page, nor show it within its own.
+        other.open(there)
+        other.until("document.getElementById('printed') !== null")
+        assert (
+            other.js(f"fetch('{server.url}', {{mode: 'no-cors', credentials: 'include'}}).then(() => 1, () => 0)") == 0
+        )
+        site.shutdown()
     other.close()
 
 

@@ -269,11 +269,13 @@ def test_other_backends_than_this_machine_are_refused(loaded: scene.Scene, tmp_p
 
 def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given, out = tmp_path / "given.toml", tmp_path / "found.toml"
-    given.write_text(SCENE.replace("1e-15", "1e-8").replace("2e-10", "1e-6"))
+    head = "#:schema ./scene.schema.json\n"
+    given.write_text(head + SCENE.replace("1e-15", "1e-8").replace("2e-10", "1e-6"))
     words = ["descend", str(given), "--decades", "11", "--out", str(out), "--store", str(tmp_path / "store")]
     app(words, exit_on_error=False)
     assert capsys.readouterr().out.split() == [str(out)]
     found = scene.load(out)
+    assert found.text.startswith("#:schema file://")  # there is none beside it
     assert len(found.keyframes) == 2
     assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
     for place in qualities.named(found, "scene").plan.path.marks:

@@ -204,9 +204,10 @@ class Browser:
         answer: dict[str, Any] = json.loads(message)
         return answer
 
-    def page(self) -> Page:
-        """Open a tab."""
-        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+    def page(self, *, stranger: bool = False) -> Page:
+        """Open a tab. stranger: without the cookies of the others, as in another profile."""
+        context = self.send("Target.createBrowserContext") if stranger else {}
+        target = self.send("Target.createTarget", url="about:blank", **context)["targetId"]
         return Page(self, self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"])
 
     def close(self) -> None:
