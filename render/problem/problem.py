@@ -14,7 +14,7 @@ import numpy as np
 from render.geometry.axes import Axis
 from render.problem import catalogue
 from render.problem.catalogue import NoSettings, Value
-from render.samples import CHANNELS
+from render.samples import CHANNELS, value_after
 
 S = TypeVar("S", bound=NoSettings)
 
@@ -30,6 +30,7 @@ class Problem:
     steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
     fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
     settings: all of the system's own, as (name, value) pairs in the row's order; `settings_as` gives them with types.
+    prefixes: numbers of steps, rising and below `steps`, after which every sample's value is stored too: see `ladder`.
     """
 
     x: Axis
@@ -40,6 +41,7 @@ class Problem:
     measure: str
     fixed: tuple[tuple[str, float], ...]
     settings: tuple[tuple[str, Value], ...]
+    prefixes: tuple[int, ...]
 
     def __init__(
         self,
@@ -52,9 +54,13 @@ class Problem:
         measure: str | None = None,
         fixed: Iterable[tuple[str, float]] = (),
         settings: Iterable[tuple[str, Value]] = (),
+        prefixes: Iterable[int] = (),
         **own: Any,
     ) -> None:
-        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults."""
+        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults.
+
+        Raises ValueError for prefixes of a problem whose runs have none, see `catalogue.System.no_prefixes`.
+        """
         row = catalogue.SYSTEMS[system]
         chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
         if unknown := set(chosen) - set(row.settings):
@@ -70,7 +76,12 @@ class Problem:
             "measure": row.measures[0] if measure is None else measure,
             "fixed": tuple(sorted(given.items())),
             "settings": tuple((name, chosen[name]) for name in row.settings),
+            "prefixes": tuple(sorted(set(prefixes))),
         }
+        if values["prefixes"] and (reason := row.no_prefixes(chosen)):
+            raise ValueError(f"{system} has no shorter runs inside longer ones: {reason}")
+        if not all(0 < count < values["steps"] for count in values["prefixes"]):
+            raise ValueError(f"prefixes must have 1 to {values['steps'] - 1} steps, not {values['prefixes']}")
         self.__dict__.update(values)  # the dataclass is frozen
 
     def settings_as(self, kind: type[S]) -> S:
@@ -93,7 +104,7 @@ class Problem:
     @property
     def channels(self) -> dict[str, np.dtype]:
         """Name and dtype of everything that is stored of a sample."""
-        return channels_of(self.system)
+        return channels_of(self.system, self.prefixes)
 
     def describe(self) -> dict[str, object]:
         """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
@@ -110,6 +121,8 @@ class Problem:
             "fixed": {name: repr(float(value)) for name, value in self.fixed},
             "x": axis(self.x),
             "y": axis(self.y),
+            # Only where there are some: the keys of all other problems stay what they are.
+            **({"prefixes": list(self.prefixes)} if self.prefixes else {}),
         }
 
     @property
@@ -143,6 +156,7 @@ def described(told: Mapping[str, Any]) -> Problem:
             measure=told["measure"],
             fixed=[(name, float(value)) for name, value in told["fixed"].items()],
             settings=[(name, setting.read(told[name])) for name, setting in row.settings.items()],
+            prefixes=told.get("prefixes", ()),
         )
         if problem.describe() == told and problem.measure in row.measures:
             return problem
@@ -151,6 +165,7 @@ def described(told: Mapping[str, Any]) -> Problem:
     raise ValueError(f"this version does not know a problem such as {dict(told)}")
 
 
-def channels_of(system: str) -> dict[str, np.dtype]:
-    """Return name and dtype of everything that is stored of a sample of a system, a row of the catalogue."""
-    return CHANNELS | dict.fromkeys(catalogue.SYSTEMS[system].channels, np.dtype(np.float64))
+def channels_of(system: str, prefixes: Iterable[int] = ()) -> dict[str, np.dtype]:
+    """Return name and dtype of all that is stored of a sample of a system, a row of the catalogue, with prefixes."""
+    own = [*catalogue.SYSTEMS[system].channels, *map(value_after, prefixes)]
+    return CHANNELS | dict.fromkeys(own, np.dtype(np.float64))

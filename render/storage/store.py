@@ -126,10 +126,11 @@ class DirectoryStore:
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
         store.numerics = explained.read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
-        system = explained.read_toml(folder.parent / "problem.toml", "problem").get("system")
+        described = explained.read_toml(folder.parent / "problem.toml", "problem")
+        system = described.get("system")
         if system not in SYSTEMS:
             raise StoreError(f"{folder.parent} holds tiles of the system {system!r}, which this version does not know.")
-        store._dtype = tile_format.dtype_of(channels_of(system))
+        store._dtype = tile_format.dtype_of(channels_of(system, described.get("prefixes", ())))
         return store
 
     @property
