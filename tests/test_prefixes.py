@@ -66,7 +66,6 @@ def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(name: str) -> None:
     lengths = LENGTHS if name != "tanh, published" else (1, 2, *LENGTHS, 20, 40, 129)
     x, y = points(problem)
     whole = engine.Engine(dataclasses.replace(problem, prefixes=lengths)).run(x, y)
-    ends = set()
     for count in lengths:
         alone = engine.Engine(dataclasses.replace(problem, steps=count)).run(x, y)
         found = whole.after(count)
@@ -74,8 +73,7 @@ def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(name: str) -> None:
             np.testing.assert_array_equal(
                 getattr(found, channel), getattr(alone, channel), err_msg=f"{channel} after {count}"
             )
-        ends |= set(found.status)
-    assert len(ends) > 1, "all runs end alike: nothing is tested"
+    assert len(set(whole.after(lengths[-1]).value)) > 30, "all runs are alike: nothing is tested"
     plain = engine.Engine(problem).run(x, y)
     for channel in (*CHANNELS, *SYSTEMS[problem.system].channels):
         np.testing.assert_array_equal(whole.channels()[channel], plain.channels()[channel], err_msg=channel)

@@ -8,6 +8,8 @@ import numpy as np
 
 from render.film.compose import Compositor
 from render.film.plan import Plan
+from render.film.sliced import SlicedCompositor
+from render.film.slices import Slice
 from render.geometry.tiles import Tile
 from render.picture import overlay
 from render.picture.annotate import Annotator
@@ -21,8 +23,11 @@ class FramePainter:
     Not thread-safe: coded samples, colour curves and drawn words are kept between frames.
     """
 
-    def __init__(self, plan: Plan, fetch: Callable[[Tile], Field]) -> None:
-        self._compositor = Compositor(plan, fetch)
+    def __init__(
+        self, plan: Plan, fetch: Callable[[Tile], Field], observe: Callable[[Slice, Tile, Field], None] | None = None
+    ) -> None:
+        """observe: called with the fields of slices that frames are made from, in a film that has several."""
+        self._compositor = SlicedCompositor(plan, fetch, observe) if plan.path.tracks else Compositor(plan, fetch)
         self._annotator = _annotator(plan)
 
     def picture(self, s: float, bits: int = 8, moments: tuple[float, ...] = ()) -> np.ndarray:

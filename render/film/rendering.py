@@ -269,12 +269,16 @@ def _is_written(path: Path, metadata: dict[str, str]) -> bool:
 
 
 def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
-    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width."""
+    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width.
+
+    What keyframes move besides the camera has a column of its own.
+    """
     path, problem = job.plan.path, job.scene.problem
     fps = job.scene.output.fps
     lines = [
         "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
     ]
+    lines[0] += "".join(f",{track.name}" for track in path.tracks)
     for number in numbers:
         view = path.viewport(s := path.s_of_frame(number, fps))
         level = max(0, math.ceil(view.level))
@@ -282,7 +286,9 @@ def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
         # A pixel's place is written to a ten-billionth or better.
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))
         x, y = (f"{value:.{digits}g}" for value in centre)
-        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+        moved = "".join(f",{path.value(track, s):.12g}" for track in path.tracks)
+        width = f"{view.width * float(problem.x.span):.17g}"
+        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{width}{moved}")
     write_whole(file, ("\n".join(lines) + "\n").encode())
 
 
@@ -338,7 +344,7 @@ def frames(
         order = _needed(plan, (s for n in numbers for s in moments(n)))
     training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
     facts = FrameLog(plan, training)
-    painter = FramePainter(plan, training.fetch)
+    painter = FramePainter(plan, training.fetch, facts.observe)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))

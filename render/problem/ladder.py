@@ -5,9 +5,11 @@ A film shows any number of steps: between two rungs of the ladder their pictures
 
 from __future__ import annotations
 
-# Rungs of one power of ten, over it. No rung lies farther above the one below than a tenth, and below twenty there is
-# every step. They are round numbers, and the same for runs of any length.
-_DECADE = (*range(100, 200, 5), *range(200, 500, 10), *range(500, 1000, 25))
+# Rungs of one power of ten, of which there is every number below 100: round, and the same for runs of any length. Half
+# way between two of them the mixed picture differs from the true one by so many steps of 8-bit colour on average, and
+# neighbouring samples by so much less: 1.5 and 3.5 % from 100 to 105, 0.4 and 1.6 % from 200 to 220, 0.2 and 0.4 % from
+# 400 to 440 (64 x 40 samples across the border of the tanh plane).
+_DECADE = (*range(100, 200, 5), *range(200, 500, 25), *range(500, 1000, 50))
 
 
 def ladder(steps: int) -> tuple[int, ...]:

@@ -78,11 +78,11 @@ class Problem:
             "settings": tuple((name, chosen[name]) for name in row.settings),
             "prefixes": tuple(sorted(set(prefixes))),
         }
-        if values["prefixes"] and (reason := row.no_prefixes(chosen)):
-            raise ValueError(f"{system} has no shorter runs inside longer ones: {reason}")
-        if not all(0 < count < values["steps"] for count in values["prefixes"]):
-            raise ValueError(f"prefixes must have 1 to {values['steps'] - 1} steps, not {values['prefixes']}")
         self.__dict__.update(values)  # the dataclass is frozen
+        if self.prefixes and (reason := row.no_prefixes(chosen)):
+            raise ValueError(f"runs of {system} have no prefixes: {reason}")
+        if not all(0 < count < self.steps for count in self.prefixes):
+            raise ValueError(f"prefixes must have 1 to {self.steps - 1} steps, not {self.prefixes}")
 
     def settings_as(self, kind: type[S]) -> S:
         """Return the settings as the dataclass of the system. TypeError if the settings of the system are another."""

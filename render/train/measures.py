@@ -23,6 +23,10 @@ TAIL = 20
 _TINY = np.finfo(np.float64).tiny
 
 
+# The length of a run: the problem's, or that of a prefix.
+Steps = int | Int[Array, ""]
+
+
 class Ends(NamedTuple):
     """Which sums are of a run's first or last losses, and so are others in a run of another length.
 
@@ -48,7 +52,7 @@ class Measure(NamedTuple):
 
     begin: Callable[[int], Any]
     reference: Callable[[Any, jax.Array, jax.Array], jax.Array]
-    add: Callable[[Any, jax.Array, jax.Array, jax.Array, int], Any]
+    add: Callable[[Any, jax.Array, jax.Array, jax.Array, Steps], Any]
     finish: Callable[[Any, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
     above_cap: Callable[[Any, jax.Array, jax.Array], jax.Array]
     ends: Ends
@@ -66,10 +70,6 @@ class Sums(NamedTuple):
 def begin(lanes: int) -> Sums:
     """Return the sums before step 0."""
     return Sums(*(jnp.zeros(lanes) for _ in Sums._fields))
-
-
-# The length of a run: of the problem's own, or of one of their prefixes.
-Steps = int | Int[Array, ""]
 
 
 def add(sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: Steps) -> Sums:
