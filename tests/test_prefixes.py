@@ -2,15 +2,20 @@
 
 import dataclasses
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from render.deep import reference_search
 from render.geometry.axes import Axis
 from render.problem import Problem
 from render.problem.catalogue import SYSTEMS
 from render.samples import CHANNELS, Status, value_after
 from render.train import engine
+from render.train.past_float64.difference_engine import DeepEngine
+from render.train.past_float64.exact_run import ExactEngine
+from tests.helpers import deep
 
 
 def axis(name: str, lo: float = -3, hi: float = 6) -> Axis:
@@ -91,3 +96,31 @@ def test_runs_that_escaped_count_on_in_longer_prefixes() -> None:
     everywhere = np.full(16, 1e6), np.full(16, 1e6)  # all lanes leave: no block is left to train
     field = engine.Engine(problem).run(*everywhere)
     assert all(np.isfinite(field.more[value_after(count)]).all() for count in lengths)
+
+
+@pytest.mark.parametrize("width", ["1e-12", "1e-20"])
+def test_past_float64_a_prefix_has_the_bits_of_a_run_of_so_many_steps(width: str, tmp_path: Path) -> None:
+    problem, places = deep.small(), deep.square(width, 5)
+    made = reference_search.find_reference(problem, places, tmp_path, lambda words: None)
+    columns = *reference_search.columns(places), *reference_search.differences(places, made)
+    lengths = (7, 33, 90, 150, 199)
+    whole = DeepEngine(dataclasses.replace(problem, prefixes=lengths), made).follow(*columns)
+    assert (whole.promotion_step > 0).any(), "nothing left the reference on its way"
+    for count in lengths:
+        alone = DeepEngine(dataclasses.replace(problem, steps=count), made, rings=False).follow(*columns).field
+        found = whole.field.after(count)
+        for channel in ("value", "status", "escape_step"):
+            np.testing.assert_array_equal(getattr(found, channel), getattr(alone, channel), err_msg=f"{count}")
+    assert len(set(found.value)) > 20
+    plain = DeepEngine(problem, made, rings=False).follow(*columns).field
+    np.testing.assert_array_equal(whole.field.value, plain.value)
+
+
+def test_an_exact_run_has_prefixes_too(tmp_path: Path) -> None:
+    problem = dataclasses.replace(SMALL, width=3, examples=4, steps=40)
+    lengths = (1, 5, 25, 39)
+    for x, y in ((Fraction(1, 3), Fraction(1, 7)), (Fraction(3000), Fraction(5000))):  # stays; escapes
+        outcome = ExactEngine(dataclasses.replace(problem, prefixes=lengths)).run(x, y).outcome
+        for count in lengths:
+            alone = ExactEngine(dataclasses.replace(problem, steps=count)).run(x, y).outcome
+            assert outcome[value_after(count)] == pytest.approx(alone["value"], rel=1e-12)

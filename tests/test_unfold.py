@@ -188,7 +188,7 @@ def test_a_resolved_scene_is_the_same_scene() -> None:
     assert again.tracks == found.tracks and again.problem == found.problem
 
 
-@pytest.mark.parametrize("name", ["unfold"])
+@pytest.mark.parametrize("name", ["unfold", "unfold_relu", "unfold_window", "unfold_zoom"])
 def test_scenes_along_training_time_are_whole(name: str) -> None:
     found = scene.load(name)
     assert found.problem.prefixes and {1.0, 1000.0} <= set(found.tracks[0].values)

@@ -142,10 +142,39 @@ class Engine:
                 carry = self._judge(carry, jnp.full(1, loss), t)
                 self._add_value(shorter, carry, t + 1)
             if carry.escape_step[0] >= 0:
-                for end in self.problem.prefixes:
+                for end in range(t + 2, self.problem.steps):
                     self._add_value(shorter, carry, end)
                 break
         return self._finish(carry, 1, shorter)
+
+    def losses(
+        self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"]
+    ) -> Float64[np.ndarray, "point step"]:
+        """Return the loss before every step of runs at the points (x[i], y[i]); nan after a run's escape step.
+
+        They are the losses of the very runs that `run` trains: the same blocks, the same steps, the same bits.
+        """
+        device, lanes, _ = self._padded((x[:1], y[:1]), None)
+        found = np.empty((x.size, self.problem.steps))
+        traced = jax.jit(self._traced_block)
+        for first in range(0, x.size, lanes):
+            piece = slice(first, min(first + lanes, x.size))
+            padded = (np.resize(v[piece], lanes) for v in (x, y))
+            carry = self._begin(tuple(jax.device_put(v, device) for v in padded), lanes)
+            found[piece] = np.asarray(traced(carry))[: piece.stop - first]
+        return found
+
+    def _traced_block(self, carry: Carry) -> Float64[Array, "lane step"]:
+        def step(t: jax.Array, now: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
+            before, losses = now
+            after = self._step(before, t)
+            return after, losses.at[:, t].set(jnp.where(before.escape_step < 0, after.loss, jnp.nan))
+
+        steps = self.problem.steps
+        traced: tuple[Carry, jax.Array] = jax.lax.fori_loop(
+            0, steps, step, (carry, jnp.full((carry.loss.shape[0], steps), jnp.nan))
+        )
+        return traced[1]
 
     def first_steps(self, device: jax.Device | None = None) -> str:
         """Return a digest of all that a block of runs over the whole plane carries after at most 32 steps.
