@@ -80,8 +80,8 @@ def prepare(
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
-    backend, store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
-    return Subject(scene, backend, store, folder, meeting)
+    store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
+    return Subject(scene, plain, store, folder, meeting)
 
 
 def last_level(scene: Scene) -> int:

@@ -77,7 +77,7 @@ def prepare(
         job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
-    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, job.numerics):
         listener.warning(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."
@@ -90,7 +90,7 @@ def prepare(
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.switch is None or job.switch.reference is None else None
+    return job, rate if job.switch is None or not job.switch.is_ready else None
 
 
 @contextlib.contextmanager
@@ -161,7 +161,7 @@ class Outlook:
     @property
     def lacks_reference(self) -> bool:
         """Whether the film needs a reference run that has yet to be made."""
-        return self.job.switch is not None and self.job.switch.reference is None
+        return self.job.switch is not None and not self.job.switch.is_ready
 
     @property
     def widths(self) -> tuple[float, float]:
@@ -213,10 +213,10 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
-    reference = job.switch.reference if job.switch else None
+    reference = job.switch.references[0] if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
-            rate = training_rate.measure(job.plan, job.backend, reference)
+            rate = training_rate.measure(job.plan, job.backend, job.switch)
     pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
     measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))

@@ -33,6 +33,7 @@ from render.film.schedule import Switch, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, typeface
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore
 
 # How often a waiting render looks up to report progress.
@@ -90,6 +91,11 @@ class Job:
         """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
         return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
 
+    @property
+    def numerics(self) -> dict[str, str | int]:
+        """Everything besides the problem that the samples depend on, those past float64 included."""
+        return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
+
     def missing_samples(self) -> int:
         """Return the training runs that the store does not hold yet."""
         return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
@@ -102,7 +108,7 @@ class Job:
             "name": self.scene.name,
             "quality": self.quality,
             "problem": self.scene.problem.key,
-            "numerics": json.dumps(self.backend.numerics, sort_keys=True),
+            "numerics": json.dumps(self.numerics, sort_keys=True),
             "render": render.__version__,
         }
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
@@ -131,7 +137,8 @@ def prepare(
     """
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
-    return Job(choice.name, plan, *switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step))
+    store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
+    return Job(choice.name, plan, backend, store, meeting)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:

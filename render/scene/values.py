@@ -71,6 +71,7 @@ class Scene:
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
+    measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Scene:
     play: camera.Play = "forward"
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
+    measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
