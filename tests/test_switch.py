@@ -20,7 +20,7 @@ from render.backends.refusing import RefusingBackend
 from render.cli import app
 from render.deep.targets import Target, Targets
 from render.errors import DepthError, RenderError
-from render.film import deliver, qualities, rendering, switch, training_rate
+from render.film import camera_table, deliver, qualities, rendering, switch, training_rate
 from render.film.plan import Plan
 from render.film.rendering import Job
 from render.geometry.axes import Axis
@@ -100,7 +100,7 @@ def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: 
 
     (tmp_path / "deeper.toml").write_text(SCENE.replace("1e-15", "1e-70"))
     deeper = dataclasses.replace(job, plan=Plan(scene.load(tmp_path / "deeper.toml")))
-    rendering.write_path(deeper, tmp_path / "path.csv", [deeper.frame_count - 1])
+    camera_table.write(deeper.plan, tmp_path / "path.csv", [deeper.frame_count - 1])
     (row,) = csv.DictReader((tmp_path / "path.csv").read_text().splitlines())
     with localcontext() as context:
         context.prec = 400

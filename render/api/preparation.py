@@ -23,7 +23,7 @@ from render.errors import RenderError
 from render.film import cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
-from render.film.rendering import Job, Progress, Report
+from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
 from render.problem import Problem
@@ -109,19 +109,6 @@ def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
             show_words(words)
 
         yield report_step
-
-
-def progress_of(listener: Listener) -> Report:
-    """Return a report of training alone, without frames, that a listener receives as notes of what is repaired."""
-    reported: set[str] = set()
-
-    def report(now: Progress) -> None:
-        for message in now.repaired:
-            if message not in reported:
-                reported.add(message)
-                listener.warning(message)
-
-    return report
 
 
 def _why_auto(job: Job, rate: Rate | None, budget_min: float) -> str:

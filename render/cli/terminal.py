@@ -23,6 +23,7 @@ from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
 from render.machine import signals
 from render.problem import Problem
+from render.scene import Scene
 
 # Where the output is no terminal, a line is printed this often instead of a live bar.
 _LINE_S = 10.0
@@ -49,6 +50,13 @@ class TerminalListener(Listener):
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Show one live line."""
         return progress(job)
+
+    @contextlib.contextmanager
+    def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
+        """Print how many runs there are to do and how long they take, and show one live line."""
+        announce(scene.name, scene.problem, tiles, samples, backend)
+        with progress() as report:
+            yield report
 
     def outlook(self, outlook: Outlook) -> None:
         """Print what a film will take."""
