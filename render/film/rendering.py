@@ -24,7 +24,7 @@ from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target, write_whole
-from render.film import frame_log, qualities, segment_key, selection, switch
+from render.film import frame_log, passing, qualities, segment_key, selection, switch
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
@@ -233,7 +233,7 @@ def video(
             for _, picture in made:
                 writer.write(picture)
                 meter.add(picture)
-    if warning := meter.warning():
+    if output.flash != "off" and (warning := meter.warning()):
         count = job.frame_count
         report(Progress(count, count, 0, 0, (warning,)))
     return path
@@ -354,7 +354,7 @@ def frames(
                     while not training.wait_for(count, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
-                last, picture = places, painter.picture(s, bits, places)
+                last, picture = places, painter.picture(s, bits, places, passing.around(plan, number))
             yield number, picture
             log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
             report(progress(done + 1))
