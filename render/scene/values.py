@@ -31,6 +31,7 @@ class Output:
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
+    flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
     frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
@@ -48,6 +49,7 @@ class Output:
     caption: str = ""
     font: str = ""
     shutter: float = 0.0
+    flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
 
