@@ -77,6 +77,13 @@ def test_a_frame_on_a_rung_is_the_picture_of_runs_of_so_many_steps(steps: int, t
     np.testing.assert_array_equal(*pictures)
 
 
+def test_moments_before_the_first_frame_of_a_film_of_one_frame_are_that_frame() -> None:
+    path = scene.load("tiny", settings=[f"camera.keyframes=[{KEYFRAME.replace(', steps = %d', '')}]"])
+    camera = path.path(path.output)
+    assert camera.frame_count(10) == 1
+    assert [camera.s_of_frame(number, 10) for number in (-3, -0.5, 0, 2)] == [0.0] * 4
+
+
 def test_between_two_rungs_a_frame_is_their_mean_as_light(store: Path) -> None:
     film = job_of(unfolding(), store)
     path, slices = film.plan.path, film.plan.slices

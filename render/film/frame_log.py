@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import functools
 import io
 import time
 from collections.abc import Iterable
@@ -47,23 +46,22 @@ class FrameLog:
     def __init__(self, plan: Plan, training: Training) -> None:
         self._plan = plan
         self._training = training
-        self._edges: dict[tuple[Slice | None, Tile], float] = {}
-        if not plan.path.tracks:
-            training.observers.append(functools.partial(self.observe, None))
+        self._edges: dict[Tile, dict[Slice, float]] = {}
+        training.observers.append(self._observe)
         self._seen_s, self._seen_samples = time.monotonic(), 0
 
-    def observe(self, shown: Slice | None, tile: Tile, field: Field) -> None:
-        """Note how much boundary a tile holds. shown: of which slice, in a film that has several."""
-        if (shown, tile) not in self._edges:
-            self._edges[shown, tile] = boundary_density(field.value < 0)
+    def _observe(self, tile: Tile, field: Field) -> None:
+        """Note how much boundary a tile holds, in every slice."""
+        if tile not in self._edges:
+            slices = self._plan.slices
+            self._edges[tile] = {own: boundary_density(slices.value(own, field) < 0) for own in slices.every}
 
     def row(self, frame: int, s: float, shown: Shown) -> FrameFacts:
         """Return what the frame at path length s, made of these tiles, took since the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
-        # Of two slices, the one that the frame shows more of.
-        nearest = max(self._plan.slices.at(s), key=lambda own: own[1])[0] if self._plan.path.tracks else None
-        edges = [edge for tile in shown.tiles(level) if (edge := self._edges.get((nearest, tile))) is not None]
+        own = self._plan.slices.nearest(s)
+        edges = [found[own] for tile in shown.tiles(level) if (found := self._edges.get(tile)) is not None]
         missing = self._training.missing
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(

@@ -10,6 +10,7 @@ from render.film.compose import Compositor, mixed
 from render.film.plan import Plan
 from render.film.slices import Shelf, Slice
 from render.geometry.tiles import Tile
+from render.picture.flash_limit import Passing
 from render.samples import Field
 
 # Every slice reads the same tiles. One of a film over 1,000 steps takes 1.3 MB, and a frame of 640 x 360 at a sample a
@@ -24,31 +25,26 @@ class SlicedCompositor:
     kept for the next.
     """
 
-    def __init__(
-        self, plan: Plan, fetch: Callable[[Tile], Field], observe: Callable[[Slice, Tile, Field], None] | None = None
-    ) -> None:
-        """fetch: returns the field of a tile that is finished. observe: called with what is read of each slice."""
-        self._plan, self._observe = plan, observe
+    def __init__(self, plan: Plan, fetch: Callable[[Tile], Field]) -> None:
+        """fetch: returns the field of a tile that is finished."""
+        self._plan = plan
         self._shelf = Shelf(fetch, _SHELF_BYTES)
         self._compositors: dict[Slice, Compositor] = {}
 
-    def frame(self, *places: float, bits: int = 8) -> np.ndarray:
-        """Return the picture at a path length, without overlay; of several places, their mean as light."""
+    def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
+        """Return the picture at a path length, as `Compositor.frame` does."""
         shown = [(place, own, share) for place in places for own, share in self._plan.slices.at(place)]
         wanted = dict.fromkeys(own for _, own, _ in shown)
         self._compositors = {own: self._compositors.get(own) or self._made(own) for own in wanted}
         view = self._plan.path.viewport(places[0])
         parts = [(self._compositors[own].bands(place), share) for place, own, share in shown]
-        return mixed(parts, (view.height_px, view.width_px), bits)
+        return mixed(parts, (view.height_px, view.width_px), bits, passing)
 
     def _made(self, shown: Slice) -> Compositor:
         self._shelf.begin_slice()
-        read = self._plan.slices.reader(shown, self._shelf)
+        return Compositor(self._plan, self._plan.slices.reader(shown, self._shelf))
 
-        def fetch(tile: Tile) -> Field:
-            field = read(tile)
-            if self._observe is not None:
-                self._observe(shown, tile, field)
-            return field
 
-        return Compositor(self._plan, fetch)
+def compositor(plan: Plan, fetch: Callable[[Tile], Field]) -> Compositor | SlicedCompositor:
+    """Return what makes the frames of a plan."""
+    return SlicedCompositor(plan, fetch) if plan.path.tracks else Compositor(plan, fetch)

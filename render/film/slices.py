@@ -7,11 +7,13 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
+
 from render.geometry.camera import Path
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS
 from render.problem import Problem
-from render.samples import Field
+from render.samples import CHANNELS, Field, value_after
 
 # What moves at this share of the way between two slices, or nearer to one of them, is that one: rounding, no place.
 _AT = 1e-9
@@ -40,11 +42,31 @@ class Slices:
             return [(Slice(self._problem.steps), 1.0)]
         return [(Slice(rung), share) for rung, share in _around(self._path.value(self._steps, s), self._rungs)]
 
+    def nearest(self, s: float) -> Slice:
+        """Return the slice that a frame at s shows most of."""
+        return max(self.at(s), key=lambda shown: shown[1])[0]
+
+    @property
+    def channels(self) -> dict[str, np.dtype]:
+        """Name and dtype of what is known of a sample of every slice."""
+        return CHANNELS if self._steps is not None else self._problem.channels
+
     def reader(self, shown: Slice, fetch: Callable[[Tile], Field]) -> Callable[[Tile], Field]:
         """Return what gives the fields of a slice, made from those of whole runs."""
-        if shown.steps == self._problem.steps:
-            return fetch
-        return lambda tile: fetch(tile).after(shown.steps)
+        return fetch if self._steps is None else lambda tile: self.field(shown, fetch(tile))
+
+    def field(self, shown: Slice, whole: Field) -> Field:
+        """Return the field of a slice, given that of whole runs."""
+        return whole if shown.steps == self._problem.steps else whole.after(shown.steps)
+
+    def value(self, shown: Slice, whole: Field) -> np.ndarray:
+        """Return the same field's value alone."""
+        return whole.value if shown.steps == self._problem.steps else whole.more[value_after(shown.steps)]
+
+    @property
+    def every(self) -> list[Slice]:
+        """All slices that a frame may show."""
+        return [Slice(self._problem.steps)] if self._steps is None else [Slice(rung) for rung in self._rungs]
 
 
 def _around(steps: float, rungs: list[int]) -> list[tuple[int, float]]:

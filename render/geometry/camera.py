@@ -230,7 +230,7 @@ class Path:
 
         A fraction is a moment between two frames.
         """
-        count = self._way_count(fps)
+        count, frame = self._way_count(fps), max(frame, 0.0)
         if frame > count - 1 and self._back:
             frame = 2 * (count - 1) - frame
         return self.s_at(self._way_s * max(frame, 0.0) / (count - 1)) if frame < count - 1 else self.length

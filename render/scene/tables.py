@@ -260,6 +260,8 @@ class OutputTable(_Table):
     """Of the caption: a font file, or a family of this machine; "" for the bundled one, or another with all letters."""
     shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
+    flash: Literal["limit", "warn", "off"] = Output.flash
+    """limit: what would flash by WCAG 2.3.1 loses contrast in time; warn: it is only reported; off: neither."""
     precision: Literal["auto", "float64"] = Output.precision
     """auto: samples too close for float64 are followed by differences from a reference run; float64: none is."""
     frames: Annotated[int, Field(ge=1, le=1_000_000)] = _absent(

@@ -32,6 +32,7 @@ class Output:
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
+    flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
     frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
@@ -49,6 +50,7 @@ class Output:
     caption: str = ""
     font: str = ""
     shutter: float = 0.0
+    flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
 
@@ -73,6 +75,7 @@ class Scene:
     tracks: what keyframes set besides their views.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
+    measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Scene:
     tracks: tuple[Track, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
+    measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
@@ -101,7 +105,7 @@ class Scene:
             keyframes = camera.stretched(keyframes, float(way / output.fps))
         return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play, self.tracks)
 
-    def seam(self, level: int) -> int | None:
+    def last_plain_level(self, level: int) -> int | None:
         """Return the last level that is trained plainly where samples down to `level` are; None: all of them are."""
         last_plain = self.problem.last_plain_level
         return last_plain if self.output.precision == "auto" and level > last_plain else None
