@@ -98,7 +98,11 @@ def test_a_shipped_scene_loads_by_its_name_and_by_its_path(name: str) -> None:
     assert path.view(0.0) == loaded.keyframes[0].view
 
 
-@pytest.mark.parametrize("name", sorted({*NAMES} - {"tiny"}))
+# Small ones, and those whose camera looks at a window, or in which something else moves at a time of its own.
+UNLIKE = {"tiny", "unfold_window"}
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - UNLIKE))
 def test_a_films_first_frame_is_as_wide_as_the_plane_and_it_zooms_at_the_published_speed(name: str) -> None:
     loaded = scene.load(name)
     first, *_, last = loaded.keyframes
