@@ -98,6 +98,7 @@ def video(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         poster=poster,
         make_backend=machines.make,
         listener=terminal.LISTENER,
@@ -159,6 +160,7 @@ def frame(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )

@@ -47,6 +47,9 @@ class Folders:
 
     out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
+    force: Annotated[
+        bool, Parameter(help="Replace files of the same name that another scene or other settings made.", negative="")
+    ] = False
 
 
 HOME = Folders()

@@ -105,6 +105,8 @@ class Job:
             "numerics": json.dumps(self.backend.numerics, sort_keys=True),
             "render": render.__version__,
         }
+        if changed := scenes.changed_from(self.scene):
+            texts["changed_from"] = json.dumps(changed, sort_keys=True)
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
             texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
         return texts if frame is None else texts | {"frame": str(frame)}

@@ -51,6 +51,20 @@ def check(palette: str | tuple[str, ...]) -> None:
         raise ValueError(f"no palette {palette!r}{hint}") from None
 
 
+def shortest_name(palette: str) -> str:
+    """Return a palette's name without its catalogue, where that still means the same palette."""
+    short = palette.rpartition(":")[2]
+    if short == palette or short in OWN:
+        return palette
+    import cmap
+
+    full = cmap.Catalog().resolve
+    try:
+        return short if full(short.removesuffix("_r")) == full(palette.removesuffix("_r")) else palette
+    except KeyError:
+        return palette
+
+
 def is_closed(palette: str | tuple[str, ...]) -> bool:
     """Say whether a palette ends with the colour it begins with, to what an eye can tell."""
     ends = oklab_from_linear(table(palette)[[0, -1]].astype(float))

@@ -27,6 +27,7 @@ def read(path: Path) -> tuple[str, str, Made]:
             quality=_plain_name(fields["quality"]),
             frame=None if frame is None else int(frame),
             numerics=json.dumps(json.loads(numerics) if isinstance(numerics, str) else numerics, sort_keys=True),
+            changed_from=_table(fields.get("changed_from", {})),
         )
         return str(fields["scene"]), _plain_name(fields["name"]), made
     except (KeyError, ValueError, TypeError):
@@ -34,6 +35,14 @@ def read(path: Path) -> tuple[str, str, Made]:
             f"{path}: must carry the scene it was made from, but does not. Only outputs of render do, and only if no "
             "other program saved them again; the .json beside an output is another copy."
         ) from None
+
+
+def _table(value: object) -> dict[str, Any]:
+    """Return a table, which a picture and a film hold as a text of JSON. Raises ValueError for anything else."""
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ValueError(value)
+    return found
 
 
 def _plain_name(name: object) -> str:
