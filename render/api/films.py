@@ -95,6 +95,7 @@ def recolour(
     in the film's name, so that the scene's own film stays.
     """
     job = rendering.prepare_stored(scene, quality, Path(store))
+    preparation.remark(scene, listener)
     listener.outlook(Outlook(job, Path(store), 0))
     return _film(job, Path(out), poster, force, listener)
 
@@ -113,6 +114,7 @@ def convert(
     force: as in `video`.
     """
     job = rendering.prepare_stored(scene, quality, Path(store))
+    preparation.remark(scene, listener)
     listener.outlook(Outlook(job, Path(store), 0))
     numbers = job.frame_numbers(frames) if frames else None
     _say_changes(job, listener)

@@ -166,12 +166,7 @@ def _analyse(
     with terminal.progress() as report:
         result = run(what, report)
     facts = files.facts(
-        result,
-        name=loaded.name,
-        scene=scenes.resolved(loaded),
-        quality="scene",
-        changed_from=scenes.changed_from(loaded),
-        numerics=what.backend.numerics,
+        result, numerics=what.backend.numerics, made_of=scenes.provenance(loaded, "scene", what.backend.numerics)
     )
     messages.result(kind.partition("-")[0], "", **facts)
     messages.show(table(result))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -76,7 +75,6 @@ def recolour(
     scene: Scene,
     /,
     *more: More,
-    palette: Annotated[str | None, Parameter(help="Short for --set look.palette=NAME.")] = None,
     quality: Stored = "auto",
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
@@ -90,15 +88,15 @@ def recolour(
 
     Try:
 
-        render recolour mean_lr.toml --palette viridis
+        render recolour mean_lr.toml --palette vik
+        render recolour mean_lr.toml --palette '#1a0633,#f7f7f7,#00441b'
         render recolour mean_lr.toml --set look.gap=0.1
     """
     from render import api
     from render.cli import messages, terminal
 
-    asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
     film = api.recolour(
-        changes.and_set(*asked).load(scene, *more),
+        changes.load(scene, *more),
         quality=quality,
         out=folders.out,
         store=folders.store,

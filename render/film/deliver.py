@@ -8,7 +8,7 @@
 <scene>/<scene>-<quality>.path.csv      where the camera is in every frame
 <scene>/<scene>-<quality>-00120.png     frame 120 of it, with its record as 00120.png.json
 
-What settings changed of a scene is in the names after the quality: <scene>-<quality>-viridis.mp4 (`render.scene.tag`).
+What settings changed of a scene is in the names after the quality: <scene>-<quality>-vik.mp4 (`render.scene.tag`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from render.scene.files import find, load, names, resolved, with_origins, with_s
 from render.scene.naming import name_of
 from render.scene.tables import AxisTable, schema
 from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
-from render.scene.variants import between, changed_from, is_among, tag
+from render.scene.variants import between, changed_from, is_among, provenance, tag
 
 __all__ = [
     "QUALITY",
@@ -27,6 +27,7 @@ __all__ = [
     "name_of",
     "names",
     "parse",
+    "provenance",
     "resolved",
     "schema",
     "tag",

@@ -114,7 +114,7 @@ def load(
     """Return the scene of a file, given its path or name; of several, each laid over those before it.
 
     A picture or film that render made, or the JSON beside it, stands for its scene. settings: such as
-    "look.palette=viridis", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
+    "look.palette=vik", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
     """
     layers, plain, stems, made, text = Layers(), Layers(), [], None, ""
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):

@@ -55,8 +55,7 @@ class Layers:
         source = f"--set {quoted(text)[1:-1]}"
         if not equals or not _PATH.fullmatch(path):
             raise SceneError(
-                f"{source}: a setting must be FIELD=VALUE, such as look.palette=viridis or "
-                "camera.keyframes[1].hold_s=3."
+                f"{source}: a setting must be FIELD=VALUE, such as look.palette=vik or camera.keyframes[1].hold_s=3."
             )
         if len(text) > _MOST_CHARACTERS:
             raise SceneError(f"{source}: a setting must have at most {_MOST_CHARACTERS} characters, not {len(text)}.")

@@ -17,6 +17,9 @@ SUFFIXES = {
     ".mkv": "a film",
 }
 
+# The field of a JSON file of results that holds what makes them again: what a record of a film holds by itself.
+MADE_OF = "made_of"
+
 
 def read(path: Path) -> tuple[str, str, Made]:
     """Return the scene as TOML, its name, and how it was made, of a PNG, a film or a JSON file that carries them."""
@@ -61,7 +64,9 @@ def _fields(path: Path) -> dict[str, Any]:
             return dict(encode.read_png_metadata(path))
         text = path.read_text(encoding="utf-8") if path.suffix == ".json" else encode.read_film_comment(path)
         found = json.loads(text)
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return found[MADE_OF] if isinstance(found.get(MADE_OF), dict) else found
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}).") from None
     except RenderError as error:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from render.picture import palettes
@@ -35,6 +35,19 @@ def changed_from(scene: Scene) -> dict[str, Any]:
     return {path: before for path, (before, _) in between(scene.plain, scene).items()}
 
 
+def provenance(scene: Scene, quality: str, numerics: Mapping[str, str | int]) -> dict[str, str]:
+    """Return what an output says of how it was made, as short texts: what `records.read` reads."""
+    texts = {
+        "scene": resolved(scene),
+        "name": scene.name,
+        "quality": quality,
+        "problem": scene.problem.key,
+        "numerics": json.dumps(dict(numerics), sort_keys=True),
+    }
+    changed = changed_from(scene)
+    return texts | {"changed_from": json.dumps(changed, sort_keys=True)} if changed else texts
+
+
 def between(one: Scene, other: Scene) -> dict[str, tuple[Any, Any]]:
     """Return the fields in which two scenes differ, by their paths, with both values; None where one has no such field.
 
@@ -51,7 +64,7 @@ def between(one: Scene, other: Scene) -> dict[str, tuple[Any, Any]]:
 
 
 def tag(scene: Scene, ignored: Collection[str] = ()) -> str:
-    """Return the part of a file's name that tells what settings changed: "viridis", "bits-16"; "" for no change.
+    """Return the part of a file's name that tells what settings changed: "vik", "bits-16"; "" for no change.
 
     At most MOST_TAG_BYTES long, and the same for the same values, whichever option gave them. ignored: paths of fields,
     and names of tables, that do not change what the file shows.
@@ -75,6 +88,8 @@ def is_among(path: str, fields: Collection[str]) -> bool:
 
 
 def _value(scene: Scene, path: str) -> Any:
+    if path == "look.palette":  # colours are a list, or a text
+        return scene.look.palette
     found: Any = tomllib.loads(resolved(scene))
     for key in keys_of(path):
         try:
