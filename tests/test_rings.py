@@ -343,6 +343,6 @@ def test_a_film_that_trains_nothing_takes_no_tiles_of_another_version(
     for version in (numerics.DIFFERENCES_VERSION - 1, numerics.DIFFERENCES_VERSION, numerics.DIFFERENCES_VERSION + 1):
         DirectoryStore(tmp_path, problem, own | {"differences": version})
     monkeypatch.setattr(switch, "_reference", lambda *_: made)
-    plan: Any = SimpleNamespace(seam=40, scene=SimpleNamespace(problem=problem), path=None)
+    plan: Any = SimpleNamespace(last_plain_level=40, scene=SimpleNamespace(problem=problem), path=None)
     found: Any = switch.stored(plan, tmp_path, plain)
     assert found.below.numerics == own

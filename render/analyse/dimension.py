@@ -17,9 +17,9 @@ from render.analyse.estimators import ESTIMATORS, Estimate
 from render.analyse.subject import Subject, field_of, train_points, trained_tiles
 from render.backends import single_points
 from render.errors import RenderError
-from render.film.plan import TRUSTED_WIDTH
 from render.film.rendering import Report
 from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.float64_limits import TRUSTED_WIDTH_DECADES
 from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.scene import Scene
 from render.storage import references
@@ -89,7 +89,7 @@ class Spread:
 class Result:
     """All windows of a film, coarse to fine, and the published number of the same problem, if there is one.
 
-    seam: the last level that was trained plainly; None if all were.
+    last_plain_level: the last level that was trained plainly; None if all were.
     """
 
     scene: str
@@ -99,14 +99,16 @@ class Result:
     levels: tuple[Level, ...]
     published: float | None
     trusted_width: float
-    seam: int | None = None
+    last_plain_level: int | None = None
 
     def trusted(self) -> list[Level]:
         """Return the windows that a boundary crosses and whose training computes well: by float64, or differences."""
         return [level for level in self.levels if level.has_boundary and self._well_computed(level)]
 
     def _well_computed(self, window: Level) -> bool:
-        return window.width > self.trusted_width or (self.seam is not None and window.level > self.seam)
+        return window.width > self.trusted_width or (
+            self.last_plain_level is not None and window.level > self.last_plain_level
+        )
 
     def dimension(self, name: str) -> Spread | None:
         """Return an estimator's dimension over the trusted windows."""
@@ -199,8 +201,8 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
         unit="decades" if logarithmic else "units",
         levels=levels,
         published=PUBLISHED.get(subject.problem.key),
-        trusted_width=TRUSTED_WIDTH if logarithmic else 0.0,
-        seam=subject.seam.level if subject.seam else None,
+        trusted_width=TRUSTED_WIDTH_DECADES if logarithmic else 0.0,
+        last_plain_level=subject.switch.last_plain_level if subject.switch else None,
     )
 
 
@@ -235,8 +237,8 @@ def _columns(subject: Subject, area: TileRange, row: int, column: int) -> tuple[
     (tile_x, i), (tile_y, j) = divmod(column, SAMPLES), divmod(row, SAMPLES)
     tile = Tile(area.level, area.x0 + tile_x, area.y0 + tile_y)
     reference = None
-    if subject.seam is not None and area.level > subject.seam.level:
-        reference = subject.seam.reference
+    if subject.switch is not None and area.level > subject.switch.last_plain_level:
+        reference = subject.switch.reference
         assert reference is not None  # made before anything is trained
     x, y, *apart = (
         float(v[0]) for v in references.points(subject.problem, tile, np.array([j]), np.array([i]), reference)

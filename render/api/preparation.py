@@ -92,7 +92,7 @@ def prepare(
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.seam is None or job.seam.reference is None else None
+    return job, rate if job.switch is None or job.switch.reference is None else None
 
 
 def remark(loaded: Scene, listener: Listener) -> None:
@@ -169,7 +169,7 @@ class Outlook:
     @property
     def lacks_reference(self) -> bool:
         """Whether the film needs a reference run that has yet to be made."""
-        return self.job.seam is not None and self.job.seam.reference is None
+        return self.job.switch is not None and self.job.switch.reference is None
 
     @property
     def widths(self) -> tuple[float, float]:
@@ -221,7 +221,7 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
-    reference = job.seam.reference if job.seam else None
+    reference = job.switch.reference if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
             rate = training_rate.measure(job.plan, job.backend, reference)

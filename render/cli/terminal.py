@@ -107,9 +107,9 @@ def show_plan(outlook: Outlook) -> None:
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
-        + ("float64 reaches {}" if plan.seam is None else "after {}, by differences from a reference run").format(
-            problem.deepest_level if plan.seam is None else plan.seam
-        ),
+        + (
+            "float64 reaches {}" if plan.last_plain_level is None else "after {}, by differences from a reference run"
+        ).format(problem.deepest_level if plan.last_plain_level is None else plan.last_plain_level),
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "

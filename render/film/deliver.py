@@ -226,9 +226,13 @@ def _record(
         fields["frame"] = frame
     elif output.codec != encode.SEQUENCE and (changes := encode.CODECS[output.codec].changes):
         fields["encoded"] = changes
-    if job.plan.seam is not None and frame is None:
+    if job.plan.last_plain_level is not None and frame is None:
         shared, alike = switch.agreement(job.plan, job.store)
-        fields["seam"] = {"last_plain_level": job.plan.seam, "shared_samples": shared, "end_alike": round(alike, 4)}
+        fields["switch"] = {
+            "last_plain_level": job.plan.last_plain_level,
+            "shared_samples": shared,
+            "end_alike": round(alike, 4),
+        }
     if frames is not None:
         fields["selected"] = list(frames)
     target = record_path(path)

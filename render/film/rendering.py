@@ -28,7 +28,7 @@ from render.film.frame_log import FrameFacts, FrameLog
 from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
 from render.film.qualities import Choice
-from render.film.schedule import Seam, Training
+from render.film.schedule import Switch, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, typeface
 from render.scene import Scene
@@ -73,7 +73,7 @@ class Job:
     plan: Plan
     backend: Backend
     store: TileStore
-    seam: Seam | None = None
+    switch: Switch | None = None
 
     @property
     def scene(self) -> Scene:
@@ -91,7 +91,7 @@ class Job:
 
     def missing_samples(self) -> int:
         """Return the training runs that the store does not hold yet."""
-        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.seam).samples_total
+        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
@@ -328,7 +328,7 @@ def frames(
         order = plan.order
     elif order is None:
         order = _needed(plan, (s for n in numbers for s in moments(n)))
-    training = Training(job.scene.problem, order, job.store, job.backend, job.seam)
+    training = Training(job.scene.problem, order, job.store, job.backend, job.switch)
     facts = FrameLog(plan, training)
     painter = FramePainter(plan, training.fetch)
 

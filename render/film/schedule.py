@@ -38,13 +38,13 @@ def points_of(
     return references.points(problem, tile, rows, columns, reference)
 
 
-class Seam(NamedTuple):
-    """Where float64 gives way: levels after `level` are followed by their differences from the reference run.
+class Switch(NamedTuple):
+    """Where float64 gives way: levels after `last_plain_level` are followed by differences from the reference run.
 
-    reference: None where it is yet to be made; nothing below the seam can be trained then.
+    reference: None where it is yet to be made; nothing after the switch can be trained then.
     """
 
-    level: int
+    last_plain_level: int
     reference: Reference | None
 
 
@@ -75,11 +75,11 @@ class Training:
         order: Sequence[Tile],
         store: TileStore,
         backend: Backend,
-        seam: Seam | None = None,
+        switch: Switch | None = None,
     ) -> None:
         """Look up which of the tiles, in order of first use, the store lacks. Nothing is trained before start()."""
         self._problem, self._store, self._backend = problem, store, backend
-        self._seam = seam
+        self._switch = switch
         self._position = {tile: i for i, tile in enumerate(order)}
         missing = store.missing(order)
         self._pending = deque(missing)
@@ -207,15 +207,15 @@ class Training:
         return not self._alone.intersection((first, other)) and self._is_deep(first) == self._is_deep(other)
 
     def _is_deep(self, tile: Tile) -> bool:
-        return self._seam is not None and tile.level > self._seam.level
+        return self._switch is not None and tile.level > self._switch.last_plain_level
 
     def _batch(self, chosen: list[Tile]) -> Batch:
         with_parent = [self._parents[tile] is not None for tile in chosen]
         reference = None
-        if self._seam is not None and self._is_deep(chosen[0]):
-            reference = self._seam.reference
+        if self._switch is not None and self._is_deep(chosen[0]):
+            reference = self._switch.reference
             if reference is None:
-                raise RuntimeError("levels below the seam need a reference run")
+                raise RuntimeError("levels after the switch need a reference run")
         points = [
             points_of(self._problem, tile, with_parent=has, reference=reference)
             for tile, has in zip(chosen, with_parent, strict=True)

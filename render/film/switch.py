@@ -1,6 +1,6 @@
 """Films past float64: a reference run for their deep levels, and both kinds of tiles as one store.
 
-Levels down to the seam are trained plainly, and lie where every film of the problem finds them. The deeper ones are
+Levels down to the switch are trained plainly, and lie where every film of the problem finds them. The deeper ones are
 followed by differences from one reference run at the camera's target; their tiles lie in a folder of that reference.
 """
 
@@ -19,7 +19,7 @@ from render.deep import reference_search
 from render.deep.reference_search import Point, Tell
 from render.errors import DepthError, RenderError
 from render.film.plan import Plan
-from render.film.schedule import Seam
+from render.film.schedule import Switch
 from render.geometry.camera import Path as CameraPath
 from render.geometry.camera import View
 from render.geometry.tiles import Tile
@@ -40,7 +40,7 @@ _FINEST = 2.0**-16
 _AROUND = 2.0
 
 
-class SeamStore:
+class SwitchedStore:
     """Tiles down to a level in one store, the deeper ones in another."""
 
     def __init__(self, level: int, plain: TileStore, below: TileStore) -> None:
@@ -76,11 +76,11 @@ class SeamStore:
 
 
 class Ready(NamedTuple):
-    """What trains and keeps tiles. seam: None where float64 reaches all of them."""
+    """What trains and keeps tiles. switch: None where float64 reaches all of them."""
 
     backend: Backend
     store: TileStore
-    seam: Seam | None
+    switch: Switch | None
 
 
 def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell | None) -> Ready:
@@ -92,7 +92,7 @@ def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell |
     """
     problem = scene.problem
     plain = DirectoryStore(root, problem, backend.numerics)
-    last_plain = scene.seam(level)
+    last_plain = scene.last_plain_level(level)
     if last_plain is None:
         return Ready(backend, plain, None)
     from render.backends.local import LocalBackend
@@ -105,16 +105,16 @@ def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell |
     path = scene.path(scene.output)
     reference = _reference(problem, path, root, tell)
     if reference is None:
-        return Ready(backend, SeamStore(last_plain, plain, MemoryStore()), Seam(last_plain, None))
+        return Ready(backend, SwitchedStore(last_plain, plain, MemoryStore()), Switch(last_plain, None))
     _refuse_elsewhere(scene, path, last_plain, reference)
     followed = reference_search.backend(problem, reference)
     below = DirectoryStore(root, problem, followed.numerics)
-    return Ready(followed, SeamStore(last_plain, plain, below), Seam(last_plain, reference))
+    return Ready(followed, SwitchedStore(last_plain, plain, below), Switch(last_plain, reference))
 
 
 def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
     """Return the store of a plan's tiles for a film that trains nothing, given that of its plain ones."""
-    if plan.seam is None:
+    if plan.last_plain_level is None:
         return plain
     reference = _reference(plan.scene.problem, plan.path, root, None)
     below: TileStore = MemoryStore()
@@ -123,7 +123,7 @@ def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
             wanted = {"differences": numerics.DIFFERENCES_VERSION, "reference": reference.key}
             if (plain.numerics | wanted).items() <= other.numerics.items():
                 below = other
-    return SeamStore(plan.seam, plain, below)
+    return SwitchedStore(plan.last_plain_level, plain, below)
 
 
 def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
@@ -131,10 +131,10 @@ def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
 
     They are those of the first deep level that the level above has too.
     """
-    if plan.seam is None:
+    if plan.last_plain_level is None:
         return 0, 1.0
     alike = count = 0
-    for tile in plan.levels[plan.seam + 1].tiles if plan.seam + 1 in plan.levels else ():
+    for tile in plan.levels[plan.last_plain_level + 1].tiles if plan.last_plain_level + 1 in plan.levels else ():
         if store.has(tile) and store.has(tile.parent):
             below, above = store.get(tile).value[::2, ::2], store.get(tile.parent).value[tile.parent_quadrant]
             alike += int(np.sum((below < 0) == (above < 0)))

@@ -52,10 +52,10 @@ def measure(plan: Plan, backend: Backend, reference: Reference | None = None) ->
     reference: what the backend follows in levels past float64; both kinds of levels are measured then.
     """
     problem, tiles = plan.scene.problem, plan.order
-    if plan.seam is None or reference is None:
+    if plan.last_plain_level is None or reference is None:
         return measure_tiles(problem, tiles, backend)
-    plain = [tile for tile in tiles if tile.level <= plan.seam]
-    deep = [tile for tile in tiles if tile.level > plan.seam]
+    plain = [tile for tile in tiles if tile.level <= plan.last_plain_level]
+    deep = [tile for tile in tiles if tile.level > plan.last_plain_level]
     kinds = [(own, measure_tiles(problem, own, backend, ref)) for own, ref in ((plain, None), (deep, reference)) if own]
     return Rate(len(tiles) / sum(rate.time_s(len(own)) for own, rate in kinds))
 

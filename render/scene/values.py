@@ -105,7 +105,7 @@ class Scene:
             keyframes = camera.stretched(keyframes, float(way / output.fps))
         return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play)
 
-    def seam(self, level: int) -> int | None:
+    def last_plain_level(self, level: int) -> int | None:
         """Return the last level that is trained plainly where samples down to `level` are; None: all of them are."""
         last_plain = self.problem.last_plain_level
         return last_plain if self.output.precision == "auto" and level > last_plain else None

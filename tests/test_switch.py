@@ -107,9 +107,9 @@ def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: 
             assert abs(Decimal(row[name]) / true - 1) < Decimal("1e-78")
 
 
-def test_levels_after_the_seam_are_trained_by_differences_and_right(job: Job) -> None:
-    assert job.seam is not None and job.seam.reference is not None
-    assert min(job.plan.levels) <= job.seam.level < max(job.plan.levels)
+def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) -> None:
+    assert job.switch is not None and job.switch.reference is not None
+    assert min(job.plan.levels) <= job.switch.last_plain_level < max(job.plan.levels)
     deepest = [tile for tile in job.plan.order if tile.level == max(job.plan.levels)]
     tile = next(t for t in deepest if 0 < np.mean(job.store.get(t).value < 0) < 1)
     field, problem = job.store.get(tile), job.scene.problem
@@ -133,7 +133,7 @@ def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path
     assert count >= 256
     assert alike > 0.9  # plain runs of this net are at the end of what they can tell
     record = json.loads((store / "film.mp4.json").read_text())
-    assert record["seam"] == {"last_plain_level": 40, "shared_samples": count, "end_alike": round(alike, 4)}
+    assert record["switch"] == {"last_plain_level": 40, "shared_samples": count, "end_alike": round(alike, 4)}
 
 
 def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Scene, tmp_path: Path) -> None:
@@ -141,8 +141,8 @@ def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Sc
     ((_, of_film),) = rendering.frames(job, [number])
     alone = rendering.prepare(qualities.named(loaded, "scene"), tmp_path)
     ((_, picture),) = rendering.frames(alone, [number])
-    assert alone.seam is not None and alone.seam.reference is not None
-    assert alone.seam.reference.key == job.seam.reference.key  # type: ignore[union-attr]
+    assert alone.switch is not None and alone.switch.reference is not None
+    assert alone.switch.reference.key == job.switch.reference.key  # type: ignore[union-attr]
     assert np.array_equal(picture, of_film)
 
 
@@ -162,8 +162,8 @@ def test_a_dimension_is_measured_past_float64_on_the_tiles_of_the_film(
     windows = dimension.windows(loaded, 64)
     assert windows[0].level <= loaded.problem.last_plain_level < windows[-1].level
     what = subject.prepare(loaded, store, level=windows[-1].level)
-    assert job.seam is not None and what.seam is not None
-    assert what.seam.reference.key == job.seam.reference.key  # type: ignore[union-attr]
+    assert job.switch is not None and what.switch is not None
+    assert what.switch.reference.key == job.switch.reference.key  # type: ignore[union-attr]
     result = dimension.run(what, 64, 2, lambda _: None)
     assert all(row.equal == row.again == 4 for row in result.levels), "alone, shared points have the same bits"
     assert len(result.trusted()) == 2, "differences are right where float64 is not"
@@ -175,8 +175,8 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     job: Job, loaded: scene.Scene, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The tangent norm is the slope to two neighbours that are trained in arbitrary precision."""
-    assert job.seam is not None and job.seam.reference is not None
-    made, problem = job.seam.reference, loaded.problem
+    assert job.switch is not None and job.switch.reference is not None
+    made, problem = job.switch.reference, loaded.problem
     found = precision.tangents(loaded, made)
     assert found.decades is not None and found.decades > 15
     step = Fraction(10.0 ** -(found.decades + 6))  # decades
@@ -238,12 +238,12 @@ class Clock:
 
 
 def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert job.seam is not None and job.seam.reference is not None
-    backend = Clock(job.seam.reference)
+    assert job.switch is not None and job.switch.reference is not None
+    backend = Clock(job.switch.reference)
     monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
-    deep = np.mean([tile.level > job.seam.level for tile in job.plan.order])
+    deep = np.mean([tile.level > job.switch.last_plain_level for tile in job.plan.order])
     assert 0 < deep < 1
-    rate = training_rate.measure(job.plan, backend, job.seam.reference)
+    rate = training_rate.measure(job.plan, backend, job.switch.reference)
     assert rate.samples_per_s == pytest.approx(1e3 / (1 + 2 * deep))
 
 
