@@ -30,6 +30,7 @@ from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
 from render.samples import CHANNELS, Field
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore, check_store
 
 # How often a waiting analysis looks up to report progress, in seconds.
@@ -54,6 +55,11 @@ class Subject:
     store: TileStore
     folder: Path
     switch: Switch | None = None
+
+    @property
+    def numerics(self) -> dict[str, str | int]:
+        """Everything besides the problem that the samples depend on, those past float64 included."""
+        return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
 
     @property
     def problem(self) -> Problem:

@@ -26,6 +26,7 @@ from render.film.plan import depth_warning
 from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
+from render.picture import palettes
 from render.problem import Problem
 from render.scene import Scene
 from render.storage.store import DirectoryStore, check_store
@@ -87,10 +88,17 @@ def prepare(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
         )
+    remark(job.scene, listener)
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
     return job, rate if job.switch is None or not job.switch.is_ready else None
+
+
+def remark(loaded: Scene, listener: Listener) -> None:
+    """Report what a person may not expect of a scene's colours."""
+    if words := palettes.remark(loaded.look.palette):
+        listener.note(words)
 
 
 @contextlib.contextmanager

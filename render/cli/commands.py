@@ -88,7 +88,7 @@ def video(
         render video mean_lr.toml --quality hd
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
-        render video mean_lr.toml --shape square --set look.palette=viridis
+        render video mean_lr.toml --shape square --palette vik
     """
     from render import api
     from render.cli import messages, terminal
@@ -99,6 +99,7 @@ def video(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         poster=poster,
         make_backend=machines.make,
         listener=terminal.LISTENER,
@@ -160,6 +161,7 @@ def frame(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )
@@ -214,7 +216,7 @@ def show(
     Try:
 
         render show mean_lr.toml
-        render show mean_lr.toml --quality hd --shape square --set look.palette=viridis
+        render show mean_lr.toml --quality hd --shape square --palette vik
     """
     from render import scene as scenes
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,14 +107,7 @@ class Job:
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
         output = self.scene.output
-        texts = {
-            "scene": scenes.resolved(self.scene),
-            "name": self.scene.name,
-            "quality": self.quality,
-            "problem": self.scene.problem.key,
-            "numerics": json.dumps(self.numerics, sort_keys=True),
-            "render": render.__version__,
-        }
+        texts = scenes.provenance(self.scene, self.quality, self.numerics) | {"render": render.__version__}
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
             texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
         return texts if frame is None else texts | {"frame": str(frame)}
