@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 # Runs in a block on CPUs: with width 16 and 272 examples each large array of 16 of them takes 0.55 MB, so a step stays
 # within a core's second-level cache. Measured on two cores with 2 MB each (us per step and sample, median of 5 rounds
@@ -88,6 +88,7 @@ class When:
 class Hyperparameter:
     """A number that each sample may have to itself: what an axis, or a fixed value, can set.
 
+    scale: what it is even in where it moves between keyframes; a logarithm takes values > 0 alone.
     label: the name that a frame shows. default: its value where nothing sets it; None if something must (see
     System.once), or if it then plays no part. when: what it needs to have any effect.
     """
@@ -95,6 +96,7 @@ class Hyperparameter:
     label: str
     default: float | None = None
     when: When | None = None
+    scale: Literal["log10", "linear"] = "log10"
 
 
 @dataclass(frozen=True)
