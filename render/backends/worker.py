@@ -18,6 +18,7 @@ import distributed
 import numpy as np
 
 import render
+from render.backends import handed_code
 from render.problem import Problem
 from render.samples import Field
 
@@ -44,8 +45,12 @@ def accelerators() -> int:
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 
-async def facts(problem: Problem, dask_worker: Any) -> Facts:
-    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on."""
+async def facts(problem: Problem, handed: handed_code.Handed | None, dask_worker: Any) -> Facts:
+    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on.
+
+    handed: the code that the problem's training runs, if that is a user's.
+    """
+    handed_code.take(handed)
     threads, gpus = _resources(dask_worker)
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
@@ -59,6 +64,8 @@ def train(problem: Problem, same: dict[str, str | int], x: np.ndarray, y: np.nda
     same: numerics and proof that the samples must have. Raises OtherNumerics where this worker's differ.
     """
     worker = distributed.get_worker()
+    if handed_code.lacks(problem):  # it has just come, in place of one that died
+        raise OtherNumerics(worker.address)
     threads, _ = _resources(worker)
     engine, device = _engine(problem, threads), _device(threads)
     if engine.numerics(device) | _proof(problem, threads) != same:
@@ -92,7 +99,7 @@ def _engine(problem: Problem, threads: int) -> Any:
 def _proof(problem: Problem, threads: int) -> dict[str, str]:
     engine = _engine(problem, threads)
     versions = {"render": render.__version__, **{name: metadata.version(name) for name in ("jax", "numpy")}}
-    return versions | {"first steps": engine.first_steps(_devices(threads)[0])}
+    return versions | handed_code.versions(problem) | {"first steps": engine.first_steps(_devices(threads)[0])}
 
 
 @functools.cache

@@ -19,6 +19,10 @@ Scene = Annotated[
 More = Annotated[str, Parameter(help="More scene files, each laid over those before it.")]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
+Trust = Annotated[
+    tuple[str, ...],
+    Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
+]
 Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
 
 
@@ -79,11 +83,13 @@ class Changes:
         str | None, Parameter(help="wide (16:9), square, vertical (9:16), portrait (4:5) or cinema (64:27).")
     ] = None
     name: Annotated[str | None, Parameter(help="What to call the output, instead of the scene's name.")] = None
+    trust: Trust = ()
 
     def load(self, *files: str) -> scenes.Scene:
         """Return the scene of some files with these changes."""
         from render import scene
 
+        take_trust(self.trust)
         return scene.load(*files, settings=self.settings, shape=self.shape, name=self.name)
 
     def and_set(self, *settings: str) -> Changes:
@@ -92,6 +98,16 @@ class Changes:
 
 
 AS_WRITTEN = Changes()
+
+
+def take_trust(files: tuple[str, ...]) -> None:
+    """Remember that the person trusts these files as they are now."""
+    from render.cli import messages
+    from render.scene import own_files
+
+    for file in files:
+        if not own_files.trusted(file):
+            messages.note(f"{file} is trusted this once: there is no configuration folder to remember it in.")
 
 
 @Parameter(name="*")
