@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         plan,
         probe,
         recolour,
+        trust,
         video,
     )
 
@@ -58,6 +59,7 @@ __all__ = [
     "plan",
     "probe",
     "recolour",
+    "trust",
     "video",
 ]
 

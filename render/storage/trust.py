@@ -52,6 +52,8 @@ def require(problem: Problem) -> None:
     """Raise Untrusted if training a problem would run code that the person has not said to trust."""
     if not own.is_own(problem.system):
         return
+    if not own.is_known(problem.system):
+        raise Untrusted(f"This process was not given the code of {problem.system.partition('#')[0]}; it trains nothing.")
     known = own.find(problem.system)
     if not is_trusted(known.source):
         others = [declared for declared, _ in known.source.modules if declared]

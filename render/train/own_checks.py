@@ -8,12 +8,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend import core
 
 from render.errors import RenderError
 from render.problem import Problem, own
 from render.problem.own import Known
 from render.train import operations, own_code
-from render.train.systems import Hyper, System
+from render.train.systems import System
 
 
 def check(problem: Problem, made: System) -> None:
@@ -48,7 +49,7 @@ def rounded(known: Known, jaxpr: Any) -> Iterator[tuple[str, str]]:
             dtype = getattr(var.aval, "dtype", None)
             if dtype is not None and _is_rounded(dtype):
                 yield line_of(known, eqn), str(dtype)
-        for inner in jax.core.jaxprs_in_params(eqn.params):
+        for inner in core.jaxprs_in_params(eqn.params):
             yield from rounded(known, inner)
 
 
@@ -64,7 +65,7 @@ def line_of(known: Known, eqn: Any) -> str:
     return own_code.line_of(known, frames)
 
 
-def _stand_ins(problem: Problem, lanes: int) -> Hyper:
+def _stand_ins(problem: Problem, lanes: int) -> dict[str, Any]:
     """Return a hyperparameter table of shapes alone."""
     return {name: operations.shaped((lanes,)) for name in operations.hyperparameters(problem)}
 
@@ -77,6 +78,6 @@ def bytes_per_lane(start: Callable[..., Any], step: Callable[..., Any], problem:
 
     def size(jaxpr: Any) -> int:
         own_size = sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for e in jaxpr.eqns for v in e.outvars)
-        return int(own_size) + sum(size(inner) for e in jaxpr.eqns for inner in jax.core.jaxprs_in_params(e.params))
+        return int(own_size) + sum(size(inner) for e in jaxpr.eqns for inner in core.jaxprs_in_params(e.params))
 
     return size(jaxpr) // 2

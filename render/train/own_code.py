@@ -46,7 +46,7 @@ def module(problem: Problem) -> types.ModuleType:
     known = own.find(problem.system)
     _check_data(known)
     package = f"_render_own_{known.source.code_digest[:24]}_{next(_numbers)}"
-    with _lock, reading_only(known), seeded(problem.seed):
+    with _lock, running(known), seeded(problem.seed):
         finder = _Finder(package, known)
         sys.meta_path.insert(0, finder)
         try:
@@ -84,6 +84,16 @@ def failure(known: Known, error: BaseException, what: str) -> RenderError:
     where = line_of(known, frames) or known.source.name
     text = str(error).strip().split("\n\n")[0].replace("\n", " ")
     return RenderError(f"{where}: {what}: {type(error).__name__}: {text[:400].rstrip('.')}.")
+
+
+@contextmanager
+def running(known: Known) -> Iterator[None]:
+    """Accompany everything that runs a user's code: what it reads is watched, and it may mix types and ranks.
+
+    A program may have told JAX to be strict about those; the user's libraries need not be.
+    """
+    with reading_only(known), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class _File:
         """Call a function with what it needs, and with what else it asks for by name."""
         function, offered = getattr(self.module, name), self.offered | more
         asked = self._asked(name, len(given), set(offered))
-        with own_code.reading_only(self.known):
+        with own_code.running(self.known):
             try:
                 return function(*given, **{key: offered[key] for key in asked})
             except Exception as error:
@@ -218,7 +218,7 @@ class _Training:
     def _step(self, state: _State, hyper: Hyper, t: jax.Array, batch: Tree) -> tuple[_State, jax.Array]:
         loss, gradient = jax.value_and_grad(self._loss)(state.trained, state.rest, hyper, batch)
         if self._file.has("optimiser"):
-            with own_code.reading_only(self._file.known):
+            with own_code.running(self._file.known):
                 try:
                     updates, memory = self._optimiser(hyper).update(gradient, state.memory, state.trained)
                 except Exception as error:
