@@ -73,10 +73,14 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
         depth.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--", label="published number")
         sides.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--")
     _narrowing(depth, f"width of the window ({result.unit})")
-    if result.seam is None and min(row.width for row in result.levels) < result.trusted_width:
+    if result.last_plain_level is None and min(row.width for row in result.levels) < result.trusted_width:
         depth.axvspan(result.trusted_width, min(row.width for row in result.levels), color="#eeeeee", lw=0)
         depth.annotate("float64 ends", (result.trusted_width, 0.82), fontsize=8, color="#555555")
-    below = [row.width for row in result.levels if result.seam is not None and row.level > result.seam]
+    below = [
+        row.width
+        for row in result.levels
+        if result.last_plain_level is not None and row.level > result.last_plain_level
+    ]
     if below:
         depth.axvline(2 * below[0], color="#555555", lw=0.8, ls=":")
         depth.annotate("by differences", (1.4 * below[0], 2.04), fontsize=8, color="#555555")

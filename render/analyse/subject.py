@@ -25,7 +25,7 @@ from render.deep.reference_search import Tell
 from render.files.atomic import store_whole
 from render.film import switch
 from render.film.rendering import Progress, Report
-from render.film.schedule import Seam, Training
+from render.film.schedule import Switch, Training
 from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
 from render.samples import CHANNELS, Field
@@ -46,14 +46,14 @@ _CHUNK = 72
 class Subject:
     """A scene with a backend to train on, the store of its tiles, and a folder for single points.
 
-    seam: where plain training gives way to differences from a reference run; None where it reaches all levels.
+    switch: where plain training gives way to differences from a reference run; None where it reaches all levels.
     """
 
     scene: Scene
     backend: Backend
     store: TileStore
     folder: Path
-    seam: Seam | None = None
+    switch: Switch | None = None
 
     @property
     def problem(self) -> Problem:
@@ -80,8 +80,8 @@ def prepare(
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
-    backend, store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
-    return Subject(scene, backend, store, folder, meeting)
+    store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
+    return Subject(scene, plain, store, folder, meeting)
 
 
 def last_level(scene: Scene) -> int:
@@ -92,7 +92,7 @@ def last_level(scene: Scene) -> int:
 
 def missing_samples(subject: Subject, tiles: Sequence[Tile]) -> int:
     """Return the training runs that the store lacks for some tiles."""
-    return Training(subject.problem, tiles, subject.store, subject.backend, subject.seam).samples_total
+    return Training(subject.problem, tiles, subject.store, subject.backend, subject.switch).samples_total
 
 
 def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:
@@ -106,7 +106,7 @@ def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> It
 
     Whatever ends this early, batches under way are stored.
     """
-    training = Training(subject.problem, tiles, subject.store, subject.backend, subject.seam)
+    training = Training(subject.problem, tiles, subject.store, subject.backend, subject.switch)
     training.start()
     try:
         while not training.wait_for(len(tiles), _TICK_S):

@@ -55,8 +55,8 @@ def _remarks(result: dimension.Result) -> list[str]:
     remarks = []
     if any(row not in result.trusted() for row in result.levels):
         remarks.append("Dim rows are left out: no boundary crosses the window, or float64 no longer computes it well.")
-    if result.seam is not None:
-        remarks.append(f"Levels after {result.seam} were followed by differences from a reference run.")
+    if result.last_plain_level is not None:
+        remarks.append(f"Levels after {result.last_plain_level} were followed by differences from a reference run.")
     if any(row.equal < row.again for row in result.levels):
         remarks.append("Some shared points did NOT come out with the same bits: please report this.")
     return remarks

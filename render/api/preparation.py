@@ -24,7 +24,7 @@ from render.files import explained
 from render.film import cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
-from render.film.rendering import Job, Progress, Report
+from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
 from render.problem import Problem, own
@@ -78,7 +78,7 @@ def prepare(
         job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
-    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, job.numerics):
         listener.warning(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."
@@ -96,7 +96,7 @@ def prepare(
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.seam is None or job.seam.reference is None else None
+    return job, rate if job.switch is None or not job.switch.is_ready else None
 
 
 def _former_code(job: Job, store: Path) -> str:
@@ -126,19 +126,6 @@ def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
             show_words(words)
 
         yield report_step
-
-
-def progress_of(listener: Listener) -> Report:
-    """Return a report of training alone, without frames, that a listener receives as notes of what is repaired."""
-    reported: set[str] = set()
-
-    def report(now: Progress) -> None:
-        for message in now.repaired:
-            if message not in reported:
-                reported.add(message)
-                listener.warning(message)
-
-    return report
 
 
 def _why_auto(job: Job, rate: Rate | None, budget_min: float) -> str:
@@ -178,7 +165,7 @@ class Outlook:
     @property
     def lacks_reference(self) -> bool:
         """Whether the film needs a reference run that has yet to be made."""
-        return self.job.seam is not None and self.job.seam.reference is None
+        return self.job.switch is not None and not self.job.switch.is_ready
 
     @property
     def widths(self) -> tuple[float, float]:
@@ -245,10 +232,10 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
-    reference = job.seam.reference if job.seam else None
+    reference = job.switch.references[0] if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
-            rate = training_rate.measure(job.plan, job.backend, reference)
+            rate = training_rate.measure(job.plan, job.backend, job.switch)
     pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
     measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, maintenance, points, streams, variants
+from render.cli import descend, exports, maintenance, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -56,6 +56,7 @@ app = App(
         render recolour mean_lr.toml --palette vik   the film in other colours; trains nothing
         render encode   mean_lr.toml --codec av1     the film in another format; trains nothing
         render probe    mean_lr.toml --points p.csv --out v.csv
+        render export   mean_lr.toml --out m.zarr    the values of a view, for other programs
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
         render doctor                                is everything there that films need?
         render explore  mean_lr.toml                 find the target with the mouse
@@ -250,6 +251,7 @@ def systems(
 
 
 app.command(points.probe)
+app.command(exports.export)
 app.command(descend.descend)
 app.command(variants.sheet)
 app.command(variants.recolour)

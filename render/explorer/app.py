@@ -174,7 +174,9 @@ class _Desk:
         raw = requests.table(await request.body())
         plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
         # A run past float64 is known by its difference from a reference only.
-        level = requests.whole(raw, "level", 0, plane.problem.deepest_level if plane.seam is None else plane.seam)
+        level = requests.whole(
+            raw, "level", 0, plane.problem.deepest_level if plane.last_plain_level is None else plane.last_plain_level
+        )
         ix, iy = (requests.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
@@ -204,7 +206,7 @@ class _Desk:
         def find() -> list[dict[str, Any]]:
             from render.explorer import targets
 
-            deep = plane.seam is not None and view.look.levels[-1] > plane.seam
+            deep = plane.last_plain_level is not None and view.look.levels[-1] > plane.last_plain_level
             place = self.scout.place(plane, Spot.of(plane.problem, view.look), None) if deep else None
             found = targets.find(plane, view.look, _MOST_TARGETS, seed, place=place)
             return [t._asdict() | keyframes.place(View(t.x, t.y, t.width)) for t in found]
@@ -298,8 +300,8 @@ class _Desk:
 
 def _described(found: Scene) -> dict[str, Any]:
     """Return what a page must know of a scene."""
-    problem, seam = found.problem, found.seam(DEEPEST_LEVEL)
-    deepest_level = problem.deepest_level if seam is None else DEEPEST_LEVEL
+    problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
+    deepest_level = problem.deepest_level if last_plain_level is None else DEEPEST_LEVEL
     lines = [line[1:].strip() for line in found.text.split("\n") if line.startswith("#") and not line.startswith("#:")]
     return {
         "name": found.name,
@@ -323,7 +325,7 @@ def _described(found: Scene) -> dict[str, Any]:
         },
         "deepest_level": deepest_level,
         "deepest_zoom": deepest_level - _SHARPER_LEVELS,
-        "last_plain_level": seam,
+        "last_plain_level": last_plain_level,
         "look": {"palette": found.look.palette, "gap": found.look.gap, "background": found.look.background},
         "film": keyframes.described(found),
     }

@@ -155,7 +155,7 @@ class Live:
         page.view, page.plane = view, plane
         page.tiles = view.look.tiles()
         page.curve_due = True
-        deep = plane.seam is not None and view.look.levels[-1] > plane.seam
+        deep = plane.last_plain_level is not None and view.look.levels[-1] > plane.last_plain_level
         page.spot = await run_in_threadpool(Spot.of, plane.problem, view.look) if deep else None
         await self._refresh(page)
 
@@ -196,7 +196,7 @@ class Live:
         await self._wish(page, (page.client, "deep"), page.place, [tile for tile in wanted if plane.is_deep(tile)])
 
     async def _wish(self, page: _Page, client: Hashable, side: Plane | None, tiles: list[Tile]) -> None:
-        """Look up which of a page's tiles are stored on one side of the seam, and wish for the rest."""
+        """Look up which of a page's tiles are stored on one side of the switch, and wish for the rest."""
         view = page.view
         assert view is not None
         if side is not None:

@@ -14,7 +14,6 @@ import numpy as np
 
 from render import backends, scene
 from render.backends import Backend
-from render.deep import reference_search
 from render.errors import DamagedTile, SceneError
 from render.explorer.growing_tile import GrowingTile
 from render.geometry.axes import DEEPEST_LEVEL
@@ -22,6 +21,7 @@ from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore
 
@@ -40,18 +40,23 @@ class Plane:
 
     stored: tiles known to be in the store; a film that runs beside the explorer may add more at any time.
     generation: another number means that everything seen so far is of other numerics, and to be forgotten.
-    seam: the last level that is trained plainly; None where the plane ends with float64.
+    last_plain_level: the last level that is trained plainly; None where the plane ends with float64.
     reference: the run that the samples of a place follow. top: its coarsest level.
     """
 
     def __init__(
-        self, problem: Problem, store_root: Path, *, seam: int | None = None, reference: Reference | None = None
+        self,
+        problem: Problem,
+        store_root: Path,
+        *,
+        last_plain_level: int | None = None,
+        reference: Reference | None = None,
     ) -> None:
         self.problem = problem
         self.root = store_root
-        self.seam = seam
+        self.last_plain_level = last_plain_level
         self.reference = reference
-        self.top = 0 if reference is None or seam is None else seam + 1
+        self.top = 0 if reference is None or last_plain_level is None else last_plain_level + 1
         self.stored: set[Tile] = set()
         self.generation = 0
         self._lost: set[Tile] = set()
@@ -65,17 +70,19 @@ class Plane:
     @property
     def deepest_level(self) -> int:
         """The deepest level that can be trained."""
-        return self.problem.deepest_level if self.seam is None else DEEPEST_LEVEL
+        return self.problem.deepest_level if self.last_plain_level is None else DEEPEST_LEVEL
 
     def is_deep(self, tile: Tile) -> bool:
         """Whether a tile belongs to a place past float64, and not to the plane itself."""
-        return self.seam is not None and tile.level > self.seam
+        return self.last_plain_level is not None and tile.level > self.last_plain_level
 
     def place(self, reference: Reference) -> Plane:
         """Return the place whose samples follow a reference run."""
         with self._changing:
             if reference.key not in self._places:
-                self._places[reference.key] = Plane(self.problem, self.root, seam=self.seam, reference=reference)
+                self._places[reference.key] = Plane(
+                    self.problem, self.root, last_plain_level=self.last_plain_level, reference=reference
+                )
             self._places.move_to_end(reference.key)
             while len(self._places) > _MOST_PLACES:
                 self._places.popitem(last=False)
@@ -90,11 +97,9 @@ class Plane:
         """What trains here. The first one loads JAX, which takes a second or two."""
         with self._settling:
             if self._backend is None:
-                if self.reference is None:
-                    backend = backends.make("local", self.problem)
-                else:
-                    backend = reference_search.backend(self.problem, self.reference)
-                self._settle(DirectoryStore(self.root, self.problem, backend.numerics))
+                backend = backends.make("local", self.problem)
+                own = () if self.reference is None else (self.reference.key,)
+                self._settle(DirectoryStore(self.root, self.problem, numerics.following(backend.numerics, own)))
                 self._backend = backend
             return self._backend
 
@@ -199,9 +204,11 @@ class Planes:
     def open(self, name: str) -> Plane:
         """Return the plane of a scene."""
         found = self.load(name)
-        problem, seam = found.problem, found.seam(DEEPEST_LEVEL)
+        problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
         with self._lock:
-            plane = self._open.get((problem.key, seam))
+            plane = self._open.get((problem.key, last_plain_level))
             if plane is None:
-                plane = self._open[problem.key, seam] = Plane(problem, self._store_root, seam=seam)
+                plane = self._open[problem.key, last_plain_level] = Plane(
+                    problem, self._store_root, last_plain_level=last_plain_level
+                )
             return plane

@@ -47,7 +47,7 @@ def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None
     chosen = random.Random(seed)
     places: list[tuple[Tile, float, int, int]] = []
     for level in reversed(look.levels):
-        side = place if plane.seam is not None and level > plane.seam else plane
+        side = place if plane.last_plain_level is not None and level > plane.last_plain_level else plane
         if side is None:
             continue
         tiles = [t for t in look.view.cover(level).tiles() if t in side.stored]

@@ -98,7 +98,7 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
 
     beside: a folder for them where there is none for temporary files.
     """
-    noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), seam=None)
+    noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), switch=None)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
     FramePainter(job.plan, noisy.store.get).picture(0.0)  # loads what pictures take

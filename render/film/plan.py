@@ -20,10 +20,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render.deep import targets
 from render.errors import DepthError
 from render.geometry import tiles
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
+from render.geometry.float64_limits import TRUSTED_WIDTH_DECADES
 from render.geometry.tiles import Tile, TileRange
 from render.geometry.viewport import Window
 from render.problem import Problem
@@ -38,10 +40,6 @@ _ACROSS = 4096
 
 # Colour curves are taken from this many rows of samples of an anchor's view, or the fewest more that a level has.
 _CURVE_ROWS = 64
-
-# Narrowest view, in decades, whose values float64 training computes well (measured on the published tanh
-# condition against 80-bit arithmetic: all signs at 1e-10 decades, 93 % at 1e-12, 67 % at 1e-14).
-TRUSTED_WIDTH = 1e-11
 
 
 @dataclass
@@ -104,8 +102,8 @@ class Plan:
         self.levels = self._complete_levels()
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
         _refuse_too_deep(scene, max(self.levels), self.path)
-        # Levels after this one are followed by differences; None if there is none.
-        self.seam = scene.seam(max(self.levels))
+        # Which tiles are followed by differences.
+        self.targets = targets.find(scene, self.path, max(self.levels))
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
@@ -175,7 +173,7 @@ class Plan:
         """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
         planned = set(self.order)
         with_parent = sum(
-            level - 1 != self.seam and (level - 1, ix >> 1, iy >> 1) in planned for level, ix, iy in self.order
+            (tile[0] - 1, tile[1] >> 1, tile[2] >> 1) in planned and self.targets.inherits(tile) for tile in self.order
         )
         alone = len(self.order) - with_parent
         return with_parent * tiles.new_sample_count(with_parent=True) + alone * tiles.new_sample_count(
@@ -336,9 +334,9 @@ def depth_warning(plan: Plan) -> str | None:
     """Return a warning if the film goes where float64 training itself blurs the picture, else None."""
     problem = plan.scene.problem
     narrowest = min(plan.path.view(float(s)).width for s in plan.path.marks) * float(problem.x.span)
-    if problem.x.scale != "log10" or narrowest >= TRUSTED_WIDTH or plan.seam is not None:
+    if problem.x.scale != "log10" or narrowest >= TRUSTED_WIDTH_DECADES or plan.targets.places:
         return None
     return (
-        f"The narrowest view is {narrowest:.1g} decades wide. Below about {TRUSTED_WIDTH:.0e} decades, rounding inside "
-        "the training runs starts to show: what looks like structure there may be noise."
+        f"The narrowest view is {narrowest:.1g} decades wide. Below about {TRUSTED_WIDTH_DECADES:.0e} decades, "
+        "rounding inside the training runs starts to show: what looks like structure there may be noise."
     )

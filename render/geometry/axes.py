@@ -16,21 +16,12 @@ from typing import Literal
 
 import numpy as np
 
+from render.geometry.float64_limits import LEAST_STEPS_APART, PLAIN_STEPS_APART
 from render.geometry.tiles import SAMPLES
 
 # 60 digits: more than twice what the deepest float64 view needs, so that rounding to float64 happens once.
 _DIGITS = 60
 _CONTEXT = decimal.Context(prec=_DIGITS, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
-
-# Neighbouring samples must be this many float64 steps apart. At 16, rounding moves a sample by at most 1/32 of
-# the lattice spacing. On a nine-decade axis the limit is a view of about 1e-13 decades, where training itself
-# keeps only 96 % of the signs in float64 (measured against 80-bit arithmetic), so nothing true is lost.
-_STEPS_APART = 16
-
-# Samples closer than this many float64 steps are trained by differences, where a scene allows it. At 2,048 a frame of a
-# thousand samples is 2.6e-10 decades wide: there plain training still has all signs right (400 of 400 against 80-bit
-# arithmetic at 1e-10), and every film that ends above comes out as it always did.
-_PLAIN_STEPS_APART = 2048
 
 # No level is deeper: a view 1e-118 of the plane wide, far past where anybody has looked.
 DEEPEST_LEVEL = 400
@@ -85,12 +76,12 @@ class Axis:
     @property
     def deepest_level(self) -> int:
         """The deepest level whose neighbouring samples are at least 16 float64 steps apart."""
-        return self._level_of_steps(_STEPS_APART)
+        return self._level_of_steps(LEAST_STEPS_APART)
 
     @property
     def last_plain_level(self) -> int:
         """The deepest level that is trained plainly where samples may be followed by differences."""
-        return self._level_of_steps(_PLAIN_STEPS_APART)
+        return self._level_of_steps(PLAIN_STEPS_APART)
 
     def _level_of_steps(self, apart: int) -> int:
         if self.scale == "log10":

@@ -73,6 +73,7 @@ class Scene:
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
     folder: that the path of a user's file in the text starts at.
+    measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Scene:
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
+    measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
@@ -101,7 +103,7 @@ class Scene:
             keyframes = camera.stretched(keyframes, float(way / output.fps))
         return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play)
 
-    def seam(self, level: int) -> int | None:
+    def last_plain_level(self, level: int) -> int | None:
         """Return the last level that is trained plainly where samples down to `level` are; None: all of them are."""
         last_plain = self.problem.last_plain_level
         return last_plain if self.output.precision == "auto" and level > last_plain else None

@@ -53,7 +53,8 @@ def require(problem: Problem) -> None:
     if not own.is_own(problem.system):
         return
     if not own.is_known(problem.system):
-        raise Untrusted(f"This process was not given the code of {problem.system.partition('#')[0]}; it trains nothing.")
+        file = problem.system.partition("#")[0]
+        raise Untrusted(f"This process was not given the code of {file}, and trains nothing.")
     known = own.find(problem.system)
     if not is_trusted(known.source):
         others = [declared for declared, _ in known.source.modules if declared]
