@@ -129,6 +129,10 @@ def show_plan(outlook: Outlook) -> None:
         "disk": f"about {outlook.disk_bytes / 1e6:,.0f} MB in {outlook.store}",
         "problem": problem.key,
     }
+    if (code := outlook.code()) is not None:
+        parts = [code["file"], *code["beside"], *code["data"]]
+        versions = ", ".join(f"{name} {version}" for name, version in code["versions"].items())
+        rows["code"] = f"runs {', '.join(parts)}, which you trust; {versions}"
     if laid_over := job.scene.laid_over():
         rows["changed"] = "; ".join(f"{path} by {source}" for path, source in laid_over.items())
     if outlook.is_deep and outlook.target is None:
