@@ -18,6 +18,7 @@ from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
+from render.deep import switch_search
 from render.film import rendering, training_rate
 from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
@@ -121,6 +122,7 @@ def show_plan(outlook: Outlook) -> None:
             if last_plain is None
             else f"after {last_plain}, by differences from a reference run"
         ),
+        **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "

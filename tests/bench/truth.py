@@ -22,7 +22,6 @@ import numpy as np
 from render import scene
 from render.deep import reference_search
 from render.deep.reference_search import Point
-from render.film import switch
 from render.problem import Problem
 from render.storage import exact_runs
 from render.train.engine import Engine
@@ -85,7 +84,7 @@ def rows(name: str, widths: Sequence[str], store: Path, count: int = SAMPLES) ->
     loaded = scene.load(scene.find(name))
     problem, path = loaded.problem, loaded.path(loaded.output)
     narrowest = min((path.view(float(s)) for s in path.marks), key=lambda view: view.width)
-    square = switch.points(problem, path)
+    square = reference_search.points(problem, path)
     finest = float(reference_search.apart(square[0], square[-1]))
     reference = reference_search.find_reference(
         problem, square, store, lambda words: None, spacing=finest * 2.0**-16, reach=finest, diverging=False
