@@ -210,6 +210,7 @@ class Outlook:
         return self.film_facts() | {
             "duration_s": plan.path.duration_s,
             "octaves": plan.path.length,
+            **({"moving": {track.name: list(track.values) for track in plan.path.tracks}} if plan.path.tracks else {}),
             "widths": list(self.widths),
             "levels": [min(plan.levels), max(plan.levels)],
             "tiles": len(plan.order),
