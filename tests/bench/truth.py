@@ -11,7 +11,6 @@ and the same command goes on where it was stopped.
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -117,7 +116,3 @@ def main(words: Sequence[str]) -> None:
     for name in names:
         for row in rows(name, words[1].split(",") if len(words) > 1 else CASES[name], STORE):
             print("| " + " | ".join(row.cells()) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
