@@ -33,7 +33,9 @@ from render.cli.options import (
     Printing,
     Scene,
     Store,
+    Trust,
     parted,
+    take_trust,
 )
 from render.errors import RenderError, SceneError
 from render.machine import signals
@@ -271,6 +273,7 @@ def explore(
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
     cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
+    trust: Trust = (),
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -287,6 +290,7 @@ def explore(
     from render.machine import cores as counted
 
     counted.limit(cores)
+    take_trust(trust)
     ended = api.explore(
         scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )

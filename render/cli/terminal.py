@@ -18,6 +18,7 @@ from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
+from render.deep import switch_search
 from render.film import rendering, training_rate
 from render.film.plan import Plan
 from render.film.rendering import Job, Report
@@ -125,6 +126,7 @@ def show_plan(outlook: Outlook) -> None:
             if last_plain is None
             else f"after {last_plain}, by differences from a reference run"
         ),
+        **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
         "tiles": f"{sum(map(len, plan.orders)):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
@@ -133,6 +135,10 @@ def show_plan(outlook: Outlook) -> None:
         "disk": f"about {outlook.disk_bytes / 1e6:,.0f} MB in {outlook.store}",
         "problem": problem.key,
     }
+    if (code := outlook.code()) is not None:
+        parts = [code["file"], *code["beside"], *code["data"]]
+        versions = ", ".join(f"{name} {version}" for name, version in code["versions"].items())
+        rows["code"] = f"runs {', '.join(parts)}, which you trust; {versions}"
     if laid_over := job.scene.laid_over():
         rows["changed"] = "; ".join(f"{path} by {source}" for path, source in laid_over.items())
     if outlook.is_deep and outlook.target is None:

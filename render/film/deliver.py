@@ -17,6 +17,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -235,6 +236,7 @@ def _record(
             "last_plain_level": job.plan.targets.last_plain_level,
             "shared_samples": shared,
             "end_alike": round(alike, 4),
+            "measured": [asdict(measured) for measured in job.measured],
         }
     if frames is not None:
         fields["selected"] = list(frames)

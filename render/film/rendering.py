@@ -20,6 +20,7 @@ from render import backends, encode
 from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
+from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, RenderError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
@@ -38,6 +39,7 @@ from render.samples import Field
 from render.scene import Scene
 from render.storage import numerics
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
+from render.storage.switches import Measured
 
 # How often a waiting render looks up to report progress.
 _TICK_S = 0.5
@@ -84,7 +86,9 @@ class Kept(NamedTuple):
 class Job:
     """A planned render: what to train, with what, and where it is kept. `prepare` makes one.
 
-    others: the same of the film's further problems, where hyperparameters move between keyframes.
+    switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
+    of the precision of runs at the film's targets. others: what trains and keeps the film's further problems, where
+    hyperparameters move between keyframes.
     """
 
     quality: str
@@ -92,6 +96,7 @@ class Job:
     backend: Backend
     store: TileStore
     switch: Switch | None = None
+    measured: tuple[Measured, ...] = ()
     others: tuple[Kept, ...] = ()
 
     @property
@@ -163,7 +168,8 @@ def prepare(
     for problem in plan.slices.problems[1:]:
         own = _like(backend, problem)
         others.append(Kept(own, DirectoryStore(store_root, problem, own.numerics)))
-    return Job(choice.name, plan, backend, store, meeting, tuple(others))
+    known = tuple(switch_search.known(plan.scene, store_root))
+    return Job(choice.name, plan, backend, store, meeting, known, tuple(others))
 
 
 def _like(backend: Backend, problem: Problem) -> Backend:
@@ -185,6 +191,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 
     quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
     """
+    scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
     names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None

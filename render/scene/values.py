@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 from render.encode import CodecName
@@ -82,6 +83,7 @@ class Scene:
     tracks: what keyframes set besides their views.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
+    folder: that the path of a user's file in the text starts at.
     measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
     plain: the scene of the same files without settings, where there are settings; None if that is no valid scene.
     """
@@ -98,6 +100,7 @@ class Scene:
     tracks: tuple[Track, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False, repr=False)
     measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
     plain: Scene | None = field(default=None, compare=False, repr=False)
 

@@ -29,7 +29,6 @@ from render.files import atomic, explained
 from render.geometry.tiles import SAMPLES, Tile
 from render.machine import environment
 from render.problem import Problem, channels_of
-from render.problem.catalogue import SYSTEMS
 from render.samples import CHANNELS, Field
 from render.storage import tile_format
 
@@ -126,11 +125,13 @@ class DirectoryStore:
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
         store.numerics = explained.read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
-        described = explained.read_toml(folder.parent / "problem.toml", "problem")
-        system = described.get("system")
-        if system not in SYSTEMS:
-            raise StoreError(f"{folder.parent} holds tiles of the system {system!r}, which this version does not know.")
-        store._dtype = tile_format.dtype_of(channels_of(system, described.get("prefixes", ())))
+        told = explained.read_toml(folder.parent / "problem.toml", "problem")
+        try:
+            store._dtype = tile_format.dtype_of(channels_of(told))
+        except KeyError:
+            raise StoreError(
+                f"{folder.parent} holds tiles of the system {told.get('system')!r}, which this version does not know."
+            ) from None
         return store
 
     @property

@@ -16,6 +16,9 @@ LANES = 16
 # Where a step is a few operations on a few numbers, a block of 16 would be mostly overhead.
 LIGHT_LANES = 512
 
+# The kernel of every row that a user's file declares.
+OWN_KERNEL = "own"
+
 Value = int | float | str | bool | None
 Settings = Mapping[str, Value]
 
@@ -88,18 +91,20 @@ class When:
 class Hyperparameter:
     """A number that each sample may have to itself: what an axis, or a fixed value, can set.
 
-    scale: what it is even in where it moves between keyframes; a logarithm takes values > 0 alone.
     label: the name that a frame shows. default: its value where nothing sets it; None if something must (see
     System.once), or if it then plays no part. when: what it needs to have any effect.
+    scale: what it is even in between keyframes that set it (its logarithm then takes values > 0 alone), and along an
+    axis of an own model. range: of such an axis, the ends as decimals; None if a scene must give them.
     """
 
     label: str
     default: float | None = None
     when: When | None = None
     scale: Literal["log10", "linear"] = "log10"
+    range: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """A row of the catalogue.
 
