@@ -31,7 +31,7 @@ from render.film.replacing import record_path
 from render.geometry import frame_rates
 
 # What pictures and samples go through besides this package.
-_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
+_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
 _POSTER = ".poster.png", ".thumb.jpg"

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,9 +89,14 @@ class Job:
         """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
         return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
 
-    def missing_samples(self) -> int:
-        """Return the training runs that the store does not hold yet."""
-        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
+    def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
+        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
+        order = self.plan.order if numbers is None else _needed(self.plan, self._moments(numbers))
+        return Training(self.scene.problem, order, self.store, self.backend, self.switch).samples_total
+
+    def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
+        output = self.scene.output
+        return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
