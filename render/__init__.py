@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         convert,
         descend,
         explore,
+        export,
+        export_frames,
         field,
         frame,
         load,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
         plan,
         probe,
         recolour,
+        trust,
         video,
     )
 
@@ -51,6 +54,8 @@ __all__ = [
     "convert",
     "descend",
     "explore",
+    "export",
+    "export_frames",
     "field",
     "frame",
     "load",
@@ -58,6 +63,7 @@ __all__ = [
     "plan",
     "probe",
     "recolour",
+    "trust",
     "video",
 ]
 

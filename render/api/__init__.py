@@ -5,8 +5,10 @@ this.
 """
 
 from render.api.arrays import Window, field, probe
+from render.api.exports import export, export_frames
 from render.api.films import Film, contact_sheet, convert, frame, pictures, plan, recolour, video
 from render.api.listener import SILENT, Listener
+from render.api.own import trust
 from render.api.pages import explore
 from render.api.preparation import Outlook
 from render.api.targets import descend
@@ -25,6 +27,8 @@ __all__ = [
     "convert",
     "descend",
     "explore",
+    "export",
+    "export_frames",
     "field",
     "frame",
     "load",
@@ -32,5 +36,6 @@ __all__ = [
     "plan",
     "probe",
     "recolour",
+    "trust",
     "video",
 ]

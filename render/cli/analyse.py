@@ -165,9 +165,7 @@ def _analyse(
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:
         result = run(what, report)
-    facts = files.facts(
-        result, numerics=what.backend.numerics, made_of=scenes.provenance(loaded, "scene", what.backend.numerics)
-    )
+    facts = files.facts(result, numerics=what.numerics, made_of=scenes.provenance(loaded, "scene", what.numerics))
     messages.result(kind.partition("-")[0], "", **facts)
     messages.show(table(result))
     written = [files.write_json(targets[0], facts)]

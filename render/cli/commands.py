@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, maintenance, points, streams, variants
+from render.cli import descend, exports, maintenance, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -33,7 +33,9 @@ from render.cli.options import (
     Printing,
     Scene,
     Store,
+    Trust,
     parted,
+    take_trust,
 )
 from render.errors import RenderError, SceneError
 from render.machine import signals
@@ -54,6 +56,7 @@ app = App(
         render recolour mean_lr.toml --palette vik   the film in other colours; trains nothing
         render encode   mean_lr.toml --codec av1     the film in another format; trains nothing
         render probe    mean_lr.toml --points p.csv --out v.csv
+        render export   mean_lr.toml --out m.zarr    the values of a view, for other programs
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
         render doctor                                is everything there that films need?
         render explore  mean_lr.toml                 find the target with the mouse
@@ -253,6 +256,7 @@ def systems(
 
 
 app.command(points.probe)
+app.command(exports.export)
 app.command(descend.descend)
 app.command(variants.sheet)
 app.command(variants.recolour)
@@ -274,6 +278,7 @@ def explore(
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
     cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
+    trust: Trust = (),
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -290,6 +295,7 @@ def explore(
     from render.machine import cores as counted
 
     counted.limit(cores)
+    take_trust(trust)
     ended = api.explore(
         str(scene), store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )

@@ -212,7 +212,7 @@ def _record(
         again = f"render encode {path.name}.json {chosen} --codec {output.codec}"
     fields: dict[str, object] = {
         **texts,
-        "numerics": job.backend.numerics,
+        "numerics": job.numerics,
         "again": again,
         "file": path.name,
         "sha256": sha256,
@@ -226,10 +226,10 @@ def _record(
         fields["frame"] = frame
     elif output.codec != encode.SEQUENCE and (changes := encode.CODECS[output.codec].changes):
         fields["encoded"] = changes
-    if job.plan.last_plain_level is not None and frame is None:
+    if job.plan.targets.places and frame is None:
         shared, alike = switch.agreement(job.plan, job.store)
         fields["switch"] = {
-            "last_plain_level": job.plan.last_plain_level,
+            "last_plain_level": job.plan.targets.last_plain_level,
             "shared_samples": shared,
             "end_alike": round(alike, 4),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 from render.encode import CodecName
@@ -32,6 +33,7 @@ class Output:
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
+    flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
     frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
@@ -49,6 +51,7 @@ class Output:
     caption: str = ""
     font: str = ""
     shutter: float = 0.0
+    flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
 
@@ -76,6 +79,8 @@ class Scene:
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
+    folder: that the path of a user's file in the text starts at.
+    measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
     plain: the scene of the same files without settings, where there are settings; None if that is no valid scene.
     """
 
@@ -90,6 +95,8 @@ class Scene:
     play: camera.Play = "forward"
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False, repr=False)
+    measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
     plain: Scene | None = field(default=None, compare=False, repr=False)
 
     def laid_over(self) -> dict[str, str]:
