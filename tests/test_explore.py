@@ -23,7 +23,6 @@ from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import ROOM, Spot
 from render.explorer.trainer import Trainer
 from render.explorer.wanted_tiles import Look
-from render.film import switch
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.samples import Field
@@ -92,7 +91,7 @@ def test_a_reference_made_for_a_view_serves_the_views_that_it_is_made_for(
         return Spot.of(problem, Look(Viewport(x, y, 2.0**-octaves, 640, 360), (x, y), 0.5, 400))
 
     made_for, width = spot(x, y, octaves), Fraction(2.0**-octaves)
-    place = switch.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
+    place = reference_search.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
     reference = Reference(*place, references.bits_for(ROOM * made_for.spacing), 0.0, -1.0, ())
     assert made_for.serves(made_for) and made_for.accepts(reference)
     other = spot(x + aside[0] * width, y + aside[1] * width, octaves + further)

@@ -17,7 +17,6 @@ import numpy as np
 from render.analyse.subject import Subject, train_points
 from render.deep import reference_search
 from render.errors import RenderError
-from render.film import switch
 from render.film.rendering import Progress, Report
 from render.geometry.camera import View
 from render.problem import Problem
@@ -201,7 +200,7 @@ def leaving(scene: Scene, reference: Reference) -> Leaving:
     """Follow 256 runs of a deep scene's narrowest view by their differences from its reference."""
     from render.train.past_float64.difference_engine import DeepEngine
 
-    points = switch.points(scene.problem, scene.path(scene.output))
+    points = reference_search.points(scene.problem, scene.path(scene.output))
     columns = *reference_search.columns(points), *reference_search.differences(points, reference)
     steps = DeepEngine(scene.problem, reference, rings=False).follow(*columns).promotion_step
     left = np.where(steps < 0, scene.problem.steps, steps)

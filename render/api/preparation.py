@@ -19,6 +19,7 @@ from render.analyse import precision
 from render.analyse.precision import Tangents
 from render.api.listener import Listener
 from render.backends import Backend
+from render.deep import switch_search
 from render.errors import RenderError
 from render.files import explained
 from render.film import cost, qualities, rendering, training_rate
@@ -72,6 +73,9 @@ def prepare(
     check_store(store)
     with listener.working("measuring this machine"):
         backend = make_backend(loaded.problem)
+    with listener.working("measuring where rounding decides the picture") as show_words:
+        loaded = switch_search.measured(loaded, store, show_words if make_reference else None)
+    with listener.working("measuring this machine"):
         choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
     if film:
         rendering.check_film(choice.plan.scene)
@@ -206,12 +210,14 @@ class Outlook:
         return self.film_facts() | {
             "duration_s": plan.path.duration_s,
             "octaves": plan.path.length,
+            **({"moving": {track.name: list(track.values) for track in plan.path.tracks}} if plan.path.tracks else {}),
             "widths": list(self.widths),
             "levels": [min(plan.levels), max(plan.levels)],
             "tiles": len(plan.order),
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
+            "precision": [asdict(measured) for measured in self.job.measured],
             "problem": self.job.scene.problem.key,
             "code": self.code(),
         }

@@ -26,6 +26,10 @@ def probe(
             "needs, which are written in a column of their own."
         ),
     ] = "auto",
+    steps: Annotated[int | None, Parameter(help="Steps of every run, instead of the scene's.")] = None,
+    trace: Annotated[
+        Path | None, Parameter(help="CSV to write besides: point (its row, from 0), step, and the loss before it.")
+    ] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     store: Store = Path("store"),
@@ -41,6 +45,7 @@ def probe(
 
         render probe mean_lr.toml --points points.csv --out values.csv
         render probe mean_lr.toml --points points.csv --out values.csv --backend dask
+        render probe tanh.toml --points few.csv --out values.csv --steps 100 --trace losses.csv
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
         render probe tanh.toml --points few.csv --out values.csv --precision exact
     """
@@ -52,9 +57,21 @@ def probe(
         with messages.working("probing") as report:
             loaded, where = changes.load(scene, *more), machines.make
             to_stdout = atomic.is_stdout(out)
-            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, report_step=report)
+            probing.run(
+                loaded,
+                points,
+                out,
+                precision=precision,
+                steps=steps,
+                trace=trace,
+                make_backend=where,
+                store=store,
+                report_step=report,
+            )
     except KeyboardInterrupt:
         kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
         raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
     if not to_stdout:
         messages.wrote(out)
+    if trace is not None:
+        messages.wrote(trace)

@@ -251,7 +251,10 @@ class _Desk:
         """Say why a film cannot be made, or will blur, if so. Planning it takes a second: a path should not wait."""
         _, found, edit = await self._edited(request)
         async with self._one("depth"):
-            warning = await run_in_threadpool(lambda: film_preview.depth_warning_of(film_preview.edited(found, edit)))
+            store = self.settings.store
+            warning = await run_in_threadpool(
+                lambda: film_preview.depth_warning_of(film_preview.edited(found, edit), store)
+            )
             return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:

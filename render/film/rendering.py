@@ -20,6 +20,7 @@ from render import backends, encode
 from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
+from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
@@ -36,6 +37,7 @@ from render.samples import Field
 from render.scene import Scene
 from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore
+from render.storage.switches import Measured
 
 # How often a waiting render looks up to report progress.
 _TICK_S = 0.5
@@ -73,13 +75,18 @@ def ignore_frame_facts(_: FrameFacts) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """A planned render: what to train, with what, and where it is kept. `prepare` makes one."""
+    """A planned render: what to train, with what, and where it is kept. `prepare` makes one.
+
+    switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
+    of the precision of runs at the film's targets.
+    """
 
     quality: str
     plan: Plan
     backend: Backend
     store: TileStore
     switch: Switch | None = None
+    measured: tuple[Measured, ...] = ()
 
     @property
     def scene(self) -> Scene:
@@ -140,7 +147,8 @@ def prepare(
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
     store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
-    return Job(choice.name, plan, backend, store, meeting)
+    known = tuple(switch_search.known(plan.scene, store_root))
+    return Job(choice.name, plan, backend, store, meeting, known)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -148,6 +156,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 
     quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
     """
+    scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
     names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None

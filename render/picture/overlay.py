@@ -33,7 +33,7 @@ _TEXT_SHARE = 50
 SMALLEST_PX = 11
 
 # What can be written on a frame (see `annotate`).
-PARTS = ("axes", "depth", "legend")
+PARTS = ("axes", "depth", "legend", "values")
 
 _INK = np.float32(245.0)
 # Share of the picture that the dark backing hides; white text then reads on white and on noise.

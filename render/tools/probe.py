@@ -8,6 +8,7 @@ import io
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +26,7 @@ from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Status
 from render.scene import Scene
+from render.scene.tables import MOST_STEPS
 from render.storage import exact_runs
 from render.storage.store import check_store
 
@@ -32,6 +34,10 @@ COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 
 # A table is read whole; ten million points are days of training even on an accelerator.
 _MOST_POINTS = 10_000_000
+
+
+# A trace is written as a text, of about 30 bytes a loss.
+_MOST_LOSSES = 10_000_000
 
 
 # How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written, "exact"
@@ -57,25 +63,68 @@ def run(
     out: Path,
     *,
     precision: Precision = "auto",
+    steps: int | None = None,
+    trace: Path | None = None,
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
     report_step: Tell = lambda words: None,
 ) -> None:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
+    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step.
     make_backend: returns the backend that trains; points that need differences or exact runs are always trained in
     this process. store: folder of reference runs and of the outcomes of exact runs. report_step: called with a
     message at each step that takes long.
     """
-    table = read_points(points, loaded.problem)
+    problem = alone(loaded.problem, steps)
+    table = read_points(points, problem)
     check_target(out)
+    if trace is not None:
+        check_target(trace)
+        _check_trace(problem, table, precision, trace)
     if precision == "exact":
-        _write(out, table, *_trained_exactly(loaded.problem, table, store, report_step))
+        _write(out, table, *_trained_exactly(problem, table, store, report_step))
         return
-    result = train(
-        loaded.problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step
-    )
+    result = train(problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step)
     _write(out, table, result)
+    if trace is not None:
+        report_step("losses")
+        _write_trace(trace, problem, table, result.escape_step)
+
+
+def alone(problem: Problem, steps: int | None = None) -> Problem:
+    """Return the problem of single runs: of so many steps, or its own, and without the values of shorter ones.
+
+    Raises RenderError for a number of steps that no scene may have.
+    """
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise RenderError(f"--steps must be 1 to {MOST_STEPS:,}, not {steps:,}.")
+    return replace(problem, steps=problem.steps if steps is None else steps, prefixes=())
+
+
+def _check_trace(problem: Problem, points: Table, precision: Precision, trace: Path) -> None:
+    """Refuse a trace of runs that are not float64, or of more losses than a table holds."""
+    if precision in ("differences", "exact") or (precision == "auto" and points.exact):
+        raise RenderError(
+            f"--trace {trace}: losses are those of runs in float64. Leave it out, or give --precision float64, which "
+            "takes every point as the nearest number that float64 holds."
+        )
+    if (count := points.x.size * problem.steps) > _MOST_LOSSES:
+        raise RenderError(f"--trace {trace}: at most {_MOST_LOSSES:,} losses, not {count:,}; take fewer points.")
+
+
+def _write_trace(path: Path, problem: Problem, points: Table, escape_step: np.ndarray) -> None:
+    """Write the loss before every step, the escape step's included: a row for each point, by its row, and step."""
+    from render.train.engine import Engine
+
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("point", "step", "loss"))
+    # What is nan after an infinite loss, or none, is no loss: the run has been left alone.
+    for number, losses in enumerate(Engine(problem).losses(points.x, points.y)):
+        count = losses.size if escape_step[number] < 0 else escape_step[number] + 1
+        table.writerows((number, t, repr(float(loss))) for t, loss in enumerate(losses[:count]))
+    write_whole(path, text.getvalue().encode())
 
 
 def train(
