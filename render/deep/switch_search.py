@@ -1,8 +1,9 @@
 """Where a film switches to differences: measured at each of its targets, by two orders of summation.
 
 A run amplifies rounding by its tangent norm: 1e17 at the target of `mean_lr`, 1e6 at that of `relu` (`render plan`). So
-at one target plain runs are right wherever float64 can tell samples apart; at another they are grain decades before. Two runs that add up the
-same numbers in opposite orders are the same run but for rounding, so that the values on which they agree are decided.
+at one target plain runs are right wherever float64 can tell samples apart; at another they are grain decades before.
+Two runs that add up the same numbers in opposite orders are the same run but for rounding, so that the values on which
+they agree are decided.
 
 From the narrowest view of a target on, view by view, both ways of training are compared with themselves. The film
 switches above the widest view in which differences decide the picture and plain runs do not. Plain runs alone are

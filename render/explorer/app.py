@@ -183,12 +183,12 @@ class _Desk:
         ix, iy = (requests.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
-            from render.train import trace
+            from render.train import tangent
 
             x = plane.problem.x.values(level, ix // SAMPLES * SAMPLES)[ix % SAMPLES]
             y = plane.problem.y.values(level, iy // SAMPLES * SAMPLES)[iy % SAMPLES]
-            made = trace.run(plane.problem, np.array([x]), np.array([y]))
-            losses = [requests.finite(float(loss)) for loss in made.losses[0]]
+            made = tangent.run(plane.problem, np.array([x]), np.array([y]))
+            losses = [requests.finite(float(loss)) for loss in made.losses[:, 0]]
             return {
                 "x": repr(float(x)),
                 "y": repr(float(y)),

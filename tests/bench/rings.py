@@ -37,6 +37,13 @@ def _points(reference: Reference, width: str) -> list[Point]:
     ]
 
 
+def _values(engine: DeepEngine, columns: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Train all lanes, a batch at a time, and return their values."""
+    size = engine.capacity()
+    parts = [tuple(column[i : i + size] for column in columns) for i in range(0, LANES, size)]
+    return np.concatenate([engine.follow(*part).field.value for part in parts])
+
+
 def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     """Yield ratios by width of view."""
     film = scene.load(scene.find("deep_tanh"))
@@ -53,21 +60,20 @@ def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     for width in WIDTHS:
         points = _points(reference, width)
         columns = *reference_search.columns(points), *reference_search.differences(points, reference)
-        few = tuple(column[:32] for column in columns)
         engine = DeepEngine(problem, reference)
-        without.follow(*few)
+        without.follow(*(column[:32] for column in columns))
         # What is compiled for probes is compiled on rings of another view, so that only making rings is timed.
         far = tuple(np.concatenate([column[:2], column[2:4]]) for column in columns[:2])
         engine.follow(*far, *(column[:4] * 2.0**-40 for column in columns[2:]))
         began = time.process_time()
-        engine.follow(*columns)
+        _values(engine, columns)
         first_s = time.process_time() - began
         seen: dict[str, list[float]] = {"with": [], "without": []}
         values = {}
         for _ in range(ROUNDS):
             for name, way in (("without", without), ("with", engine)):
                 began = time.process_time()
-                values[name] = way.follow(*columns).field.value
+                values[name] = _values(way, columns)
                 seen[name].append(time.process_time() - began)
         on_s, off_s = median(seen["with"]), median(seen["without"])
         rings = len(engine.known()) - 1
