@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -107,9 +107,14 @@ class Job:
         """Everything besides the problem that the samples depend on, those past float64 included."""
         return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
 
-    def missing_samples(self) -> int:
-        """Return the training runs that the store does not hold yet."""
-        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
+    def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
+        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
+        order = self.plan.order if numbers is None else _needed(self.plan, self._moments(numbers))
+        return Training(self.scene.problem, order, self.store, self.backend, self.switch).samples_total
+
+    def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
+        output = self.scene.output
+        return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
