@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Any
+
 import numpy as np
 
 from render.geometry.axes import Axis
@@ -26,7 +29,7 @@ def outside(problem: Problem, x: np.ndarray, y: np.ndarray) -> str:
     )
 
 
-def counts(field: Field) -> dict[str, int]:
+def counts(field: Field) -> dict[str, Any]:
     """Return how many runs ended in each way that occurs, by its name."""
     found, numbers = np.unique(field.status, return_counts=True)
     return {
@@ -52,7 +55,7 @@ def _beyond(axis: Axis, values: np.ndarray) -> np.ndarray:
 
 
 def _ends(axis: Axis) -> tuple[float, float]:
-    return float(axis.value_from_unit(0)), float(axis.value_from_unit(1))
+    return float(axis.value_from_unit(Fraction(0))), float(axis.value_from_unit(Fraction(1)))
 
 
 def _range(axis: Axis) -> str:
