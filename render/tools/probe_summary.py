@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 
 from render.geometry.axes import Axis
@@ -52,7 +54,7 @@ def _beyond(axis: Axis, values: np.ndarray) -> np.ndarray:
 
 
 def _ends(axis: Axis) -> tuple[float, float]:
-    return float(axis.value_from_unit(0)), float(axis.value_from_unit(1))
+    return float(axis.value_from_unit(Fraction(0))), float(axis.value_from_unit(Fraction(1)))
 
 
 def _range(axis: Axis) -> str:
