@@ -597,6 +597,19 @@ def test_a_missing_scene_lists_those_that_exist(folder: Path) -> None:
     assert refused("mine") == 'There is no scene "mine". There are no scenes in ./scenes either.'
 
 
+def test_a_missing_scene_among_many_names_the_nearest_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(scene.find("tiny").parents[1])
+    count = len(scene.names())
+    assert count > 20
+    assert (
+        refused("tanhh")
+        == f'There is no scene "tanhh"; did you mean "tanh"? `render systems` names all {count} scenes.'
+    )
+    assert refused("product").startswith('There is no scene "product"; did you mean "product_')
+    assert refused("product").count('"product_') == 3
+    assert refused("qqqq") == f'There is no scene "qqqq". `render systems` names all {count} scenes.'
+
+
 @pytest.mark.parametrize("name", ["\0", "a\0.toml", "x" * 5000, "/" * 5000 + "x", "~nobody", "mine.toml/x", "mine\n"])
 def test_names_that_no_file_can_have_are_just_missing(folder: Path, name: str) -> None:
     assert refused(name).startswith('There is no scene "')

@@ -14,9 +14,13 @@ def probe(
     scene: Scene,
     /,
     *more: More,
-    points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units, of any length.")],
+    points: Annotated[Path, Parameter(help="CSV with columns x and y, or of the axes' names, in their units.")],
     out: Annotated[
-        Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
+        Path,
+        Parameter(
+            help="CSV to write: the point, value (below 0: converged; farther from 0: slower), status, final_loss, "
+            "escape_step (-1: it never escaped), and the system's channels."
+        ),
     ],
     precision: Annotated[
         Literal["auto", "float64", "differences", "exact"],
@@ -53,11 +57,12 @@ def probe(
         from render.cli import messages
         from render.files import atomic
         from render.tools import probe as probing
+        from render.tools import probe_summary
 
         with messages.working("probing") as report:
             loaded, where = changes.load(scene, *more), machines.make
             to_stdout = atomic.is_stdout(out)
-            probing.run(
+            result = probing.run(
                 loaded,
                 points,
                 out,
@@ -67,10 +72,12 @@ def probe(
                 make_backend=where,
                 store=store,
                 report_step=report,
+                remark=messages.note,
             )
     except KeyboardInterrupt:
         kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
         raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
+    messages.emit("probed", probe_summary.sentence(result), runs=probe_summary.counts(result))
     if not to_stdout:
         messages.wrote(out)
     if trace is not None:

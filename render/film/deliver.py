@@ -33,7 +33,7 @@ from render.geometry import frame_rates
 from render.geometry.tracks import Track
 
 # What pictures and samples go through besides this package.
-_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
+_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
 _POSTER = ".poster.png", ".thumb.jpg"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -118,9 +118,10 @@ class Job:
         """Everything besides the problem that the samples depend on, those past float64 included."""
         return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
 
-    def missing_samples(self) -> int:
-        """Return the training runs that the store does not hold yet."""
-        return self.trainings(self.plan.orders).samples_total
+    def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
+        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
+        orders = self.plan.orders if numbers is None else _needed(self.plan, self._moments(numbers))
+        return self.trainings(orders).samples_total
 
     def trainings(self, orders: Sequence[Sequence[Tile]]) -> Trainings:
         """Return the training of tiles of every problem, each in order of first use; nothing begins yet."""
@@ -132,6 +133,10 @@ class Job:
                 for problem, order, own in zip(problems, orders, kept, strict=True)
             ]
         )
+
+    def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
+        output = self.scene.output
+        return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""

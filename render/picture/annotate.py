@@ -47,13 +47,11 @@ class Annotator:
     def draw(self, frame: np.ndarray, s: float) -> None:
         """Write everything on the frame at path length s, in place."""
         view = self._path.viewport(s)
-        axes = "axes" in self._parts
-        if axes:
-            overlay.draw(frame, view, *self._axes, labels=self._labels)
         font = overlay.font_of(view.width_px, view.height_px)
-        gap = round(font.size * 0.5)
+        beside = gap = round(font.size * 0.5)
+        if "axes" in self._parts:
+            beside += overlay.draw(frame, view, *self._axes, labels=self._labels)
         if self._caption:
-            beside = 2 * gap + overlay.pill_height(font) if axes else gap  # the y axis
             room = view.width_px - beside - gap
             if "legend" in self._parts and view.height_px >= _LEAST_LINES:
                 room -= gap + self._legend_box(view, s).shape[1]
