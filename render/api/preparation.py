@@ -21,7 +21,6 @@ from render.api.listener import Listener
 from render.backends import Backend
 from render.deep import switch_search
 from render.errors import RenderError
-from render.files import explained
 from render.film import cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
@@ -31,6 +30,7 @@ from render.geometry import frame_rates
 from render.picture import palettes
 from render.problem import Problem, own
 from render.scene import Scene
+from render.storage import descriptions
 from render.storage.store import DirectoryStore, check_store
 
 # In decades. For views narrower than this it is worth a second to find how deep the structure of their target goes.
@@ -117,7 +117,7 @@ def _former_code(job: Job, store: Path) -> str:
     if not own.is_own(system) or not job.store.missing(job.plan.order[:1]):
         return ""
     file = system.partition("#")[0]
-    tables = (explained.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
+    tables = (descriptions.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
     others = [str(table.get("system")) for table in tables]
     return file if any(other.startswith(f"{file}#") and other != system for other in others) else ""
 
