@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -384,9 +385,9 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
     composed, fetched = [], set()
     compose_frame, get = compose.Compositor.frame, DirectoryStore.get
 
-    def frame(self: compose.Compositor, *places: float, bits: int = 8) -> np.ndarray:
+    def frame(self: compose.Compositor, *places: float, **how: Any) -> np.ndarray:
         composed.append(places)
-        return compose_frame(self, *places, bits=bits)
+        return compose_frame(self, *places, **how)
 
     def getting(self: DirectoryStore, tile: Tile) -> Field:
         fetched.add(tile)
