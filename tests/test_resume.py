@@ -11,7 +11,6 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -385,9 +384,9 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
     composed, fetched = [], set()
     compose_frame, get = compose.Compositor.frame, DirectoryStore.get
 
-    def frame(self: compose.Compositor, *places: float, **how: Any) -> np.ndarray:
+    def frame(self: compose.Compositor, *places: float, bits: int = 8, passing: Any = None) -> np.ndarray:
         composed.append(places)
-        return compose_frame(self, *places, **how)
+        return compose_frame(self, *places, bits=bits)
 
     def getting(self: DirectoryStore, tile: Tile) -> Field:
         fetched.add(tile)

@@ -5,6 +5,7 @@ this.
 """
 
 from render.api.arrays import Window, field, probe
+from render.api.exports import export, export_frames
 from render.api.films import Film, contact_sheet, convert, frame, pictures, plan, recolour, video
 from render.api.listener import SILENT, Listener
 from render.api.pages import explore
@@ -25,6 +26,8 @@ __all__ = [
     "convert",
     "descend",
     "explore",
+    "export",
+    "export_frames",
     "field",
     "frame",
     "load",

@@ -34,13 +34,16 @@ class Window:
     """All samples of one level in a rectangle of the plane.
 
     x: float64 [columns], y: float64 [rows], both rising: hyperparameter values of the samples. level: of the lattice.
-    field: every channel, [rows, columns]; `field.value` is negative where a run converged.
+    field: every channel, [rows, columns]; `field.value` is negative where a run converged. columns, rows: indices of
+    the samples on the level's lattice, of 32 * 2**level samples along each side of the plane.
     """
 
     x: np.ndarray
     y: np.ndarray
     level: int
     field: Field
+    columns: range
+    rows: range
 
 
 def field(
@@ -81,7 +84,12 @@ def field(
     )
     with preparation.reference_run(listener) as report_step:
         prepared = subject.prepare(scene, Path(store), make_backend, level=level, report_step=report_step)
-    with subject.trained_tiles(prepared, area.tiles(), preparation.progress_of(listener)) as fetch:
+    tiles = area.tiles()
+    missing = subject.missing_samples(prepared, tiles)
+    with (
+        listener.training(scene, tiles, missing, prepared.backend) as report,
+        subject.trained_tiles(prepared, tiles, report) as fetch,
+    ):
         whole = subject.field_of(fetch, area)
     first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
     inside = (
@@ -90,7 +98,12 @@ def field(
     )
     problem = scene.problem
     return Window(
-        _axis_values(problem.x, level, columns), _axis_values(problem.y, level, rows), level, whole.at(inside)
+        _axis_values(problem.x, level, columns),
+        _axis_values(problem.y, level, rows),
+        level,
+        whole.at(inside),
+        columns,
+        rows,
     )
 
 

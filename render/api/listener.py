@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from render.backends import Backend
 from render.film import rendering
-from render.film.rendering import Job, Report
+from render.film.rendering import Job, Progress, Report
+from render.geometry.tiles import Tile
+from render.scene import Scene
 
 if TYPE_CHECKING:
     from render.api.preparation import Outlook
@@ -28,7 +31,7 @@ class Listener:
         """Receive what a film will take, before its training starts."""
 
     def film(self, path: Path, quality: str) -> None:
-        """Receive the path of a film that is finished and can be watched, while a better one takes its place."""
+        """Receive the path of a film that is finished and can be watched, while a better one is made."""
 
     def working(self, what: str) -> AbstractContextManager[Callable[[str], None]]:
         """Accompany a step that takes seconds; the context gives a function for further words about it."""
@@ -37,6 +40,23 @@ class Listener:
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Accompany training and frames; the context gives the function that receives their progress."""
         return contextlib.nullcontext(rendering.ignore_progress)
+
+    def training(
+        self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend
+    ) -> AbstractContextManager[Report]:
+        """Accompany training without frames; the context gives the function that receives its progress.
+
+        samples: training runs that the store lacks. What is repaired is a warning, once.
+        """
+        reported: set[str] = set()
+
+        def report(now: Progress) -> None:
+            for message in now.repaired:
+                if message not in reported:
+                    reported.add(message)
+                    self.warning(message)
+
+        return contextlib.nullcontext(report)
 
 
 def _ignored(words: str) -> None:

@@ -23,9 +23,10 @@ from render.errors import RenderError
 from render.film import climb, cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
-from render.film.rendering import Job, Progress, Report
+from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
+from render.picture import palettes
 from render.problem import Problem
 from render.scene import Scene
 from render.storage.store import DirectoryStore, check_store
@@ -78,8 +79,7 @@ def prepare_climb(
     lower = [rendering.prepare(choice, store, backend=backend) for choice in climb.below(loaded, job)]
     if lower and rate is None:
         with listener.working("measuring this machine"):
-            reference = job.switch.reference if job.switch else None
-            rate = training_rate.measure(lower[0].plan, lower[0].backend, reference)
+            rate = training_rate.measure(lower[0].plan, lower[0].backend, lower[0].switch)
     return [*(climb.rungs(job, lower, rate) if rate else []), job], rate
 
 
@@ -113,7 +113,7 @@ def _prepared(
         job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
-    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, job.numerics):
         listener.warning(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."
@@ -123,10 +123,17 @@ def _prepared(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
         )
+    remark(job.scene, listener)
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.switch is None or job.switch.reference is None else None, backend
+    return job, rate if job.switch is None or not job.switch.is_ready else None, backend
+
+
+def remark(loaded: Scene, listener: Listener) -> None:
+    """Report what a person may not expect of a scene's colours."""
+    if words := palettes.remark(loaded.look.palette):
+        listener.note(words)
 
 
 @contextlib.contextmanager
@@ -145,19 +152,6 @@ def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
             show_words(words)
 
         yield report_step
-
-
-def progress_of(listener: Listener) -> Report:
-    """Return a report of training alone, without frames, that a listener receives as notes of what is repaired."""
-    reported: set[str] = set()
-
-    def report(now: Progress) -> None:
-        for message in now.repaired:
-            if message not in reported:
-                reported.add(message)
-                listener.warning(message)
-
-    return report
 
 
 def _why_auto(job: Job, rate: Rate | None, budget_min: float) -> str:
@@ -197,7 +191,7 @@ class Outlook:
     @property
     def lacks_reference(self) -> bool:
         """Whether the film needs a reference run that has yet to be made."""
-        return self.job.switch is not None and self.job.switch.reference is None
+        return self.job.switch is not None and not self.job.switch.is_ready
 
     @property
     def widths(self) -> tuple[float, float]:
@@ -249,10 +243,10 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
-    reference = job.switch.reference if job.switch else None
+    reference = job.switch.references[0] if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
-            rate = training_rate.measure(job.plan, job.backend, reference)
+            rate = training_rate.measure(job.plan, job.backend, job.switch)
     pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
     measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))

@@ -15,7 +15,7 @@ from typing import Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, maintenance, points, streams, variants
+from render.cli import descend, exports, maintenance, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -54,6 +54,7 @@ app = App(
         render recolour mean_lr.toml --palette vik   the film in other colours; trains nothing
         render encode   mean_lr.toml --codec av1     the film in another format; trains nothing
         render probe    mean_lr.toml --points p.csv --out v.csv
+        render export   mean_lr.toml --out m.zarr    the values of a view, for other programs
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
         render doctor                                is everything there that films need?
         render explore  mean_lr.toml                 find the target with the mouse
@@ -88,7 +89,7 @@ def video(
         render video mean_lr.toml --quality hd
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
-        render video mean_lr.toml --shape square --set look.palette=viridis
+        render video mean_lr.toml --shape square --palette vik
     """
     from render import api
     from render.cli import messages, terminal
@@ -99,6 +100,7 @@ def video(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         poster=poster,
         make_backend=machines.make,
         listener=terminal.TerminalListener(),
@@ -160,6 +162,7 @@ def frame(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )
@@ -214,7 +217,7 @@ def show(
     Try:
 
         render show mean_lr.toml
-        render show mean_lr.toml --quality hd --shape square --set look.palette=viridis
+        render show mean_lr.toml --quality hd --shape square --palette vik
     """
     from render import scene as scenes
 
@@ -249,6 +252,7 @@ def systems(
 
 
 app.command(points.probe)
+app.command(exports.export)
 app.command(descend.descend)
 app.command(variants.sheet)
 app.command(variants.recolour)

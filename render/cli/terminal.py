@@ -24,6 +24,7 @@ from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
 from render.machine import signals
 from render.problem import Problem
+from render.scene import Scene
 
 # Where the output is no terminal, a line is printed this often instead of a live bar.
 _LINE_S = 10.0
@@ -63,6 +64,13 @@ class TerminalListener(Listener):
             path=str(path),
             quality=quality,
         )
+
+    @contextlib.contextmanager
+    def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
+        """Print how many runs there are to do and how long they take, and show one live line."""
+        announce(scene.name, scene.problem, tiles, samples, backend)
+        with progress() as report:
+            yield report
 
     def outlook(self, outlook: Outlook) -> None:
         """Print what a film will take."""
@@ -115,6 +123,7 @@ def show_plan(outlook: Outlook) -> None:
     plan, output, problem = job.plan, job.scene.output, job.scene.problem
     unit = "decades" if problem.x.scale == "log10" else "units"
     first, last = outlook.widths
+    last_plain = plan.targets.last_plain_level
     rows = {
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
@@ -122,8 +131,10 @@ def show_plan(outlook: Outlook) -> None:
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
         + (
-            "float64 reaches {}" if plan.last_plain_level is None else "after {}, by differences from a reference run"
-        ).format(problem.deepest_level if plan.last_plain_level is None else plan.last_plain_level),
+            f"float64 reaches {problem.deepest_level}"
+            if last_plain is None
+            else f"after {last_plain}, by differences from a reference run"
+        ),
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "

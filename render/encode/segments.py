@@ -23,13 +23,12 @@ from pathlib import Path
 
 import numpy as np
 
-from render.files.atomic import WholeFile, is_abandoned, remove_abandoned
+from render.files import folders
 
 # A note: arrays by name.
 Note = Mapping[str, np.ndarray]
 
 _SUFFIX = ".segments"
-_OWNER = "owner"
 _PRIVATE = re.compile(r"\..+\.[0-9a-f]{16}\.segments", re.DOTALL)
 _NAME_BYTES = 200  # of the 255 that a file system allows; digits and a suffix are added
 
@@ -51,7 +50,7 @@ class Segments:
         name = _folder_name(self._film.name)
         for left in self._film.parent.glob(f".*{_SUFFIX}"):
             if left.name.startswith(f".{name}.") and _PRIVATE.fullmatch(left.name):
-                remove(left)
+                folders.remove(left)
         shared = self._film.with_name(f".{name}{_SUFFIX}")
         if not self._key or not self._hold(shared):
             # Another process makes this film now, or nothing is to be kept: segments of this process alone.
@@ -110,7 +109,7 @@ class Segments:
 
     def _hold(self, folder: Path) -> bool:
         """Take a folder for this process, making it if need be; False where a living process has it."""
-        held = _held(folder)
+        held = folders.held(folder)
         if held is None:
             return False
         self._held, self.folder = held, folder
@@ -145,7 +144,7 @@ class Segments:
         """Yield what lies in the folder and is not of a finished segment."""
         known = {"key"} | {path.name for index in self._kept for path in (self.path(index), self._note_path(index))}
         for path in list(self.folder.iterdir()):
-            if path.name not in known and not path.name.startswith(f".{_OWNER}."):
+            if path.name not in known and not folders.is_owner(path):
                 yield path
 
     def _note_path(self, index: int) -> Path:
@@ -154,47 +153,7 @@ class Segments:
 
 def abandoned(folder: Path) -> bool:
     """Say whether a folder holds segments of a film that no living process makes."""
-    return (
-        folder.name.startswith(".")
-        and folder.name.endswith(_SUFFIX)
-        and folder.is_dir()
-        and all(is_abandoned(owner) for owner in _owners(folder))
-    )
-
-
-def remove(folder: Path) -> int:
-    """Remove a folder of segments, unless a living process makes its film; return how many bytes that freed."""
-    if not abandoned(folder):
-        return 0
-    held = _held(folder)  # so that no process begins to use it now
-    if held is None:
-        return 0
-    with held:
-        size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-        shutil.rmtree(folder, ignore_errors=True)
-    return size
-
-
-def _held(folder: Path) -> contextlib.ExitStack | None:
-    """Take a folder for this process, until the stack is closed; None where a living process has it.
-
-    A file of this process lies in the folder, unfinished for ever: whoever finds one whose writer lives stays away.
-    Two that come in the same moment both stay away.
-    """
-    with contextlib.ExitStack() as stack:
-        mine = WholeFile(folder / _OWNER, fsync=False)
-        partial = mine.__enter__()
-        stack.callback(mine.discard)
-        for other in _owners(folder):
-            if other != partial:
-                remove_abandoned(other)
-                if other.exists():
-                    return None
-        return stack.pop_all()
-
-
-def _owners(folder: Path) -> list[Path]:
-    return list(folder.glob(f".{_OWNER}.*.partial"))
+    return folder.name.startswith(".") and folder.name.endswith(_SUFFIX) and folders.abandoned(folder)
 
 
 def _folder_name(film: str) -> str:

@@ -32,6 +32,7 @@ from render.explorer.trainer import Trainer
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
+from render.picture import palettes
 from render.samples import Status
 from render.scene import Scene
 
@@ -155,8 +156,10 @@ class _Desk:
         return JSONResponse(_described(found))
 
     async def palette(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")[: requests.MOST_PALETTE]
         try:
-            return JSONResponse(await run_in_threadpool(colouring.palette, request.query_params.get("name", "")[:100]))
+            colours = await run_in_threadpool(colouring.palette, name)
+            return JSONResponse({"colours": colours, "remark": colouring.remark(name)})
         except ValueError as error:
             raise requests.AskError(str(error)) from None
 
@@ -326,7 +329,11 @@ def _described(found: Scene) -> dict[str, Any]:
         "deepest_level": deepest_level,
         "deepest_zoom": deepest_level - _SHARPER_LEVELS,
         "last_plain_level": last_plain_level,
-        "look": {"palette": found.look.palette, "gap": found.look.gap, "background": found.look.background},
+        "look": {
+            "palette": palettes.written(found.look.palette),
+            "gap": found.look.gap,
+            "background": found.look.background,
+        },
         "film": keyframes.described(found),
     }
 

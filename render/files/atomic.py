@@ -41,6 +41,7 @@ __all__ = [
     "remove_abandoned",
     "store_whole",
     "sweep",
+    "worded",
     "write_whole",
 ]
 
@@ -90,7 +91,7 @@ def write_whole(
     own: whether the file belongs to the program (samples, caches) and not to a person: then one with several names
     (hard links) or without permission to write is replaced instead of refused.
     """
-    with _words(path):
+    with worded(path):
         target = _target(path, own=own)
         if target.plain is None:
             _pour(target, content)
@@ -141,7 +142,7 @@ class WholeFile:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Path:
-        with _words(self.path), contextlib.ExitStack() as stack:
+        with worded(self.path), contextlib.ExitStack() as stack:
             self._target = _target(self.path)
             plain = self._target.plain or Path(tempfile.gettempdir(), self.path.name)
             _make_folder(plain.parent)
@@ -159,7 +160,7 @@ class WholeFile:
             if error is None:
                 self.publish()
             elif isinstance(error, OSError) and self._is_ours(error):
-                with _words(self.path):
+                with worded(self.path):
                     raise error
         finally:
             self.discard()
@@ -170,7 +171,7 @@ class WholeFile:
 
     def publish(self) -> None:
         """Check the partial file and give it its name, as the end of the with-block does."""
-        with _words(self.path), contextlib.ExitStack() as alone:
+        with worded(self.path), contextlib.ExitStack() as alone:
             # All that may take seconds comes before the lock.
             _finish(self._file, self._partial, fsync=self._fsync, check=self._check)
             digest = ""
@@ -194,7 +195,7 @@ class WholeFile:
 
 def check_target(path: Path) -> None:
     """Refuse a path that cannot be written, before any work is done for it; leave nothing behind. Raises WriteError."""
-    with _words(path):
+    with worded(path):
         target = _target(path)
         if target.plain is not None:
             _make_folder(target.plain.parent)
@@ -208,7 +209,7 @@ def lacking(folder: Path) -> list[str]:
     Raises WriteError if no file can be made there.
     """
     found = []
-    with _words(folder), _partial(folder / "trial", None) as (file, partial, locked):
+    with worded(folder), _partial(folder / "trial", None) as (file, partial, locked):
         file.write(b"\0" * 4096)
         file.flush()
         os.close(os.dup(file.fileno()))
@@ -235,7 +236,7 @@ def is_stdout(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _words(path: Path) -> Iterator[None]:
+def worded(path: Path) -> Iterator[None]:
     """Turn what a file system refuses into a WriteError that names the path that was asked for."""
     try:
         yield

@@ -10,6 +10,7 @@ from render import encode
 from render.film import deliver, qualities
 from render.film.qualities import Choice
 from render.film.rendering import Job
+from render.film.replacing import record_path
 from render.film.training_rate import Rate
 from render.scene import QUALITY, Scene
 
@@ -36,7 +37,7 @@ def rungs(top: Job, lower: list[Job], rate: Rate) -> list[Job]:
     """Return which of the jobs of lower qualities, from the smallest on, are made before the best one.
 
     The first is the best that trains within FIRST_S, or else the smallest; none where the best one itself does. What
-    the store holds costs nothing. A folder of pictures is made once: it cannot be replaced at once.
+    the store holds costs nothing. A folder of pictures is made once: it is for other programs, not to be watched.
     """
     most_s = rate.time_s(top.missing_samples())
     if most_s <= FIRST_S or not lower or top.scene.output.codec == encode.SEQUENCE:
@@ -50,19 +51,21 @@ def rungs(top: Job, lower: list[Job], rate: Rate) -> list[Job]:
     return [lower[i] for i in chosen]
 
 
-def left(path: Path, steps: list[Job]) -> list[Job]:
-    """Return which films of rising quality are yet to be made at a path: those after the one that stands there.
+def left(out: Path, steps: list[Job]) -> list[Job]:
+    """Return which films of rising quality are yet to be made below a folder: those after the best that stands there.
 
     The last is always one of them: making it again costs no training, and ends in the same film.
     """
-    standing = [i for i, job in enumerate(steps) if stands(path, job)]
-    return steps[max(standing) + 1 :] or steps[-1:] if standing else steps
+    standing = [i for i, job in enumerate(steps[:-1]) if stands(deliver.film_path(out, job), job)]
+    if len(steps) > 1 and stands(deliver.film_path(out, steps[-1]), steps[-1]):
+        return steps[-1:]
+    return steps[max(standing) + 1 :] if standing else steps
 
 
 def stands(path: Path, job: Job) -> bool:
     """Say whether the film of a job is what lies at a path: by its record, which has the checksum of the file."""
     try:
-        record = json.loads(deliver.record_path(path).read_text(encoding="utf-8"))
+        record = json.loads(record_path(path).read_text(encoding="utf-8"))
         with path.open("rb") as film:
             found = hashlib.file_digest(film, "sha256").hexdigest()
     except (OSError, ValueError):
@@ -71,4 +74,4 @@ def stands(path: Path, job: Job) -> bool:
         return False
     made = job.provenance()
     made.pop("numerics")
-    return record.get("numerics") == job.backend.numerics and all(record.get(key) == made[key] for key in made)
+    return record.get("numerics") == job.numerics and all(record.get(key) == made[key] for key in made)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
-import math
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,8 +22,8 @@ from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, SceneError, StoreError, WriteError
-from render.files.atomic import check_target, write_whole
-from render.film import frame_log, passing, qualities, segment_key, selection, switch
+from render.files.atomic import check_target
+from render.film import camera_table, frame_log, passing, qualities, segment_key, selection, switch
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
@@ -32,7 +31,10 @@ from render.film.qualities import Choice
 from render.film.schedule import Switch, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, typeface
+from render.picture.flash_limit import Passing
+from render.samples import Field
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore
 
 # How often a waiting render looks up to report progress.
@@ -56,6 +58,9 @@ class Progress:
 
 Report = Callable[[Progress], None]
 Log = Callable[[FrameFacts], None]
+Fetch = Callable[[Tile], Field]
+T = TypeVar("T")
+Make = Callable[[float, tuple[float, ...], Passing | None], T]
 
 
 def ignore_progress(_: Progress) -> None:
@@ -90,6 +95,11 @@ class Job:
         """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
         return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
 
+    @property
+    def numerics(self) -> dict[str, str | int]:
+        """Everything besides the problem that the samples depend on, those past float64 included."""
+        return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
+
     def missing_samples(self) -> int:
         """Return the training runs that the store does not hold yet."""
         return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
@@ -97,14 +107,7 @@ class Job:
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
         output = self.scene.output
-        texts = {
-            "scene": scenes.resolved(self.scene),
-            "name": self.scene.name,
-            "quality": self.quality,
-            "problem": self.scene.problem.key,
-            "numerics": json.dumps(self.backend.numerics, sort_keys=True),
-            "render": render.__version__,
-        }
+        texts = scenes.provenance(self.scene, self.quality, self.numerics) | {"render": render.__version__}
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
             texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
         return texts if frame is None else texts | {"frame": str(frame)}
@@ -131,7 +134,8 @@ def prepare(
     """
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
-    return Job(choice.name, plan, *switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step))
+    store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
+    return Job(choice.name, plan, backend, store, meeting)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -185,7 +189,7 @@ def video(
     meter = flash.Meter(float(output.fps))
 
     def finished(sha256: str) -> None:
-        write_path(job, path.with_suffix(".path.csv"), numbers)
+        camera_table.write(job.plan, path.with_suffix(".path.csv"), numbers)
         if published is not None:
             published(sha256)
 
@@ -268,24 +272,6 @@ def _is_written(path: Path, metadata: dict[str, str]) -> bool:
         return False
 
 
-def write_path(job: Job, file: Path, numbers: Sequence[int]) -> None:
-    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width."""
-    path, problem = job.plan.path, job.scene.problem
-    fps = job.scene.output.fps
-    lines = [
-        "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
-    ]
-    for number in numbers:
-        view = path.viewport(s := path.s_of_frame(number, fps))
-        level = max(0, math.ceil(view.level))
-        centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
-        # A pixel's place is written to a ten-billionth or better.
-        digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))
-        x, y = (f"{value:.{digits}g}" for value in centre)
-        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
-    write_whole(file, ("\n".join(lines) + "\n").encode())
-
-
 def stills(
     job: Job,
     numbers: Sequence[int],
@@ -320,7 +306,30 @@ def frames(
 ) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield (frame number, picture [height, width, 3]), each as soon as its tiles are trained.
 
-    bits: 8 for uint8 pictures, 16 for uint16. log: called with the cost of each frame once the caller has taken it.
+    bits: 8 for uint8 pictures, 16 for uint16. The rest is as in `made_of_frames`.
+    """
+
+    def painter(plan: Plan, fetch: Fetch) -> Make[np.ndarray]:
+        painter = FramePainter(plan, fetch)
+        return lambda s, moments, moves: painter.picture(s, bits, moments, moves)
+
+    return made_of_frames(job, numbers, painter, report, log=log, order=order)
+
+
+def made_of_frames(
+    job: Job,
+    numbers: Sequence[int],
+    maker: Callable[[Plan, Fetch], Make[T]],
+    report: Report = ignore_progress,
+    *,
+    log: Log = ignore_frame_facts,
+    order: Sequence[Tile] | None = None,
+) -> Generator[tuple[int, T], None, None]:
+    """Yield (frame number, what is made of it), each as soon as its tiles are trained.
+
+    maker: is given the plan and what reads a finished tile, and returns what makes one frame of a place on the path, of
+    the places that the frame averages, and of how the camera moves around it. log: called with the cost of each frame
+    once the caller has taken it.
     order: the tiles to train, in order of first use; None for those that the frames need (for the whole film: the
     plan's).
 
@@ -338,24 +347,28 @@ def frames(
         order = _needed(plan, (s for n in numbers for s in moments(n)))
     training = Training(job.scene.problem, order, job.store, job.backend, job.switch)
     facts = FrameLog(plan, training)
-    painter = FramePainter(plan, training.fetch)
+    make = maker(plan, training.fetch)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))
 
     training.start()
     try:
-        last, picture, shown = None, None, Shown([], [])
+        last: tuple[tuple[float, ...], bytes | None] | None = None
+        made: list[T] = []
+        shown = Shown([], [])
         for done, number in enumerate(numbers):
-            if (places := moments(number)) != last or picture is None:
+            places, moves = moments(number), passing.around(plan, number)
+            # Frames of a rest are one picture, but for those from which the camera is soon seen to leave.
+            if (key := (places, None if moves is None else moves.moves.tobytes())) != last:
                 shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:
                     count = training.count_for(shown.tiles())
                     while not training.wait_for(count, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
-                last, picture = places, painter.picture(s, bits, places, passing.around(plan, number))
-            yield number, picture
+                last, made = key, [make(s, places, moves)]
+            yield number, made[0]
             log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
             report(progress(done + 1))
     finally:

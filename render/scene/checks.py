@@ -213,8 +213,6 @@ def _look(raw: object, system: str, faults: list[str]) -> Look | None:
     table = of_system(system).look
     good = good_fields(table, raw)
     if "palette" in good:
-        if isinstance(good["palette"], list):
-            good["palette"] = tuple(good["palette"])
         try:
             palettes.check(good["palette"])
         except ValueError as error:

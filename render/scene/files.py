@@ -19,9 +19,9 @@ from render.errors import SceneError
 from render.geometry import frame_rates
 from render.scene import naming, records
 from render.scene.checks import build, read_toml
-from render.scene.layers import Layers
+from render.scene.layers import Layers, with_values
 from render.scene.tables import filled
-from render.scene.values import Scene, with_shape
+from render.scene.values import Made, Scene, with_shape
 from render.scene.wording import nearest, quoted
 
 MOST_BYTES = 1_000_000
@@ -114,9 +114,9 @@ def load(
     """Return the scene of a file, given its path or name; of several, each laid over those before it.
 
     A picture or film that render made, or the JSON beside it, stands for its scene. settings: such as
-    "look.palette=viridis", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
+    "look.palette=vik", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
     """
-    layers, stems, made, text = Layers(), [], None, ""
+    layers, plain, stems, made, text = Layers(), Layers(), [], None, ""
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
         stem = naming.name_of(path.stem)
@@ -125,19 +125,42 @@ def load(
             made = found if i == 0 else made
         else:
             text = _read(path, source)
-        layers.lay(source, read_toml(text, source))
+        raw = read_toml(text, source)
+        layers.lay(source, raw)
+        plain.lay(source, raw if made is None or i > 0 else _unchanged(raw, made))
         stems.append(stem)
     settings = tuple(settings)
     for setting in settings:
         layers.set(setting)
     if len(stems) > 1 or settings:
         text = _toml(layers.raw)
+    called = naming.joined(stems)
     scene = replace(
-        build(layers.raw, "+".join(stems), text, layers.source_of), made=made, origins=layers.origins, own=layers.first
+        build(layers.raw, called, text, layers.source_of),
+        made=made,
+        origins=layers.origins,
+        own=layers.first,
+        plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
     )
     if shape is not None:
         scene = with_shape(scene, shape)
     return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+
+
+def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
+    """Return the fields of a scene out of an output as its own files give them, without the settings of that output."""
+    try:
+        return with_values(raw, made.changed_from)
+    except (LookupError, TypeError, AttributeError):
+        return raw
+
+
+def _plain_scene(layers: Layers, called: str) -> Scene | None:
+    try:
+        found = build(layers.raw, called, _toml(layers.raw), layers.source_of)
+    except SceneError:
+        return None
+    return replace(found, origins=layers.origins, own=layers.first)
 
 
 def _read(path: Path, source: str) -> str:

@@ -10,6 +10,7 @@ import importlib
 import importlib.util
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 
 from render.geometry.tiles import SAMPLES
@@ -48,6 +49,15 @@ def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics
         "machine": _processor() if backend == "cpu" else platform.machine(),
     }
     return own | environment.numerics(blas)
+
+
+def following(plain: Mapping[str, str | int], references: Iterable[str]) -> Numerics:
+    """Return the numerics of samples that are followed by differences, given those of plain ones.
+
+    references: keys of the reference runs; of one folder of the store there is one, of a whole film there may be more.
+    """
+    keys = "+".join(references)
+    return {**plain, **({"differences": DIFFERENCES_VERSION, "reference": keys} if keys else {})}
 
 
 def of_processor(problem: Problem) -> Numerics | None:

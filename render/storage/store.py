@@ -20,7 +20,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -104,7 +104,7 @@ class DirectoryStore:
         self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool | None = None
     ) -> None:
         self.problem_key = problem.key
-        self.numerics = dict(numerics)
+        self.numerics: dict[str, Any] = dict(numerics)
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
         self.fsync = environment.switch("RENDER_FSYNC") if fsync is None else fsync

@@ -13,7 +13,7 @@ from typing import Any
 from render import scene as scenes
 from render.encode import segments
 from render.errors import DamagedTile, SceneError, StoreError
-from render.files import atomic
+from render.files import atomic, folders
 from render.files.explained import read_toml
 from render.geometry.tiles import SAMPLES
 from render.problem import Problem, described
@@ -122,17 +122,18 @@ def remove(kept: Kept) -> None:
 
 def delete(left: Iterable[Path]) -> int:
     """Remove what was left behind, if it still has no writer, and return how many bytes that freed."""
-    return sum(segments.remove(path) if path.is_dir() else atomic.remove_abandoned(path) for path in left)
+    return sum(folders.remove(path) if path.is_dir() else atomic.remove_abandoned(path) for path in left)
 
 
 def left_behind(out: Path, store: Path) -> list[Path]:
-    """Return what killed renders left in both folders and no process writes: partial files, and folders of segments."""
+    """Return what killed renders left in both folders and no process writes: partial files, partial folders, and
+    folders of segments."""
     partial = (path for folder in (out, store) for path in _files(folder) if atomic.is_partial(path))
     kept = [Path(place, name) for place, names, _ in os.walk(out) for name in names]
-    of_films = [folder for folder in kept if segments.abandoned(folder)]
+    whole = [folder for folder in kept if segments.abandoned(folder) or folders.is_left_behind(folder)]
     return [
-        *(path for path in partial if path.parent not in of_films and atomic.is_abandoned(path)),
-        *of_films,
+        *(path for path in partial if path.parent not in whole and atomic.is_abandoned(path)),
+        *whole,
     ]
 
 

@@ -1,0 +1,114 @@
+"""Samples and frames as files for other programs."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+import render
+from render import scene as scenes
+from render.api import preparation
+from render.api.arrays import Window, field
+from render.api.listener import SILENT, Listener
+from render.api.preparation import MakeBackend, local_backend
+from render.encode import arrays
+from render.encode.arrays import Arrays
+from render.files.atomic import check_target
+from render.film import frame_arrays, qualities
+from render.geometry.axes import Axis
+from render.geometry.tiles import SAMPLES
+from render.samples import Status
+from render.scene import Scene
+
+StrPath = str | os.PathLike[str]
+
+
+def export(
+    scene: Scene,
+    out: StrPath,
+    at: str = "last",
+    *,
+    window: Sequence[str | float] | None = None,
+    samples: int = 256,
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Path:
+    """Write all samples of a frame's view, or of a window, to a file, and return its path.
+
+    out: its suffix names the format: .npz, .zarr (a folder), .tif or .exr. Every channel is written as it is stored,
+    float64, int32 and uint8; OpenEXR alone has 32 bits. Rows of .npz and .zarr rise with y; pictures begin at the top.
+    at, window, samples: as in `field`. Raises RenderError; EncodeError for another suffix or a library that is missing.
+    """
+    path = Path(out)
+    arrays.format_of(path)
+    if path.suffix.lower() != ".zarr":
+        check_target(path)
+    found = field(scene, at, window=window, samples=samples, store=store, make_backend=make_backend, listener=listener)
+    arrays.write(path, as_arrays(scene, found))
+    return path
+
+
+def export_frames(
+    scene: Scene,
+    folder: StrPath,
+    *frames: str,
+    quality: str = "auto",
+    budget_min: float = qualities.BUDGET_S / 60,
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> list[Path]:
+    """Write frames of a film, or all, as OpenEXR files with the camera's path as a table, and return their paths.
+
+    Each pixel has the stored channels of its nearest sample, and R, G and B as linear light. The same call goes on
+    where it stopped. frames: as in `frame`. Raises RenderError.
+    """
+    job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
+    numbers = job.frame_numbers(frames) if frames else range(job.frame_count)
+    with listener.rendering(job) as report:
+        return frame_arrays.write_frames(job, numbers, Path(folder), report)
+
+
+def as_arrays(scene: Scene, window: Window) -> Arrays:
+    """Return a window with its coordinates, and with what other programs must know of it, as short texts."""
+    problem = scene.problem
+    middle = _middle(window)
+    coordinates, about = {}, {}
+    pairs = zip(("x", "y"), (problem.x, problem.y), problem.labels, (window.columns, window.rows), middle, strict=True)
+    for name, axis, label, indices, centre in pairs:
+        origin = axis.value_from_unit(centre, window.level)
+        coordinates[name] = window.x if name == "x" else window.y
+        # Past float64 neighbouring values are equal as float64; their differences from a value nearby are not.
+        coordinates[f"{name}_offset"] = _offsets(axis, window.level, indices, Fraction(origin))
+        about[name] = {"long_name": label, "hyperparameter": axis.name, "scale": axis.scale}
+        about[f"{name}_offset"] = {"long_name": f"{label}, less origin", "origin": str(origin)}
+    facts: dict[str, str | int | float] = {
+        "render_version": render.__version__,
+        "render_name": scene.name,
+        "render_scene": scenes.resolved(scene),
+        "render_problem": problem.key,
+        "level": window.level,
+        "first_column": str(window.columns.start),
+        "first_row": str(window.rows.start),
+    }
+    statuses = {int(status): status.name.lower() for status in Status}
+    return Arrays(window.field.channels(), coordinates, facts, {**about, "status": {"statuses": json.dumps(statuses)}})
+
+
+def _middle(window: Window) -> tuple[Fraction, Fraction]:
+    """Return the unit coordinates of the sample in the middle of a window."""
+    count = SAMPLES << window.level
+    x, y = (indices[len(indices) // 2] for indices in (window.columns, window.rows))
+    return Fraction(x, count), Fraction(y, count)
+
+
+def _offsets(axis: Axis, level: int, indices: range, origin: Fraction) -> np.ndarray:
+    first, last = indices.start // SAMPLES, (indices.stop - 1) // SAMPLES
+    found = np.concatenate([axis.differences(level, tile * SAMPLES, origin) for tile in range(first, last + 1)])
+    return found[indices.start - first * SAMPLES : indices.stop - first * SAMPLES]

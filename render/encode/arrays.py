@@ -1,0 +1,186 @@
+"""Samples as arrays in the formats of other programs: NumPy, Zarr for xarray, float TIFF, OpenEXR.
+
+The libraries of all but NumPy's format are the extra `export`; they are loaded when a file is written.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from render.errors import EncodeError
+from render.files.atomic import WholeFile
+from render.files.folders import check_folder, whole_folder
+
+# Samples along a side of what Zarr and TIFF read at once: half a megabyte of float64.
+_CHUNK = 256
+
+# A TIFF of 32-bit offsets ends at 4 GiB; the tables of its pages need little more than its samples.
+_CLASSIC_TIFF_BYTES = 2**32 - 2**25
+
+# What Zarr, version 3, has in every group.
+_ZARR_MARK = "zarr.json"
+
+# OpenEXR knows no 64-bit floats. A value too small for 32 bits becomes this, so that it keeps its sign.
+_LEAST32 = np.finfo(np.float32).tiny
+
+Facts = Mapping[str, str | int | float]
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """What is written. channels: arrays [rows, columns] by name, row 0 lowest in the plane.
+
+    coordinates: float64 [columns] or [rows] by name; names that begin with x belong to columns, with y to rows.
+    facts: what the samples are. about: facts of single channels and coordinates, by their names.
+    """
+
+    channels: Mapping[str, np.ndarray]
+    coordinates: Mapping[str, np.ndarray]
+    facts: Facts
+    about: Mapping[str, Facts] = field(default_factory=dict)
+
+
+class Format(NamedTuple):
+    """A row of FORMATS. write: writes arrays to a path, whole or not at all. packages: what it imports for that."""
+
+    write: Callable[[Path, Arrays], None]
+    packages: tuple[str, ...]
+    about: str
+
+
+def write(path: Path, arrays: Arrays) -> None:
+    """Write arrays in the format that the path's suffix names, whole or not at all. Raises EncodeError, WriteError."""
+    format_of(path).write(path, arrays)
+
+
+def format_of(path: Path) -> Format:
+    """Return the row of FORMATS for a path. Raises EncodeError for another suffix, or if its library is missing."""
+    row = FORMATS.get(path.suffix.lower())
+    if row is None:
+        known = ", ".join(f"{suffix} ({row.about})" for suffix, row in FORMATS.items())
+        raise EncodeError(f"{path}: the name must end in one of {known}.")
+    try:
+        for package in row.packages:
+            importlib.import_module(package)
+    except ImportError as error:
+        raise EncodeError(
+            f"{row.about} needs the extra `export` ({error.name} is not installed). Install it with "
+            f"`pip install 'render[export]'`, or `.venv/bin/pip install {' '.join(row.packages)}`."
+        ) from error
+    if path.suffix.lower() == ".zarr":
+        check_folder(path, mark=_ZARR_MARK)
+    return row
+
+
+# ---- formats -----------------------------------------------------------------------------------------------------
+
+
+def _npz(path: Path, arrays: Arrays) -> None:
+    contents: dict[str, Any] = {**arrays.coordinates, **arrays.channels, "facts": np.array(json.dumps(_all(arrays)))}
+    with WholeFile(path, fsync=False) as partial, open(partial, "wb") as file:
+        np.savez_compressed(file, **contents)
+
+
+def _zarr(path: Path, arrays: Arrays) -> None:
+    import xarray
+
+    data = xarray.Dataset(
+        {name: (("y", "x"), values, arrays.about.get(name, {})) for name, values in arrays.channels.items()},
+        {name: (name[0], values, arrays.about.get(name, {})) for name, values in arrays.coordinates.items()},
+        dict(arrays.facts),
+    )
+    # Every dimension in chunks: a reader of a part of a large window reads no more than that.
+    chunks = {name: {"chunks": tuple(min(_CHUNK, n) for n in values.shape)} for name, values in data.data_vars.items()}
+    with whole_folder(path, mark=_ZARR_MARK) as folder, warnings.catch_warnings():
+        # Readers that know consolidated metadata open faster, and xarray warns where they are missing; zarr warns that
+        # the specification does not have them yet, and readers that do not know them pass over them.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        data.to_zarr(folder, mode="w", zarr_format=3, consolidated=True, encoding=chunks)
+
+
+def _tiff(path: Path, arrays: Arrays) -> None:
+    import tifffile
+
+    size = sum(values.nbytes for values in arrays.channels.values())
+    with (
+        WholeFile(path, fsync=False) as partial,
+        tifffile.TiffWriter(partial, bigtiff=size > _CLASSIC_TIFF_BYTES) as file,
+    ):
+        for name, values in arrays.channels.items():
+            facts = json.dumps({**arrays.facts, **arrays.about.get(name, {}), "channel": name})
+            file.write(
+                np.flipud(values),  # a picture's first row is the highest
+                photometric="minisblack",
+                compression="zlib",
+                tile=(_CHUNK, _CHUNK),
+                description=facts,
+                extratags=[(285, "s", 0, name, True)],  # PageName
+                metadata=None,
+            )
+
+
+def _exr(path: Path, arrays: Arrays) -> None:
+    write_exr(path, {name: np.flipud(values) for name, values in arrays.channels.items()}, _all(arrays))
+
+
+def write_exr(path: Path, channels: Mapping[str, np.ndarray], facts: Facts) -> None:
+    """Write channels [rows, columns], row 0 highest, as one OpenEXR file, whole or not at all.
+
+    float64 and int32 become 32-bit floats, uint8 becomes uint32, float16 stays. facts: become its attributes.
+    """
+    import OpenEXR
+
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **facts}
+    pixels = {name: np.ascontiguousarray(_as_exr(values)) for name, values in channels.items()}
+    with WholeFile(path, fsync=False) as partial:
+        try:
+            OpenEXR.File(header, pixels).write(str(partial))
+        except RuntimeError as error:
+            raise EncodeError(f"{path}: OpenEXR refuses it: {error}") from error
+
+
+def read_exr_facts(path: Path) -> dict[str, Any]:
+    """Return the attributes of an OpenEXR file, without reading its pixels. Raises EncodeError."""
+    import OpenEXR
+
+    try:
+        with OpenEXR.File(str(path), header_only=True) as file:
+            return dict(file.header())
+    except (RuntimeError, ValueError) as error:
+        raise EncodeError(f"{path} must be a readable OpenEXR file: {error}") from error
+
+
+def _as_exr(values: np.ndarray) -> np.ndarray:
+    """Return values in one of the three types of OpenEXR."""
+    if values.dtype == np.uint8:
+        return values.astype(np.uint32)
+    if values.dtype != np.float64:
+        return values if values.dtype == np.float16 else values.astype(np.float32)
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = values.astype(np.float32)
+    lost = (narrow == 0) & (values != 0)
+    narrow[lost] = np.copysign(_LEAST32, values[lost])
+    return narrow
+
+
+def _all(arrays: Arrays) -> dict[str, str | int | float]:
+    """Return all facts in one table: those of channels and coordinates with their names in front."""
+    return {**arrays.facts, **{f"{name}_{key}": v for name, facts in arrays.about.items() for key, v in facts.items()}}
+
+
+# A new format is a row here.
+FORMATS: dict[str, Format] = {
+    ".npz": Format(_npz, ("numpy",), "NumPy"),
+    ".zarr": Format(_zarr, ("xarray", "zarr"), "Zarr"),
+    ".tif": Format(_tiff, ("tifffile",), "float TIFF"),
+    ".tiff": Format(_tiff, ("tifffile",), "float TIFF"),
+    ".exr": Format(_exr, ("OpenEXR",), "OpenEXR"),
+}

@@ -1,0 +1,28 @@
+"""Where the camera is in every frame, as a table beside the film."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from render.files.atomic import write_whole
+from render.film.plan import Plan
+
+
+def write(plan: Plan, file: Path, numbers: Sequence[int]) -> None:
+    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width."""
+    path, problem = plan.path, plan.scene.problem
+    fps = plan.scene.output.fps
+    lines = [
+        "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
+    ]
+    for number in numbers:
+        view = path.viewport(s := path.s_of_frame(number, fps))
+        level = max(0, math.ceil(view.level))
+        centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
+        # A pixel's place is written to a ten-billionth or better.
+        digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))
+        x, y = (f"{value:.{digits}g}" for value in centre)
+        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+    write_whole(file, ("\n".join(lines) + "\n").encode())

@@ -1,0 +1,173 @@
+"""Frames as numbers: what is stored of the sample nearest to every pixel, and the colours as linear light.
+
+Values are never filtered: a mean of a converged and a diverged run is the value of no run. So every pixel has the
+channels of one sample, the nearest one of the deepest level that the frame shows there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from render.encode import arrays
+from render.encode.arrays import Facts
+from render.errors import EncodeError, WriteError
+from render.files.atomic import check_target
+from render.film import camera_table, rendering
+from render.film.compose import Compositor
+from render.film.plan import Plan
+from render.film.rendering import Fetch, Job, Make, Report
+from render.geometry.tiles import SAMPLES, Tile
+from render.geometry.viewport import Viewport
+from render.picture import palettes
+from render.samples import Field, Status
+
+# The status of a pixel outside of the plane, where there is no sample; the other channels are nan there, or -1.
+OUTSIDE = 255
+
+# The camera's path, beside the frames.
+PATH_NAME = "camera.csv"
+
+Channels = dict[str, np.ndarray]
+
+
+class FrameArrays:
+    """Makes the arrays of the frames of one plan.
+
+    fetch: returns the field of a tile that is finished; it is called for tiles of plan.tiles_at(s) only.
+    """
+
+    def __init__(self, plan: Plan, fetch: Fetch) -> None:
+        self._plan, self._fetch = plan, fetch
+        self._compositor = Compositor(plan, fetch)
+        self._dtypes = plan.scene.problem.channels
+
+    def channels(self, s: float, moments: tuple[float, ...] = ()) -> Channels:
+        """Return the channels at path length s, [height, width] with row 0 highest: R, G, B (float16), and all others.
+
+        moments: the places whose light R, G and B average; s alone if there are none.
+        """
+        view = self._plan.path.viewport(s)
+        light = palettes.linear_from_srgb(self._compositor.frame(*(moments or (s,)), bits=16) / 65535)
+        found = dict(zip("RGB", np.moveaxis(light.astype(np.float16), -1, 0), strict=True))
+        return {**found, **self._nearest(view, s)}
+
+    def _nearest(self, view: Viewport, s: float) -> Channels:
+        shape = view.height_px, view.width_px
+        found = {name: np.full(shape, _nothing(dtype), dtype) for name, dtype in self._dtypes.items()}
+        for level, _ in self._plan.mix(s):
+            rows, columns = (_runs(indices) for indices in nearest_samples(view, level))
+            planned = self._plan.levels[level].tiles
+            for row_px, iy, row in rows:
+                for column_px, ix, column in columns:
+                    if (tile := Tile(level, ix, iy)) in planned:
+                        field: Field = self._fetch(tile)
+                        for name, values in field.channels().items():
+                            found[name][row_px, column_px] = values[np.ix_(row, column)]
+        return found
+
+
+def nearest_samples(view: Viewport, level: int) -> tuple[list[int], list[int]]:
+    """Return the lattice index of the sample of a level nearest to each row (from the top) and column of pixels.
+
+    -1 where the middle of the row or column lies outside of the plane. Python's own integers, since indices of deep
+    levels exceed 64 bits; exact to a millionth of a pixel at any depth.
+    """
+    window = view.window(level)
+    box = view.box(level, window.x0, window.y0)
+    count = SAMPLES << level
+
+    def nearest(low: float, high: float, pixels: int, first: int) -> list[int]:
+        centres = low + (np.arange(pixels) + 0.5) / pixels * (high - low)
+        inside = (0 <= first + int(cell) < count for cell in np.floor(centres))
+        # The plane's upper ends have no samples of their own: the last ones are those before.
+        indices = (min(first + int(i), count - 1) for i in np.floor(centres + 0.5))
+        return [i if there else -1 for i, there in zip(indices, inside, strict=True)]
+
+    columns = nearest(box.x0, box.x1, view.width_px, window.x0)
+    return nearest(box.y0, box.y1, view.height_px, window.y0)[::-1], columns
+
+
+def _runs(indices: list[int]) -> list[tuple[slice, int, np.ndarray]]:
+    """Cut lattice indices into runs of one tile each: (places, the tile's index, samples of the tile [places])."""
+    tiles = [i // SAMPLES for i in indices]
+    breaks = [0, *(i for i in range(1, len(tiles)) if tiles[i] != tiles[i - 1]), len(tiles)]
+    return [
+        (slice(a, b), tiles[a], np.array([i - tiles[a] * SAMPLES for i in indices[a:b]], dtype=np.intp))
+        for a, b in itertools.pairwise(breaks)
+        if tiles[a] >= 0
+    ]
+
+
+def _nothing(dtype: np.dtype) -> float | int:
+    if dtype == np.uint8:
+        return OUTSIDE
+    return -1 if dtype.kind == "i" else math.nan
+
+
+# ---- a film ------------------------------------------------------------------------------------------------------
+
+
+def frame_path(folder: Path, number: int) -> Path:
+    """Return where a frame's arrays belong."""
+    return folder / f"{number:05d}.exr"
+
+
+def write_frames(
+    job: Job, numbers: Sequence[int], folder: Path, report: Report = rendering.ignore_progress
+) -> list[Path]:
+    """Write frames as OpenEXR files into a folder, with the camera's path as a table; return their paths.
+
+    Files that are there and carry the same scene stay, so the same call goes on where it stopped. Samples that the
+    store lacks are trained.
+    """
+    arrays.format_of(frame_path(folder, 0))
+    table = folder / PATH_NAME
+    for path in (table, *(frame_path(folder, number) for number in numbers)):
+        if path.exists() and not path.is_file():
+            raise WriteError(path, "frames are read again, and must be plain files")
+    check_target(table)
+    todo = [number for number in numbers if not _is_written(job, number, frame_path(folder, number))]
+
+    def maker(plan: Plan, fetch: Fetch) -> Make[Channels]:
+        frame_arrays = FrameArrays(plan, fetch)
+        return lambda s, moments, _: frame_arrays.channels(s, moments)
+
+    with contextlib.closing(rendering.made_of_frames(job, todo, maker, report)) as made:
+        for number, channels in made:
+            arrays.write_exr(frame_path(folder, number), channels, frame_facts(job, number))
+    camera_table.write(job.plan, table, numbers)
+    return [*(frame_path(folder, number) for number in numbers), table]
+
+
+def frame_facts(job: Job, number: int) -> Facts:
+    """Return what a frame's file says of itself: the scene, the frame, and where the camera is."""
+    path, fps, problem = job.plan.path, job.scene.output.fps, job.scene.problem
+    view = path.viewport(s := path.s_of_frame(number, fps))
+    edges = zip(("x_low", "x_high", "y_low", "y_high"), view.edges(), strict=True)
+    level = max(0, math.ceil(view.level))
+    limits = {name: str((problem.x if name[0] == "x" else problem.y).value_from_unit(at, level)) for name, at in edges}
+    return {
+        **{f"render_{name}": text for name, text in job.provenance(number).items()},
+        **limits,
+        "x_name": problem.labels[0],
+        "y_name": problem.labels[1],
+        "octaves": repr(s),  # OpenEXR would keep 32 bits of a number
+        "statuses": json.dumps({**{int(status): status.name.lower() for status in Status}, OUTSIDE: "outside"}),
+    }
+
+
+def _is_written(job: Job, number: int, path: Path) -> bool:
+    """Say whether a file holds a frame of this very job, whole."""
+    if not path.is_file():
+        return False
+    try:
+        return arrays.read_exr_facts(path).items() >= frame_facts(job, number).items()
+    except EncodeError:
+        return False

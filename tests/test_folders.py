@@ -1,0 +1,83 @@
+"""Laws of folders that are whole or absent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from render.errors import WriteError
+from render.files import folders
+from render.files.folders import whole_folder
+from render.tools import inventory
+
+MARK = "mark"
+
+
+def fill(path: Path, word: str) -> None:
+    with whole_folder(path, mark=MARK) as folder:
+        (folder / MARK).write_text(word)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_folder_gets_its_name_when_it_is_whole_and_replaces_the_one_before(tmp_path: Path) -> None:
+    place = tmp_path / "deep" / "site"
+    with whole_folder(place, mark=MARK) as folder:
+        (folder / MARK).write_text("one")
+        assert not place.exists()
+    assert names(place) == [MARK]
+    fill(place, "two")
+    assert (place / MARK).read_text() == "two"
+    assert names(place.parent) == ["site"]
+
+
+def test_whatever_ends_it_early_leaves_what_was_there(tmp_path: Path) -> None:
+    place = tmp_path / "site"
+    for before in ([], ["site"]):
+        with pytest.raises(KeyboardInterrupt), whole_folder(place, mark=MARK) as folder:
+            (folder / "half").write_text("half")
+            raise KeyboardInterrupt
+        assert names(tmp_path) == before
+        fill(place, "one")
+    assert (place / MARK).read_text() == "one"
+
+
+def test_an_empty_folder_is_taken_and_a_foreign_one_refused(tmp_path: Path) -> None:
+    place = tmp_path / "site"
+    place.mkdir()
+    fill(place, "one")
+    (place / MARK).unlink()
+    (place / "other").write_text("x")
+    with pytest.raises(WriteError, match=r"holds something else \(it has no mark\)"):
+        fill(place, "two")
+    assert names(place) == ["other"]
+
+
+def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
+    fill(tmp_path / "real", "one")
+    (tmp_path / "link").symlink_to("real")
+    fill(tmp_path / "link", "two")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real" / MARK).read_text() == "two"
+
+
+def test_a_folder_that_a_dead_process_left_is_removed_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
+    dead = tmp_path / ".site.0123456789abcdef.partial"
+    (dead / "content").mkdir(parents=True)
+    (dead / "content" / "tile").write_bytes(b"x" * 100)
+    with whole_folder(tmp_path / "site", mark=MARK) as living:
+        assert not dead.exists()
+        fill(tmp_path / "site", "meanwhile")
+        assert living.is_dir()
+        assert inventory.left_behind(tmp_path, tmp_path) == []
+        dead.mkdir()
+        (dead / "part").write_bytes(b"x" * 100)
+        assert inventory.left_behind(tmp_path, tmp_path) == [dead]
+        assert inventory.delete([dead]) == 100
+        assert folders.remove(living.parent) == 0
+        (living / MARK).write_text("last")
+    assert (tmp_path / "site" / MARK).read_text() == "last"
+    assert names(tmp_path) == ["site"]
