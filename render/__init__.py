@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         plan,
         probe,
         recolour,
+        trust,
         video,
     )
 
@@ -62,6 +63,7 @@ __all__ = [
     "plan",
     "probe",
     "recolour",
+    "trust",
     "video",
 ]
 

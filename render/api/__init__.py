@@ -8,6 +8,7 @@ from render.api.arrays import Window, field, probe
 from render.api.exports import export, export_frames
 from render.api.films import Film, contact_sheet, convert, frame, pictures, plan, recolour, video
 from render.api.listener import SILENT, Listener
+from render.api.own import trust
 from render.api.pages import explore
 from render.api.preparation import Outlook
 from render.api.targets import descend
@@ -35,5 +36,6 @@ __all__ = [
     "plan",
     "probe",
     "recolour",
+    "trust",
     "video",
 ]

@@ -14,6 +14,7 @@ from render.api import preparation
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
 from render.film import climb, deliver, qualities, rendering, sheet
+from render.film.plan import overhang_remark
 from render.film.rendering import Job
 from render.scene import Scene
 
@@ -51,6 +52,8 @@ def plan(
     job, rate = preparation.prepare(
         scene, quality, budget_min, folder, make_backend, listener, make_reference=False, film=True
     )
+    if words := overhang_remark(job.scene):
+        listener.note(words)
     return preparation.outlook(job, folder, rate, listener, full=True)
 
 
@@ -150,6 +153,7 @@ def frame(
     `video`.
     """
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
+    _say_totals(job, numbers, listener)
     with listener.rendering(job) as report:
         return deliver.stills(job, numbers, Path(out), report, force=force)
 
@@ -195,10 +199,21 @@ def contact_sheet(
     numbers = job.frame_numbers(frames) if frames else sheet.even_frames(job, count)
     shown = deliver.tag_of_frames(numbers) if frames else f"{count}" if count != COUNT else ""
     layout = f"{columns}x{width_px}px" if (columns, width_px) != (COLUMNS, WIDTH_PX) else ""
+    _say_totals(job, numbers, listener)
     path = deliver.sheet_path(Path(out), job, "-".join(part for part in (shown, layout) if part))
     with listener.rendering(job) as report:
         sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report, force=force)
     return path
+
+
+def _say_totals(job: Job, numbers: Sequence[int], listener: Listener) -> None:
+    """Say how many frames there will be, and how many training runs they need that the store lacks."""
+    output, samples = job.scene.output, job.missing_samples(numbers)
+    frames = "1 frame" if len(numbers) == 1 else f"{len(numbers):,} frames"
+    listener.note(
+        f"{job.scene.name}, {job.quality}: {frames} of {output.width_px} x {output.height_px}, {samples:,} training "
+        "runs to do."
+    )
 
 
 def _say_changes(job: Job, listener: Listener) -> None:

@@ -13,6 +13,7 @@ from render.geometry.tiles import Tile
 from render.machine import signals
 from render.problem import Problem
 from render.samples import Field
+from render.storage import trust
 from render.storage.references import Reference
 
 
@@ -101,8 +102,11 @@ def make(
 ) -> Backend:
     """Return a backend: "local" trains here, "dask" on a cluster, "refuse" raises an error instead of training.
 
-    notice: called with messages for the user while the backend runs. Raises ClusterError.
+    notice: called with messages for the user while the backend runs. Raises ClusterError, and Untrusted for a problem
+    whose training runs code that the person has not said to trust.
     """
+    if name != "refuse":
+        trust.require(problem)
     if name == "dask":
         return _dask(problem, cluster or Cluster(), notice)
     if name == "local":

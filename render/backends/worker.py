@@ -19,6 +19,7 @@ import distributed
 import numpy as np
 
 import render
+from render.backends import handed_code
 from render.problem import Problem
 from render.samples import Field
 from render.storage.references import Reference
@@ -47,8 +48,12 @@ def accelerators() -> int:
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 
-async def facts(problem: Problem, dask_worker: Any) -> Facts:
-    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on."""
+async def facts(problem: Problem, handed: handed_code.Handed | None, dask_worker: Any) -> Facts:
+    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on.
+
+    handed: the code that the problem's training runs, if that is a user's.
+    """
+    handed_code.take(handed)
     threads, gpus = _resources(dask_worker)
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
@@ -79,6 +84,8 @@ def train(
     differ.
     """
     worker = distributed.get_worker()
+    if handed_code.lacks(problem):  # it has just come, in place of one that died
+        raise OtherNumerics(worker.address)
     threads, _ = _resources(worker)
     engine, device = _engine(problem, threads), _device(threads)
     if engine.numerics(device) | _proof(problem, threads) != same:
@@ -134,7 +141,7 @@ def _deep_engine(problem: Problem, reference: Reference) -> Any:
 def _proof(problem: Problem, threads: int) -> dict[str, str]:
     engine = _engine(problem, threads)
     versions = {"render": render.__version__, **{name: metadata.version(name) for name in ("jax", "numpy")}}
-    return versions | {"first steps": engine.first_steps(_devices(threads)[0])}
+    return versions | handed_code.versions(problem) | {"first steps": engine.first_steps(_devices(threads)[0])}
 
 
 @functools.cache

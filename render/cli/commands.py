@@ -33,7 +33,9 @@ from render.cli.options import (
     Printing,
     Scene,
     Store,
+    Trust,
     parted,
+    take_trust,
 )
 from render.errors import RenderError, SceneError
 from render.machine import signals
@@ -64,6 +66,9 @@ app = App(
 )
 
 app.command(analyse)
+app.register_install_completion_command(
+    help="Let the shell complete commands, options and files with Tab, by a script and a line in its startup file."
+)
 
 
 @app.command
@@ -264,7 +269,9 @@ app.command(maintenance.store)
 
 @app.command
 def explore(
-    scene: Annotated[str, Parameter(help="A scene file, or the name of one; without it, choose in the page.")] = "",
+    scene: Annotated[
+        str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")
+    ] = "",
     /,
     *,
     store: Store = Path("store"),
@@ -272,6 +279,7 @@ def explore(
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
     cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
+    trust: Trust = (),
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -288,8 +296,9 @@ def explore(
     from render.machine import cores as counted
 
     counted.limit(cores)
+    take_trust(trust)
     ended = api.explore(
-        scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
+        str(scene), store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     # Ctrl-C is the usual way to end it, and no failure; whoever sends another signal learns that this has ended it.

@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from render.backends import Backend, Cluster
     from render.problem import Problem
 
+# A Path in the union lets shells complete files; what is given comes as a text all the same.
 Scene = Annotated[
-    str, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
+    str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
-More = Annotated[str, Parameter(help="More scene files, each laid over those before it.")]
+More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
+Trust = Annotated[
+    tuple[str, ...],
+    Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
+]
 Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
 
 
@@ -90,11 +95,13 @@ class Changes:
             "'#1a0633,#f7f7f7,#00441b'."
         ),
     ] = None
+    trust: Trust = ()
 
-    def load(self, *files: str) -> scenes.Scene:
+    def load(self, *files: str | Path) -> scenes.Scene:
         """Return the scene of some files with these changes."""
         from render import scene
 
+        take_trust(self.trust)
         settings = (*self.settings, *([f"look.palette={json.dumps(self.palette)}"] if self.palette else []))
         return scene.load(*files, settings=settings, shape=self.shape, name=self.name)
 
@@ -104,6 +111,16 @@ class Changes:
 
 
 AS_WRITTEN = Changes()
+
+
+def take_trust(files: tuple[str, ...]) -> None:
+    """Remember that the person trusts these files as they are now."""
+    from render.cli import messages
+    from render.scene import own_files
+
+    for file in files:
+        if not own_files.trusted(file):
+            messages.note(f"{file} is trusted this once: there is no configuration folder to remember it in.")
 
 
 @Parameter(name="*")

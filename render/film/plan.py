@@ -22,6 +22,7 @@ import numpy as np
 
 from render.deep import targets
 from render.errors import DepthError
+from render.film.slices import Slices
 from render.geometry import tiles
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
@@ -92,6 +93,7 @@ class Plan:
         self.scene = scene
         output = scene.output
         self.path: Path = scene.path(output)
+        self.slices = Slices(scene.problem, self.path)
         self._delta = 1 + math.log2(output.detail)
         self._rest_delta = 1 + math.log2(output.rest_detail)
         # Every complete level is used: a frame shows levels finer than its pixels, reduced, as far as they are complete
@@ -328,6 +330,31 @@ def _refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
         f"{possible:.2g}. Widen the last keyframe, or lower output.size or output.detail"
         + (', or set output.precision = "auto".' if plainly else ".")
     )
+
+
+# Of a frame, beyond the plane, that a person is told of.
+_LEAST_OVERHANG = 0.02
+
+
+def overhang_remark(scene: Scene) -> str:
+    """Return a sentence on the views of a scene that hang over an edge of the plane; "" if there are none.
+
+    A view that shows an axis from end to end does not hang over its ends.
+    """
+    output, found = scene.output, []
+    for i, key in enumerate(scene.keyframes):
+        width, height = key.view.width, key.view.width * output.height_px / output.width_px
+        inside = 1.0
+        for centre, extent in ((key.view.x, width), (key.view.y, height)):
+            low, high = float(centre) - extent / 2, float(centre) + extent / 2
+            if low > 0 or high < 1:
+                inside *= (min(high, 1.0) - max(low, 0.0)) / extent
+        if 1 - inside > _LEAST_OVERHANG:
+            found.append(f"camera.keyframes[{i}] ({1 - inside:.0%} of the frame)")
+    if not found:
+        return ""
+    views = "A view hangs" if len(found) == 1 else "Views hang"
+    return f"{views} over the edge of the plane, where nothing is trained: {', '.join(found)}."
 
 
 def depth_warning(plan: Plan) -> str | None:

@@ -5,7 +5,7 @@ tables is their layout. records reads the scene out of what was made from it.
 """
 
 from render.scene.checks import parse
-from render.scene.files import find, load, names, resolved, with_origins, with_schema
+from render.scene.files import find, load, names, resolved, with_origins, with_schema, with_system
 from render.scene.naming import name_of
 from render.scene.tables import AxisTable, schema
 from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
@@ -35,4 +35,5 @@ __all__ = [
     "with_quality",
     "with_schema",
     "with_shape",
+    "with_system",
 ]

@@ -11,17 +11,20 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 from render.encode import CODECS
 from render.errors import SceneError
 from render.geometry import camera
 from render.geometry.axes import Axis
-from render.geometry.camera import Keyframe, View
+from render.geometry.camera import Keyframe
+from render.geometry.tracks import Track
 from render.picture import palettes, typeface
 from render.picture.colour import Look
-from render.problem import Problem
-from render.problem.catalogue import SYSTEMS, Settings
+from render.problem import Problem, catalogue
+from render.problem.catalogue import Settings
+from render.scene import moving, own_files, view_fields
 from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,
@@ -35,6 +38,7 @@ from render.scene.tables import (
     system_of,
 )
 from render.scene.values import Output, Scene
+from render.scene.view_fields import one_of
 from render.scene.wording import quoted, shown
 
 MOST_FAULTS = 40
@@ -43,22 +47,33 @@ MOST_DOTS = 100  # on a line
 # Arrivals and holds closer than this cannot be told apart on a timeline of an hour at any frame rate allowed.
 _LEAST_S = 1e-3
 
-# Values beyond these have no float64, and views below them no float64 width.
+# Values beyond these have no float64.
 _LARGEST_POSITION = {"log10": Fraction(300), "linear": Fraction(10) ** 300}
 _LEAST_SPAN = Fraction(1, 10**300)
-_LEAST_WIDTH_UNIT = 1e-100
-_MOST_WIDTH_UNIT = 8
 
 
-def parse(text: str, source: str, name: str) -> Scene:
-    """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path."""
-    return build(read_toml(text, source), name, text, lambda _: source)
+def parse(text: str, source: str, name: str, *, folder: Path | None = None) -> Scene:
+    """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path.
+
+    folder: that the path of a user's file starts at; without it, a problem cannot name one.
+    """
+    return build(read_toml(text, source), name, text, lambda _: source, folder)
 
 
-def build(raw: dict[str, Any], name: str, text: str, source_of: Callable[[str], str]) -> Scene:
-    """Return the scene of a file's fields. source_of: what to call the source that a fault, a sentence, is about."""
+def build(
+    raw: dict[str, Any], name: str, text: str, source_of: Callable[[str], str], folder: Path | None = None
+) -> Scene:
+    """Return the scene of a file's fields. source_of: what to call the source that a fault, a sentence, is about.
+
+    folder: that the path of a user's file starts at.
+    """
+    try:
+        raw = own_files.taken_up(raw, folder)
+    except SceneError as error:
+        raise SceneError(*(f"{source_of(fault)}: {fault}" for fault in error.faults)) from None
     faults = layout_faults(raw)
     scene = _assemble(raw, faults, name, text)
+    scene = scene and replace(scene, folder=folder)
     if scene is None or faults:
         told = list(dict.fromkeys(faults))
         lines = [f"{source_of(fault)}: {fault}{'' if fault.endswith('?') else '.'}" for fault in told[:MOST_FAULTS]]
@@ -92,7 +107,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     y = _axis(problem_raw, "y", faults)
     problem = _problem(problem_raw, system_of(raw), x, y, faults)
     look, output = _look(raw.get("look", {}), system_of(raw), faults), _output(raw.get("output", {}), faults)
-    keyframes = _keyframes(camera_raw, x, y, output, faults)
+    moves = moving.found(camera_raw, problem, look, faults)
+    keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
         return None
     camera_good = good_fields(CameraTable, camera_raw)
@@ -103,16 +119,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     if any(key.phase for key in keyframes) and not palettes.is_closed(look.palette):
         faults.append("camera.keyframes: a phase needs a closed palette, such as wheel or twilight")
         return None
-    return Scene(name, problem, keyframes, camera_good["easing"], look, output, text, play=camera_good["play"])
-
-
-def _one_of(raw: dict[str, Any], where: str, first: str, second: str, faults: list[str]) -> str | None:
-    """Return which of two keys a table has; it must have exactly one."""
-    present = [key for key in (first, second) if key in raw]
-    if len(present) == 1:
-        return present[0]
-    faults.append(f"{where} must have exactly one of {first} and {second}, not {'both' if present else 'neither'}")
-    return None
+    easing, play = camera_good["easing"], camera_good["play"]
+    return Scene(name, moves.problem(problem), keyframes, easing, look, output, text, play=play, tracks=moves.tracks)
 
 
 def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
@@ -120,7 +128,7 @@ def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
     if not isinstance(raw, dict):
         return None
     where, good = f"problem.{which}", good_fields(AxisTable, raw)
-    key = _one_of(raw, where, "range", "range_log10", faults)
+    key = one_of(raw, where, "range", "range_log10", faults)
     if key not in good or "scale" not in good:
         return None
     scale: Literal["log10", "linear"] = good["scale"]
@@ -154,7 +162,7 @@ def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
 def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
     if not isinstance(raw, dict) or raw.get("system", system) != system:
         return None
-    tables, row = of_system(system), SYSTEMS[system]
+    tables, row = of_system(system), catalogue.row(system)
     names = {which: good_fields(tables.axis, raw.get(which)).get("name") for which in ("x", "y")}
     fixed = good_fields(tables.fixed, raw.get("fixed", {}))
     if names["x"] is not None and names["x"] == names["y"]:
@@ -182,13 +190,13 @@ def _idle(system: str, settings: Settings, places: list[tuple[str, str]]) -> lis
     return [
         f"{where}: {quoted(name)} only has an effect with {needed}"
         for where, name in places
-        if (needed := SYSTEMS[system].lacking(name, settings))
+        if (needed := catalogue.row(system).lacking(name, settings))
     ]
 
 
 def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> list[str]:
     """Return faults for groups of hyperparameters of which not exactly one is set. whole: no other name was meant."""
-    row = SYSTEMS[system]
+    row = catalogue.row(system)
     faults, missing = [], []
     for group, choices in row.once.items():
         if not row.matters(group, settings):
@@ -256,12 +264,18 @@ def _output(raw: object, faults: list[str]) -> Output | None:
 
 
 def _keyframes(
-    raw: object, x: Axis | None, y: Axis | None, output: Output | None, faults: list[str]
+    raw: object,
+    x: Axis | None,
+    y: Axis | None,
+    output: Output | None,
+    tracks: tuple[Track, ...],
+    faults: list[str],
 ) -> tuple[Keyframe, ...] | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("keyframes"), list):
         return None
     keyframes = [k for k in raw["keyframes"][:MOST_KEYFRAMES] if isinstance(k, dict)]
-    views = [_view(key, f"camera.keyframes[{i}]", x, y, faults) for i, key in enumerate(keyframes)]
+    shape = output.width_px / output.height_px if output is not None else None
+    views = [view_fields.view(key, f"camera.keyframes[{i}]", x, y, shape, faults) for i, key in enumerate(keyframes)]
     holds = _holds(keyframes, faults)
     speed = _speed(raw, keyframes, faults)
     if not keyframes or faults or output is None or holds is None:
@@ -269,7 +283,7 @@ def _keyframes(
     whole = [view for view in views if view is not None]
     if speed is not None:
         size_px = (output.width_px, output.height_px)
-        times = camera.times_from_speed(whole, size_px, holds, speed)
+        times = camera.times_from_speed(whole, size_px, holds, speed, tracks)
     else:
         times = [float(key.get("time_s", 0.0)) for key in keyframes]
     if times[-1] + holds[-1] > MOST_SECONDS:
@@ -278,61 +292,6 @@ def _keyframes(
         return None
     phases = [good_fields(KeyframeTable, key)["phase"] for key in keyframes]
     return tuple(Keyframe(*parts) for parts in zip(whole, times, holds, phases, strict=True))
-
-
-def _view(raw: dict[str, Any], where: str, x: Axis | None, y: Axis | None, faults: list[str]) -> View | None:
-    good = good_fields(KeyframeTable, raw)
-    centre_key = _one_of(raw, where, "centre", "centre_log10", faults)
-    if x is None or y is None:
-        _one_of(raw, where, "width_decades", "width", faults)
-        return None
-    centre: list[Fraction] = []
-    for i, (which, axis) in enumerate((("x", x), ("y", y))):
-        if centre_key not in good:
-            break
-        at, position = f"{where}.{centre_key}[{i}]", good[centre_key][i]
-        if axis.scale == "linear" and centre_key == "centre_log10":
-            faults.append(f"{where}.centre_log10 needs two log10 axes, and the {which} axis is linear; give centre")
-            break
-        if axis.scale == "log10" and centre_key == "centre":
-            if position <= 0:
-                faults.append(f"{at} must be > 0 on the log10 {which} axis, not {shown(raw[centre_key][i])}")
-                continue
-            position = axis.position_from_value(position)
-        unit = axis.unit_from_position(position)
-        if 0 <= unit <= 1:
-            centre.append(unit)
-        else:
-            runs = f"{'log10 runs' if axis.scale == 'log10' else 'values run'} from {float(axis.lo):.12g}"
-            faults.append(
-                f"{at} must lie on the {which} axis, whose {runs} to {float(axis.hi):.12g}, "
-                f"not {shown(raw[centre_key][i])}"
-            )
-    width = _width(raw, good, where, x, faults)
-    return View(centre[0], centre[1], width) if len(centre) == 2 and width is not None else None
-
-
-def _width(raw: dict[str, Any], good: dict[str, Any], where: str, x: Axis, faults: list[str]) -> float | None:
-    wanted, other, unit = "width_decades", "width", "decades"
-    if x.scale == "linear":
-        wanted, other, unit = other, wanted, "units"
-    if other in raw:
-        faults.append(f"{where} must have {wanted} on a {x.scale} x axis, not {other}")
-    elif wanted not in raw:
-        faults.append(f"{where} must have {wanted}")
-    if other in raw or wanted not in good:
-        return None
-    span = float(x.span)
-    width: float = good[wanted] / span
-    if width > _MOST_WIDTH_UNIT:
-        limit = f"{_MOST_WIDTH_UNIT * span:.12g} ({_MOST_WIDTH_UNIT} times the x axis of {span:.12g} {unit})"
-        faults.append(f"{where}.{wanted} must be at most {limit}, not {shown(raw[wanted])}")
-        return None
-    if width < _LEAST_WIDTH_UNIT:
-        limit = f"{_LEAST_WIDTH_UNIT * span:g}"
-        faults.append(f"{where}.{wanted} must be at least {limit}, not {shown(raw[wanted])}")
-        return None
-    return width
 
 
 def _holds(keyframes: list[dict[str, Any]], faults: list[str]) -> list[float] | None:

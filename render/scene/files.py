@@ -17,14 +17,18 @@ import tomli_w
 import render
 from render.errors import SceneError
 from render.geometry import frame_rates
-from render.scene import naming, records
+from render.problem import own
+from render.scene import naming, own_files, records
 from render.scene.checks import build, read_toml
-from render.scene.layers import Layers, with_values
+from render.scene.layers import Layers, merged, with_values
 from render.scene.tables import filled
 from render.scene.values import Made, Scene, with_shape
-from render.scene.wording import nearest, quoted
+from render.scene.wording import nearest_few, quoted
 
 MOST_BYTES = 1_000_000
+
+# Of scenes, in a message about one that is not there.
+_MOST_NAMED = 8
 
 SCHEMA_NAME = "scene.schema.json"
 
@@ -60,9 +64,29 @@ def with_schema(text: str, folder: Path) -> str:
     return text[: found.start(1)] + known.as_uri() + text[found.end(1) :]
 
 
+def with_system(text: str, scene: Scene, folder: Path) -> str:
+    """Return a scene's text whose problem names the user's file that the scene trains, from another folder.
+
+    The text of a scene that trains a system of the catalogue stays as it is.
+    """
+    if not own.is_own(scene.problem.system):
+        return text
+    named = tomllib.loads(text)["problem"]["system"]
+    path = own_files.written(scene.problem.system, folder)
+    place = re.compile(rf"(\bsystem[ \t]*=[ \t]*)(\"|')({re.escape(named)})\2")
+    moved = place.sub(lambda found: f'{found[1]}"{path}"', text, count=1)
+    if tomllib.loads(moved)["problem"]["system"] != path:
+        raise SceneError(
+            f"{scene.name} names its file {quoted(named)} in a way that cannot be edited here; write it as "
+            f'system = "{path}", and try again.'
+        )
+    return moved
+
+
 def _folders() -> list[Path]:
     """Where scenes are looked up by name: here, and among those that come with render."""
-    return [Path("scenes"), shipped()]
+    places = [Path("scenes"), shipped()]
+    return [*places, *(place / "own" for place in places)]
 
 
 def _kind(path: Path) -> Literal["file", "folder", "other", "none"]:
@@ -94,8 +118,16 @@ def find(name_or_path: str | Path) -> Path:
     if kind == "other":
         raise SceneError(f"{quoted(given)} is not a file that can be read.")
     known = names()
-    there = f"The scenes are {', '.join(known)}" if known else "There are no scenes in ./scenes either"
-    raise SceneError(f"There is no scene {quoted(given)}{nearest(Path(given).stem, known) or '.'} {there}.")
+    near = nearest_few(Path(given).stem, known)
+    many = len(known) > _MOST_NAMED
+    there = (
+        "There are no scenes in ./scenes either"
+        if not known
+        else f"`render systems` names all {len(known)} scenes"
+        if many
+        else f"The scenes are {', '.join(known)}"
+    )
+    raise SceneError(f"There is no scene {quoted(given)}{near or '.'} {there}.")
 
 
 def names() -> list[str]:
@@ -117,6 +149,7 @@ def load(
     "look.palette=vik", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
     """
     layers, plain, stems, made, text = Layers(), Layers(), [], None, ""
+    settings, folder = tuple(settings), Path.cwd()
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
         stem = naming.name_of(path.stem)
@@ -125,26 +158,39 @@ def load(
             made = found if i == 0 else made
         else:
             text = _read(path, source)
-        raw = read_toml(text, source)
-        layers.lay(source, raw)
+        raw, folder = read_toml(text, source), path.parent
+        if path.suffix in records.SUFFIXES:
+            folder = Path.cwd()  # where paths in records start at
+        if more or settings or (made and made.changed_from):
+            own_files.anchored(raw, folder)
+        layers.lay(source, raw, text if path.suffix == ".toml" else "")
         plain.lay(source, raw if made is None or i > 0 else _unchanged(raw, made))
         stems.append(stem)
-    settings = tuple(settings)
     for setting in settings:
         layers.set(setting)
     if len(stems) > 1 or settings:
         text = _toml(layers.raw)
     called = naming.joined(stems)
     scene = replace(
-        build(layers.raw, called, text, layers.source_of),
+        build(layers.raw, called, text, layers.source_of, Path.cwd() if more or settings else folder),
         made=made,
         origins=layers.origins,
         own=layers.first,
         plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
     )
     if shape is not None:
-        scene = with_shape(scene, shape)
+        scene = _fitted(with_shape(scene, shape), layers, folder)
     return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+
+
+def _fitted(scene: Scene, layers: Layers, folder: Path) -> Scene:
+    """Return a scene whose frames got another shape with the views that fit their height or the whole plane into it."""
+    output = scene.output
+    size = {"output": {"size": [output.width_px, output.height_px]}}
+    found = build(merged(layers.raw, size), scene.name, scene.text, layers.source_of, folder)
+    views = (key.view for key in found.keyframes)
+    fitted = tuple(replace(key, view=view) for key, view in zip(scene.keyframes, views, strict=True))
+    return replace(scene, keyframes=fitted)
 
 
 def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
@@ -157,7 +203,7 @@ def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
 
 def _plain_scene(layers: Layers, called: str) -> Scene | None:
     try:
-        found = build(layers.raw, called, _toml(layers.raw), layers.source_of)
+        found = build(layers.raw, called, _toml(layers.raw), layers.source_of, Path.cwd())
     except SceneError:
         return None
     return replace(found, origins=layers.origins, own=layers.first)
@@ -180,8 +226,16 @@ def _read(path: Path, source: str) -> str:
 
 
 def resolved(scene: Scene) -> str:
-    """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it."""
-    raw = filled(tomllib.loads(scene.text))
+    """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it.
+
+    The path of a user's file starts at the current folder, and the digest of its code stands beside it.
+    """
+    raw = filled(own_files.taken_up(tomllib.loads(scene.text), scene.folder))
+    if own.is_own(scene.problem.system):
+        raw["problem"] |= {
+            "system": own_files.written(scene.problem.system),
+            "code": own.find(scene.problem.system).source.digest,
+        }
     output = {key: value for key, value in asdict(scene.output).items() if value is not None}
     output["fps"] = frame_rates.plain(scene.output.fps)
     raw["output"] = {"size": [output.pop("width_px"), output.pop("height_px")], **output}

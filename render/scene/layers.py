@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import SceneError
+from render.scene import line_numbers
 from render.scene.wording import quoted
 
 Keys = tuple[str | int, ...]
@@ -23,6 +24,9 @@ EITHER = (
     ("range", "range_log10"),
     ("centre", "centre_log10"),
     ("width", "width_decades"),
+    ("height", "height_decades"),
+    *((one, other) for one in ("width", "width_decades") for other in ("height", "height_decades")),
+    *(("view", name) for name in ("centre", "centre_log10", "width", "width_decades", "height", "height_decades")),
     ("octaves_per_s", "decades_per_s"),
 )
 
@@ -41,12 +45,14 @@ class Layers:
     raw: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     _sources: list[tuple[str, Callable[[Keys], bool]]] = field(default_factory=list)
+    _texts: dict[str, str] = field(default_factory=dict)
 
-    def lay(self, source: str, raw: dict[str, Any]) -> None:
-        """Lay a file's fields over what is there. source: what messages call it."""
-        self.raw = _merged(self.raw, copy.deepcopy(raw))
+    def lay(self, source: str, raw: dict[str, Any], text: str = "") -> None:
+        """Lay a file's fields over what is there. source: what messages call it. text: of the file, to say lines of."""
+        self.raw = merged(self.raw, copy.deepcopy(raw))
         self.origins |= dict.fromkeys(_leaves(raw), source)
         self._sources.append((source, lambda keys: _reaches(raw, keys)))
+        self._texts[source] = text
 
     def set(self, text: str) -> None:
         """Lay one setting over what is there: `camera.keyframes[1].hold_s=3`. The value is TOML, or a bare string."""
@@ -69,9 +75,9 @@ class Layers:
         last = _checked(place, last, keys, source)
         keys += (last,)
         if isinstance(place, dict):
-            merged = _merged(place, {last: _value(value)})
+            changed = merged(place, {last: _value(value)})
             place.clear()
-            place.update(merged)
+            place.update(changed)
         else:
             place[last] = _value(value)
         self.origins[path_of(keys)] = source
@@ -83,15 +89,23 @@ class Layers:
         return self._sources[0][0] if self._sources else ""
 
     def source_of(self, fault: str) -> str:
-        """Return which source a fault is about: the last that says anything about the field which it begins with."""
+        """Return which source a fault is about, with the line: the last that says anything of the field it begins with.
+
+        "mine.toml, line 12", or a setting; the file alone where it says nothing of the field.
+        """
         found = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
         keys = keys_of(found[1] or "") if found else ()
         deeper = found and found[2]
         for asked in (*([(*keys, deeper)] if deeper else []), *(keys[:n] for n in range(len(keys), 0, -1))):
             for source, reaches in reversed(self._sources):
                 if reaches(asked):
-                    return source
+                    return self._with_line(source, asked)
         return self._sources[0][0]
+
+    def _with_line(self, source: str, keys: Keys) -> str:
+        lines = line_numbers.of_fields(self._texts[source]) if self._texts.get(source) else {}
+        line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
+        return source if line is None else f"{source}, line {line}"
 
 
 def keys_of(path: str) -> Keys:
@@ -144,14 +158,14 @@ def _others(name: str) -> list[str]:
     return [other for ways in EITHER if name in ways for other in ways if other != name]
 
 
-def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """Return upper laid over lower; neither is changed."""
     dropped = {other for name in upper for other in _others(name)} - upper.keys()
-    merged = {name: value for name, value in lower.items() if name not in dropped}
+    whole = {name: value for name, value in lower.items() if name not in dropped}
     for name, value in upper.items():
-        below = merged.get(name)
-        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+        below = whole.get(name)
+        whole[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return whole
 
 
 def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -25,14 +26,15 @@ from render.encode import CodecName
 from render.geometry import axes, camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
-from render.problem import DEFAULT_SYSTEM
-from render.problem.catalogue import SYSTEMS, Setting
+from render.problem import DEFAULT_SYSTEM, catalogue, own
+from render.problem.catalogue import SYSTEMS, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.values import SIZE_PX, Output
 from render.scene.wording import listed, shown
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
+MOST_STEPS = 1_000_000
 
 
 def _number(value: object) -> Fraction:
@@ -127,11 +129,14 @@ class SystemTables(NamedTuple):
     scene: type[_Table]
 
 
-@functools.cache
 def of_system(system: str) -> SystemTables:
     """Return the tables of a row of the catalogue."""
-    row = SYSTEMS[system]
-    prefix = "".join(word.capitalize() for word in system.split("_"))
+    return _tables(system, catalogue.row(system))
+
+
+@functools.lru_cache(maxsize=64)
+def _tables(system: str, row: System) -> SystemTables:
+    prefix = "".join(word.capitalize() for word in re.split(r"\W|_", system))
     names = tuple(row.hyperparameters)
 
     def table(kind: str, about: str, fields: dict[str, Any], base: type[_Table] = _Table) -> type[_Table]:
@@ -148,7 +153,7 @@ def of_system(system: str) -> SystemTables:
         "Hyperparameters that are not on an axis.",
         {name: (float, _absent(h.label)) for name, h in row.hyperparameters.items()},
     )
-    steps, seed = Annotated[int, Field(ge=1, le=1_000_000)], Annotated[int, Field(ge=0, le=2**32 - 1)]
+    steps, seed = Annotated[int, Field(ge=1, le=MOST_STEPS)], Annotated[int, Field(ge=0, le=2**32 - 1)]
     settings = {
         name: (_setting(s), Field(default=s.written(s.default), description=s.about or None))
         for name, s in row.settings.items()
@@ -164,6 +169,11 @@ def of_system(system: str) -> SystemTables:
             "steps": (steps, Field(default=row.steps, description="Steps of a run.")),
             "seed": (seed, Field(default=0, description="Of everything random.")),
             "measure": (Literal[row.measures], row.measures[0]),
+            **(
+                {"code": (str, _absent("Digest of the file that the system is, if it must not be another."))}
+                if own.is_own(system)
+                else {}
+            ),
             "fixed": (fixed, Field(default_factory=lambda: fixed())),
         },
     )
@@ -174,17 +184,28 @@ def of_system(system: str) -> SystemTables:
 
 
 class KeyframeTable(_Table):
-    """A resting place of the camera; needs centre or centre_log10, and width_decades or width."""
+    """A resting place of the camera; needs a centre and a width or a height, or says that it shows the whole plane.
 
+    On a frame the ranges of both axes are equally long, whatever their scales: a range sets the shape of what is seen.
+    """
+
+    view: Literal["whole"] = _absent(
+        '"whole": all of the plane, whatever the shape of the frame; nothing else is needed.'
+    )
     centre: _Pair = _absent("x and y in the hyperparameters' units, as quoted decimals.")
     centre_log10: _Pair = _absent("log10 of x and of y, as quoted decimals.")
     width_decades: _Positive = _absent("Width of the view in decades of a log10 x axis.")
     width: _Positive = _absent("Width of the view in the units of a linear x axis.")
+    height_decades: _Positive = _absent("Height of the view in decades of a log10 y axis; beside a width, both fit.")
+    height: _Positive = _absent("Height of the view in the units of a linear y axis; beside a width, both fit.")
     time_s: _Seconds = _absent("Second at which the camera arrives; only in a camera without a speed.")
     hold_s: _Seconds = 0.0
     """Seconds of rest after arrival."""
     phase: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
     """By how many turns a closed palette is turned there; even in between."""
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = _absent(
+        "After how many steps runs are shown there, evenly in the logarithm in between; in every keyframe, or in none."
+    )
 
 
 class CameraTable(_Table):
@@ -248,7 +269,8 @@ class OutputTable(_Table):
     rest_detail: Annotated[float, Field(gt=0, le=4)] = Output.rest_detail
     """The same where the camera rests."""
     overlay: Parts = Output.overlay
-    """What is written on the frames: true for all, false for nothing, or a list of parts: axes, depth, legend."""
+    """What is written on the frames: true for all, false for nothing, or a list of parts: axes, depth, legend, and
+    the values of what keyframes move besides the camera."""
     caption: Annotated[str, Field(max_length=200)] = Output.caption
     """A text in the upper left corner; it may have several lines."""
     font: Annotated[str, Field(max_length=4096)] = Output.font
@@ -277,7 +299,13 @@ def system_of(raw: object) -> str:
     """Return the system that a scene's problem names, or the default's name if it names none, or none there is."""
     problem = raw.get("problem") if isinstance(raw, dict) else None
     name = problem.get("system") if isinstance(problem, dict) else None
-    return name if isinstance(name, str) and name in SYSTEMS else DEFAULT_SYSTEM
+    if not isinstance(name, str):
+        return DEFAULT_SYSTEM
+    try:
+        catalogue.row(name)
+    except KeyError:
+        return DEFAULT_SYSTEM
+    return name
 
 
 def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
@@ -296,9 +324,28 @@ def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
     }
 
 
+class _OwnAxisTable(AxisTable):
+    """One axis of the plane; its scale and range are the file's if it has none of its own."""
+
+
+class _OwnProblemTable(_Table):
+    """A training problem in a user's own file, which declares what may be set of it."""
+
+    model_config = ConfigDict(extra="allow")
+    system: Annotated[str, Field(pattern=r"\.py$")]
+    """A Python file; its path starts at the scene's folder."""
+    x: _OwnAxisTable
+    y: _OwnAxisTable
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = _absent("Steps of a run.")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """Of everything random."""
+    measure: Literal["published", "absolute", "bounded", "torkamandi"] = "published"
+    fixed: dict[str, float] = _absent("Hyperparameters that are not on an axis.")
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a scene file, for editors; its problem is the table of any one system."""
-    problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS))
+    problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS)) | _OwnProblemTable
     channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels)])
     look = _look_table("", tuple(channels))
     parts: dict[str, Any] = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}

@@ -16,6 +16,7 @@ from importlib import metadata
 from render.geometry.tiles import SAMPLES
 from render.machine import environment
 from render.problem import Problem
+from render.problem.catalogue import OWN_KERNEL
 
 Numerics = dict[str, str | int]
 
@@ -69,6 +70,8 @@ def of_processor(problem: Problem) -> Numerics | None:
 def asks_blas(problem: Problem) -> bool:
     """Return whether NumPy multiplies or decomposes matrices for a problem: for its data, directions or channels."""
     settings = dict(problem.settings)
+    if problem.row.kernel == OWN_KERNEL:  # who knows what a user's file does
+        return True
     return problem.system == "phases" or settings.get("data") == "teacher" or settings.get("directions") == "random"
 
 
