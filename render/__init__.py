@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Film,
         Listener,
         Outlook,
+        Published,
         RenderError,
         Scene,
         Window,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         pictures,
         plan,
         probe,
+        publish,
         recolour,
         video,
     )
@@ -46,6 +48,7 @@ __all__ = [
     "Film",
     "Listener",
     "Outlook",
+    "Published",
     "RenderError",
     "Scene",
     "Window",
@@ -61,6 +64,7 @@ __all__ = [
     "pictures",
     "plan",
     "probe",
+    "publish",
     "recolour",
     "video",
 ]

@@ -10,8 +10,10 @@ from render.api.films import Film, contact_sheet, convert, frame, pictures, plan
 from render.api.listener import SILENT, Listener
 from render.api.pages import explore
 from render.api.preparation import Outlook
+from render.api.publishing import publish
 from render.api.targets import descend
 from render.errors import RenderError
+from render.explorer.published_site import Published
 from render.scene import Scene, load
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "Film",
     "Listener",
     "Outlook",
+    "Published",
     "RenderError",
     "Scene",
     "Window",
@@ -34,6 +37,7 @@ __all__ = [
     "pictures",
     "plan",
     "probe",
+    "publish",
     "recolour",
     "video",
 ]

@@ -1,7 +1,8 @@
-"""The command that writes samples and frames for other programs."""
+"""The commands that hand samples to others: as arrays for programs, and as a page for people."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -81,3 +82,68 @@ def export(
         listener=terminal.LISTENER,
     )
     messages.wrote(path)
+
+
+# Bytes in each unit that a size may be given in.
+_UNITS = {"": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
+
+
+def _bytes(text: str) -> int:
+    """Return the size that a text such as "200MB" says, in bytes."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKmMgG]?)[bB]?", text)
+    unit = "" if found is None else {"": "", "k": "kB", "m": "MB", "g": "GB"}[found[2].lower()]
+    if found is None or not float(found[1]) > 0:
+        raise RenderError(f"--max must be a size such as 200MB or 1.5GB, not {text!r}.")
+    return round(float(found[1]) * _UNITS[unit])
+
+
+def publish(
+    scene: Scene,
+    site: Annotated[
+        Path, Parameter(help="Folder to write: a new or empty one, or an earlier site, which is replaced.")
+    ],
+    /,
+    *,
+    max: Annotated[str, Parameter(help="What all files together may take, such as 200MB or 1.5GB.")] = "200MB",
+    plane_level: Annotated[int, Parameter(help="Level down to which the whole plane is shown, 0 to 8.")] = 2,
+    channels: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="What else the page can colour by, such as final_loss; each adds half to the size.", negative=""
+        ),
+    ] = (),
+    effort: Effort = AUTO,
+    changes: Changes = AS_WRITTEN,
+    machines: Machines = HERE,
+    store: Store = Path("store"),
+    printing: Printing = PLAIN,
+) -> None:
+    """Write a page that others can move through: a folder of files that any web server serves.
+
+    It shows the tiles of the film, as deep as the film goes, as numbers: palettes change in the page, the film's path
+    is a ride, and an address names a view. What the store lacks is trained.
+
+    Try:
+
+        render publish tanh.toml site --quality preview
+        python -m http.server --directory site
+    """
+    from render import api
+    from render.cli import messages, terminal
+
+    made = api.publish(
+        changes.load(scene),
+        site,
+        quality=effort.quality,
+        budget_min=effort.budget,
+        plane_level=plane_level,
+        channels=channels,
+        most_bytes=_bytes(max),
+        store=store,
+        make_backend=machines.make,
+        listener=terminal.LISTENER,
+    )
+    messages.note(
+        f"{made.files:,} files, {made.size_bytes / 1e6:,.1f} MB. To look: python -m http.server --directory {site}"
+    )
+    messages.wrote(made.folder / "index.html")

@@ -46,7 +46,12 @@ def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
 def palette(name: str) -> list[int]:
     """Return a palette as 0xrrggbb of PALETTE_ENTRIES colours from tone -1 to tone 1. ValueError with near names."""
     palettes.check(name)
+    return colours(name)
+
+
+def colours(palette: str | tuple[str, ...]) -> list[int]:
+    """Return a palette, by name or as a list of colours, as 0xrrggbb of PALETTE_ENTRIES colours."""
     tones = np.linspace(-1.0, 1.0, PALETTE_ENTRIES, dtype=np.float32)
-    srgb = colour.srgb8_from_linear(colour.linear_from_tone(tones, name)).astype(np.int64)
+    srgb = colour.srgb8_from_linear(colour.linear_from_tone(tones, palette)).astype(np.int64)
     packed: list[int] = (srgb[:, 0] << 16 | srgb[:, 1] << 8 | srgb[:, 2]).tolist()
     return packed
