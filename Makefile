@@ -85,9 +85,9 @@ api: $(STAMP) ## write assets/docs/api.md from the docstrings of the public name
 	@$(BIN)/griffe2md render.api -o assets/docs/api.md
 
 lock: $(STAMP) ## resolve the locked dependencies again
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export -o requirements/lock.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra cuda12 -c requirements/lock.txt -o requirements/cuda12.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra cuda13 -c requirements/lock.txt -o requirements/cuda13.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own -o requirements/lock.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra cuda12 -c requirements/lock.txt -o requirements/cuda12.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra cuda13 -c requirements/lock.txt -o requirements/cuda13.txt
 
 clean: ## remove the environment (trained samples in store/ and films in out/ stay)
 	@rm -rf .venv

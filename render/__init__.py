@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         probe,
         publish,
         recolour,
+        trust,
         video,
     )
 
@@ -66,6 +67,7 @@ __all__ = [
     "probe",
     "publish",
     "recolour",
+    "trust",
     "video",
 ]
 

@@ -140,7 +140,7 @@ def test_a_sequence_is_every_frame_and_goes_on_where_it_stopped(made: list[Path]
 def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(made: list[Path], root: Path) -> None:
     before = checksum(made[0])
     job = stored(root, "look.palette=viridis", of=made[0])
-    path = deliver.film_path(root / "out", job, deliver.tag_of("bids:viridis"))
+    path = deliver.film_path(root / "out", job)
     assert path.name == "tiny-scene-viridis.mp4"
     deliver.whole_film(job, path)
     assert checksum(path) != before

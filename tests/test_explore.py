@@ -247,6 +247,10 @@ def test_palettes_are_the_films() -> None:
     assert colouring.palette("gray")[0] == 0x000000 and colouring.palette("gray")[-1] == 0xFFFFFF
     with pytest.raises(ValueError, match="viridis"):
         colouring.palette("virids")
+    own = colouring.palette("#1a0633,#f7f7f7,#00441b")
+    assert (own[0], own[-1]) == (0x1A0633, 0x00441B)
+    with pytest.raises(ValueError, match="must be a colour"):
+        colouring.palette("#1a0633,#f7f7f7,#0044")
 
 
 # ---- keyframes and the text of a scene ------------------------------------------------------------------------------

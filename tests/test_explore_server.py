@@ -294,7 +294,7 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
     output = dataclasses.replace(found.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)
     of_film = dataclasses.replace(found, keyframes=(camera,), output=output)
     job = rendering.prepare(qualities.named(of_film, "scene"), store, report_step=None)
-    assert job.switch is not None and job.switch.reference is not None and job.switch.reference.key == reference.key
+    assert job.switch is not None and job.switch.keys == (reference.key,)
     mine = [tile for tile in job.plan.order if tuple(tile) in tiles]
     assert mine and job.store.missing(mine) == []
     # Trained part by part as a page needs them, they are what the engine makes of the tile at once.

@@ -134,7 +134,7 @@ def test_of_several_files_the_later_one_wins_field_by_field(tmp_path: Path) -> N
     two.write_text("[look]\ngap = 0.5\n")
     made = scene.load("tiny", one, two, settings=["output.fps=6"])
     assert (made.look.palette, made.look.gap, made.output.fps) == ("viridis", 0.5, 6)
-    assert made.name == "tiny+one+two"
+    assert made.name == "tiny.one.two"
     assert made.problem == scene.load("tiny").problem
     assert bare(scene.parse(made.text, "", "")) == bare(made)
 
@@ -162,7 +162,7 @@ def test_a_shape_keeps_the_shorter_side_whatever_the_quality(shape: str, quality
     across, up = SHAPES[shape]
     assert min(made.output.width_px, made.output.height_px) == QUALITY[quality].side_px
     assert abs(made.output.width_px * up - made.output.height_px * across) <= 2 * max(across, up)
-    assert made.name == f"mean_lr+{shape}"
+    assert made.name == f"mean_lr.{shape}"
 
 
 def test_vertical_and_square_hd_and_4k_are_what_sites_ask_for() -> None:

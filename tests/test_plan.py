@@ -323,11 +323,13 @@ def test_ten_decades_are_planned_and_fourteen_are_refused_to_plain_float64() -> 
 @pytest.mark.slow
 def test_a_film_goes_on_by_differences_where_it_may() -> None:
     shallow, deep = zoomed(30, detail=0.25), zoomed(150, detail=0.25)
-    assert shallow.last_plain_level is None
-    assert deep.last_plain_level == PLANE.last_plain_level < max(deep.levels)
+    assert shallow.targets.last_plain_level is None
+    assert deep.targets.last_plain_level == PLANE.last_plain_level < max(deep.levels)
     # The first deep level takes nothing over from above, every other tile below a planned parent a quarter.
     planned = set(deep.order)
-    whole = [t for t in deep.order if not (t.level and t.parent in planned) or t.level == deep.last_plain_level + 1]
+    whole = [
+        t for t in deep.order if not (t.level and t.parent in planned) or t.level == deep.targets.last_plain_level + 1
+    ]
     assert deep.samples == 1024 * len(whole) + 768 * (len(deep.order) - len(whole))
 
 

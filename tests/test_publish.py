@@ -136,7 +136,10 @@ def test_modules_of_a_published_page_import_what_the_others_export() -> None:
             else:
                 wanted = re.findall(rf"(?<![/\w]){imported.split()[-1]}\.(\w+)", text)
             for export in wanted:
-                assert re.search(rf"export (async )?(class|function\*?|const|let) {re.escape(export)}(?!\w)", other), (name, export)
+                assert re.search(rf"export (async )?(class|function\*?|const|let) {re.escape(export)}(?!\w)", other), (
+                    name,
+                    export,
+                )
 
 
 def tiles_of(draw: st.DrawFn) -> list[Tile]:

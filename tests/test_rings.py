@@ -15,6 +15,7 @@ from test_deep import small, square
 
 from render import scene
 from render.deep import reference_search
+from render.deep.targets import Target, Targets
 from render.errors import RenderError
 from render.film import switch
 from render.geometry.tiles import Tile
@@ -342,7 +343,8 @@ def test_a_film_that_trains_nothing_takes_no_tiles_of_another_version(
     plain = DirectoryStore(tmp_path, problem, engine.Engine(problem).numerics())
     for version in (numerics.DIFFERENCES_VERSION - 1, numerics.DIFFERENCES_VERSION, numerics.DIFFERENCES_VERSION + 1):
         DirectoryStore(tmp_path, problem, own | {"differences": version})
-    monkeypatch.setattr(switch, "_reference", lambda *_: made)
-    plan: Any = SimpleNamespace(last_plain_level=40, scene=SimpleNamespace(problem=problem), path=None)
+    monkeypatch.setattr(switch, "reference_at", lambda *_: made)
+    places = Targets((Target(Fraction(1, 2), Fraction(1, 2), 1e-12, 40),))
+    plan: Any = SimpleNamespace(targets=places, scene=SimpleNamespace(problem=problem))
     found: Any = switch.stored(plan, tmp_path, plain)
-    assert found.below.numerics == own
+    assert [store.numerics for store in found.below] == [own]

@@ -752,4 +752,5 @@ def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
 
 
 def test_a_list_of_colours_is_a_palette() -> None:
-    assert parse(changed(look__palette=["#102030", "#ffffff"])).look.palette == ("#102030", "#ffffff")
+    for listed in (["#102030", "#ffffff"], "#102030,#ffffff", "#102030, #ffffff"):
+        assert parse(changed(look__palette=listed)).look.palette == ("#102030", "#ffffff")

@@ -16,15 +16,17 @@ from hypothesis import strategies as st
 from render import scene
 from render.analyse import dimension, precision, subject
 from render.backends import Batch
-from render.backends.local import LocalBackend
 from render.backends.refusing import RefusingBackend
 from render.cli import app
+from render.deep.targets import Target, Targets
 from render.errors import DepthError, RenderError
 from render.film import camera_table, deliver, qualities, rendering, switch, training_rate
 from render.film.plan import Plan
 from render.film.rendering import Job
 from render.geometry.axes import Axis
-from render.geometry.tiles import SAMPLES
+from render.geometry.camera import Keyframe, View
+from render.geometry.camera import Path as CameraPath
+from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Field
 from render.storage.references import Reference
 from render.train.past_float64 import reference_run
@@ -108,8 +110,8 @@ def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: 
 
 
 def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) -> None:
-    assert job.switch is not None and job.switch.reference is not None
-    assert min(job.plan.levels) <= job.switch.last_plain_level < max(job.plan.levels)
+    assert job.switch is not None and job.switch.is_ready
+    assert min(job.plan.levels) <= job.plan.targets.last_plain_level < max(job.plan.levels)
     deepest = [tile for tile in job.plan.order if tile.level == max(job.plan.levels)]
     tile = next(t for t in deepest if 0 < np.mean(job.store.get(t).value < 0) < 1)
     field, problem = job.store.get(tile), job.scene.problem
@@ -141,8 +143,8 @@ def test_a_deep_frame_alone_is_that_frame_of_the_film(job: Job, loaded: scene.Sc
     ((_, of_film),) = rendering.frames(job, [number])
     alone = rendering.prepare(qualities.named(loaded, "scene"), tmp_path)
     ((_, picture),) = rendering.frames(alone, [number])
-    assert alone.switch is not None and alone.switch.reference is not None
-    assert alone.switch.reference.key == job.switch.reference.key  # type: ignore[union-attr]
+    assert alone.switch is not None and job.switch is not None and job.switch.is_ready
+    assert alone.switch.keys == job.switch.keys
     assert np.array_equal(picture, of_film)
 
 
@@ -153,7 +155,7 @@ def test_what_is_trained_is_found_again_at_any_quality_and_look(job: Job, loaded
     assert isinstance(again.backend, RefusingBackend)
     assert len(list(rendering.frames(again, [again.frame_count - 1]))) == 1
     preview = rendering.prepare(qualities.named(loaded, "preview"), store)
-    assert preview.backend.numerics == job.backend.numerics
+    assert preview.numerics == job.numerics
 
 
 def test_a_dimension_is_measured_past_float64_on_the_tiles_of_the_film(
@@ -163,7 +165,7 @@ def test_a_dimension_is_measured_past_float64_on_the_tiles_of_the_film(
     assert windows[0].level <= loaded.problem.last_plain_level < windows[-1].level
     what = subject.prepare(loaded, store, level=windows[-1].level)
     assert job.switch is not None and what.switch is not None
-    assert what.switch.reference.key == job.switch.reference.key  # type: ignore[union-attr]
+    assert what.switch.keys == job.switch.keys
     result = dimension.run(what, 64, 2, lambda _: None)
     assert all(row.equal == row.again == 4 for row in result.levels), "alone, shared points have the same bits"
     assert len(result.trusted()) == 2, "differences are right where float64 is not"
@@ -175,8 +177,9 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     job: Job, loaded: scene.Scene, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The tangent norm is the slope to two neighbours that are trained in arbitrary precision."""
-    assert job.switch is not None and job.switch.reference is not None
-    made, problem = job.switch.reference, loaded.problem
+    assert job.switch is not None and job.switch.is_ready
+    made, problem = job.switch.references[0], loaded.problem
+    assert made is not None
     found = precision.tangents(loaded, made)
     assert found.decades is not None and found.decades > 15
     step = Fraction(10.0 ** -(found.decades + 6))  # decades
@@ -238,12 +241,14 @@ class Clock:
 
 
 def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert job.switch is not None and job.switch.reference is not None
-    backend = Clock(job.switch.reference)
+    assert job.switch is not None and job.switch.is_ready
+    (reference,) = job.switch.references
+    assert reference is not None
+    backend = Clock(reference)
     monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
-    deep = np.mean([tile.level > job.switch.last_plain_level for tile in job.plan.order])
+    deep = np.mean([job.switch.targets.of(tile) is not None for tile in job.plan.order])
     assert 0 < deep < 1
-    rate = training_rate.measure(job.plan, backend, job.switch.reference)
+    rate = training_rate.measure(job.plan, backend, job.switch)
     assert rate.samples_per_s == pytest.approx(1e3 / (1 + 2 * deep))
 
 
@@ -253,18 +258,61 @@ def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) ->
         qualities.named(plain, "scene")
 
 
-def test_deep_views_of_several_places_are_refused(job: Job, loaded: scene.Scene, store: Path) -> None:
+def around(loaded: scene.Scene, away: Fraction, widest: float) -> scene.Scene:
+    """Return the scene with a second target beside its own, and a view of both on the way there."""
     last = loaded.keyframes[-1]
-    aside = dataclasses.replace(last.view, x=last.view.x + Fraction(1, 10**6), width=last.view.width * 2)
-    keys = (*loaded.keyframes[:-1], dataclasses.replace(last, view=aside), dataclasses.replace(last, time_s=99.0))
-    with pytest.raises(DepthError, match="must lie around one target"):
-        rendering.prepare(qualities.named(dataclasses.replace(loaded, keyframes=keys), "scene"), store)
+    view = dataclasses.replace(last.view, x=last.view.x + away, width=last.view.width * 2)
+    both = dataclasses.replace(last.view, x=last.view.x + away / 2, width=widest)
+    keys = [dataclasses.replace(last, view=v, time_s=last.time_s + t) for v, t in ((both, 9.0), (view, 18.0))]
+    return dataclasses.replace(loaded, keyframes=(*loaded.keyframes, *keys))
 
 
-def test_other_backends_than_this_machine_are_refused(loaded: scene.Scene, tmp_path: Path) -> None:
-    refusing = RefusingBackend(LocalBackend(loaded.problem).numerics)
-    with pytest.raises(RenderError, match="use --backend local"):
-        rendering.prepare(qualities.named(loaded, "scene"), tmp_path, backend=refusing)
+def test_every_deep_target_of_a_film_has_a_reference_run_of_its_own(
+    job: Job, loaded: scene.Scene, store: Path, tmp_path: Path
+) -> None:
+    width = loaded.keyframes[-1].view.width
+    wide = around(loaded, Fraction(20 * width), 100 * width)
+    two = rendering.prepare(qualities.named(wide, "scene"), store)
+    assert two.switch is not None and job.switch is not None
+    assert len(set(two.switch.keys)) == 2 and job.switch.keys[0] in two.switch.keys
+    own = two.switch.keys.index(job.switch.keys[0])
+    of_own = [tile for tile in job.plan.order if two.plan.targets.of(tile) == own]
+    assert of_own and two.store.missing(of_own) == [], "the samples about one target are those of a film to it alone"
+    deliver.whole_film(two, tmp_path / "two.mp4", poster=None)
+    assert json.loads((tmp_path / "two.mp4.json").read_text())["numerics"]["reference"] == "+".join(two.switch.keys)
+    # A film to the other target alone makes the same samples in a store of its own.
+    last = dataclasses.replace(wide, keyframes=wide.keyframes[3:])
+    alone = rendering.prepare(qualities.named(last, "scene"), tmp_path / "alone")
+    list(rendering.frames(alone, [0]))
+    deep = [tile for tile in alone.plan.order if two.plan.targets.of(tile) not in (None, own) and two.store.has(tile)]
+    assert deep and all(np.array_equal(alone.store.get(t).value, two.store.get(t).value) for t in deep)
+
+
+@given(st.floats(1.0, 1e5), st.floats(0.1, 10.0))
+def test_between_two_targets_the_camera_is_near_one_of_them(distance: float, ratio: float) -> None:
+    first = View(Fraction(1, 2), Fraction(1, 2), 1e-15)
+    second = View(first.x + Fraction(distance * 1e-15), first.y, 1e-15 * ratio)
+    path = CameraPath((Keyframe(first, 0.0), Keyframe(second, 9.0)), (64, 36), "smooth")
+    for i in range(101):
+        view = path.view(path.length * i / 100)
+        assert min(abs(view.x - end.x) for end in (first, second)) <= Fraction(0.75 * view.width)
+
+
+@given(st.integers(0, 90), st.fractions(0, 1), st.fractions(0, 1))
+def test_a_tile_belongs_to_the_nearest_target_and_its_parent_to_the_same_or_is_not_inherited(
+    level: int, x: Fraction, y: Fraction
+) -> None:
+    third = Fraction(1, 3)
+    places = Targets((Target(third, third, 1e-14, 44), Target(Fraction(1, 2), third, 1e-12, 40)))
+    side = 1 << level
+    tile = Tile(level, min(int(x * side), side - 1), min(int(y * side), side - 1))
+    middle = (tile.ix + Fraction(1, 2)) / side, (tile.iy + Fraction(1, 2)) / side
+    distances = [max(abs(t.x - middle[0]), abs(t.y - middle[1])) for t in places.places]
+    number = places.of(tile)
+    nearest = distances.index(min(distances))
+    assert number == (nearest if level > places.places[nearest].last_plain_level else None)
+    if level > 0:
+        assert places.inherits(tile) == (places.of(tile.parent) == number)
 
 
 def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

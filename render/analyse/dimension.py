@@ -23,6 +23,7 @@ from render.geometry.float64_limits import TRUSTED_WIDTH_DECADES
 from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.scene import Scene
 from render.storage import references
+from render.storage.references import Reference
 
 # Sides that can be asked for: whole tiles, a power of two, so that a half is a coarser window of the same samples.
 SIDES = (64, 128, 256, 512, 1024)
@@ -202,7 +203,7 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
         levels=levels,
         published=PUBLISHED.get(subject.problem.key),
         trusted_width=TRUSTED_WIDTH_DECADES if logarithmic else 0.0,
-        last_plain_level=subject.switch.last_plain_level if subject.switch else None,
+        last_plain_level=subject.switch.targets.last_plain_level if subject.switch else None,
     )
 
 
@@ -216,35 +217,42 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
 
     Shared points are those with even indices: samples of the level above too, from where they came if it was stored.
     """
-    columns, known = [], []
+    columns, known, runs = [], [], []
     for area, value in zip(areas, values, strict=True):
         chosen = np.random.default_rng(area.level).integers(0, value.shape[0] // 2, (_SHARED, 2)) * 2
         for row, column in chosen:
-            columns.append(_columns(subject, area, int(row), int(column)))
+            place, reference = _columns(subject, area, int(row), int(column))
+            columns.append(place)
+            runs.append(reference)
             known.append(value[row, column])
     x, y, dx, dy = np.array(columns).T
     plain, again = np.isnan(dx), np.empty(x.size)
     again[plain] = train_points(subject, x[plain], y[plain], lambda _: None).value
-    deep = np.flatnonzero(~plain)
-    for piece, field in single_points.train(subject.backend, x[deep], y[deep], dx[deep], dy[deep]):
-        again[deep[piece]] = field.value
+    for reference in subject.switch.references if subject.switch else ():
+        deep = np.flatnonzero([followed is reference for followed in runs])
+        for piece, field in single_points.train(
+            subject.backend, x[deep], y[deep], dx[deep], dy[deep], reference=reference
+        ):
+            again[deep[piece]] = field.value
     same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
     return [int(n) for n in same.sum(axis=1)]
 
 
-def _columns(subject: Subject, area: TileRange, row: int, column: int) -> tuple[float, float, float, float]:
-    """Return x, y of a sample of a window and their differences from the reference; nan where it is trained plainly."""
+def _columns(
+    subject: Subject, area: TileRange, row: int, column: int
+) -> tuple[tuple[float, float, float, float], Reference | None]:
+    """Return x, y of a sample of a window, their differences from its reference run, and that run.
+
+    Of a sample that is trained plainly: nan and None.
+    """
     (tile_x, i), (tile_y, j) = divmod(column, SAMPLES), divmod(row, SAMPLES)
     tile = Tile(area.level, area.x0 + tile_x, area.y0 + tile_y)
-    reference = None
-    if subject.switch is not None and area.level > subject.switch.last_plain_level:
-        reference = subject.switch.reference
-        assert reference is not None  # made before anything is trained
+    reference = subject.switch.reference_of(tile) if subject.switch else None
     x, y, *apart = (
         float(v[0]) for v in references.points(subject.problem, tile, np.array([j]), np.array([i]), reference)
     )
     dx, dy = apart or (math.nan, math.nan)
-    return x, y, dx, dy
+    return (x, y, dx, dy), reference
 
 
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:

@@ -186,7 +186,7 @@ def run(subject: Subject, report: Report) -> Result:
     report(Progress(0, 0, expected, expected))
     unit = "decades" if problem.x.scale == "log10" else "units"
     last_width = _last_view(scene).width * span
-    reference = subject.switch.reference if subject.switch else None
+    reference = subject.switch.references[0] if subject.switch else None
     left = None if reference is None else leaving(scene, reference)
     found = tangents(scene, reference)
     return Result(scene.name, problem.key, unit, span, last_width, sums, tuple(views), found, left)

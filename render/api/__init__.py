@@ -8,6 +8,7 @@ from render.api.arrays import Window, field, probe
 from render.api.exports import export, export_frames
 from render.api.films import Film, contact_sheet, convert, frame, pictures, plan, recolour, video
 from render.api.listener import SILENT, Listener
+from render.api.own import trust
 from render.api.pages import explore
 from render.api.preparation import Outlook
 from render.api.publishing import publish
@@ -39,5 +40,6 @@ __all__ = [
     "probe",
     "publish",
     "recolour",
+    "trust",
     "video",
 ]

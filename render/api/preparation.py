@@ -20,13 +20,15 @@ from render.analyse.precision import Tangents
 from render.api.listener import Listener
 from render.backends import Backend
 from render.errors import RenderError
+from render.files import explained
 from render.film import cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
 from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
-from render.problem import Problem
+from render.picture import palettes
+from render.problem import Problem, own
 from render.scene import Scene
 from render.storage.store import DirectoryStore, check_store
 
@@ -77,7 +79,7 @@ def prepare(
         job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
     if quality == "auto" and loaded.made is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
-    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, dict(job.backend.numerics)):
+    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, job.numerics):
         listener.warning(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."
@@ -87,10 +89,33 @@ def prepare(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
         )
+    remark(job.scene, listener)
+    if former := _former_code(job, store):
+        listener.note(
+            f"{former} has changed since samples of it were trained, or a package that it imports: those are kept, and "
+            "this render trains its own. (`render store ls` shows them.)"
+        )
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.switch is None or job.switch.reference is None else None
+    return job, rate if job.switch is None or not job.switch.is_ready else None
+
+
+def remark(loaded: Scene, listener: Listener) -> None:
+    """Report what a person may not expect of a scene's colours."""
+    if words := palettes.remark(loaded.look.palette):
+        listener.note(words)
+
+
+def _former_code(job: Job, store: Path) -> str:
+    """Return the name of a user's file of whose former versions alone the store has samples; "" if there is none."""
+    system = job.scene.problem.system
+    if not own.is_own(system) or not job.store.missing(job.plan.order[:1]):
+        return ""
+    file = system.partition("#")[0]
+    tables = (explained.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
+    others = [str(table.get("system")) for table in tables]
+    return file if any(other.startswith(f"{file}#") and other != system for other in others) else ""
 
 
 @contextlib.contextmanager
@@ -148,7 +173,7 @@ class Outlook:
     @property
     def lacks_reference(self) -> bool:
         """Whether the film needs a reference run that has yet to be made."""
-        return self.job.switch is not None and self.job.switch.reference is None
+        return self.job.switch is not None and not self.job.switch.is_ready
 
     @property
     def widths(self) -> tuple[float, float]:
@@ -188,6 +213,21 @@ class Outlook:
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
             "problem": self.job.scene.problem.key,
+            "code": self.code(),
+        }
+
+    def code(self) -> dict[str, Any] | None:
+        """Return which code of the user's training runs: its file, what it imports from beside it, data, versions."""
+        system = self.job.scene.problem.system
+        if not own.is_own(system):
+            return None
+        known = own.find(system)
+        return {
+            "file": str(known.folder / known.source.name),
+            "digest": known.source.digest,
+            "beside": [name for name, _ in known.source.modules if name],
+            "data": [name for name, _ in known.source.data],
+            "versions": known.source.versions,
         }
 
 
@@ -200,10 +240,10 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
-    reference = job.switch.reference if job.switch else None
+    reference = job.switch.references[0] if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
-            rate = training_rate.measure(job.plan, job.backend, reference)
+            rate = training_rate.measure(job.plan, job.backend, job.switch)
     pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
     measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))

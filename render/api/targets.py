@@ -80,7 +80,8 @@ def descend(
         last, x=x.unit_from_position(end.x), y=y.unit_from_position(end.y), width=float(end.width / x.span)
     )
     try:
-        text = scene.with_schema(_scene_to(loaded, target), path.parent)
+        text = scene.with_system(_scene_to(loaded, target), loaded, path.parent)
+        text = scene.with_schema(text, path.parent)
         write_whole(path, text.encode(), replace=False)
     except FileExistsError:
         raise _taken(path) from None

@@ -13,12 +13,15 @@ from render.geometry.tiles import Tile
 from render.machine import signals
 from render.problem import Problem
 from render.samples import Field
+from render.storage import trust
+from render.storage.references import Reference
 
 
 class Batch(NamedTuple):
     """Points to train together: those of `tiles`, one after the other. x, y: float64 [points].
 
-    dx, dy: the same less the reference's, float64 [points], for a backend that follows a reference run; else None.
+    dx, dy: the same less the reference's, float64 [points], of runs that are followed by their differences from a
+    reference run; else None, as the reference is.
     """
 
     tiles: tuple[Tile, ...]
@@ -26,6 +29,14 @@ class Batch(NamedTuple):
     y: np.ndarray
     dx: np.ndarray | None = None
     dy: np.ndarray | None = None
+    reference: Reference | None = None
+
+    @classmethod
+    def of(cls, tiles: Iterable[Tile], columns: Iterable[np.ndarray], reference: Reference | None = None) -> Batch:
+        """Return a batch of the arguments of an engine: x, y, and dx, dy where there is a reference."""
+        x, y, *apart = columns
+        dx, dy = apart or (None, None)
+        return cls(tuple(tiles), x, y, dx, dy, reference)
 
     @property
     def columns(self) -> tuple[np.ndarray, ...]:
@@ -91,8 +102,11 @@ def make(
 ) -> Backend:
     """Return a backend: "local" trains here, "dask" on a cluster, "refuse" raises an error instead of training.
 
-    notice: called with messages for the user while the backend runs. Raises ClusterError.
+    notice: called with messages for the user while the backend runs. Raises ClusterError, and Untrusted for a problem
+    whose training runs code that the person has not said to trust.
     """
+    if name != "refuse":
+        trust.require(problem)
     if name == "dask":
         return _dask(problem, cluster or Cluster(), notice)
     if name == "local":

@@ -19,10 +19,13 @@ from distributed import LocalCluster
 from distributed.scheduler import KilledWorker
 
 from render.backends import Batch, Cluster, Failed, clusters, worker
+from render.backends.followed import Followed
 from render.backends.worker_pool import Notice, Roster
 from render.errors import ClusterError
 from render.problem import Problem
 from render.samples import Field
+from render.storage import numerics
+from render.storage.references import Reference
 
 # A task should take this long, or longer on a large cluster: at its end stand a few milliseconds of one core for
 # scheduler, client and store (TASK_COST_S), and they should be busy half of the time at most.
@@ -65,6 +68,8 @@ class DaskBackend:
             self.close()
             raise
         self.address = str(self.client.scheduler.address) if self.client.scheduler else "that was joined"
+        self._followed: dict[str, Followed] = {}
+        self._sending = threading.Lock()
         self._call = min(one.capacity for one in self.roster.good.values())
         self._s_per_point = 0.0
 
@@ -100,6 +105,15 @@ class DaskBackend:
         """Take note of how long a batch took, which decides the size of the next."""
         now = seconds / points
         self._s_per_point = 0.8 * self._s_per_point + 0.2 * now if self._s_per_point else now
+
+    def followed(self, reference: Reference) -> Followed:
+        """Return a reference run as the workers have it: it is sent to them once."""
+        with self._sending:
+            found = self._followed.get(reference.key)
+            if found is None:
+                made_by = numerics.following(self.numerics, [reference.key])
+                found = self._followed[reference.key] = Followed(self.client, reference, made_by)
+            return found
 
     def replace_lost(self) -> None:
         """Start new workers in place of those that dask gave up.
@@ -185,8 +199,9 @@ class _Run:
     def _submit(self, batch: Batch, repeats: int = 0) -> None:
         only = self._roster.only
         gpu = any(one.gpu for one in self._roster.good.values())
+        followed = () if batch.reference is None else self._backend.followed(batch.reference).arguments()
         future = self._client.submit(
-            worker.train, self._problem, self._roster.same, batch.x, batch.y,
+            worker.train, self._problem, self._roster.same, batch.columns, *followed,
             pure=False, workers=only, resources={"GPU": 1} if gpu else None,
         )  # fmt: skip
         with self._room:
@@ -230,11 +245,12 @@ class _Run:
         with self._room:
             del self._tasks[key]
             self._room.notify_all()
-        if isinstance(result, tuple):
-            field, seconds, address = result
-            self._heard[address] = time.monotonic()
-            self._backend.learn(task.batch.x.size, seconds)
-            yield task.batch, field
+        if isinstance(result, worker.Trained):
+            self._heard[result.address] = time.monotonic()
+            self._backend.learn(task.batch.x.size, result.time_s)
+            if task.batch.reference is not None:
+                self._backend.followed(task.batch.reference).add(result.rings)
+            yield task.batch, result.field
         elif isinstance(result, KilledWorker):
             yield task.batch, Failed("every worker that trained it died, of too little memory perhaps")
         elif isinstance(result, worker.OtherNumerics):
@@ -247,9 +263,9 @@ class _Run:
         else:
             yield task.batch, Failed(f"training it raised {type(result).__name__}: {result}")
 
-    def _result(self, task: _Task) -> tuple[Field, float, str] | BaseException:
+    def _result(self, task: _Task) -> worker.Trained | BaseException:
         try:
-            result: tuple[Field, float, str] = task.future.result()
+            result: worker.Trained = task.future.result()
         except Exception as error:
             return error
         return result

@@ -13,7 +13,6 @@ from render.backends.batch_splitting import Pieces
 from render.problem import Problem
 from render.samples import Field
 from render.storage import numerics
-from render.storage.references import Reference
 
 # A piece is no smaller than this many blocks of lanes. A piece costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
@@ -23,28 +22,35 @@ _LEAST_BLOCKS = 4
 class LocalBackend:
     """Trains in this process. Making one compiles nothing, nor loads JAX; the first batch on each device does."""
 
-    def __init__(self, problem: Problem, *, backwards: bool = False, reference: Reference | None = None) -> None:
-        """Train plainly, or follow a reference run by differences: then batches need dx and dy.
-
-        backwards: take every sum in the opposite order, to see what rounding does; other numerics.
-        """
-        self._problem, self._backwards, self._reference = problem, backwards, reference
-        if reference is not None:
-            _ = self.engine  # says at once if the system cannot be followed
+    def __init__(self, problem: Problem, *, backwards: bool = False) -> None:
+        """backwards: take every sum in the opposite order, to see what rounding does; other numerics."""
+        self._problem, self._backwards = problem, backwards
+        self._following: dict[str, Any] = {}
+        self._making = threading.Lock()
 
     @functools.cached_property
     def engine(self) -> Any:
         """What trains on a device: see `render.train.engine.Engine`."""
         from render.train import engine  # JAX comes with it
-        from render.train.past_float64 import difference_engine
 
-        if self._reference is not None:
-            return difference_engine.DeepEngine(self._problem, self._reference)
         made = engine.Engine(self._problem, backwards=self._backwards)
         known = numerics.of_processor(self._problem)
         if known is not None and known != made.numerics():
             raise RuntimeError(f"JAX was expected to train with numerics {known}, not {made.numerics()}")
         return made
+
+    def _engine_of(self, batch: Batch) -> Any:
+        """Return what trains a batch: the plain engine, or the one that follows the batch's reference run."""
+        if batch.reference is None:
+            return self.engine
+        from render.train.past_float64 import difference_engine
+
+        with self._making:
+            found = self._following.get(batch.reference.key)
+            if found is None:
+                made = difference_engine.DeepEngine(self._problem, batch.reference, backwards=self._backwards)
+                found = self._following[batch.reference.key] = made
+            return found
 
     @functools.cached_property
     def devices(self) -> list[Any]:
@@ -67,8 +73,7 @@ class LocalBackend:
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
-        plain = None if self._reference is not None else numerics.of_processor(self._problem)
-        found: dict[str, str | int] = dict(plain or self.engine.numerics())
+        found: dict[str, str | int] = dict(numerics.of_processor(self._problem) or self.engine.numerics())
         return found | ({"sums": "backwards"} if self._backwards else {})
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
@@ -80,7 +85,7 @@ class LocalBackend:
         def work(device: Any) -> None:
             try:
                 while (piece := pieces.take()) is not None:
-                    field = engine.train(piece.points, device)
+                    field = self._engine_of(piece.batch).train(piece.points, device)
                     if (batch_field := pieces.finish(piece, field)) is not None:
                         results.put((piece.batch, batch_field))
                 results.put(None)

@@ -9,15 +9,16 @@ import numpy as np
 from render import backends
 from render.backends import Backend
 from render.samples import Field
+from render.storage.references import Reference
 
 
 def train(
-    backend: Backend, x: np.ndarray, y: np.ndarray, dx: np.ndarray | None = None, dy: np.ndarray | None = None
+    backend: Backend, x: np.ndarray, y: np.ndarray, *apart: np.ndarray, reference: Reference | None = None
 ) -> Iterator[tuple[slice, Field]]:
     """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
 
-    x, y: float64 [points], in hyperparameter units of the backend's problem. dx, dy: the same less the reference's,
-    for a backend that follows one. Nothing is stored.
+    x, y: float64 [points], in hyperparameter units of the backend's problem. apart: dx, dy, the same less those of the
+    reference run that the points are followed from. Nothing is stored.
     """
     capacity = backend.capacity
     starts = iter(range(0, x.size, capacity))
@@ -28,7 +29,7 @@ def train(
         if start is None:
             return None
         piece = slice(start, start + capacity)
-        batch = backends.Batch((), x[piece], y[piece], *(d if d is None else d[piece] for d in (dx, dy)))
+        batch = backends.Batch.of((), (column[piece] for column in (x, y, *apart)), reference)
         pieces[id(batch)] = piece
         return batch
 

@@ -10,6 +10,7 @@ import platform
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +19,11 @@ import distributed
 import numpy as np
 
 import render
+from render.backends import handed_code
 from render.problem import Problem
 from render.samples import Field
+from render.storage.references import Reference
+from render.storage.rings import Ring
 
 
 class Facts(NamedTuple):
@@ -44,8 +48,12 @@ def accelerators() -> int:
     return len([path for path in Path("/dev").glob("nvidia*") if path.name[6:].isdigit()])
 
 
-async def facts(problem: Problem, dask_worker: Any) -> Facts:
-    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on."""
+async def facts(problem: Problem, handed: handed_code.Handed | None, dask_worker: Any) -> Facts:
+    """Return this worker's properties for a problem. The worker is prepared in a thread, so its heartbeat goes on.
+
+    handed: the code that the problem's training runs, if that is a user's.
+    """
+    handed_code.take(handed)
     threads, gpus = _resources(dask_worker)
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
@@ -53,20 +61,44 @@ async def facts(problem: Problem, dask_worker: Any) -> Facts:
     return Facts(engine.numerics(device), proof, engine.capacity(device), gpus or threads, gpus > 0)
 
 
-def train(problem: Problem, same: dict[str, str | int], x: np.ndarray, y: np.ndarray) -> tuple[Field, float, str]:
-    """Train at any number of points; return a field [points], the seconds that it took, and this worker's address.
+class Trained(NamedTuple):
+    """What a task gives back: a field [points], the seconds that it took, the worker's address, and rings it made."""
 
-    same: numerics and proof that the samples must have. Raises OtherNumerics where this worker's differ.
+    field: Field
+    time_s: float
+    address: str
+    rings: dict[int, Ring]
+
+
+def train(
+    problem: Problem,
+    same: dict[str, str | int],
+    columns: tuple[np.ndarray, ...],
+    reference: Reference | None = None,
+    rings: Mapping[int, Ring] | None = None,
+) -> Trained:
+    """Train at any number of points.
+
+    same: numerics and proof that the samples must have. columns: x, y, and with a reference run dx, dy, float64
+    [points] each. rings: of the reference, as far as they are known. Raises OtherNumerics where this worker's numerics
+    differ.
     """
     worker = distributed.get_worker()
+    if handed_code.lacks(problem):  # it has just come, in place of one that died
+        raise OtherNumerics(worker.address)
     threads, _ = _resources(worker)
     engine, device = _engine(problem, threads), _device(threads)
     if engine.numerics(device) | _proof(problem, threads) != same:
         raise OtherNumerics(worker.address)
     started = time.perf_counter()
-    capacity = engine.capacity(device)
-    parts = [engine.run(x[i : i + capacity], y[i : i + capacity], device) for i in range(0, x.size, capacity)]
-    return Field.join(parts), time.perf_counter() - started, worker.address
+    rings = dict(rings or {})
+    if reference is not None:
+        engine = _deep_engine(problem, reference)
+        engine.learn(rings, device)
+    capacity, points = engine.capacity(device), columns[0].size
+    parts = [engine.train(tuple(c[i : i + capacity] for c in columns), device) for i in range(0, points, capacity)]
+    made = {} if reference is None else {n: ring for n, ring in engine.known().items() if n not in rings}
+    return Trained(Field.join(parts), time.perf_counter() - started, worker.address, made)
 
 
 def _resources(worker: Any) -> tuple[int, int]:
@@ -88,11 +120,28 @@ def _engine(problem: Problem, threads: int) -> Any:
         return engine.Engine(problem)
 
 
+# Engines that follow a reference run, by the problem and the run; a film has a few targets at most.
+_following: dict[tuple[Problem, str], Any] = {}
+_MOST_FOLLOWING = 8
+
+
+def _deep_engine(problem: Problem, reference: Reference) -> Any:
+    from render.train.past_float64 import difference_engine
+
+    with _preparing:
+        name = problem, reference.key
+        if name not in _following:
+            while len(_following) >= _MOST_FOLLOWING:
+                del _following[next(iter(_following))]
+            _following[name] = difference_engine.DeepEngine(problem, reference)
+        return _following[name]
+
+
 @functools.lru_cache(maxsize=8)
 def _proof(problem: Problem, threads: int) -> dict[str, str]:
     engine = _engine(problem, threads)
     versions = {"render": render.__version__, **{name: metadata.version(name) for name in ("jax", "numpy")}}
-    return versions | {"first steps": engine.first_steps(_devices(threads)[0])}
+    return versions | handed_code.versions(problem) | {"first steps": engine.first_steps(_devices(threads)[0])}
 
 
 @functools.cache

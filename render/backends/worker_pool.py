@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+from render.backends import handed_code
 from render.backends.worker import Facts, facts
 from render.errors import ClusterError
 from render.problem import Problem
@@ -25,6 +26,7 @@ class Roster:
     def __init__(self, client: Any, problem: Problem, notice: Notice, *, wait_s: float) -> None:
         """Wait for the first workers and settle on the numerics that most of their slots have."""
         self._client, self._problem, self._notice = client, problem, notice
+        self._handed = handed_code.of(problem)
         self.known: dict[str, Facts] = {}
         self._sick: set[str] = set()
         self._ended = threading.Event()
@@ -101,7 +103,7 @@ class Roster:
                     self.meet(new)
 
     def _meet(self, addresses: list[str]) -> None:
-        answers = self._client.run(facts, self._problem, workers=addresses, on_error="return")
+        answers = self._client.run(facts, self._problem, self._handed, workers=addresses, on_error="return")
         usable = {address: answer for address, answer in answers.items() if isinstance(answer, Facts)}
         for address in answers.keys() - usable.keys():
             self._faults.add(f"{type(answers[address]).__name__}: {answers[address]}")

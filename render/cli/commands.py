@@ -33,7 +33,9 @@ from render.cli.options import (
     Printing,
     Scene,
     Store,
+    Trust,
     parted,
+    take_trust,
 )
 from render.errors import RenderError, SceneError
 from render.machine import signals
@@ -89,7 +91,7 @@ def video(
         render video mean_lr.toml --quality hd
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
-        render video mean_lr.toml --shape square --set look.palette=viridis
+        render video mean_lr.toml --shape square --palette vik
     """
     from render import api
     from render.cli import messages, terminal
@@ -100,6 +102,7 @@ def video(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         poster=poster,
         make_backend=machines.make,
         listener=terminal.LISTENER,
@@ -161,6 +164,7 @@ def frame(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )
@@ -215,7 +219,7 @@ def show(
     Try:
 
         render show mean_lr.toml
-        render show mean_lr.toml --quality hd --shape square --set look.palette=viridis
+        render show mean_lr.toml --quality hd --shape square --palette vik
     """
     from render import scene as scenes
 
@@ -271,6 +275,7 @@ def explore(
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
     cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
+    trust: Trust = (),
     debug: Debug = False,
 ) -> None:
     """Look for a target with the mouse, in a page on this machine, and leave with a scene.
@@ -287,6 +292,7 @@ def explore(
     from render.machine import cores as counted
 
     counted.limit(cores)
+    take_trust(trust)
     ended = api.explore(
         scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +20,10 @@ Scene = Annotated[
 More = Annotated[str, Parameter(help="More scene files, each laid over those before it.")]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
+Trust = Annotated[
+    tuple[str, ...],
+    Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
+]
 Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
 
 
@@ -47,6 +52,9 @@ class Folders:
 
     out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
+    force: Annotated[
+        bool, Parameter(help="Replace files of the same name that another scene or other settings made.", negative="")
+    ] = False
 
 
 HOME = Folders()
@@ -73,18 +81,28 @@ class Changes:
 
     settings: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="FIELD=VALUE over the scene's own, such as look.palette=viridis.", negative=""),
+        Parameter(name="--set", help="FIELD=VALUE over the scene's own, such as look.palette=vik.", negative=""),
     ] = ()
     shape: Annotated[
         str | None, Parameter(help="wide (16:9), square, vertical (9:16), portrait (4:5) or cinema (64:27).")
     ] = None
     name: Annotated[str | None, Parameter(help="What to call the output, instead of the scene's name.")] = None
+    palette: Annotated[
+        str | None,
+        Parameter(
+            help="Short for --set look.palette=NAME, or colours from slow divergence to slow convergence: "
+            "'#1a0633,#f7f7f7,#00441b'."
+        ),
+    ] = None
+    trust: Trust = ()
 
     def load(self, *files: str) -> scenes.Scene:
         """Return the scene of some files with these changes."""
         from render import scene
 
-        return scene.load(*files, settings=self.settings, shape=self.shape, name=self.name)
+        take_trust(self.trust)
+        settings = (*self.settings, *([f"look.palette={json.dumps(self.palette)}"] if self.palette else []))
+        return scene.load(*files, settings=settings, shape=self.shape, name=self.name)
 
     def and_set(self, *settings: str) -> Changes:
         """Return these changes with further FIELD=VALUE, which outweigh those before."""
@@ -92,6 +110,16 @@ class Changes:
 
 
 AS_WRITTEN = Changes()
+
+
+def take_trust(files: tuple[str, ...]) -> None:
+    """Remember that the person trusts these files as they are now."""
+    from render.cli import messages
+    from render.scene import own_files
+
+    for file in files:
+        if not own_files.trusted(file):
+            messages.note(f"{file} is trusted this once: there is no configuration folder to remember it in.")
 
 
 @Parameter(name="*")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,21 +13,27 @@ from rich.table import Table
 from render import scene
 from render.cli import messages
 from render.errors import RenderError, SceneError
+from render.problem import catalogue, own
 from render.problem.catalogue import SYSTEMS, Hyperparameter, Setting, System
+from render.scene import own_files
 from render.scene.wording import listed, nearest, quoted
 
 _out = Console(highlight=False)
 
 
 def show(name: str | None) -> None:
-    """Print all systems, or what a scene may set of one."""
-    if name is not None and name not in SYSTEMS:
+    """Print all systems, or what a scene may set of one: of the catalogue, a user's file, or an installed package."""
+    if name is not None:
+        name = own_files.named(name, Path.cwd()) or name
+    if name is not None and name not in SYSTEMS and not own.is_own(name):
+        known = [*SYSTEMS, *own_files.offered()]
         raise RenderError(
-            f"a system must be one of {listed(SYSTEMS)}, not {quoted(name)}{nearest(name, SYSTEMS) or '.'}"
+            f"a system must be one of {listed(known)}, or a file that ends in .py, not "
+            f"{quoted(name)}{nearest(name, known) or '.'}"
         )
     if messages.speaks_json():
         scenes = _scenes()
-        for one in SYSTEMS if name is None else [name]:
+        for one in _names() if name is None else [name]:
             messages.result("system", "", **_facts(one, scenes[one]))
     elif name is None:
         _show_all()
@@ -34,8 +41,13 @@ def show(name: str | None) -> None:
         _show_one(name)
 
 
+def _names() -> list[str]:
+    """Return the systems of the catalogue, and those that installed packages offer."""
+    return [*SYSTEMS, *(found for name in own_files.offered() if (found := own_files.named(name, None)) is not None)]
+
+
 def _facts(name: str, scenes: list[str]) -> dict[str, Any]:
-    row = SYSTEMS[name]
+    row = catalogue.row(name)
     axes = {n: {"label": h.label, "default": h.default} for n, h in row.hyperparameters.items()}
     settings = {n: {"default": s.written(s.default), "may_be": _choices(s)} for n, s in row.settings.items()}
     return {
@@ -46,7 +58,8 @@ def _facts(name: str, scenes: list[str]) -> dict[str, Any]:
 
 def _show_all() -> None:
     scenes = _scenes()
-    for name, row in SYSTEMS.items():
+    for name in _names():
+        row = catalogue.row(name)
         table = Table.grid(padding=(0, 2))
         table.add_column(min_width=8)
         table.add_row(f"[bold]{name}[/bold]", row.title)
@@ -63,7 +76,7 @@ def _show_all() -> None:
 
 
 def _show_one(name: str) -> None:
-    row = SYSTEMS[name]
+    row = catalogue.row(name)
     _out.print(
         f"[bold]{name}[/bold]: {row.title}.\nSource: {row.source}. Scenes: {', '.join(_scenes()[name]) or 'none'}.\n"
     )

@@ -109,6 +109,7 @@ def show_plan(outlook: Outlook) -> None:
     plan, output, problem = job.plan, job.scene.output, job.scene.problem
     unit = "decades" if problem.x.scale == "log10" else "units"
     first, last = outlook.widths
+    last_plain = plan.targets.last_plain_level
     rows = {
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
@@ -116,8 +117,10 @@ def show_plan(outlook: Outlook) -> None:
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
         + (
-            "float64 reaches {}" if plan.last_plain_level is None else "after {}, by differences from a reference run"
-        ).format(problem.deepest_level if plan.last_plain_level is None else plan.last_plain_level),
+            f"float64 reaches {problem.deepest_level}"
+            if last_plain is None
+            else f"after {last_plain}, by differences from a reference run"
+        ),
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
@@ -126,6 +129,10 @@ def show_plan(outlook: Outlook) -> None:
         "disk": f"about {outlook.disk_bytes / 1e6:,.0f} MB in {outlook.store}",
         "problem": problem.key,
     }
+    if (code := outlook.code()) is not None:
+        parts = [code["file"], *code["beside"], *code["data"]]
+        versions = ", ".join(f"{name} {version}" for name, version in code["versions"].items())
+        rows["code"] = f"runs {', '.join(parts)}, which you trust; {versions}"
     if laid_over := job.scene.laid_over():
         rows["changed"] = "; ".join(f"{path} by {source}" for path, source in laid_over.items())
     if outlook.is_deep and outlook.target is None:

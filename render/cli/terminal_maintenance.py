@@ -7,9 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from render import backends, scene
+from render import scene
+from render.backends.local import LocalBackend
 from render.cli import messages
-from render.problem import Problem
+from render.problem import Problem, own
 from render.tools import inventory
 from render.tools.doctor import Finding
 from render.tools.inventory import Kept
@@ -91,7 +92,7 @@ def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:
     known = [*(scene.load(name) for name in scenes), *inventory.known_scenes()]
 
     def numerics_of(problem: Problem) -> dict[str, str | int]:
-        return backends.make("local", problem).numerics
+        return LocalBackend(problem).numerics  # nothing is trained, so no code needs to be trusted
 
     return inventory.listed(store, known, numerics_of)
 
@@ -107,7 +108,13 @@ def _title(one: Kept) -> str:
         return ", ".join(dict.fromkeys(one.scenes))
     description = one.describes
     axes = " x ".join(str(description[side]["name"]) for side in ("x", "y"))
-    return f"({description.get('activation', description.get('system'))}, {description['steps']} steps, {axes})"
+    return f"({_kind(description)}, {description['steps']} steps, {axes})"
+
+
+def _kind(description: dict[str, Any]) -> str:
+    """Return what a problem trains, in a word: a network's activation, the name of a user's file, or a system."""
+    system = str(description.get("system"))
+    return system.partition("#")[0] if own.is_own(system) else str(description.get("activation", system))
 
 
 def _state(one: Kept) -> str:

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render import backends
 from render.errors import DepthError
 from render.problem import Problem
 from render.samples import Field
@@ -212,10 +211,3 @@ def differences(points: Sequence[Point], reference: Reference) -> tuple[np.ndarr
     """Return dx, dy float64 [points]: values less the reference's, exact and rounded once."""
     dx = np.array([float(p.x - reference.x) for p in points])
     return dx, np.array([float(p.y - reference.y) for p in points])
-
-
-def backend(problem: Problem, reference: Reference) -> backends.Backend:
-    """Return the backend that follows a reference on this machine's devices."""
-    from render.backends.local import LocalBackend
-
-    return LocalBackend(problem, reference=reference)

@@ -143,8 +143,10 @@ class _Desk:
         return JSONResponse(descriptions.scene(found))
 
     async def palette(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")[: requests.MOST_PALETTE]
         try:
-            return JSONResponse(await run_in_threadpool(colouring.palette, request.query_params.get("name", "")[:100]))
+            colours = await run_in_threadpool(colouring.palette, name)
+            return JSONResponse({"colours": colours, "remark": colouring.remark(name)})
         except ValueError as error:
             raise requests.AskError(str(error)) from None
 

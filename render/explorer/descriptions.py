@@ -9,6 +9,7 @@ import render
 from render.explorer import colouring, keyframes
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.tiles import SAMPLES
+from render.picture import palettes
 from render.samples import Status
 from render.scene import Scene
 
@@ -17,14 +18,17 @@ _SHARPER_LEVELS = 2
 
 
 def start(
-    names: Sequence[str], first: str | None, palettes: Sequence[str] = colouring.PALETTES, folder: str = ""
+    names: Sequence[str], first: str | None, offered: Sequence[str] = colouring.PALETTES, folder: str = ""
 ) -> dict[str, Any]:
-    """Return what a page shows before a scene is chosen. first: the scene to open. folder: where saved scenes go."""
+    """Return what a page shows before a scene is chosen.
+
+    first: the scene to open. offered: palettes. folder: where saved scenes go.
+    """
     return {
         "version": render.__version__,
         "scenes": list(names),
         "first": first,
-        "palettes": list(palettes),
+        "palettes": list(offered),
         "statuses": [status.name.lower().replace("_", "-") for status in Status],
         "samples": SAMPLES,
         "folder": folder,
@@ -59,6 +63,10 @@ def scene(found: Scene) -> dict[str, Any]:
         "deepest_level": deepest_level,
         "deepest_zoom": deepest_level - _SHARPER_LEVELS,
         "last_plain_level": last_plain_level,
-        "look": {"palette": found.look.palette, "gap": found.look.gap, "background": found.look.background},
+        "look": {
+            "palette": palettes.written(found.look.palette),
+            "gap": found.look.gap,
+            "background": found.look.background,
+        },
         "film": keyframes.described(found),
     }

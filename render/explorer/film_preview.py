@@ -51,7 +51,7 @@ class Saved(NamedTuple):
 
 def edited(of: Scene, edit: Edit) -> Scene:
     """Return the scene with an edited film, by way of its text. SceneError, by key path, where that makes no scene."""
-    return scene.parse(keyframes.rewritten(of, edit), of.name, of.name)
+    return scene.parse(keyframes.rewritten(of, edit), of.name, of.name, folder=of.folder)
 
 
 def path(of: Scene) -> dict[str, Any]:
@@ -119,9 +119,10 @@ def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | Non
     if there is not None and digest(there) != replacing:
         raise Clash(name, there)
     if append and there is not None:
-        text = edited(*_appended(scene.parse(there.removeprefix(_BOM), str(target), name), of, edit)).text
+        present = scene.parse(there.removeprefix(_BOM), str(target), name, folder=folder)
+        text = edited(*_appended(present, of, edit)).text
     else:
-        text = edited(replace(of, name=name), edit).text
+        text = scene.with_system(edited(replace(of, name=name), edit).text, of, folder)
     text = scene.with_schema(text, folder)
     if there is not None and there.startswith(_BOM):
         text = _BOM + text

@@ -14,7 +14,6 @@ import numpy as np
 
 from render import backends, scene
 from render.backends import Backend
-from render.deep import reference_search
 from render.errors import DamagedTile, SceneError
 from render.explorer.growing_tile import GrowingTile
 from render.geometry.axes import DEEPEST_LEVEL
@@ -22,6 +21,7 @@ from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore
 
@@ -97,11 +97,9 @@ class Plane:
         """What trains here. The first one loads JAX, which takes a second or two."""
         with self._settling:
             if self._backend is None:
-                if self.reference is None:
-                    backend = backends.make("local", self.problem)
-                else:
-                    backend = reference_search.backend(self.problem, self.reference)
-                self._settle(DirectoryStore(self.root, self.problem, backend.numerics))
+                backend = backends.make("local", self.problem)
+                own = () if self.reference is None else (self.reference.key,)
+                self._settle(DirectoryStore(self.root, self.problem, numerics.following(backend.numerics, own)))
                 self._backend = backend
             return self._backend
 

@@ -112,20 +112,17 @@ def _site(
 ) -> dict[str, Any]:
     deepest = max(areas)
     described = descriptions.scene(scene)
-    # A list of colours has no name: the page must call it something.
-    own = scene.look.palette if isinstance(scene.look.palette, str) else "the scene's own"
-    names = [name for name in colouring.PALETTES if name != own]
+    palettes = list(dict.fromkeys([described["look"]["palette"], *colouring.PALETTES]))
     return {
-        "start": descriptions.start([scene.name], scene.name, [own, *names]),
+        "start": descriptions.start([scene.name], scene.name, palettes),
         "scene": described
         | {
             "channels": {name: described["channels"][name] for name in channels},
             "deepest_level": deepest,
             "deepest_zoom": deepest,
-            "look": described["look"] | {"palette": own},
         },
         "path": film_preview.path(scene),
-        "palettes": {own: colouring.colours(scene.look.palette), **{name: colouring.palette(name) for name in names}},
+        "palettes": {name: {"colours": colouring.palette(name), "remark": colouring.remark(name)} for name in palettes},
         "packs": {
             "version": version,
             "channels": list(channels),

@@ -224,7 +224,7 @@ class Trainer(Served):
     def _batch(self, plane: Plane, shares: list[Share]) -> Batch:
         points = [plane.points(growing, part) for growing, part in shares]
         columns = (np.concatenate(axis) for axis in zip(*points, strict=True))
-        batch = Batch(tuple(growing.tile for growing, _ in shares), *columns)
+        batch = Batch.of((growing.tile for growing, _ in shares), columns, plane.reference)
         self._handed[_name(batch)] = shares, time.monotonic()
         return batch
 

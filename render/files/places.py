@@ -31,6 +31,25 @@ def cache_folder(part: str = "") -> Path | None:
     return folder
 
 
+def config_folder(part: str, *, make: bool = True) -> Path | None:
+    """Return a part of this program's folder in the user's configuration; None where there can be none.
+
+    make: whether it is made if need be, for its user alone.
+    """
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    if not os.path.isabs(base):  # the XDG specification says to ignore these
+        base = os.path.expanduser("~/.config")
+        if not os.path.isabs(base):
+            return None
+    folder = Path(base, "render", part)
+    if make:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError:
+            return None
+    return folder
+
+
 def scratch_file(beside: Path) -> IO[bytes]:
     """Return an open file without a name, in the folder for temporary files, or else in one that can be written."""
     try:

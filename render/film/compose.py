@@ -12,9 +12,10 @@ import numpy as np
 from render.film.plan import Plan
 from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.geometry.viewport import Viewport, Window
-from render.picture import colour, loops, palettes, raster, relief, resample
+from render.picture import colour, flash_limit, loops, palettes, raster, relief, resample
 from render.picture.channels import channel
 from render.picture.colour import Code, Coding, Curve
+from render.picture.flash_limit import Passing
 from render.picture.level_ends import Edge, LevelEnds
 from render.picture.mosaic import Mosaic
 from render.picture.raster import Layer
@@ -48,27 +49,48 @@ class Compositor:
         output = plan.scene.output
         self._ends = LevelEnds(2 * output.detail * output.height_px)
 
-    def frame(self, *places: float, bits: int = 8) -> np.ndarray:
+    def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
         """Return the picture at a path length, without overlay: sRGB uint8 (or uint16) [height, width, 3].
 
-        Several places, as of an open shutter, are averaged as light.
+        Several places, as of an open shutter, are averaged as light. passing: how the camera moves there, where the
+        picture is to be limited to what does not flash.
         """
         made = [self._bands(s) for s in places]
         view = self._plan.path.viewport(places[0])
         picture = np.empty((view.height_px, view.width_px, 3), dtype=np.uint8 if bits == 8 else np.uint16)
 
-        def finish(rows: slice) -> None:
+        def light(rows: slice) -> np.ndarray:
             linear = made[0](rows)
             for band in made[1:]:
                 linear += band(rows)
             if len(made) > 1:
                 linear /= np.float32(len(made))
+            return linear
+
+        def write(linear: np.ndarray, rows: slice) -> None:
             if bits == 8:
                 loops.look_up(linear, colour.srgb8_table(), picture[rows])
             else:
                 picture[rows] = np.moveaxis(colour.srgb16_from_linear(linear), 0, -1)
 
-        raster.each_band(view.height_px, finish)
+        if passing is None or passing.rests:
+            raster.each_band(view.height_px, lambda rows: write(light(rows), rows))
+            return picture
+        whole = np.empty((3, view.height_px, view.width_px), dtype=np.float32)
+
+        def keep(rows: slice) -> None:
+            whole[:, rows] = light(rows)
+
+        raster.each_band(view.height_px, keep)
+        limit = flash_limit.correction(whole, passing)
+
+        def limited(rows: slice) -> None:
+            linear = np.ascontiguousarray(whole[:, rows])
+            if limit is not None:
+                limit.add(linear, rows)
+            write(linear, rows)
+
+        raster.each_band(view.height_px, limited)
         return picture
 
     def _bands(self, s: float) -> Callable[[slice], np.ndarray]:

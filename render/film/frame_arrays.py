@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,7 @@ from render.files.atomic import check_target
 from render.film import camera_table, rendering
 from render.film.compose import Compositor
 from render.film.plan import Plan
-from render.film.rendering import Fetch, Job, Report
+from render.film.rendering import Fetch, Job, Make, Report
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.picture import palettes
@@ -135,8 +135,9 @@ def write_frames(
     check_target(table)
     todo = [number for number in numbers if not _is_written(job, number, frame_path(folder, number))]
 
-    def maker(plan: Plan, fetch: Fetch) -> Callable[[float, tuple[float, ...]], Channels]:
-        return FrameArrays(plan, fetch).channels
+    def maker(plan: Plan, fetch: Fetch) -> Make[Channels]:
+        frame_arrays = FrameArrays(plan, fetch)
+        return lambda s, moments, _: frame_arrays.channels(s, moments)
 
     with contextlib.closing(rendering.made_of_frames(job, todo, maker, report)) as made:
         for number, channels in made:

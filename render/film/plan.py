@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from render.deep import targets
 from render.errors import DepthError
 from render.geometry import tiles
 from render.geometry.axes import DEEPEST_LEVEL
@@ -101,8 +102,8 @@ class Plan:
         self.levels = self._complete_levels()
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
         _refuse_too_deep(scene, max(self.levels), self.path)
-        # Levels after this one are followed by differences; None if there is none.
-        self.last_plain_level = scene.last_plain_level(max(self.levels))
+        # Which tiles are followed by differences.
+        self.targets = targets.find(scene, self.path, max(self.levels))
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
@@ -172,8 +173,7 @@ class Plan:
         """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
         planned = set(self.order)
         with_parent = sum(
-            level - 1 != self.last_plain_level and (level - 1, ix >> 1, iy >> 1) in planned
-            for level, ix, iy in self.order
+            (tile[0] - 1, tile[1] >> 1, tile[2] >> 1) in planned and self.targets.inherits(tile) for tile in self.order
         )
         alone = len(self.order) - with_parent
         return with_parent * tiles.new_sample_count(with_parent=True) + alone * tiles.new_sample_count(
@@ -334,7 +334,7 @@ def depth_warning(plan: Plan) -> str | None:
     """Return a warning if the film goes where float64 training itself blurs the picture, else None."""
     problem = plan.scene.problem
     narrowest = min(plan.path.view(float(s)).width for s in plan.path.marks) * float(problem.x.span)
-    if problem.x.scale != "log10" or narrowest >= TRUSTED_WIDTH_DECADES or plan.last_plain_level is not None:
+    if problem.x.scale != "log10" or narrowest >= TRUSTED_WIDTH_DECADES or plan.targets.places:
         return None
     return (
         f"The narrowest view is {narrowest:.1g} decades wide. Below about {TRUSTED_WIDTH_DECADES:.0e} decades, "

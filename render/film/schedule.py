@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
 from render.backends import Backend, Batch, Failed
+from render.deep.targets import Targets
 from render.errors import DamagedTile, StoreError, TrainingError
 from render.geometry import tiles
 from render.geometry.tiles import SAMPLES, Tile
@@ -38,14 +39,35 @@ def points_of(
     return references.points(problem, tile, rows, columns, reference)
 
 
-class Switch(NamedTuple):
-    """Where float64 gives way: levels after `last_plain_level` are followed by differences from the reference run.
+@dataclass(frozen=True)
+class Switch:
+    """Where float64 gives way to differences from reference runs: the targets of a film, and the run of each.
 
-    reference: None where it is yet to be made; nothing after the switch can be trained then.
+    references: None for one that is yet to be made; nothing that follows it can be trained then.
     """
 
-    last_plain_level: int
-    reference: Reference | None
+    targets: Targets
+    references: tuple[Reference | None, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every reference run is there."""
+        return None not in self.references
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the reference runs that are there."""
+        return tuple(reference.key for reference in self.references if reference is not None)
+
+    def reference_of(self, tile: Tile) -> Reference | None:
+        """Return the run that a tile is followed from; None for a plain tile. RuntimeError if it is missing."""
+        number = self.targets.of(tile)
+        if number is None:
+            return None
+        reference = self.references[number]
+        if reference is None:
+            raise RuntimeError("levels after the switch need a reference run")
+        return reference
 
 
 def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
@@ -204,23 +226,20 @@ class Training:
 
     def _go_together(self, first: Tile, other: Tile) -> bool:
         """Say whether two tiles may be in one batch: neither is to be tried alone, and the same engine trains both."""
-        return not self._alone.intersection((first, other)) and self._is_deep(first) == self._is_deep(other)
+        return not self._alone.intersection((first, other)) and self._target_of(first) == self._target_of(other)
 
-    def _is_deep(self, tile: Tile) -> bool:
-        return self._switch is not None and tile.level > self._switch.last_plain_level
+    def _target_of(self, tile: Tile) -> int | None:
+        return None if self._switch is None else self._switch.targets.of(tile)
 
     def _batch(self, chosen: list[Tile]) -> Batch:
         with_parent = [self._parents[tile] is not None for tile in chosen]
-        reference = None
-        if self._switch is not None and self._is_deep(chosen[0]):
-            reference = self._switch.reference
-            if reference is None:
-                raise RuntimeError("levels after the switch need a reference run")
+        reference = None if self._switch is None else self._switch.reference_of(chosen[0])
         points = [
             points_of(self._problem, tile, with_parent=has, reference=reference)
             for tile, has in zip(chosen, with_parent, strict=True)
         ]
-        return Batch(tuple(chosen), *(np.concatenate(parts) for parts in zip(*points, strict=True)))
+        columns = (np.concatenate(parts) for parts in zip(*points, strict=True))
+        return Batch.of(chosen, columns, reference)
 
     def _keep(self, batch: Batch, result: Field | Failed) -> None:
         try:
@@ -312,7 +331,7 @@ class Training:
         if tile.level == 0:
             return None
         parent = tile.parent
-        if self._is_deep(tile) != self._is_deep(parent):
+        if self._switch is not None and not self._switch.targets.inherits(tile):
             return None  # by differences a run has other last bits, and past float64 other digits
         return parent if parent in self._position or self._store.has(parent) else None
 

@@ -1,13 +1,13 @@
-"""Films past float64: a reference run for their deep levels, and both kinds of tiles as one store.
+"""Films past float64: reference runs for their deep levels, and both kinds of tiles as one store.
 
 Levels down to the switch are trained plainly, and lie where every film of the problem finds them. The deeper ones are
-followed by differences from one reference run at the camera's target; their tiles lie in a folder of that reference.
+followed by differences from a reference run at their target; their tiles lie in a folder of that reference.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from render.backends import Backend
-from render.deep import reference_search
+from render.deep import reference_search, targets
 from render.deep.reference_search import Point, Tell
-from render.errors import DepthError, RenderError
+from render.deep.targets import Targets
 from render.film.plan import Plan
 from render.film.schedule import Switch
 from render.geometry.camera import Path as CameraPath
@@ -35,19 +35,16 @@ from render.storage.store import DirectoryStore, MemoryStore, TileStore
 _SIDE = 16
 _FINEST = 2.0**-16
 
-# How far the reference may stand from the middle of a deep view, in widths of it: farther away lanes leave it at once,
-# and rounding shows again.
-_AROUND = 2.0
-
 
 class SwitchedStore:
-    """Tiles down to a level in one store, the deeper ones in another."""
+    """Tiles that are trained plainly in one store, those of every target in another."""
 
-    def __init__(self, level: int, plain: TileStore, below: TileStore) -> None:
-        self.level, self.plain, self.below = level, plain, below
+    def __init__(self, places: Targets, plain: TileStore, below: Sequence[TileStore]) -> None:
+        self.targets, self.plain, self.below = places, plain, tuple(below)
 
     def _of(self, tile: Tile) -> TileStore:
-        return self.plain if tile.level <= self.level else self.below
+        number = self.targets.of(tile)
+        return self.plain if number is None else self.below[number]
 
     def get(self, tile: Tile) -> Field:
         """Return a tile's field; KeyError if absent, DamagedTile if its bytes are wrong."""
@@ -64,87 +61,81 @@ class SwitchedStore:
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
         """Return the tiles that are not there, in the order given."""
         tiles = list(tiles)
+        parts: dict[int | None, list[Tile]] = {}
+        for tile in tiles:
+            parts.setdefault(self.targets.of(tile), []).append(tile)
         absent = {
             tile
-            for store, own in (
-                (self.plain, [t for t in tiles if t.level <= self.level]),
-                (self.below, [t for t in tiles if t.level > self.level]),
-            )
-            for tile in store.missing(own)
+            for number, part in parts.items()
+            for tile in (self.plain if number is None else self.below[number]).missing(part)
         }
         return [tile for tile in tiles if tile in absent]
 
 
 class Ready(NamedTuple):
-    """What trains and keeps tiles. switch: None where float64 reaches all of them."""
+    """What keeps tiles, and what deep ones are followed from. switch: None where float64 reaches all of them."""
 
-    backend: Backend
     store: TileStore
     switch: Switch | None
 
 
 def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell | None) -> Ready:
-    """Return what trains and keeps the tiles of a scene down to a level.
+    """Return what keeps the tiles of a scene down to a level, and the reference runs that these need.
 
-    tell: called with the progress of the reference run, if one has to be made. None: a stored one is used, or none.
-    Raises DepthError for deep views at several places, or where no run converges; RenderError for a system that cannot
-    be followed.
+    tell: called with the progress of the reference runs that have to be made. None: stored ones are used, or none.
+    Raises DepthError where no run converges; RenderError for a system that cannot be followed.
     """
     problem = scene.problem
     plain = DirectoryStore(root, problem, backend.numerics)
-    last_plain = scene.last_plain_level(level)
-    if last_plain is None:
-        return Ready(backend, plain, None)
-    from render.backends.local import LocalBackend
+    places = targets.find(scene, scene.path(scene.output), level)
+    if not places.places:
+        return Ready(plain, None)
+    made = tuple(reference_at(problem, target.view, root, tell) for target in places.places)
+    below = [_store_of(reference, problem, root, backend.numerics) for reference in made]
+    return Ready(SwitchedStore(places, plain, below), Switch(places, made))
 
-    if not isinstance(backend, LocalBackend):
-        raise RenderError(
-            f"{scene.name} goes past float64 (level {level} of {last_plain}), which only this machine's "
-            'own devices train: use --backend local, or output.precision = "float64" where its levels allow it.'
-        )
-    path = scene.path(scene.output)
-    reference = _reference(problem, path, root, tell)
+
+def _store_of(reference: Reference | None, problem: Problem, root: Path, plain: numerics.Numerics) -> TileStore:
+    """Return the store of the tiles that follow a reference run; one that holds nothing where there is none yet."""
     if reference is None:
-        return Ready(backend, SwitchedStore(last_plain, plain, MemoryStore()), Switch(last_plain, None))
-    _refuse_elsewhere(scene, path, last_plain, reference)
-    followed = reference_search.backend(problem, reference)
-    below = DirectoryStore(root, problem, followed.numerics)
-    return Ready(followed, SwitchedStore(last_plain, plain, below), Switch(last_plain, reference))
+        return MemoryStore()
+    return DirectoryStore(root, problem, numerics.following(plain, [reference.key]))
 
 
 def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
     """Return the store of a plan's tiles for a film that trains nothing, given that of its plain ones."""
-    if plan.last_plain_level is None:
+    if not plan.targets.places:
         return plain
-    reference = _reference(plan.scene.problem, plan.path, root, None)
-    below: TileStore = MemoryStore()
-    if reference is not None:
-        for other in DirectoryStore.existing(root, plan.scene.problem):
-            wanted = {"differences": numerics.DIFFERENCES_VERSION, "reference": reference.key}
-            if (plain.numerics | wanted).items() <= other.numerics.items():
-                below = other
-    return SwitchedStore(plan.last_plain_level, plain, below)
+    problem = plan.scene.problem
+    existing = DirectoryStore.existing(root, problem)
+    below: list[TileStore] = []
+    for target in plan.targets.places:
+        reference = reference_at(problem, target.view, root, None)
+        wanted = {} if reference is None else numerics.following(plain.numerics, [reference.key])
+        kept = [other for other in existing if reference is not None and other.numerics == wanted]
+        below.append(kept[0] if kept else MemoryStore())
+    return SwitchedStore(plan.targets, plain, below)
 
 
 def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
-    """Return how many samples both engines trained, and the share of them that end alike.
+    """Return how many samples both ways of training have, and the share of them that end alike.
 
-    They are those of the first deep level that the level above has too.
+    They are those of the first deep level about each target that the level above has too.
     """
-    if plan.last_plain_level is None:
-        return 0, 1.0
     alike = count = 0
-    for tile in plan.levels[plan.last_plain_level + 1].tiles if plan.last_plain_level + 1 in plan.levels else ():
-        if store.has(tile) and store.has(tile.parent):
-            below, above = store.get(tile).value[::2, ::2], store.get(tile.parent).value[tile.parent_quadrant]
-            alike += int(np.sum((below < 0) == (above < 0)))
-            count += below.size
+    for number, target in enumerate(plan.targets.places):
+        level = target.last_plain_level + 1
+        for tile in plan.levels[level].tiles if level in plan.levels else ():
+            if plan.targets.of(tile) == number and store.has(tile) and store.has(tile.parent):
+                below, above = store.get(tile).value[::2, ::2], store.get(tile.parent).value[tile.parent_quadrant]
+                alike += int(np.sum((below < 0) == (above < 0)))
+                count += below.size
     return count, alike / count if count else 1.0
 
 
 def points(problem: Problem, path: CameraPath) -> list[Point]:
     """Return the points of a square inside the narrowest view of a path, row by row."""
-    return points_in(problem, _narrowest(path))
+    return points_in(problem, min((path.view(float(s)) for s in path.marks), key=lambda view: view.width))
 
 
 def points_in(problem: Problem, view: View) -> list[Point]:
@@ -160,32 +151,11 @@ def point_of(problem: Problem, x: Fraction, y: Fraction, width: float) -> Point:
     return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
 
 
-def _reference(problem: Problem, path: CameraPath, root: Path, tell: Tell | None) -> Reference | None:
-    """Return the reference of a path's deep levels: one that the store keeps, or a new one; None without `tell`."""
-    here = points(problem, path)
+def reference_at(problem: Problem, view: View, root: Path, tell: Tell | None) -> Reference | None:
+    """Return the reference run of a target: one that the store keeps, or a new one; None without `tell`."""
+    here = points_in(problem, view)
     width = max(float(reference_search.apart(here[0], here[-1])), np.finfo(float).tiny)
     spacing = width * _FINEST
     if tell is None:
         return reference_search.kept_reference(problem, here, root, spacing=spacing, reach=width, diverging=False)
     return reference_search.find_reference(problem, here, root, tell, spacing=spacing, reach=width, diverging=False)
-
-
-def _narrowest(path: CameraPath) -> View:
-    return min((path.view(float(s)) for s in path.marks), key=lambda view: view.width)
-
-
-def _refuse_elsewhere(scene: Scene, path: CameraPath, last_plain: int, reference: Reference) -> None:
-    """Refuse a film whose deep views lie around more than one place."""
-    problem, target, finest = scene.problem, Point(reference.x, reference.y), _narrowest(path).width
-    for s in path.marks:
-        view = path.view(float(s))
-        if math.floor(path.viewport(float(s)).level) <= last_plain:
-            continue
-        half = Fraction(view.width) / 2
-        low, middle, high = (point_of(problem, view.x + side, view.y, finest) for side in (-half, 0, half))
-        width = reference_search.apart(low, high)
-        if reference_search.apart(middle, target) > _AROUND * width:
-            raise DepthError(
-                f"{scene.name}: views past float64 must lie around one target, but the film has several so deep. "
-                "Make a film of each, or widen all but one of them."
-            )

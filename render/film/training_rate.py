@@ -13,6 +13,7 @@ import numpy as np
 from render import backends
 from render.backends import Backend, Batch
 from render.film.plan import Plan
+from render.film.schedule import Switch
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.samples import Field
@@ -45,19 +46,23 @@ class Rate:
         return samples / self.samples_per_s
 
 
-def measure(plan: Plan, backend: Backend, reference: Reference | None = None) -> Rate:
+def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
     """Train a sample of a plan's points for a second and return the rate; results are not kept.
 
     The points are spread evenly over all tiles, so the share of runs that escape early counts as it will in the film.
-    reference: what the backend follows in levels past float64; both kinds of levels are measured then.
+    switch: the reference runs of levels past float64; the levels of each are measured apart then. Where one is yet to
+    be made, all levels count as plain ones.
     """
     problem, tiles = plan.scene.problem, plan.order
-    if plan.last_plain_level is None or reference is None:
+    if switch is None or not switch.is_ready:
         return measure_tiles(problem, tiles, backend)
-    plain = [tile for tile in tiles if tile.level <= plan.last_plain_level]
-    deep = [tile for tile in tiles if tile.level > plan.last_plain_level]
-    kinds = [(own, measure_tiles(problem, own, backend, ref)) for own, ref in ((plain, None), (deep, reference)) if own]
-    return Rate(len(tiles) / sum(rate.time_s(len(own)) for own, rate in kinds))
+    parts: dict[int | None, list[Tile]] = {}
+    for tile in tiles:
+        parts.setdefault(switch.targets.of(tile), []).append(tile)
+    times = [
+        measure_tiles(problem, part, backend, switch.reference_of(part[0])).time_s(len(part)) for part in parts.values()
+    ]
+    return Rate(len(tiles) / sum(times))
 
 
 def measure_tiles(
@@ -139,4 +144,4 @@ def spread(
     for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
         columns, rows = chosen.integers(SAMPLES, size=(2, stretch.size))
         drawn.append(references.points(problem, tiles[place], rows, columns, reference))
-    return Batch((), *(np.concatenate(parts) for parts in zip(*drawn, strict=True)))
+    return Batch.of((), (np.concatenate(parts) for parts in zip(*drawn, strict=True)), reference)

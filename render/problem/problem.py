@@ -13,7 +13,7 @@ import numpy as np
 
 from render.geometry.axes import Axis
 from render.problem import catalogue
-from render.problem.catalogue import NoSettings, Value
+from render.problem.catalogue import OWN_KERNEL, NoSettings, Value
 from render.samples import CHANNELS
 
 S = TypeVar("S", bound=NoSettings)
@@ -26,7 +26,7 @@ DEFAULT_SYSTEM = "mlp"
 class Problem:
     """One family of runs over a plane of two hyperparameters.
 
-    system: name of a row of render.problem.catalogue.SYSTEMS.
+    system: name of a row of the catalogue.
     steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
     fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
     settings: all of the system's own, as (name, value) pairs in the row's order; `settings_as` gives them with types.
@@ -55,7 +55,7 @@ class Problem:
         **own: Any,
     ) -> None:
         """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults."""
-        row = catalogue.SYSTEMS[system]
+        row = catalogue.row(system)
         chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
         if unknown := set(chosen) - set(row.settings):
             raise TypeError(f"{system} has no setting {', '.join(sorted(unknown))}")
@@ -82,7 +82,7 @@ class Problem:
     @property
     def row(self) -> catalogue.System:
         """The system's row of the catalogue."""
-        return catalogue.SYSTEMS[self.system]
+        return catalogue.row(self.system)
 
     @property
     def labels(self) -> tuple[str, str]:
@@ -93,7 +93,7 @@ class Problem:
     @property
     def channels(self) -> dict[str, np.dtype]:
         """Name and dtype of everything that is stored of a sample."""
-        return channels_of(self.system)
+        return _stored(self.row.channels)
 
     def describe(self) -> dict[str, object]:
         """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
@@ -110,6 +110,7 @@ class Problem:
             "fixed": {name: repr(float(value)) for name, value in self.fixed},
             "x": axis(self.x),
             "y": axis(self.y),
+            **({"channels": list(self.row.channels)} if self.row.kernel == OWN_KERNEL else {}),
         }
 
     @property
@@ -132,7 +133,7 @@ class Problem:
 def described(told: Mapping[str, Any]) -> Problem:
     """Return the problem of a description: the inverse of `describe`. ValueError if this version knows none like it."""
     try:
-        row = catalogue.SYSTEMS[told["system"]]
+        row = catalogue.row(told["system"])
         x, y = (Axis(a["name"], a["scale"], Fraction(a["lo"]), Fraction(a["hi"])) for a in (told["x"], told["y"]))
         problem = Problem(
             x,
@@ -151,6 +152,13 @@ def described(told: Mapping[str, Any]) -> Problem:
     raise ValueError(f"this version does not know a problem such as {dict(told)}")
 
 
-def channels_of(system: str) -> dict[str, np.dtype]:
-    """Return name and dtype of everything that is stored of a sample of a system, a row of the catalogue."""
-    return CHANNELS | dict.fromkeys(catalogue.SYSTEMS[system].channels, np.dtype(np.float64))
+def channels_of(told: Mapping[str, Any]) -> dict[str, np.dtype]:
+    """Return name and dtype of everything that is stored of a sample of a problem, of which there is a description.
+
+    KeyError for a system that this version does not know. A user's file need not be known: its channels are described.
+    """
+    return _stored(told["channels"] if "channels" in told else catalogue.row(told["system"]).channels)
+
+
+def _stored(further: Iterable[str]) -> dict[str, np.dtype]:
+    return CHANNELS | dict.fromkeys(further, np.dtype(np.float64))

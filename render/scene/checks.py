@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, Literal
 
 from render.encode import CODECS
@@ -20,8 +21,9 @@ from render.geometry.axes import Axis
 from render.geometry.camera import Keyframe, View
 from render.picture import palettes, typeface
 from render.picture.colour import Look
-from render.problem import Problem
-from render.problem.catalogue import SYSTEMS, Settings
+from render.problem import Problem, catalogue
+from render.problem.catalogue import Settings
+from render.scene import own_files
 from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,
@@ -50,15 +52,28 @@ _LEAST_WIDTH_UNIT = 1e-100
 _MOST_WIDTH_UNIT = 8
 
 
-def parse(text: str, source: str, name: str) -> Scene:
-    """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path."""
-    return build(read_toml(text, source), name, text, lambda _: source)
+def parse(text: str, source: str, name: str, *, folder: Path | None = None) -> Scene:
+    """Return the scene that a TOML text describes. source: what to call the text in messages, mostly its path.
+
+    folder: that the path of a user's file starts at; without it, a problem cannot name one.
+    """
+    return build(read_toml(text, source), name, text, lambda _: source, folder)
 
 
-def build(raw: dict[str, Any], name: str, text: str, source_of: Callable[[str], str]) -> Scene:
-    """Return the scene of a file's fields. source_of: what to call the source that a fault, a sentence, is about."""
+def build(
+    raw: dict[str, Any], name: str, text: str, source_of: Callable[[str], str], folder: Path | None = None
+) -> Scene:
+    """Return the scene of a file's fields. source_of: what to call the source that a fault, a sentence, is about.
+
+    folder: that the path of a user's file starts at.
+    """
+    try:
+        raw = own_files.taken_up(raw, folder)
+    except SceneError as error:
+        raise SceneError(*(f"{source_of(fault)}: {fault}" for fault in error.faults)) from None
     faults = layout_faults(raw)
     scene = _assemble(raw, faults, name, text)
+    scene = scene and replace(scene, folder=folder)
     if scene is None or faults:
         told = list(dict.fromkeys(faults))
         lines = [f"{source_of(fault)}: {fault}{'' if fault.endswith('?') else '.'}" for fault in told[:MOST_FAULTS]]
@@ -154,7 +169,7 @@ def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
 def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
     if not isinstance(raw, dict) or raw.get("system", system) != system:
         return None
-    tables, row = of_system(system), SYSTEMS[system]
+    tables, row = of_system(system), catalogue.row(system)
     names = {which: good_fields(tables.axis, raw.get(which)).get("name") for which in ("x", "y")}
     fixed = good_fields(tables.fixed, raw.get("fixed", {}))
     if names["x"] is not None and names["x"] == names["y"]:
@@ -182,13 +197,13 @@ def _idle(system: str, settings: Settings, places: list[tuple[str, str]]) -> lis
     return [
         f"{where}: {quoted(name)} only has an effect with {needed}"
         for where, name in places
-        if (needed := SYSTEMS[system].lacking(name, settings))
+        if (needed := catalogue.row(system).lacking(name, settings))
     ]
 
 
 def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> list[str]:
     """Return faults for groups of hyperparameters of which not exactly one is set. whole: no other name was meant."""
-    row = SYSTEMS[system]
+    row = catalogue.row(system)
     faults, missing = [], []
     for group, choices in row.once.items():
         if not row.matters(group, settings):
@@ -213,8 +228,6 @@ def _look(raw: object, system: str, faults: list[str]) -> Look | None:
     table = of_system(system).look
     good = good_fields(table, raw)
     if "palette" in good:
-        if isinstance(good["palette"], list):
-            good["palette"] = tuple(good["palette"])
         try:
             palettes.check(good["palette"])
         except ValueError as error:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from render.problem.catalogue import SYSTEMS
+from render.scene import own_files
 from render.scene.tables import of_system, system_of, tables_by_path
 from render.scene.wording import listed, nearest, quoted, shown
 
@@ -24,7 +25,7 @@ def layout_faults(raw: dict[str, Any]) -> list[str]:
     for e in found:
         if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
             # Which fields the problem may have, and what it measures, is not known: no other fault of those counts.
-            names = ", ".join(f"'{name}'" for name in SYSTEMS)
+            names = ", ".join(f"'{name}'" for name in (*SYSTEMS, *own_files.offered()))
             told = _fault(e | {"ctx": {"expected": names}}, system)
             others = [e for e in found if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
             return [told, *(_fault(other, system) for other in others)]

@@ -17,11 +17,12 @@ import tomli_w
 import render
 from render.errors import SceneError
 from render.geometry import frame_rates
-from render.scene import naming, records
+from render.problem import own
+from render.scene import naming, own_files, records
 from render.scene.checks import build, read_toml
-from render.scene.layers import Layers
+from render.scene.layers import Layers, with_values
 from render.scene.tables import filled
-from render.scene.values import Scene, with_shape
+from render.scene.values import Made, Scene, with_shape
 from render.scene.wording import nearest, quoted
 
 MOST_BYTES = 1_000_000
@@ -60,9 +61,29 @@ def with_schema(text: str, folder: Path) -> str:
     return text[: found.start(1)] + known.as_uri() + text[found.end(1) :]
 
 
+def with_system(text: str, scene: Scene, folder: Path) -> str:
+    """Return a scene's text whose problem names the user's file that the scene trains, from another folder.
+
+    The text of a scene that trains a system of the catalogue stays as it is.
+    """
+    if not own.is_own(scene.problem.system):
+        return text
+    named = tomllib.loads(text)["problem"]["system"]
+    path = own_files.written(scene.problem.system, folder)
+    place = re.compile(rf"(\bsystem[ \t]*=[ \t]*)(\"|')({re.escape(named)})\2")
+    moved = place.sub(lambda found: f'{found[1]}"{path}"', text, count=1)
+    if tomllib.loads(moved)["problem"]["system"] != path:
+        raise SceneError(
+            f"{scene.name} names its file {quoted(named)} in a way that cannot be edited here; write it as "
+            f'system = "{path}", and try again.'
+        )
+    return moved
+
+
 def _folders() -> list[Path]:
     """Where scenes are looked up by name: here, and among those that come with render."""
-    return [Path("scenes"), shipped()]
+    places = [Path("scenes"), shipped()]
+    return [*places, *(place / "own" for place in places)]
 
 
 def _kind(path: Path) -> Literal["file", "folder", "other", "none"]:
@@ -114,9 +135,10 @@ def load(
     """Return the scene of a file, given its path or name; of several, each laid over those before it.
 
     A picture or film that render made, or the JSON beside it, stands for its scene. settings: such as
-    "look.palette=viridis", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
+    "look.palette=vik", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
     """
-    layers, stems, made, text = Layers(), [], None, ""
+    layers, plain, stems, made, text = Layers(), Layers(), [], None, ""
+    settings, folder = tuple(settings), Path.cwd()
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
         stem = naming.name_of(path.stem)
@@ -125,19 +147,45 @@ def load(
             made = found if i == 0 else made
         else:
             text = _read(path, source)
-        layers.lay(source, read_toml(text, source))
+        raw, folder = read_toml(text, source), path.parent
+        if path.suffix in records.SUFFIXES:
+            folder = Path.cwd()  # where paths in records start at
+        if more or settings or (made and made.changed_from):
+            own_files.anchored(raw, folder)
+        layers.lay(source, raw)
+        plain.lay(source, raw if made is None or i > 0 else _unchanged(raw, made))
         stems.append(stem)
-    settings = tuple(settings)
     for setting in settings:
         layers.set(setting)
     if len(stems) > 1 or settings:
         text = _toml(layers.raw)
+    called = naming.joined(stems)
     scene = replace(
-        build(layers.raw, "+".join(stems), text, layers.source_of), made=made, origins=layers.origins, own=layers.first
+        build(layers.raw, called, text, layers.source_of, Path.cwd() if more or settings else folder),
+        made=made,
+        origins=layers.origins,
+        own=layers.first,
+        plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
     )
     if shape is not None:
         scene = with_shape(scene, shape)
     return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+
+
+def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
+    """Return the fields of a scene out of an output as its own files give them, without the settings of that output."""
+    try:
+        return with_values(raw, made.changed_from)
+    except (LookupError, TypeError, AttributeError):
+        return raw
+
+
+def _plain_scene(layers: Layers, called: str) -> Scene | None:
+    try:
+        found = build(layers.raw, called, _toml(layers.raw), layers.source_of, Path.cwd())
+    except SceneError:
+        return None
+    return replace(found, origins=layers.origins, own=layers.first)
 
 
 def _read(path: Path, source: str) -> str:
@@ -157,8 +205,16 @@ def _read(path: Path, source: str) -> str:
 
 
 def resolved(scene: Scene) -> str:
-    """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it."""
-    raw = filled(tomllib.loads(scene.text))
+    """Return the whole scene as TOML, every default written out: the scene, and nothing else, parses from it.
+
+    The path of a user's file starts at the current folder, and the digest of its code stands beside it.
+    """
+    raw = filled(own_files.taken_up(tomllib.loads(scene.text), scene.folder))
+    if own.is_own(scene.problem.system):
+        raw["problem"] |= {
+            "system": own_files.written(scene.problem.system),
+            "code": own.find(scene.problem.system).source.digest,
+        }
     output = {key: value for key, value in asdict(scene.output).items() if value is not None}
     output["fps"] = frame_rates.plain(scene.output.fps)
     raw["output"] = {"size": [output.pop("width_px"), output.pop("height_px")], **output}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +55,7 @@ class Layers:
         source = f"--set {quoted(text)[1:-1]}"
         if not equals or not _PATH.fullmatch(path):
             raise SceneError(
-                f"{source}: a setting must be FIELD=VALUE, such as look.palette=viridis or "
-                "camera.keyframes[1].hold_s=3."
+                f"{source}: a setting must be FIELD=VALUE, such as look.palette=vik or camera.keyframes[1].hold_s=3."
             )
         if len(text) > _MOST_CHARACTERS:
             raise SceneError(f"{source}: a setting must have at most {_MOST_CHARACTERS} characters, not {len(text)}.")
@@ -108,6 +107,39 @@ def path_of(keys: Iterable[str | int]) -> str:
     return path
 
 
+def differences(one: Any, other: Any, above: Keys = ()) -> dict[Keys, tuple[Any, Any]]:
+    """Return the fields in which two files differ, by their keys, with both values; None where one has no such field.
+
+    Lists of as many tables are compared table by table, all other lists as a whole.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(key, one.get(key), other.get(key)) for key in {**one, **other}]
+    elif _is_tables(one) and _is_tables(other) and len(one) == len(other):
+        pairs = [(i, *entries) for i, entries in enumerate(zip(one, other, strict=True))]
+    else:
+        return {} if one == other else {above: (one, other)}
+    return {keys: values for key, a, b in pairs for keys, values in differences(a, b, (*above, key)).items()}
+
+
+def with_values(raw: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file's fields with other values, by their paths; None removes a field. Raises LookupError, TypeError."""
+    changed = copy.deepcopy(raw)
+    for path, value in values.items():
+        *above, last = keys_of(path)
+        place: Any = changed
+        for key in above:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = copy.deepcopy(value)
+    return changed
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
+
+
 def _others(name: str) -> list[str]:
     return [other for ways in EITHER if name in ways for other in ways if other != name]
 
@@ -129,7 +161,7 @@ def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:
         keys = (*above, key)
         if isinstance(value, dict):
             found += _leaves(value, keys)
-        elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+        elif _is_tables(value):
             for i, entry in enumerate(value):
                 found += _leaves(entry, (*keys, i))
         else:

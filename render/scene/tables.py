@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import re
 from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -25,8 +26,8 @@ from render.encode import CodecName
 from render.geometry import axes, camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
-from render.problem import DEFAULT_SYSTEM
-from render.problem.catalogue import SYSTEMS, Setting
+from render.problem import DEFAULT_SYSTEM, catalogue, own
+from render.problem.catalogue import SYSTEMS, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.values import SIZE_PX, Output
 from render.scene.wording import listed, shown
@@ -127,11 +128,14 @@ class SystemTables(NamedTuple):
     scene: type[_Table]
 
 
-@functools.cache
 def of_system(system: str) -> SystemTables:
     """Return the tables of a row of the catalogue."""
-    row = SYSTEMS[system]
-    prefix = "".join(word.capitalize() for word in system.split("_"))
+    return _tables(system, catalogue.row(system))
+
+
+@functools.lru_cache(maxsize=64)
+def _tables(system: str, row: System) -> SystemTables:
+    prefix = "".join(word.capitalize() for word in re.split(r"\W|_", system))
     names = tuple(row.hyperparameters)
 
     def table(kind: str, about: str, fields: dict[str, Any], base: type[_Table] = _Table) -> type[_Table]:
@@ -164,6 +168,11 @@ def of_system(system: str) -> SystemTables:
             "steps": (steps, Field(default=row.steps, description="Steps of a run.")),
             "seed": (seed, Field(default=0, description="Of everything random.")),
             "measure": (Literal[row.measures], row.measures[0]),
+            **(
+                {"code": (str, _absent("Digest of the file that the system is, if it must not be another."))}
+                if own.is_own(system)
+                else {}
+            ),
             "fixed": (fixed, Field(default_factory=lambda: fixed())),
         },
     )
@@ -255,6 +264,8 @@ class OutputTable(_Table):
     """Of the caption: a font file, or a family of this machine; "" for the bundled one, or another with all letters."""
     shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
+    flash: Literal["limit", "warn", "off"] = Output.flash
+    """limit: what would flash by WCAG 2.3.1 loses contrast in time; warn: it is only reported; off: neither."""
     precision: Literal["auto", "float64"] = Output.precision
     """auto: samples too close for float64 are followed by differences from a reference run; float64: none is."""
     frames: Annotated[int, Field(ge=1, le=1_000_000)] = _absent(
@@ -275,7 +286,13 @@ def system_of(raw: object) -> str:
     """Return the system that a scene's problem names, or the default's name if it names none, or none there is."""
     problem = raw.get("problem") if isinstance(raw, dict) else None
     name = problem.get("system") if isinstance(problem, dict) else None
-    return name if isinstance(name, str) and name in SYSTEMS else DEFAULT_SYSTEM
+    if not isinstance(name, str):
+        return DEFAULT_SYSTEM
+    try:
+        catalogue.row(name)
+    except KeyError:
+        return DEFAULT_SYSTEM
+    return name
 
 
 def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
@@ -294,9 +311,28 @@ def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
     }
 
 
+class _OwnAxisTable(AxisTable):
+    """One axis of the plane; its scale and range are the file's if it has none of its own."""
+
+
+class _OwnProblemTable(_Table):
+    """A training problem in a user's own file, which declares what may be set of it."""
+
+    model_config = ConfigDict(extra="allow")
+    system: Annotated[str, Field(pattern=r"\.py$")]
+    """A Python file; its path starts at the scene's folder."""
+    x: _OwnAxisTable
+    y: _OwnAxisTable
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = _absent("Steps of a run.")
+    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
+    """Of everything random."""
+    measure: Literal["published", "absolute", "bounded", "torkamandi"] = "published"
+    fixed: dict[str, float] = _absent("Hyperparameters that are not on an axis.")
+
+
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a scene file, for editors; its problem is the table of any one system."""
-    problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS))
+    problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS)) | _OwnProblemTable
     channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels)])
     look = _look_table("", tuple(channels))
     parts: dict[str, Any] = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 from render.encode import CodecName
 from render.errors import SceneError
@@ -13,6 +14,7 @@ from render.geometry import camera, frame_rates
 from render.geometry.camera import Keyframe
 from render.picture.colour import Look
 from render.problem import Problem
+from render.scene import naming
 from render.scene.wording import listed, nearest, quoted
 
 SIZE_PX = (16, 16384)
@@ -31,6 +33,7 @@ class Output:
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
+    flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
     frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
@@ -48,6 +51,7 @@ class Output:
     caption: str = ""
     font: str = ""
     shutter: float = 0.0
+    flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
 
@@ -57,11 +61,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Made:
-    """How an output that is given as a scene was made: its quality, a single frame's number, and its numerics."""
+    """How an output that is given as a scene was made: its quality, a single frame's number, and its numerics.
+
+    changed_from: what the scene's own files said of the fields that settings had changed, by their paths.
+    """
 
     quality: str
     frame: int | None = None
     numerics: str = ""
+    changed_from: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,9 @@ class Scene:
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
+    folder: that the path of a user's file in the text starts at.
+    measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
+    plain: the scene of the same files without settings, where there are settings; None if that is no valid scene.
     """
 
     name: str
@@ -84,6 +95,9 @@ class Scene:
     play: camera.Play = "forward"
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
+    folder: Path | None = field(default=None, compare=False, repr=False)
+    measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
+    plain: Scene | None = field(default=None, compare=False, repr=False)
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
@@ -158,6 +172,7 @@ def with_quality(scene: Scene, name: str) -> Scene:
     replaced = {f"output.{key}" for key in ("size", "fps", "detail", "rest_detail")} - given.keys()
     return replace(
         scene,
+        plain=_of_plain(scene, with_quality, name),
         output=replace(
             output,
             width_px=size_px[0],
@@ -168,6 +183,14 @@ def with_quality(scene: Scene, name: str) -> Scene:
         ),
         origins={**scene.origins, **dict.fromkeys(replaced, _preset(name))},
     )
+
+
+def _of_plain(scene: Scene, change: Callable[[Scene, str], Scene], name: str) -> Scene | None:
+    """Return a scene without its settings, changed in the same way; None where it cannot be."""
+    try:
+        return None if scene.plain is None else change(scene.plain, name)
+    except SceneError:
+        return None
 
 
 def _scaled(output: Output, side_px: int) -> tuple[int, int]:
@@ -189,4 +212,6 @@ def with_shape(scene: Scene, name: str) -> Scene:
     if max(width_px, height_px) > SIZE_PX[1]:
         raise SceneError(f"shape {quoted(name)} would be {width_px} x {height_px}; a side has at most {SIZE_PX[1]}.")
     output = replace(scene.output, width_px=width_px, height_px=height_px)
-    return replace(scene, name=f"{scene.name}+{name}", output=output)
+    return replace(
+        scene, name=naming.joined([scene.name, name]), output=output, plain=_of_plain(scene, with_shape, name)
+    )

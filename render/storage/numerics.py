@@ -10,11 +10,13 @@ import importlib
 import importlib.util
 import os
 import platform
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 
 from render.geometry.tiles import SAMPLES
 from render.machine import environment
 from render.problem import Problem
+from render.problem.catalogue import OWN_KERNEL
 
 Numerics = dict[str, str | int]
 
@@ -50,6 +52,15 @@ def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics
     return own | environment.numerics(blas)
 
 
+def following(plain: Mapping[str, str | int], references: Iterable[str]) -> Numerics:
+    """Return the numerics of samples that are followed by differences, given those of plain ones.
+
+    references: keys of the reference runs; of one folder of the store there is one, of a whole film there may be more.
+    """
+    keys = "+".join(references)
+    return {**plain, **({"differences": DIFFERENCES_VERSION, "reference": keys} if keys else {})}
+
+
 def of_processor(problem: Problem) -> Numerics | None:
     """Return the numerics of this machine's processor; None where only JAX can say what trains, or in which blocks."""
     lanes = problem.row.lanes
@@ -59,6 +70,8 @@ def of_processor(problem: Problem) -> Numerics | None:
 def asks_blas(problem: Problem) -> bool:
     """Return whether NumPy multiplies or decomposes matrices for a problem: for its data, directions or channels."""
     settings = dict(problem.settings)
+    if problem.row.kernel == OWN_KERNEL:  # who knows what a user's file does
+        return True
     return problem.system == "phases" or settings.get("data") == "teacher" or settings.get("directions") == "random"
 
 

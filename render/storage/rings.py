@@ -61,6 +61,13 @@ def load(reference: Reference, number: int, numerics: Mapping[str, str | int]) -
         return None
 
 
+def kept(reference: Reference, numerics: Mapping[str, str | int]) -> dict[int, Ring]:
+    """Return all rings that are kept beside a reference, by number."""
+    path = _path(reference, 0, numerics)
+    numbers = [int(file.stem) for file in sorted(path.parent.glob("*.npz"))] if path is not None else []
+    return {number: ring for number in numbers if (ring := load(reference, number, numerics)) is not None}
+
+
 def _path(reference: Reference, number: int, numerics: Mapping[str, str | int]) -> Path | None:
     """Return the file of a ring, in a folder of its reference and its numerics."""
     if reference.kept_in is None:

@@ -20,7 +20,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -29,7 +29,6 @@ from render.files import atomic, explained
 from render.geometry.tiles import SAMPLES, Tile
 from render.machine import environment
 from render.problem import Problem, channels_of
-from render.problem.catalogue import SYSTEMS
 from render.samples import CHANNELS, Field
 from render.storage import tile_format
 
@@ -104,7 +103,7 @@ class DirectoryStore:
         self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool | None = None
     ) -> None:
         self.problem_key = problem.key
-        self.numerics = dict(numerics)
+        self.numerics: dict[str, Any] = dict(numerics)
         self.numerics_key = hashlib.sha256(json.dumps(dict(numerics), sort_keys=True).encode()).hexdigest()[:12]
         self.folder = Path(root) / self.problem_key / self.numerics_key
         self.fsync = environment.switch("RENDER_FSYNC") if fsync is None else fsync
@@ -126,10 +125,13 @@ class DirectoryStore:
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
         store.numerics = explained.read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
-        system = explained.read_toml(folder.parent / "problem.toml", "problem").get("system")
-        if system not in SYSTEMS:
-            raise StoreError(f"{folder.parent} holds tiles of the system {system!r}, which this version does not know.")
-        store._dtype = tile_format.dtype_of(channels_of(system))
+        told = explained.read_toml(folder.parent / "problem.toml", "problem")
+        try:
+            store._dtype = tile_format.dtype_of(channels_of(told))
+        except KeyError:
+            raise StoreError(
+                f"{folder.parent} holds tiles of the system {told.get('system')!r}, which this version does not know."
+            ) from None
         return store
 
     @property

@@ -16,8 +16,9 @@ from render.errors import DamagedTile, SceneError, StoreError
 from render.files import atomic, folders
 from render.files.explained import read_toml
 from render.geometry.tiles import SAMPLES
-from render.problem import Problem, described
+from render.problem import Problem, described, own
 from render.scene import Scene
+from render.storage import trust
 from render.storage.store import DirectoryStore
 
 
@@ -90,7 +91,12 @@ def _difference(
 ) -> str:
     try:
         now = numerics_of(described(describes))
+    except trust.Untrusted:
+        return "a problem whose code you have not said to trust"
     except ValueError:
+        if own.is_own(system := str(describes.get("system"))):
+            file = system.partition("#")[0]
+            return f"trained by a {file} as no scene at hand has it; name its scene: render store ls SCENE"
         return f"a problem of system {describes.get('system')!r} that this version does not know"
     names = [name for name in {**now, **made_by} if made_by.get(name) != now.get(name)]
     return "; ".join(f"{name} {made_by.get(name, 'none')}, now {now.get(name, 'none')}" for name in names)

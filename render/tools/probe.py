@@ -91,8 +91,8 @@ def train(
     if precision == "exact":
         return _trained_exactly(problem, points, store, report_step)[0]
     result = Field.empty(points.x.shape, problem.channels)
-    backend = functools.partial(make_backend, problem)
-    for places, field in _trained(problem, points, precision, backend, store, report_step):
+    backend_of = functools.partial(make_backend, problem)
+    for places, field in _trained(problem, points, precision, backend_of, store, report_step):
         for channel, values in zip(result, field, strict=True):
             channel[places] = values
     return result
@@ -102,7 +102,7 @@ def _trained(
     problem: Problem,
     table: Table,
     precision: Precision,
-    plain_backend: Callable[[], backends.Backend],
+    make_backend: Callable[[], backends.Backend],
     store: Path,
     report_step: Tell,
 ) -> Iterator[tuple[np.ndarray, Field]]:
@@ -110,8 +110,9 @@ def _trained(
     every = range(table.x.size)
     followed = {"auto": list(table.exact), "float64": [], "differences": list(every)}[precision]
     plain = np.setdiff1d(np.array(every), np.array(followed, dtype=int))
+    backend = make_backend()
     if plain.size:
-        for piece, field in single_points.train(plain_backend(), table.x[plain], table.y[plain]):
+        for piece, field in single_points.train(backend, table.x[plain], table.y[plain]):
             yield plain[piece], field
     points = [_point(table, i) for i in followed]
     if points:
@@ -123,10 +124,9 @@ def _trained(
             report_step(f"group {number} of {len(groups)}")
         reference = reference_search.find_reference(problem, own, store, report_step)
         report_step(f"{len(own):,} points by differences")
-        backend, places = reference_search.backend(problem, reference), np.array(followed)[group]
-        for piece, field in single_points.train(
-            backend, *reference_search.columns(own), *reference_search.differences(own, reference)
-        ):
+        columns = *reference_search.columns(own), *reference_search.differences(own, reference)
+        places = np.array(followed)[group]
+        for piece, field in single_points.train(backend, *columns, reference=reference):
             yield places[piece], field
 
 

@@ -63,7 +63,7 @@ def _shape(device: jax.Device, problem: Problem, system: systems.System) -> Bloc
     kind = "cpu" if device.platform == "cpu" else "gpu"
     lanes, blocks = BLOCK_SHAPES[kind]
     if kind == "cpu" and problem.row.lanes is not None:
-        return BlockShape(problem.row.lanes, blocks if problem.row.lanes == lanes else 4096 // problem.row.lanes)
+        return BlockShape(problem.row.lanes, min(blocks, 4096 // problem.row.lanes))
     fitting = _BLOCK_BYTES[kind] // max(system.bytes_per_lane, 1)
     # A power of two, so that blocks still fill tiles.
     return BlockShape(min(lanes, 1 << max(fitting.bit_length() - 1, 0)), blocks)

@@ -1,8 +1,8 @@
 """A system whose every sum is taken backwards: the same training in exact arithmetic, other rounding in float64.
 
 Where the two agree, the order of summation does not matter, and so, most likely, rounding does not. The step is traced
-once and its operations are evaluated one by one (as in JAX's guide to custom interpreters); before a product or a sum
-that contracts more than one element, its operands are reversed along what is contracted.
+once and its operations are evaluated one by one (as in JAX's guide to custom interpreters); before a product or a sum,
+its operands are reversed along what is summed over.
 """
 
 from __future__ import annotations
@@ -59,7 +59,10 @@ def _evaluate(jaxpr: Any, consts: Any, arguments: list[Any]) -> list[Any]:
 
 
 def _contracted(eqn: Any) -> list[tuple[int, ...]]:
-    """Return for each operand the axes that are summed over; nothing for an operation that sums nothing."""
+    """Return for each operand the axes that are summed over; nothing for an operation that sums nothing.
+
+    Axes of one element count too: so a step has the same operations for one lane as for many, as differences need it.
+    """
     if eqn.primitive.name == "dot_general":
         (left, right), _ = eqn.params["dimension_numbers"]
         axes = [tuple(left), tuple(right)]
@@ -67,8 +70,7 @@ def _contracted(eqn: Any) -> list[tuple[int, ...]]:
         axes = [tuple(eqn.params["axes"])]
     else:
         return []
-    shape = eqn.invars[0].aval.shape
-    return axes if any(shape[a] > 1 for a in axes[0]) else []
+    return axes
 
 
 def _reversed(eqn: Any, values: list[Any]) -> list[Any]:
@@ -82,4 +84,10 @@ def _reversed(eqn: Any, values: list[Any]) -> list[Any]:
 
 def _count(jaxpr: Any) -> int:
     inner = [found.jaxpr for eqn in jaxpr.eqns if (found := operations.inside(eqn)) is not None]
-    return sum(1 for eqn in jaxpr.eqns if _contracted(eqn)) + sum(map(_count, inner))
+    return sum(1 for eqn in jaxpr.eqns if _adds_up(eqn)) + sum(map(_count, inner))
+
+
+def _adds_up(eqn: Any) -> bool:
+    """Whether an operation sums more than one element."""
+    shape = eqn.invars[0].aval.shape if eqn.invars else ()
+    return any(shape[axis] > 1 for axis in next(iter(_contracted(eqn)), ()))

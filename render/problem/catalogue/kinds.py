@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 # Runs in a block on CPUs: with width 16 and 272 examples each large array of 16 of them takes 0.55 MB, so a step stays
 # within a core's second-level cache. Measured on two cores with 2 MB each (us per step and sample, median of 5 rounds
@@ -15,6 +15,9 @@ LANES = 16
 
 # Where a step is a few operations on a few numbers, a block of 16 would be mostly overhead.
 LIGHT_LANES = 512
+
+# The kernel of every row that a user's file declares.
+OWN_KERNEL = "own"
 
 Value = int | float | str | bool | None
 Settings = Mapping[str, Value]
@@ -90,14 +93,17 @@ class Hyperparameter:
 
     label: the name that a frame shows. default: its value where nothing sets it; None if something must (see
     System.once), or if it then plays no part. when: what it needs to have any effect.
+    scale, range: of an axis whose table in a scene gives none, the ends as decimals; None if a scene must give them.
     """
 
     label: str
     default: float | None = None
     when: When | None = None
+    scale: Literal["log10", "linear"] = "log10"
+    range: tuple[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """A row of the catalogue.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -69,13 +70,14 @@ class Results(NamedTuple):
 class DeepEngine(Engine):
     """The compiled training of one problem by differences from one reference."""
 
-    def __init__(self, problem: Problem, reference: Reference, *, rings: bool = True) -> None:
+    def __init__(self, problem: Problem, reference: Reference, *, rings: bool = True, backwards: bool = False) -> None:
         """reference: of this problem. Raises RenderError if an operation of the system has no rule.
 
         rings: whether lanes start in rings. A ring costs as much as 128 lanes up to where it ends, once, and saves as
         much for every lane: for a few lanes, doing without is quicker. Signs are the same, values to about 1e-6.
+        backwards: take every sum in the opposite order, of differences too: other rounding, and other numerics.
         """
-        super().__init__(problem)
+        super().__init__(problem, backwards=backwards)
         self.reference = reference
         self._with_rings = rings
         self._rings: dict[tuple[int, str], Ring] = {}
@@ -155,6 +157,18 @@ class DeepEngine(Engine):
         carry, counts = self._promote(carry, ref.states, t, points, everything)
         followed, plain, asleep = (int(count) for count in np.asarray(counts))
         return carry, (followed, plain, asleep)
+
+    def learn(self, known: Mapping[int, Ring], device: jax.Device) -> None:
+        """Use rings that were made elsewhere, by engines with the same numerics."""
+        made_by = repr(sorted(self.numerics(device).items()))
+        with self._making:
+            for number, ring in known.items():
+                self._rings.setdefault((number, made_by), ring)
+
+    def known(self) -> dict[int, Ring]:
+        """Return the rings that are known by now, by number."""
+        with self._making:
+            return {number: ring for (number, _), ring in self._rings.items()}
 
     @property
     def _scale(self) -> tuple[float, float]:

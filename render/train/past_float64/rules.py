@@ -342,6 +342,7 @@ def _select(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("neg", "reshape", "transpose", "broadcast_in_dim", "squeeze", "slice", "rev", "copy"), _linear),
+    "optimization_barrier": _linear,  # with one operand, as `reversed_sums` puts it
     **dict.fromkeys(("reduce_sum", "dynamic_slice", "gather", "cumsum", "expand_dims"), _linear),
     **dict.fromkeys(("eq", "ne", "lt", "le", "gt", "ge"), _compare),
     **dict.fromkeys(("and", "or", "not", "xor", "is_finite"), _discrete),

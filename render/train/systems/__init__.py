@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from render.problem import Problem
+from render.storage import trust
 
 Hyper = dict[str, jax.Array]  # hyperparameter name -> [lane] float64
 State = Any  # a pytree of arrays whose first axis is the lane
@@ -39,6 +40,7 @@ class System(NamedTuple):
 
 
 def make(problem: Problem) -> System:
-    """Return the system of a problem."""
+    """Return the system of a problem. Raises Untrusted for a user's code that the person has not said to trust."""
+    trust.require(problem)
     made: System = importlib.import_module(f"{__name__}.{problem.row.kernel}").make(problem)
     return made

@@ -1,0 +1,66 @@
+"""Which code of users this process may run. Code is not data: no scene, picture, film or page can say so for a person.
+
+A person says so with `--trust FILE`, once for each content, and that is remembered in the user's configuration folder
+by the SHA-256 of the code. A worker of a cluster is told by the process that a person started, with the code itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+
+from render.errors import RenderError
+from render.files import places
+from render.problem import Problem, own
+
+_told: set[str] = set()
+
+
+class Untrusted(RenderError):
+    """A scene that would run code which the person has not said to trust."""
+
+
+def tell(code_digest: str) -> None:
+    """Let this process run a code. Only for what a person named, or installed."""
+    _told.add(code_digest)
+
+
+def remember(source: own.Source) -> bool:
+    """Let this and later processes of this user run a code; False where later ones cannot be told."""
+    tell(source.code_digest)
+    folder = places.config_folder("trusted")
+    if folder is None:
+        return False
+    record = {"file": source.name, "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")}
+    with contextlib.suppress(OSError):
+        (folder / source.code_digest).write_text(json.dumps(record) + "\n", encoding="utf-8")
+        return True
+    return False
+
+
+def is_trusted(source: own.Source) -> bool:
+    """Say whether this process may run a code."""
+    if source.code_digest in _told:
+        return True
+    folder = places.config_folder("trusted", make=False)
+    return folder is not None and (folder / source.code_digest).is_file()
+
+
+def require(problem: Problem) -> None:
+    """Raise Untrusted if training a problem would run code that the person has not said to trust."""
+    if not own.is_own(problem.system):
+        return
+    if not own.is_known(problem.system):
+        file = problem.system.partition("#")[0]
+        raise Untrusted(f"This process was not given the code of {file}, and trains nothing.")
+    known = own.find(problem.system)
+    if not is_trusted(known.source):
+        others = [declared for declared, _ in known.source.modules if declared]
+        beside = f", with {', '.join(others)} beside it," if others else ""
+        path = os.path.relpath(known.folder / known.source.name)
+        raise Untrusted(
+            f"{known.source.name}{beside} is code, which training this scene runs, and you have not said that you "
+            f"trust it as it is now. Read it; then give --trust {path} (in Python: render.trust({path!r})) once."
+        )

@@ -1,0 +1,83 @@
+"""What a system made of a user's file must hold, seen by tracing its step: float64 throughout, and shapes that stay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend import core
+
+from render.errors import RenderError
+from render.problem import Problem, own
+from render.problem.own import Known
+from render.train import operations, own_code
+from render.train.systems import System
+
+
+def check(problem: Problem, made: System) -> None:
+    """Trace a step, and refuse one that leaves float64 or does not fit its own state."""
+    known, hyper = own.find(problem.system), _stand_ins(problem, 2)
+    state = jax.eval_shape(made.start, hyper)
+    traced, shapes = jax.make_jaxpr(made.step, return_shape=True)(state, hyper, jnp.int32(0))
+    after, loss = shapes
+    name = known.source.name
+    before = jax.tree.leaves_with_path(state)
+    if str(jax.tree.structure(state)) != str(jax.tree.structure(after)):
+        raise RenderError(f"{name}: a step must leave the parameters in the structure which they had before it.")
+    for (path, old), new in zip(before, jax.tree.leaves(after), strict=True):
+        if old.shape != new.shape or old.dtype != new.dtype:
+            raise RenderError(
+                f"{name}: a step must leave {jax.tree_util.keystr(path)} as {old.dtype} {list(old.shape[1:])}, not "
+                f"{new.dtype} {list(new.shape[1:])}."
+            )
+    if loss.shape != (2,) or loss.dtype != jnp.float64:
+        raise RenderError(f"{name}: the loss must be one float64 a lane, not {loss.dtype} {list(loss.shape)}.")
+    for where, what in rounded(known, traced.jaxpr):
+        raise RenderError(
+            f"{where or name}: computes in {what}, and samples must be float64 throughout. Give the layers and arrays "
+            "dtype float64 (flax: param_dtype=jnp.float64), or leave the dtype out."
+        )
+
+
+def rounded(known: Known, jaxpr: Any) -> Iterator[tuple[str, str]]:
+    """Yield (line of the user's file or "", dtype) of operations whose results have fewer bits than float64."""
+    for eqn in jaxpr.eqns:
+        for var in eqn.outvars:
+            dtype = getattr(var.aval, "dtype", None)
+            if dtype is not None and _is_rounded(dtype):
+                yield line_of(known, eqn), str(dtype)
+        for inner in core.jaxprs_in_params(eqn.params):
+            yield from rounded(known, inner)
+
+
+def _is_rounded(dtype: Any) -> bool:
+    is_complex = bool(jnp.issubdtype(dtype, jnp.complexfloating))
+    return bool(jnp.issubdtype(dtype, jnp.inexact)) and dtype.itemsize < (16 if is_complex else 8)
+
+
+def line_of(known: Known, eqn: Any) -> str:
+    """Return the line of the user's file that an operation comes from; "" if it comes from none."""
+    trace = eqn.source_info.traceback
+    frames = [(frame.file_name, frame.line_num) for frame in trace.frames][::-1] if trace is not None else []
+    return own_code.line_of(known, frames)
+
+
+def _stand_ins(problem: Problem, lanes: int) -> dict[str, Any]:
+    """Return a hyperparameter table of shapes alone."""
+    return {name: operations.shaped((lanes,)) for name in operations.hyperparameters(problem)}
+
+
+def bytes_per_lane(start: Callable[..., Any], step: Callable[..., Any], problem: Problem) -> int:
+    """Return at most what a lane's step takes: all its results, as if none were freed before the end."""
+    hyper = _stand_ins(problem, 2)
+    state = jax.eval_shape(start, hyper)
+    jaxpr = jax.make_jaxpr(step)(state, hyper, jnp.int32(0)).jaxpr
+
+    def size(jaxpr: Any) -> int:
+        own_size = sum(math.prod(v.aval.shape) * v.aval.dtype.itemsize for e in jaxpr.eqns for v in e.outvars)
+        return int(own_size) + sum(size(inner) for e in jaxpr.eqns for inner in core.jaxprs_in_params(e.params))
+
+    return size(jaxpr) // 2
