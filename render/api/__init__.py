@@ -10,6 +10,7 @@ from render.api.films import Film, contact_sheet, convert, frame, pictures, plan
 from render.api.listener import SILENT, Listener
 from render.api.own import trust
 from render.api.pages import explore
+from render.api.posters import PosterPlan, plan_poster, poster
 from render.api.preparation import Outlook
 from render.api.publishing import publish
 from render.api.targets import descend
@@ -22,6 +23,7 @@ __all__ = [
     "Film",
     "Listener",
     "Outlook",
+    "PosterPlan",
     "Published",
     "RenderError",
     "Scene",
@@ -37,6 +39,8 @@ __all__ = [
     "load",
     "pictures",
     "plan",
+    "plan_poster",
+    "poster",
     "probe",
     "publish",
     "recolour",

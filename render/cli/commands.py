@@ -57,6 +57,7 @@ app = App(
         render encode   mean_lr.toml --codec av1     the film in another format; trains nothing
         render probe    mean_lr.toml --points p.csv --out v.csv
         render export   mean_lr.toml --out m.zarr    the values of a view, for other programs
+        render poster   mean_lr.toml --cm 75x50      a picture for print
         render publish  mean_lr.toml site            a page for any web server, with the film as a ride
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
         render doctor                                is everything there that films need?
@@ -256,6 +257,7 @@ def systems(
 app.command(points.probe)
 app.command(exports.export)
 app.command(exports.publish)
+app.command(exports.poster)
 app.command(descend.descend)
 app.command(variants.sheet)
 app.command(variants.recolour)
