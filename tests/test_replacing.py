@@ -234,6 +234,19 @@ def test_what_only_versions_and_machines_change_is_the_same_request(root: Path, 
     assert deliver.whole_film(job, path)[0] == path
 
 
+def test_what_was_made_of_a_scene_that_is_not_understood_is_not_replaced(root: Path, tmp_path: Path) -> None:
+    job = job_of(loaded(), root)
+    path = deliver.film_path(tmp_path, job)
+    path.parent.mkdir()
+    path.write_bytes(b"a film")
+    fields = job.provenance() | {"scene": job.provenance()["scene"].replace("shutter =", "of_another_time =")}
+    deliver.record_path(path).write_text(json.dumps(fields))
+    with pytest.raises(RenderError, match=r"cannot be read any more, .*of_another_time.* Give --force to replace it"):
+        deliver.whole_film(job, path)
+    assert path.read_bytes() == b"a film"
+    assert deliver.whole_film(job, path, force=True)[0] == path
+
+
 def test_a_record_or_a_film_that_says_nothing_is_in_no_way(root: Path, tmp_path: Path) -> None:
     job = job_of(loaded(), root)
     path = deliver.film_path(tmp_path, job)

@@ -21,6 +21,7 @@ import numpy as np
 
 from render import backends
 from render.backends import Backend, Batch
+from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.files.atomic import store_whole
 from render.film import switch
@@ -86,6 +87,8 @@ def prepare(
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
+    if level:
+        scene = switch_search.measured(scene, store_root, report_step)
     store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
     return Subject(scene, plain, store, folder, meeting)
 

@@ -141,6 +141,7 @@ def frame(
     `video`.
     """
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
+    _say_totals(job, numbers, listener)
     with listener.rendering(job) as report:
         return deliver.stills(job, numbers, Path(out), report, force=force)
 
@@ -186,6 +187,7 @@ def contact_sheet(
     numbers = job.frame_numbers(frames) if frames else sheet.even_frames(job, count)
     shown = deliver.tag_of_frames(numbers) if frames else f"{count}" if count != COUNT else ""
     layout = f"{columns}x{width_px}px" if (columns, width_px) != (COLUMNS, WIDTH_PX) else ""
+    _say_totals(job, numbers, listener)
     path = deliver.sheet_path(Path(out), job, "-".join(part for part in (shown, layout) if part))
     with listener.rendering(job) as report:
         sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report, force=force)
@@ -198,6 +200,16 @@ def _announced(
     job, rate = preparation.prepare(scene, quality, budget_min, store, make_backend, listener, film=True)
     listener.outlook(preparation.outlook(job, store, rate, listener))
     return job
+
+
+def _say_totals(job: Job, numbers: Sequence[int], listener: Listener) -> None:
+    """Say how many frames there will be, and how many training runs they need that the store lacks."""
+    output, samples = job.scene.output, job.missing_samples(numbers)
+    frames = "1 frame" if len(numbers) == 1 else f"{len(numbers):,} frames"
+    listener.note(
+        f"{job.scene.name}, {job.quality}: {frames} of {output.width_px} x {output.height_px}, {samples:,} training "
+        "runs to do."
+    )
 
 
 def _say_changes(job: Job, listener: Listener) -> None:

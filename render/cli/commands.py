@@ -68,6 +68,9 @@ app = App(
 )
 
 app.command(analyse)
+app.register_install_completion_command(
+    help="Let the shell complete commands, options and files with Tab, by a script and a line in its startup file."
+)
 
 
 @app.command
@@ -269,7 +272,9 @@ app.command(maintenance.store)
 
 @app.command
 def explore(
-    scene: Annotated[str, Parameter(help="A scene file, or the name of one; without it, choose in the page.")] = "",
+    scene: Annotated[
+        str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")
+    ] = "",
     /,
     *,
     store: Store = Path("store"),
@@ -296,7 +301,7 @@ def explore(
     counted.limit(cores)
     take_trust(trust)
     ended = api.explore(
-        scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
+        str(scene), store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     # Ctrl-C is the usual way to end it, and no failure; whoever sends another signal learns that this has ended it.

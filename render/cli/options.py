@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from render.backends import Backend, Cluster
     from render.problem import Problem
 
+# A Path in the union lets shells complete files; what is given comes as a text all the same.
 Scene = Annotated[
-    str, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
+    str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
-More = Annotated[str, Parameter(help="More scene files, each laid over those before it.")]
+More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
 Trust = Annotated[
@@ -96,7 +97,7 @@ class Changes:
     ] = None
     trust: Trust = ()
 
-    def load(self, *files: str) -> scenes.Scene:
+    def load(self, *files: str | Path) -> scenes.Scene:
         """Return the scene of some files with these changes."""
         from render import scene
 

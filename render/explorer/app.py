@@ -170,12 +170,12 @@ class _Desk:
         ix, iy = (requests.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
-            from render.train import trace
+            from render.train import tangent
 
             x = plane.problem.x.values(level, ix // SAMPLES * SAMPLES)[ix % SAMPLES]
             y = plane.problem.y.values(level, iy // SAMPLES * SAMPLES)[iy % SAMPLES]
-            made = trace.run(plane.problem, np.array([x]), np.array([y]))
-            losses = [requests.finite(float(loss)) for loss in made.losses[0]]
+            made = tangent.run(plane.problem, np.array([x]), np.array([y]))
+            losses = [requests.finite(float(loss)) for loss in made.losses[:, 0]]
             return {
                 "x": repr(float(x)),
                 "y": repr(float(y)),
@@ -238,7 +238,10 @@ class _Desk:
         """Say why a film cannot be made, or will blur, if so. Planning it takes a second: a path should not wait."""
         _, found, edit = await self._edited(request)
         async with self._one("depth"):
-            warning = await run_in_threadpool(lambda: film_preview.depth_warning_of(film_preview.edited(found, edit)))
+            store = self.settings.store
+            warning = await run_in_threadpool(
+                lambda: film_preview.depth_warning_of(film_preview.edited(found, edit), store)
+            )
             return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:

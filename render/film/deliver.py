@@ -17,6 +17,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -29,9 +30,10 @@ from render.film.frame_log import FrameFacts
 from render.film.rendering import Job, Log, Report
 from render.film.replacing import record_path
 from render.geometry import frame_rates
+from render.geometry.tracks import Track
 
 # What pictures and samples go through besides this package.
-_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
+_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
 _POSTER = ".poster.png", ".thumb.jpg"
@@ -222,6 +224,8 @@ def _record(
         "codec": encode.SEQUENCE if frame is not None else output.codec,
         "made_with": made_with(),
     }
+    if tracks := job.plan.path.tracks:
+        fields["moved"] = {track.name: _ends(job, track, frame) for track in tracks}
     if frame is not None:
         fields["frame"] = frame
     elif output.codec != encode.SEQUENCE and (changes := encode.CODECS[output.codec].changes):
@@ -232,6 +236,7 @@ def _record(
             "last_plain_level": job.plan.targets.last_plain_level,
             "shared_samples": shared,
             "end_alike": round(alike, 4),
+            "measured": [asdict(measured) for measured in job.measured],
         }
     if frames is not None:
         fields["selected"] = list(frames)
@@ -242,6 +247,13 @@ def _record(
         if target.is_file() and not target.is_symlink():  # of the output that stood here before, and no longer true
             target.unlink()
         raise
+
+
+def _ends(job: Job, track: Track, frame: int | None) -> float | list[float]:
+    """Return the value of a track in a frame, or in the first and the last one."""
+    path, fps = job.plan.path, job.scene.output.fps
+    of = [path.value(track, path.s_of_frame(number, fps)) for number in (frame or 0, job.frame_count - 1)]
+    return of[0] if frame is not None else of
 
 
 def made_with() -> dict[str, str]:

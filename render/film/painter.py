@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from render.film.compose import Compositor
+from render.film import sliced
 from render.film.plan import Plan
 from render.geometry.tiles import Tile
 from render.picture import overlay
@@ -23,7 +23,7 @@ class FramePainter:
     """
 
     def __init__(self, plan: Plan, fetch: Callable[[Tile], Field]) -> None:
-        self._compositor = Compositor(plan, fetch)
+        self._compositor = sliced.compositor(plan, fetch)
         self._annotator = _annotator(plan)
 
     def picture(

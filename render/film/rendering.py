@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from render import backends, encode
 from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
+from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
@@ -36,6 +37,7 @@ from render.samples import Field
 from render.scene import Scene
 from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore
+from render.storage.switches import Measured
 
 # How often a waiting render looks up to report progress.
 _TICK_S = 0.5
@@ -73,13 +75,18 @@ def ignore_frame_facts(_: FrameFacts) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """A planned render: what to train, with what, and where it is kept. `prepare` makes one."""
+    """A planned render: what to train, with what, and where it is kept. `prepare` makes one.
+
+    switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
+    of the precision of runs at the film's targets.
+    """
 
     quality: str
     plan: Plan
     backend: Backend
     store: TileStore
     switch: Switch | None = None
+    measured: tuple[Measured, ...] = ()
 
     @property
     def scene(self) -> Scene:
@@ -100,9 +107,14 @@ class Job:
         """Everything besides the problem that the samples depend on, those past float64 included."""
         return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
 
-    def missing_samples(self) -> int:
-        """Return the training runs that the store does not hold yet."""
-        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
+    def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
+        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
+        order = self.plan.order if numbers is None else _needed(self.plan, self._moments(numbers))
+        return Training(self.scene.problem, order, self.store, self.backend, self.switch).samples_total
+
+    def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
+        output = self.scene.output
+        return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
@@ -135,7 +147,8 @@ def prepare(
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
     store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
-    return Job(choice.name, plan, backend, store, meeting)
+    known = tuple(switch_search.known(plan.scene, store_root))
+    return Job(choice.name, plan, backend, store, meeting, known)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -143,6 +156,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 
     quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
     """
+    scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
     names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None

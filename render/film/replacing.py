@@ -14,6 +14,8 @@ UNSEEN_IN_STILLS = ("output.codec", "output.crf")
 
 _MOST_NAMED = 3
 
+_ADVICE = "Give --force to replace it, or --name for a name of its own."
+
 
 def record_path(path: Path) -> Path:
     """Return where the record of an output lies: beside it."""
@@ -35,10 +37,7 @@ def check(path: Path, scene: Scene, *, force: bool, unseen: Collection[str] = ()
     named = ", ".join(differing[:_MOST_NAMED]) + (
         f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
     )
-    raise RenderError(
-        f"{path} was made of another scene: this one differs from it in {named}. Give --force to replace it, or "
-        "--name for a name of its own."
-    )
+    raise RenderError(f"{path} was made of another scene: this one differs from it in {named}. {_ADVICE}")
 
 
 def _scene_of(path: Path) -> Scene | None:
@@ -52,7 +51,13 @@ def _scene_of(path: Path) -> Scene | None:
         if carrier.is_file():
             try:
                 text, name, _ = records.read(carrier)
-                return scenes.parse(text, str(carrier), name)
             except SceneError:
                 continue
+            try:
+                return scenes.parse(text, str(carrier), name, folder=Path.cwd())
+            except SceneError as error:  # of a version that knew other fields, or with a user's file that was changed
+                raise RenderError(
+                    f"{path} was made of a scene that cannot be read any more, so it may be another one: {error} "
+                    f"{_ADVICE}"
+                ) from None
     return None

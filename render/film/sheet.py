@@ -86,6 +86,9 @@ def _words(job: Job, number: int) -> tuple[str, ...]:
     axis = job.scene.problem.x
     width = path.view(path.s_of_frame(number, fps)).width * float(axis.span)
     where = f"{width:.2g}{' decades' if axis.scale == 'log10' else ''}"
+    if path.tracks:
+        s = path.s_of_frame(number, fps)
+        where = " · ".join(track.words(path.value(track, s)) for track in path.tracks)
     return f"frame {number:,} · {float(number / fps):,.1f} s · {where}", f"{number:,} · {where}", where
 
 

@@ -23,9 +23,12 @@ from render.scene.checks import build, read_toml
 from render.scene.layers import Layers, with_values
 from render.scene.tables import filled
 from render.scene.values import Made, Scene, with_shape
-from render.scene.wording import nearest, quoted
+from render.scene.wording import nearest_few, quoted
 
 MOST_BYTES = 1_000_000
+
+# Of scenes, in a message about one that is not there.
+_MOST_NAMED = 8
 
 SCHEMA_NAME = "scene.schema.json"
 
@@ -115,8 +118,16 @@ def find(name_or_path: str | Path) -> Path:
     if kind == "other":
         raise SceneError(f"{quoted(given)} is not a file that can be read.")
     known = names()
-    there = f"The scenes are {', '.join(known)}" if known else "There are no scenes in ./scenes either"
-    raise SceneError(f"There is no scene {quoted(given)}{nearest(Path(given).stem, known) or '.'} {there}.")
+    near = nearest_few(Path(given).stem, known)
+    many = len(known) > _MOST_NAMED
+    there = (
+        "There are no scenes in ./scenes either"
+        if not known
+        else f"`render systems` names all {len(known)} scenes"
+        if many
+        else f"The scenes are {', '.join(known)}"
+    )
+    raise SceneError(f"There is no scene {quoted(given)}{near or '.'} {there}.")
 
 
 def names() -> list[str]:
@@ -152,7 +163,7 @@ def load(
             folder = Path.cwd()  # where paths in records start at
         if more or settings or (made and made.changed_from):
             own_files.anchored(raw, folder)
-        layers.lay(source, raw)
+        layers.lay(source, raw, text if path.suffix == ".toml" else "")
         plain.lay(source, raw if made is None or i > 0 else _unchanged(raw, made))
         stems.append(stem)
     for setting in settings:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import SceneError
+from render.scene import line_numbers
 from render.scene.wording import quoted
 
 Keys = tuple[str | int, ...]
@@ -41,12 +42,14 @@ class Layers:
     raw: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     _sources: list[tuple[str, Callable[[Keys], bool]]] = field(default_factory=list)
+    _texts: dict[str, str] = field(default_factory=dict)
 
-    def lay(self, source: str, raw: dict[str, Any]) -> None:
-        """Lay a file's fields over what is there. source: what messages call it."""
+    def lay(self, source: str, raw: dict[str, Any], text: str = "") -> None:
+        """Lay a file's fields over what is there. source: what messages call it. text: of the file, to say lines of."""
         self.raw = _merged(self.raw, copy.deepcopy(raw))
         self.origins |= dict.fromkeys(_leaves(raw), source)
         self._sources.append((source, lambda keys: _reaches(raw, keys)))
+        self._texts[source] = text
 
     def set(self, text: str) -> None:
         """Lay one setting over what is there: `camera.keyframes[1].hold_s=3`. The value is TOML, or a bare string."""
@@ -83,15 +86,23 @@ class Layers:
         return self._sources[0][0] if self._sources else ""
 
     def source_of(self, fault: str) -> str:
-        """Return which source a fault is about: the last that says anything about the field which it begins with."""
+        """Return which source a fault is about, with the line: the last that says anything of the field it begins with.
+
+        "mine.toml, line 12", or a setting; the file alone where it says nothing of the field.
+        """
         found = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
         keys = keys_of(found[1] or "") if found else ()
         deeper = found and found[2]
         for asked in (*([(*keys, deeper)] if deeper else []), *(keys[:n] for n in range(len(keys), 0, -1))):
             for source, reaches in reversed(self._sources):
                 if reaches(asked):
-                    return source
+                    return self._with_line(source, asked)
         return self._sources[0][0]
+
+    def _with_line(self, source: str, keys: Keys) -> str:
+        lines = line_numbers.of_fields(self._texts[source]) if self._texts.get(source) else {}
+        line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
+        return source if line is None else f"{source}, line {line}"
 
 
 def keys_of(path: str) -> Keys:

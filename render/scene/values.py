@@ -12,6 +12,7 @@ from render.encode import CodecName
 from render.errors import SceneError
 from render.geometry import camera, frame_rates
 from render.geometry.camera import Keyframe
+from render.geometry.tracks import Track
 from render.picture.colour import Look
 from render.problem import Problem
 from render.scene import naming
@@ -77,6 +78,7 @@ class Scene:
     """A validated scene: what is trained (problem), what is looked at, how it is coloured and encoded.
 
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
+    tracks: what keyframes set besides their views.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
     folder: that the path of a user's file in the text starts at.
@@ -93,6 +95,7 @@ class Scene:
     text: str = ""
     made: Made | None = None
     play: camera.Play = "forward"
+    tracks: tuple[Track, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
@@ -110,7 +113,7 @@ class Scene:
         if output.frames is not None:
             way = output.frames // 2 + 1 if self.play == "ping-pong" else output.frames  # see Path.frame_count
             keyframes = camera.stretched(keyframes, float(way / output.fps))
-        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play)
+        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play, self.tracks)
 
     def last_plain_level(self, level: int) -> int | None:
         """Return the last level that is trained plainly where samples down to `level` are; None: all of them are."""
