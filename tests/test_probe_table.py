@@ -107,7 +107,7 @@ def test_the_command_says_what_happened(
     assert str(tmp_path / "out.csv") in said.out
     if json_lines:
         events = [json.loads(line) for line in said.err.splitlines()]
-        assert events[-1] == {"event": "probed", "converged": 1, "escaped": 1}
+        assert events[-1] == {"event": "probed", "runs": {"converged": 1, "escaped": 1}}
     else:
         assert "1 of 2 points lies outside the scene's plane" in " ".join(said.err.split())
         assert "2 points: 1 converged (50%), 1 escaped (50%); value" in said.err

@@ -57,6 +57,8 @@ def publish(
     shown = published_site.shown_channels(scene, channels)
     check_folder(folder, mark=MARK)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
+    if job.plan.path.tracks:
+        listener.warning("The page shows how runs end: what moves besides the camera stands still in it.")
     plane = published_site.plane_tiles(min(plane_level, scene.problem.deepest_level))
     tiles = _in_order(plane, job.plan.order)
     wanted = published_site.page_bytes() + packs.estimated_bytes(len(tiles), len(shown))

@@ -77,7 +77,7 @@ def probe(
     except KeyboardInterrupt:
         kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
         raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
-    messages.emit("probed", probe_summary.sentence(result), **probe_summary.counts(result))
+    messages.emit("probed", probe_summary.sentence(result), runs=probe_summary.counts(result))
     if not to_stdout:
         messages.wrote(out)
     if trace is not None:

@@ -337,6 +337,31 @@ def _refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
     )
 
 
+# Of a frame, beyond the plane, that a person is told of.
+_LEAST_OVERHANG = 0.02
+
+
+def overhang_remark(scene: Scene) -> str:
+    """Return a sentence on the views of a scene that hang over an edge of the plane; "" if there are none.
+
+    A view that shows an axis from end to end does not hang over its ends.
+    """
+    output, found = scene.output, []
+    for i, key in enumerate(scene.keyframes):
+        width, height = key.view.width, key.view.width * output.height_px / output.width_px
+        inside = 1.0
+        for centre, extent in ((key.view.x, width), (key.view.y, height)):
+            low, high = float(centre) - extent / 2, float(centre) + extent / 2
+            if low > 0 or high < 1:
+                inside *= (min(high, 1.0) - max(low, 0.0)) / extent
+        if 1 - inside > _LEAST_OVERHANG:
+            found.append(f"camera.keyframes[{i}] ({1 - inside:.0%} of the frame)")
+    if not found:
+        return ""
+    views = "A view hangs" if len(found) == 1 else "Views hang"
+    return f"{views} over the edge of the plane, where nothing is trained: {', '.join(found)}."
+
+
 def depth_warning(plan: Plan) -> str | None:
     """Return a warning if the film goes where float64 training itself blurs the picture, else None."""
     problem = plan.scene.problem

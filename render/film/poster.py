@@ -69,6 +69,8 @@ class Poster:
 
     def __init__(self, plan: Plan, s: float, sheet: Sheet) -> None:
         self.plan, self.s, self.sheet = plan, s, sheet
+        # Of what moves besides the camera a print shows the nearest slice: a mean of two is the value of no run.
+        self._slice = plan.slices.nearest(s)
         frame = plan.path.viewport(s)
         width_px, height_px = sheet.trimmed_px
         trimmed = max(frame.width, frame.height * width_px / height_px)
@@ -124,7 +126,7 @@ class Poster:
         code, tables = colours
         reached = self._reached(rows)
         view = self._band(reached)
-        layer = self._layer(view, fetch, code)
+        layer = self._layer(view, self.plan.slices.reader(self._slice, fetch), code)
         made = np.empty((3 * len(tables), view.height_px, view.width_px), dtype=np.float32)
 
         def fill(part: slice) -> None:
@@ -140,7 +142,7 @@ class Poster:
 
     def colours(self, fetch: Callable[[Tile], Field]) -> tuple[Coding, list[np.ndarray]]:
         """Return how values are coded, and the tables of their colours. fetch: for tiles of `curve_tiles()`."""
-        return Compositor(self.plan, fetch).colours(self.s)
+        return Compositor(self.plan, self.plan.slices.reader(self._slice, fetch)).colours(self.s)
 
     def _layer(self, view: Viewport, fetch: Callable[[Tile], Field], code: Coding) -> Layer:
         area = view.cover(self.level)

@@ -20,7 +20,7 @@ from render.geometry import frame_rates
 from render.problem import own
 from render.scene import naming, own_files, records
 from render.scene.checks import build, read_toml
-from render.scene.layers import Layers, with_values
+from render.scene.layers import Layers, merged, with_values
 from render.scene.tables import filled
 from render.scene.values import Made, Scene, with_shape
 from render.scene.wording import nearest_few, quoted
@@ -179,8 +179,18 @@ def load(
         plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
     )
     if shape is not None:
-        scene = with_shape(scene, shape)
+        scene = _fitted(with_shape(scene, shape), layers, folder)
     return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+
+
+def _fitted(scene: Scene, layers: Layers, folder: Path) -> Scene:
+    """Return a scene whose frames got another shape with the views that fit their height or the whole plane into it."""
+    output = scene.output
+    size = {"output": {"size": [output.width_px, output.height_px]}}
+    found = build(merged(layers.raw, size), scene.name, scene.text, layers.source_of, folder)
+    views = (key.view for key in found.keyframes)
+    fitted = tuple(replace(key, view=view) for key, view in zip(scene.keyframes, views, strict=True))
+    return replace(scene, keyframes=fitted)
 
 
 def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:

@@ -184,12 +184,20 @@ def _tables(system: str, row: System) -> SystemTables:
 
 
 class KeyframeTable(_Table):
-    """A resting place of the camera; needs centre or centre_log10, and width_decades or width."""
+    """A resting place of the camera; needs a centre and a width or a height, or says that it shows the whole plane.
 
+    On a frame the ranges of both axes are equally long, whatever their scales: a range sets the shape of what is seen.
+    """
+
+    view: Literal["whole"] = _absent(
+        '"whole": all of the plane, whatever the shape of the frame; nothing else is needed.'
+    )
     centre: _Pair = _absent("x and y in the hyperparameters' units, as quoted decimals.")
     centre_log10: _Pair = _absent("log10 of x and of y, as quoted decimals.")
     width_decades: _Positive = _absent("Width of the view in decades of a log10 x axis.")
     width: _Positive = _absent("Width of the view in the units of a linear x axis.")
+    height_decades: _Positive = _absent("Height of the view in decades of a log10 y axis; beside a width, both fit.")
+    height: _Positive = _absent("Height of the view in the units of a linear y axis; beside a width, both fit.")
     time_s: _Seconds = _absent("Second at which the camera arrives; only in a camera without a speed.")
     hold_s: _Seconds = 0.0
     """Seconds of rest after arrival."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 
@@ -29,7 +28,7 @@ def outside(problem: Problem, x: np.ndarray, y: np.ndarray) -> str:
     )
 
 
-def counts(field: Field) -> dict[str, Any]:
+def counts(field: Field) -> dict[str, int]:
     """Return how many runs ended in each way that occurs, by its name."""
     found, numbers = np.unique(field.status, return_counts=True)
     return {
