@@ -218,7 +218,7 @@ def test_a_print_is_refused_before_any_training(tmp_path: Path, monkeypatch: pyt
     plain = render.load("tiny", settings=['output.precision="float64"'])
     with pytest.raises(DepthError, match="none may be deeper than"):
         plan = qualities.named(plain, "scene").plan
-        Poster(plan, plan.path.length, Sheet((10.0, 8.0), 10.0, detail=2.0**40))
+        Poster(plan, plan.path.length, Sheet((10.0, 8.0), 10.0, detail=2.0**50))
     assert not own.exists()
 
 
