@@ -21,7 +21,7 @@ from tests.helpers.command import refused, run
 TINY = (ROOT / "scenes/tiny.toml").read_text()
 COMMANDS = ["video", "preview", "frame", "sheet", "recolour", "encode", "plan", "show", "probe", "doctor", "clean"]
 COMMANDS += ["explore", "export", "publish", "poster"]
-COMMANDS += ["store ls", "store verify", "store prune"]
+COMMANDS += ["store ls", "store verify", "store prune", "store merge"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -25,6 +25,7 @@ from render.cli.options import (
     PLAIN,
     Changes,
     Debug,
+    Each,
     Effort,
     Folders,
     Machines,
@@ -39,6 +40,9 @@ from render.cli.options import (
 )
 from render.errors import RenderError, SceneError
 from render.machine import signals
+
+if TYPE_CHECKING:
+    from render import scene as scenes
 
 app = App(
     name="render",
@@ -78,6 +82,7 @@ def video(
     scene: Scene,
     /,
     *more: More,
+    each: Each = False,
     effort: Effort = AUTO,
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
@@ -96,22 +101,28 @@ def video(
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --palette vik
+        render video tanh.toml relu.toml linear.toml --each
     """
     from render import api
-    from render.cli import messages, terminal
+    from render.cli import batches, messages, terminal
 
-    film = api.video(
-        changes.load(scene, *more),
-        quality=effort.quality,
-        budget_min=effort.budget,
-        out=folders.out,
-        store=folders.store,
-        force=folders.force,
-        poster=poster,
-        make_backend=machines.make,
-        listener=terminal.LISTENER,
-    )
-    messages.wrote(*film.files)
+    def film(of: scenes.Scene) -> tuple[Path, ...]:
+        return api.video(
+            of,
+            quality=effort.quality,
+            budget_min=effort.budget,
+            out=folders.out,
+            store=folders.store,
+            force=folders.force,
+            poster=poster,
+            make_backend=machines.make,
+            listener=terminal.LISTENER,
+        ).files
+
+    if not each:
+        messages.wrote(*film(changes.load(scene, *more)))
+    elif not batches.each((scene, *more), changes, film):
+        _leave(2)
 
 
 @app.command
@@ -119,6 +130,7 @@ def preview(
     scene: Scene,
     /,
     *more: More,
+    each: Each = False,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -130,7 +142,7 @@ def preview(
 
         render preview mean_lr.toml
     """
-    video(scene, *more, effort=Effort("preview"), changes=changes, machines=machines, folders=folders)
+    video(scene, *more, each=each, effort=Effort("preview"), changes=changes, machines=machines, folders=folders)
 
 
 @app.command
