@@ -175,7 +175,8 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
         tiff.write(tmp_path / "a.tif", Print((2048, height), 8, 300), bands(height), {})
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-        assert tifffile.TiffFile(tmp_path / "a.tif").pages.first.shape == (height, 2048, 3)
+        with tifffile.TiffFile(tmp_path / "a.tif") as file:
+            assert file.pages.first.shape == (height, 2048, 3)
     assert peaks[1] - peaks[0] < 2_000_000  # of 44 MB more
 
 

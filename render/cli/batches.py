@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from render.scene import Scene
 
 
-def each(names: Sequence[str], changes: Changes, film: Callable[[Scene], Sequence[Path]]) -> bool:
+def each(names: Sequence[str | Path], changes: Changes, film: Callable[[Scene], Sequence[Path]]) -> bool:
     """Make the film of every scene, say what became of each, and return whether all were made.
 
     All scenes are read before the first film is begun. Raises SceneError with the faults of all of them, or
@@ -41,8 +41,9 @@ def each(names: Sequence[str], changes: Changes, film: Callable[[Scene], Sequenc
     return not failed
 
 
-def _loaded(names: Sequence[str], changes: Changes) -> list[Scene]:
-    loaded, faults = [], []
+def _loaded(names: Sequence[str | Path], changes: Changes) -> list[Scene]:
+    loaded: list[Scene] = []
+    faults: list[str] = []
     for name in names:
         try:
             loaded.append(changes.load(name))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from render.errors import DamagedTile, StoreError
-from render.files.explained import read_toml
 from render.geometry.tiles import Tile
 from render.problem import Problem, described
 from render.storage import exact_runs, references
+from render.storage.descriptions import read_toml
 from render.storage.store import DirectoryStore, check_store
 from render.tools import inventory
 
