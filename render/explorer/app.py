@@ -23,10 +23,10 @@ from starlette.websockets import WebSocket
 
 import render
 from render.errors import RenderError
-from render.explorer import colouring, film_preview, keyframes, pagefiles, requests, stills
+from render.explorer import colouring, dials, film_preview, keyframes, pagefiles, requests, stills
 from render.explorer.guard import SUBPROTOCOL, Guard
 from render.explorer.live import Live
-from render.explorer.planes import Planes
+from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
 from render.explorer.trainer import Trainer
 from render.geometry.axes import DEEPEST_LEVEL
@@ -163,6 +163,12 @@ class _Desk:
         except ValueError as error:
             raise requests.AskError(str(error)) from None
 
+    async def _plane(self, raw: dict[str, Any]) -> tuple[Plane, tuple[tuple[str, float], ...]]:
+        """Return the plane that a request is about, and the values of dials that it gives."""
+        name = requests.text(raw, "scene")
+        at = requests.dials_of(raw, await run_in_threadpool(self.planes.load, name))
+        return await run_in_threadpool(self.planes.open, name, dict(at)), at
+
     # ---- one place ---------------------------------------------------------------------------------------------
 
     async def where(self, request: Request) -> Response:
@@ -175,7 +181,7 @@ class _Desk:
     async def trace(self, request: Request) -> Response:
         """Train one sample again and return its losses."""
         raw = requests.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
+        plane, _ = await self._plane(raw)
         # A run past float64 is known by its difference from a reference only.
         level = requests.whole(
             raw, "level", 0, plane.problem.deepest_level if plane.last_plain_level is None else plane.last_plain_level
@@ -202,8 +208,8 @@ class _Desk:
     async def targets(self, request: Request) -> Response:
         """Rank places on the boundary in a view."""
         raw = requests.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
-        view = requests.view(raw, plane.problem, plane.deepest_level)
+        plane, at = await self._plane(raw)
+        view = requests.view(raw, plane.problem, plane.deepest_level, at)
         seed = requests.whole(raw, "seed", 0, 2**53)
 
         def find() -> list[dict[str, Any]]:
@@ -337,6 +343,7 @@ def _described(found: Scene) -> dict[str, Any]:
             "gap": found.look.gap,
             "background": found.look.background,
         },
+        "dials": dials.described(found),
         "film": keyframes.described(found),
     }
 
