@@ -28,11 +28,17 @@ CHANNELS: dict[str, np.dtype] = {
 }
 
 
+def value_after(steps: int) -> str:
+    """Return the name of the channel that holds what the measure says of a run's first steps: a value as `value`."""
+    return f"value_after_{steps}"
+
+
 @dataclass(frozen=True, eq=False)
 class Field:
     """Channels of equally shaped arrays, with the dtypes of CHANNELS; tiles use [iy, ix], y upwards.
 
-    more: what the system measures besides, by name, float64; nan where a run escaped. Iterating gives every channel.
+    more: what the system measures besides, by name, float64; nan where a run escaped. Of a problem with prefixes also
+    the values of shorter runs, see `value_after`. Iterating gives every channel.
     """
 
     value: np.ndarray
@@ -51,6 +57,22 @@ class Field:
     def at(self, index: Any) -> Field:
         """Return every channel indexed the same way."""
         return self.from_channels({name: channel[index] for name, channel in self.channels().items()})
+
+    def after(self, steps: int) -> Field:
+        """Return the field of the same runs had they ended after so many steps, of a problem with this prefix.
+
+        Its value, status and escape step are those that such runs have. What was read off the last state is not known
+        of an earlier one: the final loss is nan (inf where a run had escaped), and there are no further channels.
+        """
+        value = self.more[value_after(steps)]
+        gone = (self.escape_step >= 0) & (self.escape_step < steps)
+        ended = np.where(value < 0, Status.CONVERGED, Status.DIVERGED)
+        return Field(
+            value,
+            np.where(gone, np.inf, np.nan),
+            np.where(gone, self.escape_step, -1).astype(CHANNELS["escape_step"]),
+            np.where(gone, self.status, ended).astype(CHANNELS["status"]),
+        )
 
     @classmethod
     def from_channels(cls, channels: Mapping[str, np.ndarray]) -> Field:

@@ -21,7 +21,6 @@ import numpy as np
 from render import scene
 from render.deep import reference_search
 from render.deep.reference_search import Point
-from render.film import switch
 from render.problem import Problem
 from render.train import engine
 from render.train.past_float64 import difference_engine as engines
@@ -94,7 +93,7 @@ def main(store: Path, widths: list[str], parts: slice) -> None:
     deepest = scene.load("deep_tanh")
     path = deepest.path(deepest.output)
     reference = reference_search.find_reference(
-        deepest.problem, switch.points(deepest.problem, path), store, lambda words: None
+        deepest.problem, reference_search.points(deepest.problem, path), store, lambda words: None
     )
     plain, followed = engine.Engine(deepest.problem), engines.DeepEngine(deepest.problem, reference)
     print("| width of view, decades | samples | converged | signs | values to 0.1 % | left at | plain float64: signs |")

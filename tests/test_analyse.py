@@ -257,7 +257,7 @@ def test_the_tangent_is_the_slope_between_two_runs() -> None:
     right = np.linalg.norm(trained(h, 0) - trained(-h, 0), axis=1) / (2 * h)
     up = np.linalg.norm(trained(0, h) - trained(0, -h), axis=1) / (2 * h)
     expected = np.hypot(right, up) / np.linalg.norm(trained(0, 0), axis=1)
-    growth = tangent.growth(problem, x, y)
+    growth = tangent.run(problem, x, y).growth
     assert growth.shape == (problem.steps, 3)
     np.testing.assert_allclose(growth[-1], expected, rtol=1e-4)
 

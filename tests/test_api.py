@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 
@@ -132,9 +133,8 @@ def test_a_film_announces_itself_and_its_frames_are_its_pictures(store: Path, tm
     assert render.plan(scene, quality="scene", store=store).samples_to_do == 0
     (path,) = render.frame(scene, "last", quality="scene", store=store, out=tmp_path)
     (picture,) = render.pictures(scene, "last", quality="scene", store=store)
-    from PIL import Image
 
-    assert np.array_equal(np.asarray(Image.open(path)), picture)
+    assert np.array_equal(iio.imread(path), picture)
 
 
 def test_a_listener_that_overrides_nothing_is_silent(capfd: pytest.CaptureFixture[str], store: Path) -> None:

@@ -233,6 +233,9 @@ def test_debug_shows_the_traceback() -> None:
     assert "Traceback" in done.stderr
 
 
+DOCS = sorted(path.relative_to(ROOT) for path in (ROOT / "assets" / "docs").glob("*.md"))
+
+
 # ---- the README -----------------------------------------------------------------------------------------------------
 
 
@@ -334,17 +337,25 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_the_readme_links_to_exists() -> None:
-    links = re.findall(r"\]\(([^)#]+)\)", (ROOT / "README.md").read_text())
-    assert len(links) > 5
-    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *map(str, DOCS)])
+def test_what_a_page_links_to_exists(page: str) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / page).read_text())
+    folder = (ROOT / page).parent
+    assert [link for link in links if not link.startswith("http") and not (folder / link).exists()] == []
+
+
+def test_the_readme_links_to_every_page() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [str(page) for page in DOCS if f"]({page})" not in readme] == []
 
 
 @pytest.mark.parametrize("quality", ["preview", "soft", "draft", "fine", "hd"])
-def test_the_readmes_training_runs_are_the_plans(quality: str) -> None:
+def test_the_training_runs_of_the_page_on_scenes_are_the_plans(quality: str) -> None:
     """To the two digits that the table shows."""
     (row,) = [
-        line for line in (ROOT / "README.md").read_text().splitlines() if re.match(rf"\| `{quality}`.*million", line)
+        line
+        for line in (ROOT / "assets/docs/scenes.md").read_text().splitlines()
+        if re.match(rf"\| `{quality}`.*million", line)
     ]
     stated = float(row.split("|")[-2].split()[0])
     assert Plan(scene.with_quality(scene.load("mean_lr"), quality)).samples / 1e6 == pytest.approx(stated, rel=0.03)

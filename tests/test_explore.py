@@ -23,7 +23,6 @@ from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import ROOM, Spot
 from render.explorer.trainer import Trainer
 from render.explorer.wanted_tiles import Look
-from render.film import switch
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.samples import Field
@@ -92,7 +91,7 @@ def test_a_reference_made_for_a_view_serves_the_views_that_it_is_made_for(
         return Spot.of(problem, Look(Viewport(x, y, 2.0**-octaves, 640, 360), (x, y), 0.5, 400))
 
     made_for, width = spot(x, y, octaves), Fraction(2.0**-octaves)
-    place = switch.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
+    place = reference_search.point_of(problem, x + inside[0] * width, y + inside[1] * width, 2.0**-octaves)
     reference = Reference(*place, references.bits_for(ROOM * made_for.spacing), 0.0, -1.0, ())
     assert made_for.serves(made_for) and made_for.accepts(reference)
     other = spot(x + aside[0] * width, y + aside[1] * width, octaves + further)
@@ -247,6 +246,10 @@ def test_palettes_are_the_films() -> None:
     assert colouring.palette("gray")[0] == 0x000000 and colouring.palette("gray")[-1] == 0xFFFFFF
     with pytest.raises(ValueError, match="viridis"):
         colouring.palette("virids")
+    own = colouring.palette("#1a0633,#f7f7f7,#00441b")
+    assert (own[0], own[-1]) == (0x1A0633, 0x00441B)
+    with pytest.raises(ValueError, match="must be a colour"):
+        colouring.palette("#1a0633,#f7f7f7,#0044")
 
 
 # ---- keyframes and the text of a scene ------------------------------------------------------------------------------
@@ -451,7 +454,7 @@ ONE_OF_EACH_SYSTEM = sorted({scene.load(name).problem.system: name for name in _
 
 @pytest.mark.parametrize("name", ONE_OF_EACH_SYSTEM)
 def test_a_trace_ends_where_the_stored_sample_does(name: str) -> None:
-    from render.train import trace
+    from render.train import tangent
 
     problem = scene.load(name).problem
     if problem.steps > 100:
@@ -461,12 +464,12 @@ def test_a_trace_ends_where_the_stored_sample_does(name: str) -> None:
     x, y = (axis.values(level, 0).repeat(4)[:128] for axis in (problem.x, problem.y))
     x = np.array([problem.x.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix])
     y = np.array([problem.y.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix[::-1]])
-    made, stored = trace.run(problem, x, y), Engine(problem).run(x, y)
-    assert made.losses.shape == (6, problem.steps)
+    made, stored = tangent.run(problem, x, y), Engine(problem).run(x, y)
+    assert made.losses.shape == (problem.steps, 6)
     # The two programs round differently: a chaotic run, whose neighbours part quickly, shows it after some fifty steps.
     calm = np.isfinite(stored.final_loss) & (made.parting < 1e6)
     assert calm.any()
-    np.testing.assert_allclose(made.losses[calm, -1], stored.final_loss[calm], rtol=1e-6)
+    np.testing.assert_allclose(made.losses[-1, calm], stored.final_loss[calm], rtol=1e-6)
     assert (np.asarray(made.parting) >= 0).all()
 
 
@@ -480,13 +483,13 @@ def replace_steps(problem: Any, steps: int) -> Any:
 
 
 def test_parting_is_how_fast_neighbours_part() -> None:
-    from render.train import trace
+    from render.train import tangent
 
     problem = scene.load("tiny").problem
     x = np.array([1.0, 1.0 * 10**1e-6])
     y = np.array([0.5, 0.5])
-    ends = trace.run(problem, x, y)
-    quiet = trace.run(problem, np.array([1e-3]), np.array([1e-3])).parting[0]
+    ends = tangent.run(problem, x, y)
+    quiet = tangent.run(problem, np.array([1e-3]), np.array([1e-3])).parting[0]
     assert 0 < quiet < ends.parting[0]  # where nearly nothing is learned, neighbours stay together
 
 

@@ -192,6 +192,7 @@ def test_the_look_changes_without_training_and_the_address_says_it(tab: tuple[br
     page.until("document.querySelectorAll('#swatches button').length > 10")
     choose(page, "palette", "gray")
     page.until("location.hash.includes('palette=gray')")
+    page.until("document.getElementById('palette-remark').textContent.includes('runs in one direction')")
     page.until(f"{PIXELS}.length && {PIXELS}.every(c => (c & 255) === (c >> 8 & 255) || (c & 255) < 40)")
     choose(page, "channel", "escape_time")
     page.until("explorer.cache.tiles.size >= 5 && location.hash.includes('channel=escape_time')")
@@ -200,6 +201,15 @@ def test_the_look_changes_without_training_and_the_address_says_it(tab: tuple[br
     choose(page, "palette", "virids")
     page.until("document.getElementById('palette-fault').textContent.includes('viridis')")
     assert page.js("explorer.look.palette") == "gray"
+    choose(page, "palette", "#1a0633, #f7f7f7, #00441b")
+    page.until("explorer.look.palette.startsWith('#1a0633')")
+    assert page.js("document.getElementById('palette-remark').hidden")
+    # Both ends of the bar below the box.
+    ends = page.js(
+        "(() => { const c = document.getElementById('palette-preview'); "
+        "return [0, c.width - 1].map((x) => [...c.getContext('2d').getImageData(x, 0, 1, 1).data]); })()"
+    )
+    assert ends == [[0x1A, 0x06, 0x33, 255], [0x00, 0x44, 0x1B, 255]]
     choose(page, "palette", "Spectral")
     choose(page, "channel", "value")
     page.until("location.hash && !location.hash.includes('?')")

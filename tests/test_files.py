@@ -241,10 +241,12 @@ def test_renders_in_two_containers_leave_a_film_that_opens_and_the_record_of_it(
     """While a third container cleans up: none of them can see the others' processes."""
     cli = [sys.executable, "-m", "render.cli"]
     places = ["--out", str(tmp_path / "out"), "--store", str(tmp_path / "store")]
-    renders = [
-        contained([*cli, "video", "tiny", "--quality", "scene", *places, "--set", f"look.palette={palette}"])
-        for palette in ("viridis", "vik")
-    ]
+    # Of two scenes of one name, both of which may replace the other's film.
+    scenes = [tmp_path / palette / "tiny.toml" for palette in ("viridis", "vik")]
+    for file in scenes:
+        file.parent.mkdir()
+        file.write_text((ROOT / "scenes/tiny.toml").read_text().replace('"Spectral"', f'"{file.parent.name}"'))
+    renders = [contained([*cli, "video", str(file), "--quality", "scene", *places, "--force"]) for file in scenes]
     cleaning = contained([*cli, "clean", *places])
     if renders[0] is None or renders[1] is None or cleaning is None:
         pytest.skip("this machine makes no containers (unshare)")

@@ -15,10 +15,10 @@ GALLERY = ROOT / "assets" / "gallery"
 SCENES = sorted(path.stem for path in (ROOT / "scenes").glob("*.toml") if path.stem != "transformer_published")
 
 
-def test_every_scene_has_a_picture_and_the_readme_shows_it() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_scene_has_a_picture_and_the_gallery_page_shows_it() -> None:
+    page = (ROOT / "assets" / "docs" / "gallery.md").read_text(encoding="utf-8")
     assert sorted(path.stem for path in GALLERY.glob("*.png")) == SCENES
-    assert [name for name in SCENES if f"](assets/gallery/{name}.png)" not in readme] == []
+    assert [name for name in SCENES if f"](../gallery/{name}.png)" not in page] == []
 
 
 def made(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> np.ndarray:

@@ -18,6 +18,7 @@ from render.film import deliver, qualities, rendering
 from render.film.rendering import Job
 from render.scene import QUALITY, name_of
 from render.scene.naming import MOST_BYTES, checked, checked_choice
+from render.scene.variants import MOST_TAG_BYTES
 
 TINY = (Path(__file__).parents[1] / "scenes/tiny.toml").read_text()
 
@@ -76,23 +77,20 @@ def test_a_file_whose_name_is_no_printable_text_is_filmed_and_its_record_makes_t
 def test_the_longest_name_leaves_room_for_everything_that_is_named_by_it(
     tmp_path: Path, root: Path, longest: Job
 ) -> None:
-    job = rendering.prepare_stored(longest.scene, "scene", root / "store")
-    palette = "cmasher:rainbow_discrete_23_of_a_catalogue"  # longer than any palette's name
-    written = deliver.whole_film(job, deliver.film_path(tmp_path, job, deliver.tag_of(palette)))
+    # What the settings changed takes as much of the names as it may.
+    settings = ["look.palette=colorbrewer:Spectral_11", "look.gap=0.125", "output.crf=20"]
+    loaded = scene.load("tiny", name=longest.scene.name, settings=settings)
+    assert len(scene.tag(loaded)) == MOST_TAG_BYTES
+    job = rendering.prepare_stored(loaded, "scene", root / "store")
+    written = deliver.whole_film(job, deliver.film_path(tmp_path, job))
     written += deliver.part_of_film(job, [0, 2, 29], tmp_path) + deliver.stills(job, [29], tmp_path)
     assert all(path.stat().st_size for path in written)
     # With what a film in the making has beside it: a hidden folder of parts.
     for quality, codec in itertools.product([*QUALITY, "scene"], [*CODECS, SEQUENCE]):
-        for tag in ("00000-99999-abcdef", "rainbow_discrete_23"):
-            whole = f".{job.scene.name}-{quality}-{tag}-{codec}.mov.segments"
-            assert len(whole.encode()) <= 255
-            assert len(f"{job.scene.name}-{quality}-{tag}-{codec}.poster.png.json".encode()) <= 255
-
-
-def test_every_palette_has_a_shorter_name_than_the_limit_allows() -> None:
-    import cmap
-
-    assert max(len(deliver.tag_of(name)) for name in cmap.Catalog().unique_keys()) <= 20
+        tag = f"00000-99999-abcdef-{'x' * MOST_TAG_BYTES}"
+        whole = f".{job.scene.name}-{quality}-{tag}-{codec}.mov.segments"
+        assert len(whole.encode()) <= 255
+        assert len(f"{job.scene.name}-{quality}-{tag}-{codec}.poster.png.json".encode()) <= 255
 
 
 @pytest.mark.parametrize("name", ["n" * (MOST_BYTES + 1), "n" * 225, "α" * (MOST_BYTES // 2 + 1)])

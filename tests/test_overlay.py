@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
+from render import scene
 from render.geometry.axes import Axis
 from render.geometry.viewport import Viewport
 from render.picture import overlay
@@ -90,7 +91,7 @@ def draw(frame: np.ndarray, *what: object, **labels: object) -> np.ndarray:
 def test_only_the_left_and_bottom_edges_are_written_on(size: tuple[int, int]) -> None:
     frame = noise(*size)
     changed = (draw(frame, view(*size), OFFSET, RATE, labels=LABELS) != frame).any(axis=2)
-    band = max(30, round(min(size) / 20))
+    band = max(48, round(min(size) / 20))  # of two lines where a frame is small
     assert not changed[:-band, band:].any()
     assert changed[-band:, -size[0] // 4 :].any(), "the value at the right edge"
     assert changed[-band:, : size[0] // 4].any(), "the value at the left edge"
@@ -119,7 +120,7 @@ def test_labels_never_run_into_each_other(size: tuple[int, int]) -> None:
         assert len({(pills[0], pills[-1]) for pills in found}) == 1, "the values stand where no name moves them"
 
 
-def test_a_name_without_room_is_left_out_and_a_wider_frame_shows_it() -> None:
+def test_a_name_without_room_leaves_the_line_of_the_values_and_a_wider_frame_shows_it_there() -> None:
     for width_px, labels in ((384, 2), (1920, 3)):
         white = np.full((216, width_px, 3), 255, np.uint8)
         assert len(runs(columns_written(white, RATE, view(width_px, 216, 1e-13)))) == labels
@@ -177,3 +178,29 @@ def test_a_text_of_single_glyphs_is_the_text_that_pillow_draws(size: tuple[int, 
     shown = text.replace("-", "\N{MINUS SIGN}")
     ImageDraw.Draw(whole).text((width / 2, height * 0.5), shown, fill=255, font=font, anchor="mm")
     np.testing.assert_allclose(ink * 255, np.asarray(whole), atol=1)
+
+
+@pytest.mark.parametrize("size", [(384, 216), (216, 384), (216, 216), (640, 360)])
+@pytest.mark.parametrize("name", [name for name in scene.names() if not name.startswith("transformer_pub")])
+def test_small_frames_name_both_axes_at_every_depth(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    drawn = overlay.pill
+
+    def pill(font: ImageFont.FreeTypeFont, text: str) -> np.ndarray:
+        written.append(text)
+        return drawn(font, text)
+
+    monkeypatch.setattr(overlay, "pill", pill)
+    problem = scene.load(name).problem
+    widths = (1.0, 1e-3, 1e-9) if problem.last_plain_level > 40 else (1.0, 1e-3)
+    for width in widths:
+        written.clear()
+        frame = np.full((size[1], size[0], 3), 128, np.uint8)
+        taken = overlay.draw(frame, Viewport(MIDDLE, MIDDLE, width, *size), problem.x, problem.y, labels=problem.labels)
+        for axis, label in zip((problem.x, problem.y), problem.labels, strict=True):
+            assert any(text.partition(",")[0] in (label.partition(",")[0], axis.name) for text in written), written
+        assert taken < size[0] / 4
+        above = frame[: size[1] // 2, taken:]
+        assert (above == 128).all(), "what stands beside the values of y is no wider than is said"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from render.picture import colour, palettes
+from tests.helpers import ROOT
 
 LUMA = np.array([0.2126, 0.7152, 0.0722])
 hexes = st.from_regex("#[0-9a-f]{6}", fullmatch=True)
@@ -121,3 +124,73 @@ def test_every_own_palette_is_known_and_whole(name: str) -> None:
     assert table.shape == (palettes.TABLE, 3)
     assert table.min() >= 0
     assert table.max() <= 1
+
+
+# ---- palettes as people give them -----------------------------------------------------------------------------------
+
+OWN_COLOURS = ("#1a0633", "#f7f7f7", "#00441b")
+
+
+@pytest.mark.parametrize(
+    "given", ["#1a0633,#f7f7f7,#00441b", " #1a0633, #f7f7f7 ,#00441b,", "#1a0633 #f7f7f7 #00441b", [*OWN_COLOURS]]
+)
+def test_colours_are_a_palette_however_they_are_listed(given: str | list[str]) -> None:
+    assert palettes.read(given) == OWN_COLOURS
+    assert palettes.read(palettes.written(OWN_COLOURS)) == OWN_COLOURS
+    palettes.check(palettes.read(given))
+
+
+@pytest.mark.parametrize("name", ["Spectral", "crameri:vik", "viridis_r"])
+def test_a_name_stays_a_name(name: str) -> None:
+    assert palettes.read(name) == palettes.written(name) == name
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ("#1a0633", "2 to 64 colours, not 1"),
+        ("#1a0633,#fff", "a colour such as \"#1b1b1f\", not '#fff'"),
+        (",".join(["#000000"] * 65), "2 to 64 colours, not 65"),
+    ],
+)
+def test_a_list_that_is_no_palette_is_refused_with_what_must_hold(given: str, fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        palettes.check(palettes.read(given))
+
+
+@pytest.mark.parametrize("typed", ["virids", "spectrall", "CET_D1X", "crameri:vikk", "lumma", "bids:viridi"])
+def test_suggestions_are_other_palettes_each_named_once(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"no palette") as refused:
+        palettes.check(typed)
+    near = re.findall(r"'([^']+)'", str(refused.value).partition("did you mean")[2])
+    assert near
+    assert len({name.lower() for name in near}) == len(near)
+    for name in near:
+        palettes.check(name)
+
+
+def test_a_palette_is_remarked_on_where_it_runs_in_one_direction() -> None:
+    import cmap
+
+    catalogue = {name: cmap.Colormap(name).category for name in cmap.Catalog().unique_keys(prefer_short_names=False)}
+    shares = {}
+    for kind in ("sequential", "diverging", "cyclic"):
+        names = sorted(name for name, category in catalogue.items() if category == kind)[::4]
+        shares[kind] = sum(bool(palettes.remark(name)) for name in names) / len(names)
+    assert shares["sequential"] > 0.9
+    assert shares["diverging"] < 0.1
+    assert shares["cyclic"] == 0
+    assert [name for name in palettes.OWN if palettes.remark(name)] == []
+    assert "Palette 'viridis' runs in one direction" in palettes.remark("viridis")
+    assert "This list of colours runs" in palettes.remark(("#000000", "#ffffff"))
+    assert palettes.remark(OWN_COLOURS) == ""
+
+
+def test_every_palette_that_a_remark_or_the_page_on_pictures_recommends_has_two_halves() -> None:
+    remark = palettes.remark("viridis").partition("show the border: ")[2].rstrip(".").split(", ")
+    page = (ROOT / "assets/docs/picture.md").read_text().partition("which show the border: ")[2].partition(". Maps")[0]
+    recommended = [*remark, *re.findall(r"`(\w+)`", page)]
+    assert len(recommended) > 10
+    for name in recommended:
+        palettes.check(name)
+        assert palettes.remark(name) == "", name

@@ -384,7 +384,7 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
     composed, fetched = [], set()
     compose_frame, get = compose.Compositor.frame, DirectoryStore.get
 
-    def frame(self: compose.Compositor, *places: float, bits: int = 8) -> np.ndarray:
+    def frame(self: compose.Compositor, *places: float, bits: int = 8, passing: Any = None) -> np.ndarray:
         composed.append(places)
         return compose_frame(self, *places, bits=bits)
 

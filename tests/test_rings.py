@@ -343,7 +343,7 @@ def test_a_film_that_trains_nothing_takes_no_tiles_of_another_version(
     plain = DirectoryStore(tmp_path, problem, engine.Engine(problem).numerics())
     for version in (numerics.DIFFERENCES_VERSION - 1, numerics.DIFFERENCES_VERSION, numerics.DIFFERENCES_VERSION + 1):
         DirectoryStore(tmp_path, problem, own | {"differences": version})
-    monkeypatch.setattr(switch, "reference_at", lambda *_: made)
+    monkeypatch.setattr(reference_search, "reference_at", lambda *_: made)
     places = Targets((Target(Fraction(1, 2), Fraction(1, 2), 1e-12, 40),))
     plan: Any = SimpleNamespace(targets=places, scene=SimpleNamespace(problem=problem))
     found: Any = switch.stored(plan, tmp_path, plain)

@@ -170,7 +170,8 @@ class Writer:
     def look(self, form: str) -> tuple[list[Line], list[list[Line]]]:
         """Return the lines of the look at the top of the text, and its table."""
         colours: list[tuple[str, Owner]] = [("shading = 0.25", None), ("gap = 0.125", "gap")]
-        colours += [(f'palette = "{self.some("vik", "Spectral")}"', "palette")] if self.some(False, True) else []
+        palette = self.some('"vik"', '"Spectral"', '["#40004b", "#f7f7f7"]', '"#40004b,#f7f7f7"')
+        colours += [(f"palette = {palette}", "palette")] if self.some(False, True) else []
         name = self.some("look", '"look"')
         if form == "inline":
             return self.key(f"{name} = {{ {', '.join(text for text, _ in colours)} }}", "look"), []
@@ -237,7 +238,7 @@ def edits(draw: st.DrawFn, before: Scene) -> Edit:
         tuple(replace(row, time_s=10.0 * i if timed else None) for i, row in enumerate(rows)),
         None if timed else draw(st.sampled_from([own.octaves_per_s, 0.5])) or 1.0,
         draw(st.sampled_from([own.easing, "smooth", "linear"])),
-        draw(st.sampled_from([own.palette, "gray"])),
+        draw(st.sampled_from([own.palette, "gray", "#1a0633,#f7f7f7,#00441b"])),
         draw(st.sampled_from([own.gap, 0.25])),
     )
 

@@ -17,7 +17,6 @@ import numpy as np
 from render.analyse.subject import Subject, train_points
 from render.deep import reference_search
 from render.errors import RenderError
-from render.film import switch
 from render.film.rendering import Progress, Report
 from render.geometry.camera import View
 from render.problem import Problem
@@ -201,7 +200,7 @@ def leaving(scene: Scene, reference: Reference) -> Leaving:
     """Follow 256 runs of a deep scene's narrowest view by their differences from its reference."""
     from render.train.past_float64.difference_engine import DeepEngine
 
-    points = switch.points(scene.problem, scene.path(scene.output))
+    points = reference_search.points(scene.problem, scene.path(scene.output))
     columns = *reference_search.columns(points), *reference_search.differences(points, reference)
     steps = DeepEngine(scene.problem, reference, rings=False).follow(*columns).promotion_step
     left = np.where(steps < 0, scene.problem.steps, steps)
@@ -218,14 +217,14 @@ def tangents(scene: Scene, reference: Reference | None = None) -> Tangents:
     problem, view = scene.problem, _last_view(scene)
     if reference is not None:
         place = np.array([float(reference.x)]), np.array([float(reference.y)])
-        along = tangent.growth(problem, *place, states=reference.states)[:, 0]
+        along = tangent.run(problem, *place, states=reference.states).growth[:, 0]
         return Tangents((float(along[-1]),), tuple(float(v) for v in along), float(along[-1]), 1)
     chosen = np.random.default_rng(0).uniform(-0.5, 0.5, (_TANGENTS, 2)) * (view.width, view.width)
     chosen[0] = 0.0
     x = np.array([float(problem.x.value_from_unit(view.x + Fraction(float(a)))) for a, _ in chosen])
     y = np.array([float(problem.y.value_from_unit(view.y + Fraction(float(b)))) for _, b in chosen])
     with np.errstate(all="ignore"):
-        growth = tangent.growth(problem, x, y)
+        growth = tangent.run(problem, x, y).growth
     final = growth[-1]
     finite = np.flatnonzero(np.isfinite(final) & (final > 0))
     order = finite[np.argsort(final[finite])]

@@ -21,6 +21,7 @@ import numpy as np
 
 from render import backends
 from render.backends import Backend, Batch
+from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.files.atomic import store_whole
 from render.film import switch
@@ -30,6 +31,7 @@ from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
 from render.samples import CHANNELS, Field
 from render.scene import Scene
+from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore, check_store
 
 # How often a waiting analysis looks up to report progress, in seconds.
@@ -56,6 +58,11 @@ class Subject:
     switch: Switch | None = None
 
     @property
+    def numerics(self) -> dict[str, str | int]:
+        """Everything besides the problem that the samples depend on, those past float64 included."""
+        return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
+
+    @property
     def problem(self) -> Problem:
         """What is trained."""
         return self.scene.problem
@@ -80,6 +87,8 @@ def prepare(
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
+    if level:
+        scene = switch_search.measured(scene, store_root, report_step)
     store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
     return Subject(scene, plain, store, folder, meeting)
 

@@ -113,6 +113,7 @@ def probe(
     y: Sequence[float | str] | np.ndarray,
     *,
     precision: Precision = "auto",
+    steps: int | None = None,
     store: str | os.PathLike[str] = "store",
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
@@ -121,15 +122,17 @@ def probe(
 
     x, y: hyperparameter values, as numbers, or as texts of any number of digits. precision: "auto" follows points that
     float64 cannot hold by their differences from a reference run; "float64" and "differences" insist on one of them.
-    "exact" trains each point by itself in as many bits as it needs, seconds to minutes each.
+    "exact" trains each point by itself in as many bits as it needs, seconds to minutes each. steps: of every run,
+    instead of the scene's.
     Only exact outcomes are stored. Raises RenderError.
     """
     if len(x) != len(y) or not len(x):
         raise RenderError(f"x and y must have the same number of points, at least one, not {len(x)} and {len(y)}.")
+    problem = probing.alone(scene.problem, steps)
     with preparation.reference_run(listener) as report_step:
         return probing.train(
-            scene.problem,
-            probing.table(scene.problem, [str(v) for v in x], [str(v) for v in y]),
+            problem,
+            probing.table(problem, [str(v) for v in x], [str(v) for v in y]),
             precision=precision,
             make_backend=make_backend,
             store=Path(store),

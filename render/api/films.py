@@ -22,6 +22,9 @@ StrPath = str | os.PathLike[str]
 # Minutes of training that quality "auto" allows itself.
 BUDGET_MIN = qualities.BUDGET_S / 60
 
+# Of a contact sheet: frames, pictures in a row, and the width of each.
+COUNT, COLUMNS, WIDTH_PX = 24, 6, 320
+
 
 @dataclass(frozen=True)
 class Film:
@@ -59,38 +62,42 @@ def video(
     out: StrPath = "out",
     store: StrPath = "store",
     poster: str = "last",
+    force: bool = False,
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Film:
     """Train what the store lacks, and write the film of a scene with its record, log, poster and thumbnail.
 
     quality: "auto" (the best that this machine trains within budget_min minutes), "scene" (the scene's own output), or
-    the name of a preset. poster: the frame that poster and thumbnail show, as `frame` reads it. make_backend: returns
-    what trains a problem; by default the devices of this machine.
+    the name of a preset. poster: the frame that poster and thumbnail show, as `frame` reads it. force: replace files
+    of the same name that were made of another scene, or with other settings; without it they are an error, before
+    anything is trained. make_backend: returns what trains a problem; by default the devices of this machine.
     Whatever ends this early keeps every tile that was trained, and the same call goes on.
     Raises RenderError, or one of its kinds, for whatever a person can put right.
     """
     job = _announced(scene, quality, budget_min, Path(store), make_backend, listener)
-    return _film(job, deliver.film_path(Path(out), job), poster, listener)
+    return _film(job, Path(out), poster, force, listener)
 
 
 def recolour(
     scene: Scene,
     *,
     quality: str = "auto",
-    tag: str = "",
     out: StrPath = "out",
     store: StrPath = "store",
     poster: str = "last",
+    force: bool = False,
     listener: Listener = SILENT,
 ) -> Film:
     """Write a film from stored samples alone; StoreError if a sample is missing.
 
-    quality: "auto" is the best whose samples are all stored. tag: part of the film's name that tells it from others.
+    quality: "auto" is the best whose samples are all stored. force: as in `video`. What the scene's settings changed is
+    in the film's name, so that the scene's own film stays.
     """
     job = rendering.prepare_stored(scene, quality, Path(store))
+    preparation.remark(scene, listener)
     listener.outlook(Outlook(job, Path(store), 0))
-    return _film(job, deliver.film_path(Path(out), job, tag), poster, listener)
+    return _film(job, Path(out), poster, force, listener)
 
 
 def convert(
@@ -99,15 +106,20 @@ def convert(
     quality: str = "auto",
     out: StrPath = "out",
     store: StrPath = "store",
+    force: bool = False,
     listener: Listener = SILENT,
 ) -> Film:
-    """Write a film, or some of its frames, in the scene's format, from stored samples alone, with its record."""
+    """Write a film, or some of its frames, in the scene's format, from stored samples alone, with its record.
+
+    force: as in `video`.
+    """
     job = rendering.prepare_stored(scene, quality, Path(store))
+    preparation.remark(scene, listener)
     listener.outlook(Outlook(job, Path(store), 0))
     numbers = job.frame_numbers(frames) if frames else None
     _say_changes(job, listener)
     with listener.rendering(job) as report:
-        written = deliver.part_of_film(job, numbers, Path(out), report)
+        written = deliver.part_of_film(job, numbers, Path(out), report, force=force)
     return Film(written[0], tuple(written))
 
 
@@ -118,17 +130,20 @@ def frame(
     budget_min: float = BUDGET_MIN,
     out: StrPath = "out",
     store: StrPath = "store",
+    force: bool = False,
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> list[Path]:
     """Write single frames as PNG, each with its record, and return their paths; only what they need is trained.
 
     frames: "120", "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, the
-    frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film.
+    frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film. force: as in
+    `video`.
     """
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
+    _say_totals(job, numbers, listener)
     with listener.rendering(job) as report:
-        return deliver.stills(job, numbers, Path(out), report)
+        return deliver.stills(job, numbers, Path(out), report, force=force)
 
 
 def pictures(
@@ -152,25 +167,30 @@ def pictures(
 def contact_sheet(
     scene: Scene,
     *frames: str,
-    count: int = 24,
-    columns: int = 6,
-    width_px: int = 320,
+    count: int = COUNT,
+    columns: int = COLUMNS,
+    width_px: int = WIDTH_PX,
     quality: str = "auto",
     budget_min: float = BUDGET_MIN,
     out: StrPath = "out",
     store: StrPath = "store",
+    force: bool = False,
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Path:
     """Write many frames of a film on one page, and return its path; only what they need is trained.
 
     frames: as in `frame`; without any, `count` frames evenly along the zoom. width_px: of each picture, at most.
+    force: as in `video`.
     """
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
     numbers = job.frame_numbers(frames) if frames else sheet.even_frames(job, count)
-    path = Path(out) / job.scene.name / f"{job.scene.name}-{job.quality}.sheet.png"
+    shown = deliver.tag_of_frames(numbers) if frames else f"{count}" if count != COUNT else ""
+    layout = f"{columns}x{width_px}px" if (columns, width_px) != (COLUMNS, WIDTH_PX) else ""
+    _say_totals(job, numbers, listener)
+    path = deliver.sheet_path(Path(out), job, "-".join(part for part in (shown, layout) if part))
     with listener.rendering(job) as report:
-        sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report)
+        sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report, force=force)
     return path
 
 
@@ -182,6 +202,16 @@ def _announced(
     return job
 
 
+def _say_totals(job: Job, numbers: Sequence[int], listener: Listener) -> None:
+    """Say how many frames there will be, and how many training runs they need that the store lacks."""
+    output, samples = job.scene.output, job.missing_samples(numbers)
+    frames = "1 frame" if len(numbers) == 1 else f"{len(numbers):,} frames"
+    listener.note(
+        f"{job.scene.name}, {job.quality}: {frames} of {output.width_px} x {output.height_px}, {samples:,} training "
+        "runs to do."
+    )
+
+
 def _say_changes(job: Job, listener: Listener) -> None:
     """Say in what a film differs from its frames, where its codec is for something else than the frames as they are."""
     codec = job.scene.output.codec
@@ -189,10 +219,10 @@ def _say_changes(job: Job, listener: Listener) -> None:
         listener.note(f'With codec "{codec}" the film is {changes}.')
 
 
-def _film(job: Job, path: Path, poster: str, listener: Listener) -> Film:
+def _film(job: Job, out: Path, poster: str, force: bool, listener: Listener) -> Film:
     _say_changes(job, listener)
     with listener.rendering(job) as report:
-        written = deliver.whole_film(job, path, report, poster=poster)
+        written = deliver.whole_film(job, deliver.film_path(out, job), report, poster=poster, force=force)
     return Film(written[0], tuple(written))
 
 

@@ -19,16 +19,18 @@ from render.analyse import precision
 from render.analyse.precision import Tangents
 from render.api.listener import Listener
 from render.backends import Backend
+from render.deep import switch_search
 from render.errors import RenderError
-from render.files import explained
 from render.film import cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
 from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
+from render.picture import palettes
 from render.problem import Problem, own
 from render.scene import Scene
+from render.storage import descriptions
 from render.storage.store import DirectoryStore, check_store
 
 # In decades. For views narrower than this it is worth a second to find how deep the structure of their target goes.
@@ -71,6 +73,9 @@ def prepare(
     check_store(store)
     with listener.working("measuring this machine"):
         backend = make_backend(loaded.problem)
+    with listener.working("measuring where rounding decides the picture") as show_words:
+        loaded = switch_search.measured(loaded, store, show_words if make_reference else None)
+    with listener.working("measuring this machine"):
         choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
     if film:
         rendering.check_film(choice.plan.scene)
@@ -88,6 +93,7 @@ def prepare(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
         )
+    remark(job.scene, listener)
     if former := _former_code(job, store):
         listener.note(
             f"{former} has changed since samples of it were trained, or a package that it imports: those are kept, and "
@@ -99,13 +105,19 @@ def prepare(
     return job, rate if job.switch is None or not job.switch.is_ready else None
 
 
+def remark(loaded: Scene, listener: Listener) -> None:
+    """Report what a person may not expect of a scene's colours."""
+    if words := palettes.remark(loaded.look.palette):
+        listener.note(words)
+
+
 def _former_code(job: Job, store: Path) -> str:
     """Return the name of a user's file of whose former versions alone the store has samples; "" if there is none."""
     system = job.scene.problem.system
     if not own.is_own(system) or not job.store.missing(job.plan.order[:1]):
         return ""
     file = system.partition("#")[0]
-    tables = (explained.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
+    tables = (descriptions.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
     others = [str(table.get("system")) for table in tables]
     return file if any(other.startswith(f"{file}#") and other != system for other in others) else ""
 
@@ -198,12 +210,14 @@ class Outlook:
         return self.film_facts() | {
             "duration_s": plan.path.duration_s,
             "octaves": plan.path.length,
+            **({"moving": {track.name: list(track.values) for track in plan.path.tracks}} if plan.path.tracks else {}),
             "widths": list(self.widths),
             "levels": [min(plan.levels), max(plan.levels)],
             "tiles": len(plan.order),
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
+            "precision": [asdict(measured) for measured in self.job.measured],
             "problem": self.job.scene.problem.key,
             "code": self.code(),
         }

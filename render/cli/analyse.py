@@ -26,6 +26,10 @@ app = App(
 )
 
 
+# What no analysis looks at.
+_UNMEASURED = ("look",)
+
+
 @app.command
 def dimension(
     scene: Scene,
@@ -121,7 +125,9 @@ def tuning(
     def run(what: Subject, report: Report) -> measuring.Result:
         return measuring.run(what, draws, seed, last_view, report)
 
+    options = {"": draws if draws != 1024 else None, "seed": seed or None}
     name = "tuning" + ("-last-view" if last_view else "")
+    name += "".join(f"-{option}{value}" for option, value in options.items() if value is not None)
     _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_tuning)
 
 
@@ -140,22 +146,26 @@ def _analyse(
     kind: what is measured, then its options, each after a dash. plan: gives tiles to time, and the runs to do. level:
     the deepest that is looked at.
     """
+    from render import scene as scenes
     from render.analyse import files, plots, subject
     from render.api import preparation
     from render.cli import messages, terminal
     from render.files.atomic import check_target
+    from render.film import replacing
 
-    stem = f"{loaded.name}-{kind}"  # a name may have dots in it
+    tag = scenes.tag(loaded, _UNMEASURED)
+    stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # a name may have dots in it
     targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
     for target in targets:
         check_target(target)
+    replacing.check(targets[0], loaded, force=folders.force, unseen=_UNMEASURED)
     with preparation.reference_run(terminal.LISTENER) as report_step:
         what = subject.prepare(loaded, folders.store, machines.make, level=level, report_step=report_step)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:
         result = run(what, report)
-    facts = files.facts(result, numerics=what.backend.numerics)
+    facts = files.facts(result, numerics=what.numerics, made_of=scenes.provenance(loaded, "scene", what.numerics))
     messages.result(kind.partition("-")[0], "", **facts)
     messages.show(table(result))
     written = [files.write_json(targets[0], facts)]

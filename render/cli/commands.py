@@ -66,6 +66,9 @@ app = App(
 )
 
 app.command(analyse)
+app.register_install_completion_command(
+    help="Let the shell complete commands, options and files with Tab, by a script and a line in its startup file."
+)
 
 
 @app.command
@@ -90,7 +93,7 @@ def video(
         render video mean_lr.toml --quality hd
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
-        render video mean_lr.toml --shape square --set look.palette=viridis
+        render video mean_lr.toml --shape square --palette vik
     """
     from render import api
     from render.cli import messages, terminal
@@ -101,6 +104,7 @@ def video(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         poster=poster,
         make_backend=machines.make,
         listener=terminal.LISTENER,
@@ -162,6 +166,7 @@ def frame(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )
@@ -216,7 +221,7 @@ def show(
     Try:
 
         render show mean_lr.toml
-        render show mean_lr.toml --quality hd --shape square --set look.palette=viridis
+        render show mean_lr.toml --quality hd --shape square --palette vik
     """
     from render import scene as scenes
 
@@ -265,7 +270,9 @@ app.command(maintenance.store)
 
 @app.command
 def explore(
-    scene: Annotated[str, Parameter(help="A scene file, or the name of one; without it, choose in the page.")] = "",
+    scene: Annotated[
+        str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")
+    ] = "",
     /,
     *,
     store: Store = Path("store"),
@@ -292,7 +299,7 @@ def explore(
     counted.limit(cores)
     take_trust(trust)
     ended = api.explore(
-        scene, store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
+        str(scene), store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )
     messages.note("The explorer has stopped. Every whole tile is in the store.")
     # Ctrl-C is the usual way to end it, and no failure; whoever sends another signal learns that this has ended it.

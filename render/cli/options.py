@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,10 +14,11 @@ if TYPE_CHECKING:
     from render.backends import Backend, Cluster
     from render.problem import Problem
 
+# A Path in the union lets shells complete files; what is given comes as a text all the same.
 Scene = Annotated[
-    str, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
+    str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
-More = Annotated[str, Parameter(help="More scene files, each laid over those before it.")]
+More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
 Trust = Annotated[
@@ -51,6 +53,9 @@ class Folders:
 
     out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
+    force: Annotated[
+        bool, Parameter(help="Replace files of the same name that another scene or other settings made.", negative="")
+    ] = False
 
 
 HOME = Folders()
@@ -77,20 +82,28 @@ class Changes:
 
     settings: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="FIELD=VALUE over the scene's own, such as look.palette=viridis.", negative=""),
+        Parameter(name="--set", help="FIELD=VALUE over the scene's own, such as look.palette=vik.", negative=""),
     ] = ()
     shape: Annotated[
         str | None, Parameter(help="wide (16:9), square, vertical (9:16), portrait (4:5) or cinema (64:27).")
     ] = None
     name: Annotated[str | None, Parameter(help="What to call the output, instead of the scene's name.")] = None
+    palette: Annotated[
+        str | None,
+        Parameter(
+            help="Short for --set look.palette=NAME, or colours from slow divergence to slow convergence: "
+            "'#1a0633,#f7f7f7,#00441b'."
+        ),
+    ] = None
     trust: Trust = ()
 
-    def load(self, *files: str) -> scenes.Scene:
+    def load(self, *files: str | Path) -> scenes.Scene:
         """Return the scene of some files with these changes."""
         from render import scene
 
         take_trust(self.trust)
-        return scene.load(*files, settings=self.settings, shape=self.shape, name=self.name)
+        settings = (*self.settings, *([f"look.palette={json.dumps(self.palette)}"] if self.palette else []))
+        return scene.load(*files, settings=settings, shape=self.shape, name=self.name)
 
     def and_set(self, *settings: str) -> Changes:
         """Return these changes with further FIELD=VALUE, which outweigh those before."""

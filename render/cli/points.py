@@ -14,9 +14,13 @@ def probe(
     scene: Scene,
     /,
     *more: More,
-    points: Annotated[Path, Parameter(help="CSV with columns x and y, in hyperparameter units, of any length.")],
+    points: Annotated[Path, Parameter(help="CSV with columns x and y, or of the axes' names, in their units.")],
     out: Annotated[
-        Path, Parameter(help="CSV to write: x, y, value, status, final_loss, escape_step, the system's channels.")
+        Path,
+        Parameter(
+            help="CSV to write: the point, value (below 0: converged; farther from 0: slower), status, final_loss, "
+            "escape_step (-1: it never escaped), and the system's channels."
+        ),
     ],
     precision: Annotated[
         Literal["auto", "float64", "differences", "exact"],
@@ -26,6 +30,10 @@ def probe(
             "needs, which are written in a column of their own."
         ),
     ] = "auto",
+    steps: Annotated[int | None, Parameter(help="Steps of every run, instead of the scene's.")] = None,
+    trace: Annotated[
+        Path | None, Parameter(help="CSV to write besides: point (its row, from 0), step, and the loss before it.")
+    ] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     store: Store = Path("store"),
@@ -41,6 +49,7 @@ def probe(
 
         render probe mean_lr.toml --points points.csv --out values.csv
         render probe mean_lr.toml --points points.csv --out values.csv --backend dask
+        render probe tanh.toml --points few.csv --out values.csv --steps 100 --trace losses.csv
         render probe tanh.toml --points deep.csv --out values.csv --precision differences
         render probe tanh.toml --points few.csv --out values.csv --precision exact
     """
@@ -48,13 +57,28 @@ def probe(
         from render.cli import messages
         from render.files import atomic
         from render.tools import probe as probing
+        from render.tools import probe_summary
 
         with messages.working("probing") as report:
             loaded, where = changes.load(scene, *more), machines.make
             to_stdout = atomic.is_stdout(out)
-            probing.run(loaded, points, out, precision=precision, make_backend=where, store=store, report_step=report)
+            result = probing.run(
+                loaded,
+                points,
+                out,
+                precision=precision,
+                steps=steps,
+                trace=trace,
+                make_backend=where,
+                store=store,
+                report_step=report,
+                remark=messages.note,
+            )
     except KeyboardInterrupt:
         kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
         raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
+    messages.emit("probed", probe_summary.sentence(result), runs=probe_summary.counts(result))
     if not to_stdout:
         messages.wrote(out)
+    if trace is not None:
+        messages.wrote(trace)

@@ -18,9 +18,11 @@ from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
+from render.deep import switch_search
 from render.film import rendering, training_rate
 from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
+from render.geometry.tracks import STEPS, Track
 from render.machine import signals
 from render.problem import Problem
 from render.scene import Scene
@@ -114,6 +116,7 @@ def show_plan(outlook: Outlook) -> None:
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
+        **({"moving": "; ".join(_moving(track, problem) for track in plan.path.tracks)} if plan.path.tracks else {}),
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
         + (
@@ -121,6 +124,7 @@ def show_plan(outlook: Outlook) -> None:
             if last_plain is None
             else f"after {last_plain}, by differences from a reference run"
         ),
+        **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
         "tiles": f"{len(plan.order):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
@@ -140,6 +144,18 @@ def show_plan(outlook: Outlook) -> None:
     elif outlook.is_deep and outlook.target is not None:
         rows["target"] = tables.budget(outlook.target)
     show_table(rows.items())
+
+
+def _moving(track: Track, problem: Problem) -> str:
+    """Return what a track does, and what it adds to the film's cost."""
+    first, last = min(track.values), max(track.values)
+    if track.name == STEPS:
+        kept = len(problem.prefixes)
+        return (
+            f"after {first:,.0f} to {last:,.0f} steps: no further training runs; values after {kept} numbers of steps "
+            f"are kept, {8 * kept:,} bytes more a sample"
+        )
+    return f"{track.label or track.name} from {first:g} to {last:g}"
 
 
 @contextlib.contextmanager

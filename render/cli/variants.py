@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -65,6 +64,7 @@ def sheet(
         budget_min=effort.budget,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )
@@ -75,7 +75,6 @@ def recolour(
     scene: Scene,
     /,
     *more: More,
-    palette: Annotated[str | None, Parameter(help="Short for --set look.palette=NAME.")] = None,
     quality: Stored = "auto",
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
@@ -84,24 +83,24 @@ def recolour(
 ) -> None:
     """Make a film again in other colours, from stored samples alone: nothing is trained.
 
-    Give a scene, or a film that render made. The palette is in the new film's name, so that the old one stays.
+    Give a scene, or a film that render made. What differs from the scene is in the new film's name, so that the old
+    one stays.
 
     Try:
 
-        render recolour mean_lr.toml --palette viridis
-        render recolour mean_lr.toml --set look.gap=0.1 --name mean_lr-tight
+        render recolour mean_lr.toml --palette vik
+        render recolour mean_lr.toml --palette '#1a0633,#f7f7f7,#00441b'
+        render recolour mean_lr.toml --set look.gap=0.1
     """
     from render import api
     from render.cli import messages, terminal
-    from render.film import deliver
 
-    asked = [f"look.palette={jsonlib.dumps(palette)}"] if palette else []
     film = api.recolour(
-        changes.and_set(*asked).load(scene, *more),
+        changes.load(scene, *more),
         quality=quality,
-        tag=deliver.tag_of(palette) if palette else "",
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         poster=poster,
         listener=terminal.LISTENER,
     )
@@ -142,6 +141,7 @@ def encode(
         quality=quality,
         out=folders.out,
         store=folders.store,
+        force=folders.force,
         listener=terminal.LISTENER,
     )
     messages.wrote(*film.files)

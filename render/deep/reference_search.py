@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from render.errors import DepthError
+from render.geometry.camera import Path as CameraPath
+from render.geometry.camera import View
 from render.problem import Problem
 from render.samples import Field
 from render.storage import references
@@ -30,6 +32,12 @@ REACH = 1e-9
 # what it promises. With a quarter of the samples converging, twelve tries miss in 3 % of cases. A run that diverges is
 # a poor reference: it leaves float64 before its last step, and from there on every lane is on its own.
 _TRIES = 12
+
+
+# A reference is looked for among 16 x 16 points of the narrowest view, and serves samples down to 1/65,536 of its
+# width: any quality's. So all of them share it, and with it their tiles.
+_SIDE = 16
+_FINEST = 2.0**-16
 
 
 class Point(NamedTuple):
@@ -211,3 +219,31 @@ def differences(points: Sequence[Point], reference: Reference) -> tuple[np.ndarr
     """Return dx, dy float64 [points]: values less the reference's, exact and rounded once."""
     dx = np.array([float(p.x - reference.x) for p in points])
     return dx, np.array([float(p.y - reference.y) for p in points])
+
+
+def points(problem: Problem, path: CameraPath) -> list[Point]:
+    """Return the points of a square inside the narrowest view of a path, row by row."""
+    return points_in(problem, min((path.view(float(s)) for s in path.marks), key=lambda view: view.width))
+
+
+def points_in(problem: Problem, view: View) -> list[Point]:
+    """Return the points of a square inside a view, row by row: where its reference run is looked for."""
+    steps = [Fraction(2 * i + 1 - _SIDE, 4 * _SIDE) for i in range(_SIDE)]  # the middle half: inside any shape of frame
+    width = Fraction(view.width)
+    return [point_of(problem, view.x + i * width, view.y + j * width, view.width) for j in steps for i in steps]
+
+
+def point_of(problem: Problem, x: Fraction, y: Fraction, width: float) -> Point:
+    """Return the hyperparameter values at unit coordinates, to the digits that a view so wide needs at any quality."""
+    level = max(0, math.ceil(-math.log2(width))) + 16
+    return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
+
+
+def reference_at(problem: Problem, view: View, root: Path, tell: Tell | None) -> Reference | None:
+    """Return the reference run of a target: one that the store keeps, or a new one; None without `tell`."""
+    here = points_in(problem, view)
+    width = max(float(apart(here[0], here[-1])), np.finfo(float).tiny)
+    spacing = width * _FINEST
+    if tell is None:
+        return kept_reference(problem, here, root, spacing=spacing, reach=width, diverging=False)
+    return find_reference(problem, here, root, tell, spacing=spacing, reach=width, diverging=False)

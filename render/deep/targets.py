@@ -92,7 +92,7 @@ def find(scene: Scene, path: Path, deepest: int) -> Targets:
     found: list[Target] = []
     reach = deepest - max(path.viewport(s).level for s in _marks(path))
     for view in sorted(_deep_views(scene, path, reach), key=lambda view: view.width):
-        if not any(_near(target, view) for target in found):
+        if not any(is_near(target, view) for target in found):
             found.append(Target(view.x, view.y, view.width, last_plain_level(scene, view)))
     return Targets(tuple(found))
 
@@ -114,9 +114,10 @@ def _deep_views(scene: Scene, path: Path, reach: float) -> Iterator[View]:
             yield view
 
 
-def _near(target: Target, view: View) -> bool:
+def is_near(target: Target | View, view: View) -> bool:
+    """Whether a view shows a target, or nearly."""
     return _apart(target, view.x, view.y) <= Fraction(_AROUND * view.width)
 
 
-def _apart(target: Target, x: Fraction, y: Fraction) -> Fraction:
+def _apart(target: Target | View, x: Fraction, y: Fraction) -> Fraction:
     return max(abs(target.x - x), abs(target.y - y))

@@ -5,7 +5,7 @@ neither holds a clock, so the same frames give the same bytes.
 """
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName, refusal
-from render.encode.ffmpeg import missing_encoders, read_film_comment, version
+from render.encode.ffmpeg import missing_encoders, read_film, read_film_comment, version
 from render.encode.pictures import read_png_metadata, shrunk, write_png, write_thumbnail
 from render.encode.video import VideoWriter
 
@@ -16,6 +16,7 @@ __all__ = [
     "CodecName",
     "VideoWriter",
     "missing_encoders",
+    "read_film",
     "read_film_comment",
     "read_png_metadata",
     "refusal",

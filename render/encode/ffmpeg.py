@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import functools
+import gc
+import os
 import re
 import shutil
 import subprocess
+import warnings
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec
 from render.errors import EncodeError
@@ -94,6 +99,28 @@ def opens(path: Path) -> bool:
     ends = (["-i", f"file:{path}", "-frames:v", "1"], ["-sseof", "-1", "-i", f"file:{path}"])
     done = (_run("-v", "error", "-xerror", *end, "-map", "0:v", "-f", "null", "-") for end in ends)
     return all(one.returncode == 0 and not one.stderr.strip() for one in done)
+
+
+def read_film(path: Path) -> np.ndarray:
+    """Return all frames of a short film as they are decoded, uint8 [frame, height, width, 3] sRGB, row 0 at the top.
+
+    Raises EncodeError.
+    """
+    import imageio.v3 as iio
+
+    # Else imageio-ffmpeg starts ffmpeg by a fork with Python code in it, which may hang beside JAX's threads.
+    os.environ.setdefault("IMAGEIO_FFMPEG_NO_PREVENT_SIGINT", "1")
+    # Films for messages are pictures to imageio, and its ffmpeg takes none.
+    how = {"plugin": "pillow", "mode": "RGB"} if path.suffix in (".gif", ".webp") else {"plugin": "FFMPEG"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # imageio-ffmpeg leaves the pipes of an ended process open
+        try:
+            return np.stack(list(iio.imiter(path, **how)))
+        except (OSError, RuntimeError, ValueError) as error:
+            fault = str(error).strip()[-300:]
+        finally:
+            gc.collect()
+    raise EncodeError(f"{path} must be a readable film: {fault}")
 
 
 def identity() -> str:

@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -30,15 +30,17 @@ def write_png(
     metadata: names of 1 to 79 printable ASCII characters; values without the character NUL. published: as in
     `WholeFile`: to write the picture's record.
     """
-    from PIL import Image
+    import imageio.v3 as iio
 
     check_frame(path, frame, bits=8 * frame.dtype.itemsize if frame.dtype == np.uint16 else 8)
     chunks = _text_chunks(path, metadata)
+    # Where imageio writes to a full disk, it leaves the file open: it encodes, and what it gives is written here.
     with WholeFile(path, fsync=False, published=published) as partial:
         if frame.dtype == np.uint16:
             partial.write_bytes(_png16(frame, chunks))
         else:
-            Image.fromarray(frame).save(partial, format="PNG", pnginfo=chunks, compress_level=6)
+            how: dict[str, Any] = {"plugin": "pillow", "extension": ".png", "is_batch": False}
+            partial.write_bytes(iio.imwrite("<bytes>", frame, pnginfo=chunks, compress_level=6, **how))
 
 
 def _text_chunks(path: Path, metadata: Mapping[str, str]) -> PngImagePlugin.PngInfo:
@@ -55,7 +57,11 @@ def _text_chunks(path: Path, metadata: Mapping[str, str]) -> PngImagePlugin.PngI
 
 
 def _png16(frame: np.ndarray, chunks: PngImagePlugin.PngInfo) -> bytes:
-    """Return a PNG of 16 bits a channel, which Pillow cannot write (PNG specification, sections 5, 7 and 9)."""
+    """Return a PNG of 16 bits a channel with text (PNG specification, sections 5, 7 and 9).
+
+    The libraries at hand write none (imageio 2.38, Pillow 12): imageio's plugin "pillow" refuses such an array, as
+    Pillow does; "PNG-PIL" rounds it to 8 bits; "FFMPEG" writes films alone; "opencv" would leave the text out.
+    """
     height, width = frame.shape[:2]
     rows = frame.astype(">u2").view(np.uint8).reshape(height, width * 6)
     # Filter 2, "up": every row is kept as its difference from the row above.
@@ -96,8 +102,8 @@ def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
 def open_png(path: Path | IO[bytes]) -> PngImagePlugin.PngImageFile:
     """Open a PNG of up to the size of the largest frame. Raises OSError, SyntaxError or ValueError.
 
-    Pillow's own way to open a picture refuses 179 million pixels and more, in the whole process, since a small file may
-    claim any number of them.
+    Pillow's own way to open a picture, which imageio takes too, refuses 179 million pixels and more, in the whole
+    process, since a small file may claim any number of them.
     """
     from PIL import PngImagePlugin
 
@@ -110,6 +116,8 @@ def open_png(path: Path | IO[bytes]) -> PngImagePlugin.PngImageFile:
 
 def animated_s(path: Path) -> float:
     """Return for how many seconds an animated file, GIF or WebP, is shown; 0 if it cannot be read.
+
+    By Pillow itself: imageio does not tell which format a file has whose name has no suffix.
 
     A WebP of a single picture is shown for ever, and has no duration: that counts as infinity.
     """
@@ -131,10 +139,12 @@ def animated_s(path: Path) -> float:
 
 def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:
     """Write a PNG, whole or not at all, as a JPEG of at most this width; each pixel a mean of an area."""
-    from PIL import Image
+    import imageio.v3 as iio
 
     with WholeFile(path, fsync=False) as partial, open_png(picture) as image:
-        Image.fromarray(shrunk(np.asarray(image), width_px)).save(partial, format="JPEG", quality=90, subsampling=0)
+        how: dict[str, Any] = {"plugin": "pillow", "extension": ".jpg", "is_batch": False}
+        small = shrunk(np.asarray(image), width_px)
+        partial.write_bytes(iio.imwrite("<bytes>", small, quality=90, subsampling=0, **how))
 
 
 def check_frame(path: Path, frame: np.ndarray, size_px: tuple[int, int] | None = None, *, bits: int = 8) -> None:

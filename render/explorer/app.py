@@ -32,6 +32,7 @@ from render.explorer.trainer import Trainer
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
+from render.picture import palettes
 from render.samples import Status
 from render.scene import Scene
 
@@ -155,8 +156,10 @@ class _Desk:
         return JSONResponse(_described(found))
 
     async def palette(self, request: Request) -> Response:
+        name = request.query_params.get("name", "")[: requests.MOST_PALETTE]
         try:
-            return JSONResponse(await run_in_threadpool(colouring.palette, request.query_params.get("name", "")[:100]))
+            colours = await run_in_threadpool(colouring.palette, name)
+            return JSONResponse({"colours": colours, "remark": colouring.remark(name)})
         except ValueError as error:
             raise requests.AskError(str(error)) from None
 
@@ -180,12 +183,12 @@ class _Desk:
         ix, iy = (requests.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
-            from render.train import trace
+            from render.train import tangent
 
             x = plane.problem.x.values(level, ix // SAMPLES * SAMPLES)[ix % SAMPLES]
             y = plane.problem.y.values(level, iy // SAMPLES * SAMPLES)[iy % SAMPLES]
-            made = trace.run(plane.problem, np.array([x]), np.array([y]))
-            losses = [requests.finite(float(loss)) for loss in made.losses[0]]
+            made = tangent.run(plane.problem, np.array([x]), np.array([y]))
+            losses = [requests.finite(float(loss)) for loss in made.losses[:, 0]]
             return {
                 "x": repr(float(x)),
                 "y": repr(float(y)),
@@ -248,7 +251,10 @@ class _Desk:
         """Say why a film cannot be made, or will blur, if so. Planning it takes a second: a path should not wait."""
         _, found, edit = await self._edited(request)
         async with self._one("depth"):
-            warning = await run_in_threadpool(lambda: film_preview.depth_warning_of(film_preview.edited(found, edit)))
+            store = self.settings.store
+            warning = await run_in_threadpool(
+                lambda: film_preview.depth_warning_of(film_preview.edited(found, edit), store)
+            )
             return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:
@@ -326,7 +332,11 @@ def _described(found: Scene) -> dict[str, Any]:
         "deepest_level": deepest_level,
         "deepest_zoom": deepest_level - _SHARPER_LEVELS,
         "last_plain_level": last_plain_level,
-        "look": {"palette": found.look.palette, "gap": found.look.gap, "background": found.look.background},
+        "look": {
+            "palette": palettes.written(found.look.palette),
+            "gap": found.look.gap,
+            "background": found.look.background,
+        },
         "film": keyframes.described(found),
     }
 

@@ -43,10 +43,19 @@ def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
     return {"knots": made.knots.tolist(), "tones": made.tones.tolist()}
 
 
-def palette(name: str) -> list[int]:
-    """Return a palette as 0xrrggbb of PALETTE_ENTRIES colours from tone -1 to tone 1. ValueError with near names."""
-    palettes.check(name)
+def palette(given: str) -> list[int]:
+    """Return a palette as 0xrrggbb of PALETTE_ENTRIES colours from tone -1 to tone 1.
+
+    given: a name, or colours between commas. Raises ValueError, with near names, where it is neither.
+    """
+    asked = palettes.read(given)
+    palettes.check(asked)
     tones = np.linspace(-1.0, 1.0, PALETTE_ENTRIES, dtype=np.float32)
-    srgb = colour.srgb8_from_linear(colour.linear_from_tone(tones, name)).astype(np.int64)
+    srgb = colour.srgb8_from_linear(colour.linear_from_tone(tones, asked)).astype(np.int64)
     packed: list[int] = (srgb[:, 0] << 16 | srgb[:, 1] << 8 | srgb[:, 2]).tolist()
     return packed
+
+
+def remark(given: str) -> str:
+    """Return a sentence about a palette that hides the border; "" for all others."""
+    return palettes.remark(palettes.read(given))

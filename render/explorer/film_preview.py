@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from render import scene
+from render.deep import switch_search
 from render.errors import RenderError
 from render.explorer import keyframes
 from render.explorer.keyframes import Edit
@@ -68,10 +69,16 @@ def path(of: Scene) -> dict[str, Any]:
     }
 
 
-def depth_warning_of(of: Scene) -> str | None:
-    """Return why a scene cannot be filmed or will blur, if so; the smallest plan tells."""
+def depth_warning_of(of: Scene, store: Path) -> str | None:
+    """Return why a scene cannot be filmed or will blur, or what was measured of its precision; None if nothing is.
+
+    The smallest plan is enough to tell. store: where what was measured is kept.
+    """
+    unit = "decades" if of.problem.x.scale == "log10" else "units"
     try:
-        return depth_warning(qualities.named(of, qualities.SMALLEST).plan)
+        blurred = depth_warning(qualities.named(of, qualities.SMALLEST).plan)
+        found = [switch_search.words(measured, unit) for measured in switch_search.known(of, store)]
+        return " ".join([*([blurred] if blurred else []), *found]) or None
     except RenderError as error:
         return str(error)
 
@@ -81,6 +88,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
 
     samples_per_s: as seen so far; None where nothing was trained yet: then a second or two of training tells.
     """
+    of = switch_search.measured(of, plane.root, None)
     for name in [*QUALITY, "scene"]:
         try:
             plan = qualities.named(of, name).plan

@@ -20,6 +20,7 @@ from render.errors import RenderError
 from render.explorer import requests, toml_document
 from render.geometry.axes import Axis
 from render.geometry.camera import EASINGS, View
+from render.picture import palettes
 from render.picture.colour import Look
 from render.scene import Scene
 from render.scene.tables import MOST_KEYFRAMES
@@ -77,7 +78,7 @@ def edit(raw: dict[str, Any], scene: Scene) -> Edit:
         keyframes=tuple(_keyframe(row, scene, timed) for row in rows),
         octaves_per_s=None if raw.get("octaves_per_s") is None else requests.number(raw, "octaves_per_s", 1e-3, 1e3),
         easing=easing,
-        palette=requests.text(raw, "palette"),
+        palette=requests.text(raw, "palette", requests.MOST_PALETTE),
         gap=requests.number(raw, "gap", 0, 0.9),
     )
 
@@ -127,7 +128,7 @@ def place(view: View) -> dict[str, Any]:
 
 def own_edit(scene: Scene) -> Edit:
     """Return the edit that changes nothing."""
-    return edit(described(scene) | {"palette": scene.look.palette, "gap": scene.look.gap}, scene)
+    return edit(described(scene) | {"palette": palettes.written(scene.look.palette), "gap": scene.look.gap}, scene)
 
 
 # ---- into text --------------------------------------------------------------------------------------------------
@@ -235,7 +236,9 @@ def _rewrite_camera(block: toml_document.Block, edit: Edit) -> None:
 
 
 def _edit_look(look: Any, edit: Edit) -> None:
-    _set(look, "palette", edit.palette, default=Look.palette)
+    asked = palettes.read(edit.palette)
+    if asked != palettes.read(look.get("palette", Look.palette)):
+        look["palette"] = asked if isinstance(asked, str) else list(asked)
     _set(look, "gap", edit.gap, default=Look.gap)
 
 

@@ -13,12 +13,11 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from render.deep import reference_search
-from render.deep.reference_search import Point
+from render.deep.reference_search import Point, point_of, points_in
 from render.errors import DepthError
 from render.explorer.planes import Plane
 from render.explorer.serving_thread import Served
 from render.explorer.wanted_tiles import Look
-from render.film.switch import point_of, points_in
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
 from render.problem import Problem

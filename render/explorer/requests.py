@@ -82,6 +82,10 @@ def whole(raw: dict[str, Any], name: str, least: int, most: int) -> int:
     return value
 
 
+# Of a palette's text: 64 colours with commas between them.
+MOST_PALETTE = 600
+
+
 def text(raw: dict[str, Any], name: str, most: int = 200) -> str:
     """Return a text of a request."""
     value = raw.get(name)

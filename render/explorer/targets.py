@@ -15,7 +15,7 @@ from render.explorer.wanted_tiles import Look
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Status
 from render.storage import references
-from render.train import trace
+from render.train import tangent
 
 # A target is suggested at this many samples of its tile across: a quarter of the tile, two octaves further in.
 _ACROSS = SAMPLES / 4
@@ -62,7 +62,7 @@ def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None
         deep = [_target(plane, busy, None) for busy in places]
         return sorted(deep, key=lambda t: -t.density)
     x, y = (np.array(v) for v in zip(*(_values(plane, tile, ix, iy) for tile, _, ix, iy in places), strict=True))
-    parting = trace.run(plane.problem, x, y).parting
+    parting = tangent.run(plane.problem, x, y).parting
     targets = [_target(plane, busy, float(p)) for busy, p in zip(places, parting, strict=True)]
     return sorted(targets, key=lambda t: -t.density * (t.decades or 0.0))
 

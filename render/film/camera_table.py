@@ -11,12 +11,16 @@ from render.film.plan import Plan
 
 
 def write(plan: Plan, file: Path, numbers: Sequence[int]) -> None:
-    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width."""
+    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width.
+
+    What keyframes move besides the camera has a column of its own.
+    """
     path, problem = plan.path, plan.scene.problem
     fps = plan.scene.output.fps
     lines = [
         "frame,time_s,octaves,x,y,width_decades" if problem.x.scale == "log10" else "frame,time_s,octaves,x,y,width"
     ]
+    lines[0] += "".join(f",{track.name}" for track in path.tracks)
     for number in numbers:
         view = path.viewport(s := path.s_of_frame(number, fps))
         level = max(0, math.ceil(view.level))
@@ -24,5 +28,7 @@ def write(plan: Plan, file: Path, numbers: Sequence[int]) -> None:
         # A pixel's place is written to a ten-billionth or better.
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))
         x, y = (f"{value:.{digits}g}" for value in centre)
-        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{view.width * float(problem.x.span):.17g}")
+        width = f"{view.width * float(problem.x.span):.17g}"
+        moved = "".join(f",{path.value(track, s):.12g}" for track in path.tracks)
+        lines.append(f"{number},{float(number / fps):.6f},{s:.12g},{x},{y},{width}{moved}")
     write_whole(file, ("\n".join(lines) + "\n").encode())

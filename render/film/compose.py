@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -12,9 +12,10 @@ import numpy as np
 from render.film.plan import Plan
 from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.geometry.viewport import Viewport, Window
-from render.picture import colour, loops, palettes, raster, relief, resample
+from render.picture import colour, flash_limit, loops, palettes, raster, relief, resample
 from render.picture.channels import channel
 from render.picture.colour import Code, Coding, Curve
+from render.picture.flash_limit import Passing
 from render.picture.level_ends import Edge, LevelEnds
 from render.picture.mosaic import Mosaic
 from render.picture.raster import Layer
@@ -27,6 +28,57 @@ from render.samples import Field
 # Against a render at detail 4, 0.1 instead of 0.2 loses 0.15 dB at detail 0.18, and gains 0.16 at 0.4 and 0.24 at 0.71.
 _MARGIN, _DENSE_MARGIN = 0.2, 0.06
 _RING = 1.1
+
+
+# What gives a picture in some rows from the top: linear light, float32 [3, rows, width].
+Bands = Callable[[slice], np.ndarray]
+
+
+def mixed(
+    parts: Sequence[tuple[Bands, float]], shape: tuple[int, int], bits: int = 8, passing: Passing | None = None
+) -> np.ndarray:
+    """Return pictures averaged as light, by their weights: sRGB uint8 (or uint16 for 16 bits) [height, width, 3].
+
+    passing: how the camera moves there, where the picture is to be limited to what does not flash.
+    """
+    picture = np.empty((*shape, 3), dtype=np.uint8 if bits == 8 else np.uint16)
+    total = sum(weight for _, weight in parts)
+
+    def light(rows: slice) -> np.ndarray:
+        linear = parts[0][0](rows)
+        if parts[0][1] != 1.0:
+            linear *= np.float32(parts[0][1])
+        for band, weight in parts[1:]:
+            linear += band(rows) if weight == 1.0 else band(rows) * np.float32(weight)
+        if total != 1.0:
+            linear /= np.float32(total)
+        return linear
+
+    def write(linear: np.ndarray, rows: slice) -> None:
+        if bits == 8:
+            loops.look_up(linear, colour.srgb8_table(), picture[rows])
+        else:
+            picture[rows] = np.moveaxis(colour.srgb16_from_linear(linear), 0, -1)
+
+    if passing is None or passing.rests:
+        raster.each_band(shape[0], lambda rows: write(light(rows), rows))
+        return picture
+    whole = np.empty((3, *shape), dtype=np.float32)
+
+    def keep(rows: slice) -> None:
+        whole[:, rows] = light(rows)
+
+    raster.each_band(shape[0], keep)
+    limit = flash_limit.correction(whole, passing)
+
+    def limited(rows: slice) -> None:
+        linear = np.ascontiguousarray(whole[:, rows])
+        if limit is not None:
+            limit.add(linear, rows)
+        write(linear, rows)
+
+    raster.each_band(shape[0], limited)
+    return picture
 
 
 class Compositor:
@@ -48,30 +100,16 @@ class Compositor:
         output = plan.scene.output
         self._ends = LevelEnds(2 * output.detail * output.height_px)
 
-    def frame(self, *places: float, bits: int = 8) -> np.ndarray:
+    def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
         """Return the picture at a path length, without overlay: sRGB uint8 (or uint16) [height, width, 3].
 
-        Several places, as of an open shutter, are averaged as light.
+        Several places, as of an open shutter, are averaged as light. passing: how the camera moves there, where the
+        picture is to be limited to what does not flash.
         """
-        made = [self._bands(s) for s in places]
         view = self._plan.path.viewport(places[0])
-        picture = np.empty((view.height_px, view.width_px, 3), dtype=np.uint8 if bits == 8 else np.uint16)
+        return mixed([(self.bands(s), 1.0) for s in places], (view.height_px, view.width_px), bits, passing)
 
-        def finish(rows: slice) -> None:
-            linear = made[0](rows)
-            for band in made[1:]:
-                linear += band(rows)
-            if len(made) > 1:
-                linear /= np.float32(len(made))
-            if bits == 8:
-                loops.look_up(linear, colour.srgb8_table(), picture[rows])
-            else:
-                picture[rows] = np.moveaxis(colour.srgb16_from_linear(linear), 0, -1)
-
-        raster.each_band(view.height_px, finish)
-        return picture
-
-    def _bands(self, s: float) -> Callable[[slice], np.ndarray]:
+    def bands(self, s: float) -> Bands:
         """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
         view = self._plan.path.viewport(s)
         layers, tables = self._layers(view, s)

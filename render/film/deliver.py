@@ -5,7 +5,10 @@
 <scene>/<scene>-<quality>.frames.csv    a row a frame: seconds, training runs, tiles, boundary density
 <scene>/<scene>-<quality>.poster.png    one frame of it
 <scene>/<scene>-<quality>.thumb.jpg     the same, small
+<scene>/<scene>-<quality>.path.csv      where the camera is in every frame
 <scene>/<scene>-<quality>-00120.png     frame 120 of it, with its record as 00120.png.json
+
+What settings changed of a scene is in the names after the quality: <scene>-<quality>-vik.mp4 (`render.scene.tag`).
 """
 
 from __future__ import annotations
@@ -14,43 +17,68 @@ import hashlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
 from render import encode
+from render import scene as scenes
 from render.errors import RenderError, WriteError
 from render.files.atomic import check_target, write_whole
-from render.film import frame_log, rendering, switch
+from render.film import frame_log, rendering, replacing, switch
 from render.film.frame_log import FrameFacts
 from render.film.rendering import Job, Log, Report
+from render.film.replacing import record_path
 from render.geometry import frame_rates
+from render.geometry.tracks import Track
 
 # What pictures and samples go through besides this package.
-_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio-ffmpeg")
+_LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
 _POSTER = ".poster.png", ".thumb.jpg"
 
 
-def film_path(out: Path, job: Job, tag: str = "") -> Path:
-    """Return where a job's film belongs; tag: the part of its name that distinguishes it from the scene's own film."""
+def film_path(out: Path, job: Job, frames: str = "") -> Path:
+    """Return where a job's film belongs. frames: the part of its name that says which frames it is of, if not of all.
+
+    Two jobs of one scene that differ in what settings changed have different paths.
+    """
     codec = job.scene.output.codec
     suffix = "" if codec == encode.SEQUENCE else encode.CODECS[codec].suffix
-    tags = [job.scene.name, job.quality, *([tag] if tag else []), *([codec] if codec != "h264" else [])]
-    return out / job.scene.name / ("-".join(tags) + suffix)
+    # The codec is named whoever chose it, since players ask for it.
+    tags = [frames, scenes.tag(job.scene, ignored=["output.codec"]), codec if codec != "h264" else ""]
+    return out / job.scene.name / f"{_stem(job, *tags)}{suffix}"
 
 
 def still_path(out: Path, job: Job, number: int) -> Path:
     """Return where a frame of a job belongs."""
-    return out / job.scene.name / f"{job.scene.name}-{job.quality}-{number:05d}.png"
+    tag = scenes.tag(job.scene, ignored=replacing.UNSEEN_IN_STILLS)
+    return out / job.scene.name / f"{_stem(job, tag, f'{number:05d}')}.png"
+
+
+def sheet_path(out: Path, job: Job, layout: str = "") -> Path:
+    """Return where a contact sheet of a job belongs. layout: which frames it shows, and how, if not the usual ones."""
+    tag = scenes.tag(job.scene, ignored=replacing.UNSEEN_IN_STILLS)
+    return out / job.scene.name / f"{_stem(job, tag, layout)}.sheet.png"
+
+
+def _stem(job: Job, *tags: str) -> str:
+    return "-".join([job.scene.name, job.quality, *(tag for tag in tags if tag)])
 
 
 def whole_film(
-    job: Job, path: Path, report: Report = rendering.ignore_progress, *, poster: str | None = "last"
+    job: Job,
+    path: Path,
+    report: Report = rendering.ignore_progress,
+    *,
+    poster: str | None = "last",
+    force: bool = False,
 ) -> list[Path]:
     """Make a film with its record, its log, a poster and a thumbnail; return their paths, the film's first.
 
-    poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail.
+    poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail. force: also
+    where it replaces what another request made (see `replacing.check`).
     """
     numbers = job.frame_numbers([poster]) if poster else []
     if len(numbers) > 1:
@@ -60,6 +88,9 @@ def whole_film(
     # A path that cannot be written costs nothing now, and would cost its file after all the training.
     for other in (table, poster_path, thumbnail) if numbers else (table,):
         check_target(other)
+    replacing.check(path, job.scene, force=force)
+    if numbers:
+        replacing.check(poster_path, job.scene, force=force, unseen=replacing.UNSEEN_IN_STILLS)
     if poster_path.exists() and not poster_path.is_file():
         raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
     if job.scene.output.codec == encode.SEQUENCE:
@@ -100,22 +131,40 @@ def _rows(table: Path, job: Job) -> dict[int, FrameFacts]:
     return {number: rows[number] for number in range(job.frame_count) if number in rows}
 
 
-def stills(job: Job, numbers: Sequence[int], out: Path, report: Report = rendering.ignore_progress) -> list[Path]:
-    """Make single frames, each with its record; return the frames' paths."""
+def stills(
+    job: Job,
+    numbers: Sequence[int],
+    out: Path,
+    report: Report = rendering.ignore_progress,
+    *,
+    force: bool = False,
+) -> list[Path]:
+    """Make single frames, each with its record; return the frames' paths. force: as in `whole_film`."""
 
     def record(number: int, sha256: str) -> None:
         _record(job, still_path(out, job, number), sha256, number)
 
     for number in numbers:
-        check_target(record_path(still_path(out, job, number)))
+        path = still_path(out, job, number)
+        check_target(record_path(path))
+        replacing.check(path, job.scene, force=force, unseen=replacing.UNSEEN_IN_STILLS)
     return rendering.stills(job, numbers, lambda number: still_path(out, job, number), report, published=record)
 
 
 def part_of_film(
-    job: Job, numbers: Sequence[int] | None, out: Path, report: Report = rendering.ignore_progress
+    job: Job,
+    numbers: Sequence[int] | None,
+    out: Path,
+    report: Report = rendering.ignore_progress,
+    *,
+    force: bool = False,
 ) -> list[Path]:
-    """Make a film of some frames, or of all, with its record alone; return their paths, the film's first."""
-    path = film_path(out, job, _tag_of_frames(numbers) if numbers else "")
+    """Make a film of some frames, or of all, with its record alone; return their paths, the film's first.
+
+    force: as in `whole_film`.
+    """
+    path = film_path(out, job, tag_of_frames(numbers) if numbers else "")
+    replacing.check(path, job.scene, force=force)
     return _film(job, path, report, numbers=numbers)
 
 
@@ -143,7 +192,7 @@ def _film(
     return [path, record_path(path)]
 
 
-def _tag_of_frames(numbers: Sequence[int]) -> str:
+def tag_of_frames(numbers: Sequence[int]) -> str:
     """Return what tells a part of a film from every other: its ends, and a digest if it skips frames in between."""
     ends = f"{numbers[0]:05d}-{numbers[-1]:05d}"
     return ends if _is_run(numbers) else f"{ends}-{hashlib.sha256(repr([*numbers]).encode()).hexdigest()[:6]}"
@@ -151,16 +200,6 @@ def _tag_of_frames(numbers: Sequence[int]) -> str:
 
 def _is_run(numbers: Sequence[int]) -> bool:
     return [*numbers] == [*range(numbers[0], numbers[-1] + 1)]
-
-
-def tag_of(palette: str) -> str:
-    """Return a palette's name as part of a file name: its catalogue left out."""
-    return "".join(c if c.isalnum() or c in "._" else "_" for c in palette.rpartition(":")[2])
-
-
-def record_path(path: Path) -> Path:
-    """Return where the record of an output lies: beside it."""
-    return path.with_name(f"{path.name}.json")
 
 
 def _record(
@@ -185,6 +224,8 @@ def _record(
         "codec": encode.SEQUENCE if frame is not None else output.codec,
         "made_with": made_with(),
     }
+    if tracks := job.plan.path.tracks:
+        fields["moved"] = {track.name: _ends(job, track, frame) for track in tracks}
     if frame is not None:
         fields["frame"] = frame
     elif output.codec != encode.SEQUENCE and (changes := encode.CODECS[output.codec].changes):
@@ -195,6 +236,7 @@ def _record(
             "last_plain_level": job.plan.targets.last_plain_level,
             "shared_samples": shared,
             "end_alike": round(alike, 4),
+            "measured": [asdict(measured) for measured in job.measured],
         }
     if frames is not None:
         fields["selected"] = list(frames)
@@ -205,6 +247,13 @@ def _record(
         if target.is_file() and not target.is_symlink():  # of the output that stood here before, and no longer true
             target.unlink()
         raise
+
+
+def _ends(job: Job, track: Track, frame: int | None) -> float | list[float]:
+    """Return the value of a track in a frame, or in the first and the last one."""
+    path, fps = job.plan.path, job.scene.output.fps
+    of = [path.value(track, path.s_of_frame(number, fps)) for number in (frame or 0, job.frame_count - 1)]
+    return of[0] if frame is not None else of
 
 
 def made_with() -> dict[str, str]:

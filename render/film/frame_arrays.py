@@ -10,7 +10,7 @@ import contextlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +19,13 @@ from render.encode import arrays
 from render.encode.arrays import Facts
 from render.errors import EncodeError, WriteError
 from render.files.atomic import check_target
-from render.film import camera_table, rendering
-from render.film.compose import Compositor
+from render.film import camera_table, rendering, sliced
 from render.film.plan import Plan
-from render.film.rendering import Fetch, Job, Report
+from render.film.rendering import Fetch, Job, Make, Report
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.picture import palettes
-from render.samples import Field, Status
+from render.samples import Status
 
 # The status of a pixel outside of the plane, where there is no sample; the other channels are nan there, or -1.
 OUTSIDE = 255
@@ -45,8 +44,8 @@ class FrameArrays:
 
     def __init__(self, plan: Plan, fetch: Fetch) -> None:
         self._plan, self._fetch = plan, fetch
-        self._compositor = Compositor(plan, fetch)
-        self._dtypes = plan.scene.problem.channels
+        self._compositor = sliced.compositor(plan, fetch)
+        self._dtypes = plan.slices.channels
 
     def channels(self, s: float, moments: tuple[float, ...] = ()) -> Channels:
         """Return the channels at path length s, [height, width] with row 0 highest: R, G, B (float16), and all others.
@@ -59,6 +58,9 @@ class FrameArrays:
         return {**found, **self._nearest(view, s)}
 
     def _nearest(self, view: Viewport, s: float) -> Channels:
+        # A mean of two slices is the value of no run: of two, the one that the frame shows more of.
+        slices = self._plan.slices
+        fetch = slices.reader(slices.nearest(s), self._fetch)
         shape = view.height_px, view.width_px
         found = {name: np.full(shape, _nothing(dtype), dtype) for name, dtype in self._dtypes.items()}
         for level, _ in self._plan.mix(s):
@@ -67,9 +69,9 @@ class FrameArrays:
             for row_px, iy, row in rows:
                 for column_px, ix, column in columns:
                     if (tile := Tile(level, ix, iy)) in planned:
-                        field: Field = self._fetch(tile)
-                        for name, values in field.channels().items():
-                            found[name][row_px, column_px] = values[np.ix_(row, column)]
+                        channels = fetch(tile).channels()
+                        for name in found:
+                            found[name][row_px, column_px] = channels[name][np.ix_(row, column)]
         return found
 
 
@@ -135,8 +137,9 @@ def write_frames(
     check_target(table)
     todo = [number for number in numbers if not _is_written(job, number, frame_path(folder, number))]
 
-    def maker(plan: Plan, fetch: Fetch) -> Callable[[float, tuple[float, ...]], Channels]:
-        return FrameArrays(plan, fetch).channels
+    def maker(plan: Plan, fetch: Fetch) -> Make[Channels]:
+        frame_arrays = FrameArrays(plan, fetch)
+        return lambda s, moments, _: frame_arrays.channels(s, moments)
 
     with contextlib.closing(rendering.made_of_frames(job, todo, maker, report)) as made:
         for number, channels in made:
@@ -158,8 +161,14 @@ def frame_facts(job: Job, number: int) -> Facts:
         "x_name": problem.labels[0],
         "y_name": problem.labels[1],
         "octaves": repr(s),  # OpenEXR would keep 32 bits of a number
+        **_shown(job, s),
         "statuses": json.dumps({**{int(status): status.name.lower() for status in Status}, OUTSIDE: "outside"}),
     }
+
+
+def _shown(job: Job, s: float) -> dict[str, str]:
+    """Return which slice the values of a frame are of, in a film that has several."""
+    return {"steps": str(job.plan.slices.nearest(s).steps)} if job.plan.path.tracks else {}
 
 
 def _is_written(job: Job, number: int, path: Path) -> bool:

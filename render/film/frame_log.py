@@ -13,6 +13,7 @@ import numpy as np
 
 from render.film.plan import Plan, Shown
 from render.film.schedule import Training
+from render.film.slices import Slice
 from render.geometry.tiles import Tile
 from render.samples import Field
 
@@ -45,20 +46,22 @@ class FrameLog:
     def __init__(self, plan: Plan, training: Training) -> None:
         self._plan = plan
         self._training = training
-        self._edges: dict[Tile, float] = {}
+        self._edges: dict[Tile, dict[Slice, float]] = {}
         training.observers.append(self._observe)
         self._seen_s, self._seen_samples = time.monotonic(), 0
 
     def _observe(self, tile: Tile, field: Field) -> None:
-        """Note how much boundary a tile holds."""
+        """Note how much boundary a tile holds, in every slice."""
         if tile not in self._edges:
-            self._edges[tile] = boundary_density(field.value < 0)
+            slices = self._plan.slices
+            self._edges[tile] = {own: boundary_density(slices.value(own, field) < 0) for own in slices.every}
 
     def row(self, frame: int, s: float, shown: Shown) -> FrameFacts:
         """Return what the frame at path length s, made of these tiles, took since the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
-        edges = [edge for tile in shown.tiles(level) if (edge := self._edges.get(tile)) is not None]
+        own = self._plan.slices.nearest(s)
+        edges = [found[own] for tile in shown.tiles(level) if (found := self._edges.get(tile)) is not None]
         missing = self._training.missing
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(

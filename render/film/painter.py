@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from render.film.compose import Compositor
+from render.film import sliced
 from render.film.plan import Plan
 from render.geometry.tiles import Tile
 from render.picture import overlay
 from render.picture.annotate import Annotator
+from render.picture.flash_limit import Passing
 from render.samples import Field
 
 
@@ -22,23 +23,26 @@ class FramePainter:
     """
 
     def __init__(self, plan: Plan, fetch: Callable[[Tile], Field]) -> None:
-        self._compositor = Compositor(plan, fetch)
+        self._compositor = sliced.compositor(plan, fetch)
         self._annotator = _annotator(plan)
 
-    def picture(self, s: float, bits: int = 8, moments: tuple[float, ...] = ()) -> np.ndarray:
+    def picture(
+        self, s: float, bits: int = 8, moments: tuple[float, ...] = (), passing: Passing | None = None
+    ) -> np.ndarray:
         """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3].
 
-        moments: the path lengths that the picture averages; s alone if there are none.
+        moments: the path lengths that the picture averages; s alone if there are none. passing: how the camera moves
+        there, so that a film does not flash; None for no limit.
         """
         places = moments or (s,)
-        picture = self._compositor.frame(*places, bits=bits)
+        picture = self._compositor.frame(*places, bits=bits, passing=passing)
         if self._annotator is None:
             return picture
         if bits == 8:
             self._annotator.draw(picture, s)
             return picture
         # Text is drawn on eight bits, and taken over where it is.
-        eight = self._compositor.frame(*places)
+        eight = self._compositor.frame(*places, passing=passing)
         self._annotator.draw(drawn := eight.copy(), s)
         deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
         return deep

@@ -22,6 +22,7 @@ import numpy as np
 
 from render.deep import targets
 from render.errors import DepthError
+from render.film.slices import Slices
 from render.geometry import tiles
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
@@ -92,6 +93,7 @@ class Plan:
         self.scene = scene
         output = scene.output
         self.path: Path = scene.path(output)
+        self.slices = Slices(scene.problem, self.path)
         self._delta = 1 + math.log2(output.detail)
         self._rest_delta = 1 + math.log2(output.rest_detail)
         # Every complete level is used: a frame shows levels finer than its pixels, reduced, as far as they are complete

@@ -8,8 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import json
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -21,10 +20,11 @@ from render import backends, encode
 from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
+from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
-from render.film import camera_table, frame_log, qualities, segment_key, selection, switch
+from render.film import camera_table, frame_log, passing, qualities, segment_key, selection, switch
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
@@ -32,10 +32,12 @@ from render.film.qualities import Choice
 from render.film.schedule import Switch, Training
 from render.geometry.tiles import Tile
 from render.picture import flash, typeface
+from render.picture.flash_limit import Passing
 from render.samples import Field
 from render.scene import Scene
 from render.storage import numerics
 from render.storage.store import DirectoryStore, TileStore
+from render.storage.switches import Measured
 
 # How often a waiting render looks up to report progress.
 _TICK_S = 0.5
@@ -60,7 +62,7 @@ Report = Callable[[Progress], None]
 Log = Callable[[FrameFacts], None]
 Fetch = Callable[[Tile], Field]
 T = TypeVar("T")
-Make = Callable[[float, tuple[float, ...]], T]
+Make = Callable[[float, tuple[float, ...], Passing | None], T]
 
 
 def ignore_progress(_: Progress) -> None:
@@ -73,13 +75,18 @@ def ignore_frame_facts(_: FrameFacts) -> None:
 
 @dataclass(frozen=True)
 class Job:
-    """A planned render: what to train, with what, and where it is kept. `prepare` makes one."""
+    """A planned render: what to train, with what, and where it is kept. `prepare` makes one.
+
+    switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
+    of the precision of runs at the film's targets.
+    """
 
     quality: str
     plan: Plan
     backend: Backend
     store: TileStore
     switch: Switch | None = None
+    measured: tuple[Measured, ...] = ()
 
     @property
     def scene(self) -> Scene:
@@ -100,21 +107,19 @@ class Job:
         """Everything besides the problem that the samples depend on, those past float64 included."""
         return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
 
-    def missing_samples(self) -> int:
-        """Return the training runs that the store does not hold yet."""
-        return Training(self.scene.problem, self.plan.order, self.store, self.backend, self.switch).samples_total
+    def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
+        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
+        order = self.plan.order if numbers is None else _needed(self.plan, self._moments(numbers))
+        return Training(self.scene.problem, order, self.store, self.backend, self.switch).samples_total
+
+    def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
+        output = self.scene.output
+        return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
         """Return what makes the film again, or one frame of it, as short texts."""
         output = self.scene.output
-        texts = {
-            "scene": scenes.resolved(self.scene),
-            "name": self.scene.name,
-            "quality": self.quality,
-            "problem": self.scene.problem.key,
-            "numerics": json.dumps(self.numerics, sort_keys=True),
-            "render": render.__version__,
-        }
+        texts = scenes.provenance(self.scene, self.quality, self.numerics) | {"render": render.__version__}
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
             texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
         return texts if frame is None else texts | {"frame": str(frame)}
@@ -142,7 +147,8 @@ def prepare(
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
     store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
-    return Job(choice.name, plan, backend, store, meeting)
+    known = tuple(switch_search.known(plan.scene, store_root))
+    return Job(choice.name, plan, backend, store, meeting, known)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -150,6 +156,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 
     quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
     """
+    scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
     names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None
@@ -244,7 +251,7 @@ def video(
             for _, picture in made:
                 writer.write(picture)
                 meter.add(picture)
-    if warning := meter.warning():
+    if output.flash != "off" and (warning := meter.warning()):
         count = job.frame_count
         report(Progress(count, count, 0, 0, (warning,)))
     return path
@@ -318,7 +325,7 @@ def frames(
 
     def painter(plan: Plan, fetch: Fetch) -> Make[np.ndarray]:
         painter = FramePainter(plan, fetch)
-        return lambda s, moments: painter.picture(s, bits, moments)
+        return lambda s, moments, moves: painter.picture(s, bits, moments, moves)
 
     return made_of_frames(job, numbers, painter, report, log=log, order=order)
 
@@ -334,8 +341,9 @@ def made_of_frames(
 ) -> Generator[tuple[int, T], None, None]:
     """Yield (frame number, what is made of it), each as soon as its tiles are trained.
 
-    maker: is given the plan and what reads a finished tile, and returns what makes one frame of a place on the path and
-    of the places that the frame averages. log: called with the cost of each frame once the caller has taken it.
+    maker: is given the plan and what reads a finished tile, and returns what makes one frame of a place on the path, of
+    the places that the frame averages, and of how the camera moves around it. log: called with the cost of each frame
+    once the caller has taken it.
     order: the tiles to train, in order of first use; None for those that the frames need (for the whole film: the
     plan's).
 
@@ -360,18 +368,20 @@ def made_of_frames(
 
     training.start()
     try:
-        last: tuple[float, ...] | None = None
+        last: tuple[tuple[float, ...], bytes | None] | None = None
         made: list[T] = []
         shown = Shown([], [])
         for done, number in enumerate(numbers):
-            if (places := moments(number)) != last:
+            places, moves = moments(number), passing.around(plan, number)
+            # Frames of a rest are one picture, but for those from which the camera is soon seen to leave.
+            if (key := (places, None if moves is None else moves.moves.tobytes())) != last:
                 shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:
                     count = training.count_for(shown.tiles())
                     while not training.wait_for(count, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
-                last, made = places, [make(s, places)]
+                last, made = key, [make(s, places, moves)]
             yield number, made[0]
             log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
             report(progress(done + 1))

@@ -13,7 +13,7 @@ import numpy as np
 from render import encode
 from render.errors import RenderError
 from render.files.atomic import check_target
-from render.film import rendering
+from render.film import rendering, replacing
 from render.film.rendering import Job, Report
 from render.picture.typeface import BUNDLED
 
@@ -46,10 +46,12 @@ def write(
     columns: int = 6,
     width_px: int = 320,
     report: Report = rendering.ignore_progress,
+    force: bool = False,
 ) -> Path:
     """Write a sheet of some frames as one PNG, row by row, training only what they need.
 
-    columns: pictures in a row. width_px: of each picture; a frame that is smaller keeps its size.
+    columns: pictures in a row. width_px: of each picture; a frame that is smaller keeps its size. force: also where it
+    replaces what another request made (see `replacing.check`).
     """
     output = job.scene.output
     columns = min(columns, len(numbers))
@@ -65,6 +67,7 @@ def write(
             f"{_MOST_PIXELS / 1e6:.0f} million. Choose fewer frames, or a smaller --width."
         )
     check_target(path)
+    replacing.check(path, job.scene, force=force, unseen=replacing.UNSEEN_IN_STILLS)
     page = np.empty((size[1], size[0], 3), np.uint8)
     page[:] = _PAPER
     with contextlib.closing(rendering.frames(job, numbers, report)) as made:
@@ -83,6 +86,9 @@ def _words(job: Job, number: int) -> tuple[str, ...]:
     axis = job.scene.problem.x
     width = path.view(path.s_of_frame(number, fps)).width * float(axis.span)
     where = f"{width:.2g}{' decades' if axis.scale == 'log10' else ''}"
+    if path.tracks:
+        s = path.s_of_frame(number, fps)
+        where = " · ".join(track.words(path.value(track, s)) for track in path.tracks)
     return f"frame {number:,} · {float(number / fps):,.1f} s · {where}", f"{number:,} · {where}", where
 
 

@@ -6,9 +6,7 @@ followed by differences from a reference run at their target; their tiles lie in
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,12 +14,10 @@ import numpy as np
 
 from render.backends import Backend
 from render.deep import reference_search, targets
-from render.deep.reference_search import Point, Tell
+from render.deep.reference_search import Tell
 from render.deep.targets import Targets
 from render.film.plan import Plan
 from render.film.schedule import Switch
-from render.geometry.camera import Path as CameraPath
-from render.geometry.camera import View
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
@@ -29,11 +25,6 @@ from render.scene import Scene
 from render.storage import numerics
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
-
-# A reference is looked for among 16 x 16 points of the narrowest view, and serves samples down to 1/65,536 of its
-# width: any quality's. So all of them share it, and with it their tiles.
-_SIDE = 16
-_FINEST = 2.0**-16
 
 
 class SwitchedStore:
@@ -90,7 +81,7 @@ def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell |
     places = targets.find(scene, scene.path(scene.output), level)
     if not places.places:
         return Ready(plain, None)
-    made = tuple(reference_at(problem, target.view, root, tell) for target in places.places)
+    made = tuple(reference_search.reference_at(problem, target.view, root, tell) for target in places.places)
     below = [_store_of(reference, problem, root, backend.numerics) for reference in made]
     return Ready(SwitchedStore(places, plain, below), Switch(places, made))
 
@@ -110,7 +101,7 @@ def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
     existing = DirectoryStore.existing(root, problem)
     below: list[TileStore] = []
     for target in plan.targets.places:
-        reference = reference_at(problem, target.view, root, None)
+        reference = reference_search.reference_at(problem, target.view, root, None)
         wanted = {} if reference is None else numerics.following(plain.numerics, [reference.key])
         kept = [other for other in existing if reference is not None and other.numerics == wanted]
         below.append(kept[0] if kept else MemoryStore())
@@ -131,31 +122,3 @@ def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
                 alike += int(np.sum((below < 0) == (above < 0)))
                 count += below.size
     return count, alike / count if count else 1.0
-
-
-def points(problem: Problem, path: CameraPath) -> list[Point]:
-    """Return the points of a square inside the narrowest view of a path, row by row."""
-    return points_in(problem, min((path.view(float(s)) for s in path.marks), key=lambda view: view.width))
-
-
-def points_in(problem: Problem, view: View) -> list[Point]:
-    """Return the points of a square inside a view, row by row: where its reference run is looked for."""
-    steps = [Fraction(2 * i + 1 - _SIDE, 4 * _SIDE) for i in range(_SIDE)]  # the middle half: inside any shape of frame
-    width = Fraction(view.width)
-    return [point_of(problem, view.x + i * width, view.y + j * width, view.width) for j in steps for i in steps]
-
-
-def point_of(problem: Problem, x: Fraction, y: Fraction, width: float) -> Point:
-    """Return the hyperparameter values at unit coordinates, to the digits that a view so wide needs at any quality."""
-    level = max(0, math.ceil(-math.log2(width))) + 16
-    return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
-
-
-def reference_at(problem: Problem, view: View, root: Path, tell: Tell | None) -> Reference | None:
-    """Return the reference run of a target: one that the store keeps, or a new one; None without `tell`."""
-    here = points_in(problem, view)
-    width = max(float(reference_search.apart(here[0], here[-1])), np.finfo(float).tiny)
-    spacing = width * _FINEST
-    if tell is None:
-        return reference_search.kept_reference(problem, here, root, spacing=spacing, reach=width, diverging=False)
-    return reference_search.find_reference(problem, here, root, tell, spacing=spacing, reach=width, diverging=False)

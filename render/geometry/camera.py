@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from render.geometry.interpolation import MonotoneCubic
+from render.geometry.tracks import Track
 from render.geometry.viewport import Viewport
 
 # van Wijk and Nuij's trade-off between zooming and panning; their user study found sqrt(2) most pleasant.
@@ -73,7 +74,7 @@ class _Segment:
     def at(self, p: float) -> View:
         if p <= 0.0:
             return self.start
-        if p >= 1.0:
+        if p >= 1.0 or self.start == self.end:
             return self.end
         return self._zoom(p) if self.nested else self._travel(p)
 
@@ -128,11 +129,20 @@ def _segment(start: View, end: View, aspect: float) -> _Segment:
     return _Segment(start, end, aspect, arc * _RHO / math.log(2), nested=False)
 
 
+def _segments(views: list[View], aspect: float, tracks: tuple[Track, ...]) -> list[_Segment]:
+    """Return the segments between views; one on which a track moves is at least as long as that track's way."""
+    segments = []
+    for i, (start, end) in enumerate(itertools.pairwise(views)):
+        found = _segment(start, end, aspect)
+        segments.append(replace(found, length=max([found.length, *(track.length(i) for track in tracks)])))
+    return segments
+
+
 class Path:
     """The continuous path through the views of a list of keyframes, for frames of one shape.
 
     length: total path length in octaves. rests: path lengths at which the camera rests (holds, both ends).
-    duration_s: of the whole film, ways back included.
+    duration_s: of the whole film, ways back included. tracks: what moves besides the view.
     """
 
     def __init__(
@@ -141,20 +151,23 @@ class Path:
         size_px: tuple[int, int],
         easing: Easing = "smooth",
         play: Play = "forward",
+        tracks: tuple[Track, ...] = (),
     ) -> None:
         """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame.
 
         play: "backward" goes from the last keyframe to the first; "ping-pong" there and back, for loops.
+        tracks: what the keyframes set besides their views, with a value for each of them.
         """
         if not keyframes:
             raise ValueError("a path needs at least one keyframe")
         if play == "backward":
-            keyframes = _reversed(keyframes)
+            keyframes, tracks = _reversed(keyframes), tuple(track.reversed() for track in tracks)
+        self.tracks = tracks
         self._back = play == "ping-pong"
         self._keyframes = keyframes
         self._size_px = size_px
         aspect = size_px[1] / size_px[0]
-        self._segments = [_segment(a.view, b.view, aspect) for a, b in itertools.pairwise(keyframes)]
+        self._segments = _segments([key.view for key in keyframes], aspect, tracks)
         self.marks = np.concatenate([[0.0], np.cumsum([s.length for s in self._segments])])
         self.length = float(self.marks[-1])
         self.rests = tuple(float(s) for i, s in enumerate(self.marks) if _rests(keyframes, i))
@@ -165,13 +178,20 @@ class Path:
 
     def view(self, s: float) -> View:
         """Return the view at path length s (clamped to the path)."""
-        if not self._segments:
-            return self._keyframes[0].view
-        if s >= self.length:  # (s - mark) / length may round to less than 1
-            return self._keyframes[-1].view
+        i, share = self.place(s)
+        return self._segments[i].at(share) if self._segments else self._keyframes[0].view
+
+    def place(self, s: float) -> tuple[int, float]:
+        """Return the keyframe that a place lies behind, never the last of several, and its share of the way on."""
+        if not self._segments or s >= self.length:  # (s - mark) / length may round to less than 1
+            return max(0, len(self._segments) - 1), 1.0
         i = int(np.clip(np.searchsorted(self.marks, s, side="right") - 1, 0, len(self._segments) - 1))
         length = self._segments[i].length
-        return self._segments[i].at((s - self.marks[i]) / length if length else 1.0)
+        return i, (s - self.marks[i]) / length if length else 1.0
+
+    def value(self, track: Track, s: float) -> float:
+        """Return the value of one of the path's tracks at path length s."""
+        return track.between(*self.place(s))
 
     def viewport(self, s: float) -> Viewport:
         """Return the viewport at path length s."""
@@ -210,7 +230,7 @@ class Path:
 
         A fraction is a moment between two frames.
         """
-        count = self._way_count(fps)
+        count, frame = self._way_count(fps), max(frame, 0.0)
         if frame > count - 1 and self._back:
             frame = 2 * (count - 1) - frame
         return self.s_at(self._way_s * max(frame, 0.0) / (count - 1)) if frame < count - 1 else self.length
@@ -293,13 +313,14 @@ def stretched(keyframes: tuple[Keyframe, ...], duration_s: float) -> tuple[Keyfr
 
 
 def times_from_speed(
-    views: list[View], size_px: tuple[int, int], holds_s: list[float], octaves_per_s: float
+    views: list[View],
+    size_px: tuple[int, int],
+    holds_s: list[float],
+    octaves_per_s: float,
+    tracks: tuple[Track, ...] = (),
 ) -> list[float]:
     """Return the second at which each view is reached at a mean speed in octaves of path per second."""
-    aspect = size_px[1] / size_px[0]
-    times, now = [], 0.0
-    for i, view in enumerate(views):
-        if i:
-            now += holds_s[i - 1] + max(_segment(views[i - 1], view, aspect).length / octaves_per_s, 1e-3)
-        times.append(now)
+    times = [0.0]
+    for segment, hold_s in zip(_segments(views, size_px[1] / size_px[0], tracks), holds_s, strict=False):
+        times.append(times[-1] + (hold_s + max(segment.length / octaves_per_s, 1e-3)))
     return times

@@ -47,24 +47,42 @@ class Annotator:
     def draw(self, frame: np.ndarray, s: float) -> None:
         """Write everything on the frame at path length s, in place."""
         view = self._path.viewport(s)
-        axes = "axes" in self._parts
-        if axes:
-            overlay.draw(frame, view, *self._axes, labels=self._labels)
         font = overlay.font_of(view.width_px, view.height_px)
-        gap = round(font.size * 0.5)
+        beside = gap = round(font.size * 0.5)
+        if "axes" in self._parts:
+            beside += overlay.draw(frame, view, *self._axes, labels=self._labels)
         if self._caption:
-            beside = 2 * gap + overlay.pill_height(font) if axes else gap  # the y axis
             room = view.width_px - beside - gap
             if "legend" in self._parts and view.height_px >= _LEAST_LINES:
                 room -= gap + self._legend_box(view, s).shape[1]
+            elif "values" in self._parts and self._path.tracks:
+                room -= gap + max(overlay.pill_width(font, words) for words in self._longest)
             size_px = view.width_px, view.height_px
             overlay.stamp(frame, caption.masks(self._caption, self._caption_font, size_px, room), beside, gap)
-        if view.height_px >= _LEAST_LINES:
-            top = gap
-            if "legend" in self._parts:
-                top += self._legend(frame, s, gap) + gap
-            if "depth" in self._parts and self._widest > self._narrowest:
-                self._depth(frame, view, top + gap, gap)
+        top = gap
+        if "legend" in self._parts and view.height_px >= _LEAST_LINES:
+            top += self._legend(frame, s, gap) + gap
+        if "values" in self._parts:
+            top = self._values(frame, s, top, gap)
+        if view.height_px >= _LEAST_LINES and "depth" in self._parts and self._widest > self._narrowest:
+            self._depth(frame, view, top + gap, gap)
+
+    @property
+    def _longest(self) -> list[str]:
+        """The longest words that the values of each track need."""
+        return [max((track.words(value) for value in track.values), key=len) for track in self._path.tracks]
+
+    def _values(self, out: np.ndarray, s: float, top: int, gap: int) -> int:
+        """Draw the values of what moves besides the camera, one below the other at the right edge, in place.
+
+        Return where what comes below them may begin.
+        """
+        font = overlay.font_of(out.shape[1], out.shape[0])
+        for track in self._path.tracks:
+            pill = overlay.pill(font, track.words(self._path.value(track, s)))
+            overlay.stamp(out, pill, out.shape[1] - gap - pill.shape[2], top)
+            top += pill.shape[1] + gap // 2
+        return top
 
     def _legend(self, out: np.ndarray, s: float, gap: int) -> int:
         """Draw what each colour means into the upper right corner, in place; return the height it took."""

@@ -40,10 +40,10 @@ def make_all() -> None:
             make()
 
 
-def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Return what makes of a function one that is compiled, for arguments of these types, when it is first called."""
 
-    def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    def wrapped(function: Callable[..., None]) -> Callable[..., None]:
         @functools.cache
         def made() -> Callable[..., None]:
             # Numba takes a second to load, which commands without pictures can do without.
@@ -61,10 +61,10 @@ def _compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., 
 
         return call
 
-    return compiled
+    return wrapped
 
 
-@_compiled("f8[:, ::1]", "f8[::1]", "i8[::1]", "f8[:, ::1]", "f8", "f8", "i8", "i8")
+@compiled("f8[:, ::1]", "f8[::1]", "i8[::1]", "f8[:, ::1]", "f8", "f8", "i8", "i8")
 def add_weights(
     weights: np.ndarray,
     centres: np.ndarray,
@@ -96,7 +96,7 @@ def add_weights(
             weights[pixel, k] += share * (found[k] / total)
 
 
-@_compiled("f8[:, :]", "f8[::1]", "f8[::1]", "f8[::1]", "u2[:, ::1]")
+@compiled("f8[:, :]", "f8[::1]", "f8[::1]", "f8[::1]", "u2[:, ::1]")
 def code_values(values: np.ndarray, knots: np.ndarray, at: np.ndarray, slopes: np.ndarray, codes: np.ndarray) -> None:
     """Write the nearest whole numbers to a curve of straight lines, which ends level, at values; 0 at NaN.
 
@@ -126,7 +126,7 @@ def code_values(values: np.ndarray, knots: np.ndarray, at: np.ndarray, slopes: n
             into[x] = np.uint16(np.int32(code)) if read[x] == read[x] else np.uint16(0)
 
 
-@_compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
+@compiled(_PICTURE, _CODES, _PLANE, _TAPS, _TAPS, _PLANE, "b1")
 def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines no function into its inner loops
     picture: np.ndarray,
     codes: np.ndarray,
@@ -251,7 +251,7 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
         here = there
 
 
-@_compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "i8", "i8", "f8")
+@compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "i8", "i8", "f8")
 def split_share(
     visible: np.ndarray,
     inside: np.ndarray,
@@ -304,7 +304,7 @@ def split_share(
             coarser[x] -= finer[x]
 
 
-@_compiled(_PICTURE, "f4[::1]", "f4[::1]", "f4[::1]")
+@compiled(_PICTURE, "f4[::1]", "f4[::1]", "f4[::1]")
 def blend_outside(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray, background: np.ndarray) -> None:
     """Lay a picture [3, rows, columns] over a colour, by the share rows[y] * columns[x] of each pixel, in place."""
     for channel in range(3):
@@ -315,7 +315,7 @@ def blend_outside(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray, ba
                 line[x] = beyond + (line[x] - beyond) * (share * columns[x])
 
 
-@_compiled(_PICTURE, "u1[::1]", "u1[:, :, ::1]")
+@compiled(_PICTURE, "u1[::1]", "u1[:, :, ::1]")
 def look_up(picture: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
     """Write table entries, at most 65,536, of values 0 to 1 (clipped) of a picture [3, rows, columns] to `out`, uint8
     [rows, columns, 3]."""
@@ -336,7 +336,7 @@ def look_up(picture: np.ndarray, table: np.ndarray, out: np.ndarray) -> None:
             pixels[x, 2] = table[blue[x]]
 
 
-@_compiled("u1[:, :, :]", "f4[:, :]", "f4[:, :]", "f4", "f4")
+@compiled("u1[:, :, :]", "f4[:, :]", "f4[:, :]", "f4", "f4")
 def stamp(patch: np.ndarray, dark: np.ndarray, ink: np.ndarray, backing: float, bright: float) -> None:
     """Shade a patch [height, width, 3] of a frame by `backing` where it is to be dark, and lay ink over it, in place.
 
@@ -350,7 +350,7 @@ def stamp(patch: np.ndarray, dark: np.ndarray, ink: np.ndarray, backing: float, 
                     patch[y, x, channel] = np.uint8(np.rint(shaded + (bright - shaded) * ink[y, x]))
 
 
-@_compiled("u1[:, :, :]", "f4[:, :, ::1]")
+@compiled("u1[:, :, :]", "f4[:, :, ::1]")
 def lay_over(patch: np.ndarray, box: np.ndarray) -> None:
     """Lay a box over a patch [height, width, 3] of a frame, in place.
 
@@ -361,28 +361,3 @@ def lay_over(patch: np.ndarray, box: np.ndarray) -> None:
             for channel in range(3):
                 left = np.float32(patch[y, x, channel]) * box[y, x, 3]
                 patch[y, x, channel] = np.uint8(np.rint(left + box[y, x, channel]))
-
-
-@_compiled("u1[:, :, ::1]", "i8", "f8[:, :, ::1]")
-def mean_cells(frame: np.ndarray, side: int, out: np.ndarray) -> None:
-    """Write the means of squares of `side` pixels of a frame [height, width, 3] to `out` [rows, columns, 3].
-
-    Squares at the right and lower edge may be cut off.
-    """
-    height, width = frame.shape[:2]
-    line = np.empty(3 * width, dtype=np.uint32)
-    for row in range(out.shape[0]):
-        rows = frame[row * side : min((row + 1) * side, height)]
-        line[:] = 0
-        for y in range(rows.shape[0]):
-            read = rows[y].reshape(3 * width)
-            for x in range(line.size):
-                line[x] += read[x]
-        for column in range(out.shape[1]):
-            first, last = column * side, min((column + 1) * side, width)
-            area = rows.shape[0] * (last - first)
-            for channel in range(3):
-                total = 0
-                for x in range(first, last):
-                    total += line[3 * x + channel]
-                out[row, column, channel] = total / area

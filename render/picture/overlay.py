@@ -33,7 +33,7 @@ _TEXT_SHARE = 50
 SMALLEST_PX = 11
 
 # What can be written on a frame (see `annotate`).
-PARTS = ("axes", "depth", "legend")
+PARTS = ("axes", "depth", "legend", "values")
 
 _INK = np.float32(245.0)
 # Share of the picture that the dark backing hides; white text then reads on white and on noise.
@@ -62,12 +62,13 @@ def end_labels(lo: Decimal, hi: Decimal) -> tuple[str, str]:
     return texts[0], texts[1]
 
 
-def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, labels: tuple[str, str]) -> None:
-    """Write both axes on a frame, in place.
+def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, labels: tuple[str, str]) -> int:
+    """Write both axes on a frame, in place; return how many pixels they take at its left edge.
 
     frame: uint8 [height, width, 3], row 0 at the top; of any size, text follows it.
     view: what the frame looks at. Beyond the plane's edge the axes are continued.
-    labels: names of the x and y hyperparameters in words. Left out where there is no room.
+    labels: names of the x and y hyperparameters in words. One that finds no room between the values at the ends of its
+    axis stands beside them. Left out where there is no room at all.
     """
     if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
         raise ValueError(f"frame must be uint8 [height, width, 3], not {frame.dtype} {list(frame.shape)}")
@@ -76,22 +77,39 @@ def draw(frame: np.ndarray, view: Viewport, x_axis: Axis, y_axis: Axis, *, label
     x0, x1, y0, y1 = view.edges()
     gap = round(font.size * 0.5)
     thick = pill_height(font)
-    for start, pill in _line(font, width - 2 * gap, *_words(x_axis, x0, x1, labels[0], "width")):
-        stamp(frame, pill, gap + start, height - gap - thick)
-    room = height - 3 * gap - thick  # above the line of the x axis
-    for start, pill in _line(font, room, *_words(y_axis, y0, y1, labels[1], "height")):
-        stamp(frame, np.rot90(pill, axes=(1, 2)), gap, gap + room - start - pill.shape[2])
+    step = thick + gap // 2
+    lines = _lines(font, width - 2 * gap, *_words(x_axis, x0, x1, labels[0], "width"))
+    for i, line in enumerate(lines):
+        for start, pill in line:
+            stamp(frame, pill, gap + start, height - gap - thick - i * step)
+    room = height - 3 * gap - thick - (len(lines) - 1) * step  # above the lines of the x axis
+    columns = _lines(font, room, *_words(y_axis, y0, y1, labels[1], "height"))
+    for i, line in enumerate(columns):
+        for start, pill in line:
+            stamp(frame, np.rot90(pill, axes=(1, 2)), gap + i * step, gap + room - start - pill.shape[2])
+    return gap + thick + (len(columns) - 1) * step
 
 
-def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """Return what is to be said along an axis: the values at its ends, and two titles, of which the first is better."""
+def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Return what is to be said along an axis: the values at its ends, and titles, of which earlier ones are better."""
     ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
     extent = f"{side} {short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
-    return ends, (f"{name}, {extent}" if name else extent, name)
+    return ends, (f"{name}, {extent}", name, axis.name) if name else (extent,)
+
+
+def _lines(
+    font: ImageFont.FreeTypeFont, room: int, ends: tuple[str, str], titles: tuple[str, ...]
+) -> list[list[tuple[int, np.ndarray]]]:
+    """Return the lines along an axis: its values and a title, or a line for each where they do not fit into one."""
+    line = _line(font, room, ends, titles[:2])
+    title = next((title for title in titles if pill_width(font, title) <= room), "")
+    if len(line) != 2 or not title:
+        return [line]
+    return [line, [((room - pill_width(font, title)) // 2, pill(font, title))]]
 
 
 def _line(
-    font: ImageFont.FreeTypeFont, room: int, ends: tuple[str, str], titles: tuple[str, str]
+    font: ImageFont.FreeTypeFont, room: int, ends: tuple[str, str], titles: tuple[str, ...]
 ) -> list[tuple[int, np.ndarray]]:
     """Return the pills along one axis as (start in pixels from the low end, pill); what finds no room is left out."""
     gap = round(font.size * 0.8)

@@ -14,7 +14,7 @@ import numpy as np
 from render.geometry.axes import Axis
 from render.problem import catalogue
 from render.problem.catalogue import OWN_KERNEL, NoSettings, Value
-from render.samples import CHANNELS
+from render.samples import CHANNELS, value_after
 
 S = TypeVar("S", bound=NoSettings)
 
@@ -30,6 +30,7 @@ class Problem:
     steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
     fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
     settings: all of the system's own, as (name, value) pairs in the row's order; `settings_as` gives them with types.
+    prefixes: numbers of steps, rising and below `steps`, after which every sample's value is stored too: see `ladder`.
     """
 
     x: Axis
@@ -40,6 +41,7 @@ class Problem:
     measure: str
     fixed: tuple[tuple[str, float], ...]
     settings: tuple[tuple[str, Value], ...]
+    prefixes: tuple[int, ...]
 
     def __init__(
         self,
@@ -52,9 +54,13 @@ class Problem:
         measure: str | None = None,
         fixed: Iterable[tuple[str, float]] = (),
         settings: Iterable[tuple[str, Value]] = (),
+        prefixes: Iterable[int] = (),
         **own: Any,
     ) -> None:
-        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults."""
+        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults.
+
+        Raises ValueError for prefixes of a problem whose runs have none, see `catalogue.System.no_prefixes`.
+        """
         row = catalogue.row(system)
         chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
         if unknown := set(chosen) - set(row.settings):
@@ -70,8 +76,13 @@ class Problem:
             "measure": row.measures[0] if measure is None else measure,
             "fixed": tuple(sorted(given.items())),
             "settings": tuple((name, chosen[name]) for name in row.settings),
+            "prefixes": tuple(sorted(set(prefixes))),
         }
         self.__dict__.update(values)  # the dataclass is frozen
+        if self.prefixes and (reason := row.no_prefixes(chosen)):
+            raise ValueError(f"runs of {system} have no prefixes: {reason}")
+        if not all(0 < count < self.steps for count in self.prefixes):
+            raise ValueError(f"prefixes must have 1 to {self.steps - 1} steps, not {self.prefixes}")
 
     def settings_as(self, kind: type[S]) -> S:
         """Return the settings as the dataclass of the system. TypeError if the settings of the system are another."""
@@ -93,7 +104,7 @@ class Problem:
     @property
     def channels(self) -> dict[str, np.dtype]:
         """Name and dtype of everything that is stored of a sample."""
-        return _stored(self.row.channels)
+        return _stored(self.row.channels, self.prefixes)
 
     def describe(self) -> dict[str, object]:
         """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
@@ -111,6 +122,8 @@ class Problem:
             "x": axis(self.x),
             "y": axis(self.y),
             **({"channels": list(self.row.channels)} if self.row.kernel == OWN_KERNEL else {}),
+            # Only where there are some: the keys of all other problems stay what they are.
+            **({"prefixes": list(self.prefixes)} if self.prefixes else {}),
         }
 
     @property
@@ -144,6 +157,7 @@ def described(told: Mapping[str, Any]) -> Problem:
             measure=told["measure"],
             fixed=[(name, float(value)) for name, value in told["fixed"].items()],
             settings=[(name, setting.read(told[name])) for name, setting in row.settings.items()],
+            prefixes=told.get("prefixes", ()),
         )
         if problem.describe() == told and problem.measure in row.measures:
             return problem
@@ -157,8 +171,9 @@ def channels_of(told: Mapping[str, Any]) -> dict[str, np.dtype]:
 
     KeyError for a system that this version does not know. A user's file need not be known: its channels are described.
     """
-    return _stored(told["channels"] if "channels" in told else catalogue.row(told["system"]).channels)
+    further = told["channels"] if "channels" in told else catalogue.row(told["system"]).channels
+    return _stored(further, told.get("prefixes", ()))
 
 
-def _stored(further: Iterable[str]) -> dict[str, np.dtype]:
-    return CHANNELS | dict.fromkeys(further, np.dtype(np.float64))
+def _stored(further: Iterable[str], prefixes: Iterable[int]) -> dict[str, np.dtype]:
+    return CHANNELS | dict.fromkeys([*further, *map(value_after, prefixes)], np.dtype(np.float64))

@@ -9,6 +9,7 @@ from render.scene.files import find, load, names, resolved, with_origins, with_s
 from render.scene.naming import name_of
 from render.scene.tables import AxisTable, schema
 from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
+from render.scene.variants import between, changed_from, is_among, provenance, tag
 
 __all__ = [
     "QUALITY",
@@ -18,13 +19,18 @@ __all__ = [
     "Output",
     "Quality",
     "Scene",
+    "between",
+    "changed_from",
     "find",
+    "is_among",
     "load",
     "name_of",
     "names",
     "parse",
+    "provenance",
     "resolved",
     "schema",
+    "tag",
     "with_origins",
     "with_quality",
     "with_schema",

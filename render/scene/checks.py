@@ -19,11 +19,12 @@ from render.errors import SceneError
 from render.geometry import camera
 from render.geometry.axes import Axis
 from render.geometry.camera import Keyframe, View
+from render.geometry.tracks import Track
 from render.picture import palettes, typeface
 from render.picture.colour import Look
 from render.problem import Problem, catalogue
 from render.problem.catalogue import Settings
-from render.scene import own_files
+from render.scene import moving, own_files
 from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,
@@ -107,7 +108,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     y = _axis(problem_raw, "y", faults)
     problem = _problem(problem_raw, system_of(raw), x, y, faults)
     look, output = _look(raw.get("look", {}), system_of(raw), faults), _output(raw.get("output", {}), faults)
-    keyframes = _keyframes(camera_raw, x, y, output, faults)
+    moves = moving.found(camera_raw, problem, look, faults)
+    keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
         return None
     camera_good = good_fields(CameraTable, camera_raw)
@@ -118,7 +120,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     if any(key.phase for key in keyframes) and not palettes.is_closed(look.palette):
         faults.append("camera.keyframes: a phase needs a closed palette, such as wheel or twilight")
         return None
-    return Scene(name, problem, keyframes, camera_good["easing"], look, output, text, play=camera_good["play"])
+    easing, play = camera_good["easing"], camera_good["play"]
+    return Scene(name, moves.problem(problem), keyframes, easing, look, output, text, play=play, tracks=moves.tracks)
 
 
 def _one_of(raw: dict[str, Any], where: str, first: str, second: str, faults: list[str]) -> str | None:
@@ -228,8 +231,6 @@ def _look(raw: object, system: str, faults: list[str]) -> Look | None:
     table = of_system(system).look
     good = good_fields(table, raw)
     if "palette" in good:
-        if isinstance(good["palette"], list):
-            good["palette"] = tuple(good["palette"])
         try:
             palettes.check(good["palette"])
         except ValueError as error:
@@ -273,7 +274,12 @@ def _output(raw: object, faults: list[str]) -> Output | None:
 
 
 def _keyframes(
-    raw: object, x: Axis | None, y: Axis | None, output: Output | None, faults: list[str]
+    raw: object,
+    x: Axis | None,
+    y: Axis | None,
+    output: Output | None,
+    tracks: tuple[Track, ...],
+    faults: list[str],
 ) -> tuple[Keyframe, ...] | None:
     if not isinstance(raw, dict) or not isinstance(raw.get("keyframes"), list):
         return None
@@ -286,7 +292,7 @@ def _keyframes(
     whole = [view for view in views if view is not None]
     if speed is not None:
         size_px = (output.width_px, output.height_px)
-        times = camera.times_from_speed(whole, size_px, holds, speed)
+        times = camera.times_from_speed(whole, size_px, holds, speed, tracks)
     else:
         times = [float(key.get("time_s", 0.0)) for key in keyframes]
     if times[-1] + holds[-1] > MOST_SECONDS:

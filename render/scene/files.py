@@ -20,12 +20,15 @@ from render.geometry import frame_rates
 from render.problem import own
 from render.scene import naming, own_files, records
 from render.scene.checks import build, read_toml
-from render.scene.layers import Layers
+from render.scene.layers import Layers, with_values
 from render.scene.tables import filled
-from render.scene.values import Scene, with_shape
-from render.scene.wording import nearest, quoted
+from render.scene.values import Made, Scene, with_shape
+from render.scene.wording import nearest_few, quoted
 
 MOST_BYTES = 1_000_000
+
+# Of scenes, in a message about one that is not there.
+_MOST_NAMED = 8
 
 SCHEMA_NAME = "scene.schema.json"
 
@@ -115,8 +118,16 @@ def find(name_or_path: str | Path) -> Path:
     if kind == "other":
         raise SceneError(f"{quoted(given)} is not a file that can be read.")
     known = names()
-    there = f"The scenes are {', '.join(known)}" if known else "There are no scenes in ./scenes either"
-    raise SceneError(f"There is no scene {quoted(given)}{nearest(Path(given).stem, known) or '.'} {there}.")
+    near = nearest_few(Path(given).stem, known)
+    many = len(known) > _MOST_NAMED
+    there = (
+        "There are no scenes in ./scenes either"
+        if not known
+        else f"`render systems` names all {len(known)} scenes"
+        if many
+        else f"The scenes are {', '.join(known)}"
+    )
+    raise SceneError(f"There is no scene {quoted(given)}{near or '.'} {there}.")
 
 
 def names() -> list[str]:
@@ -135,9 +146,9 @@ def load(
     """Return the scene of a file, given its path or name; of several, each laid over those before it.
 
     A picture or film that render made, or the JSON beside it, stands for its scene. settings: such as
-    "look.palette=viridis", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
+    "look.palette=vik", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
     """
-    layers, stems, made, text = Layers(), [], None, ""
+    layers, plain, stems, made, text = Layers(), Layers(), [], None, ""
     settings, folder = tuple(settings), Path.cwd()
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
@@ -150,23 +161,42 @@ def load(
         raw, folder = read_toml(text, source), path.parent
         if path.suffix in records.SUFFIXES:
             folder = Path.cwd()  # where paths in records start at
-        if more or settings:
+        if more or settings or (made and made.changed_from):
             own_files.anchored(raw, folder)
-        layers.lay(source, raw)
+        layers.lay(source, raw, text if path.suffix == ".toml" else "")
+        plain.lay(source, raw if made is None or i > 0 else _unchanged(raw, made))
         stems.append(stem)
     for setting in settings:
         layers.set(setting)
     if len(stems) > 1 or settings:
         text = _toml(layers.raw)
+    called = naming.joined(stems)
     scene = replace(
-        build(layers.raw, "+".join(stems), text, layers.source_of, Path.cwd() if more or settings else folder),
+        build(layers.raw, called, text, layers.source_of, Path.cwd() if more or settings else folder),
         made=made,
         origins=layers.origins,
         own=layers.first,
+        plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
     )
     if shape is not None:
         scene = with_shape(scene, shape)
     return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+
+
+def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
+    """Return the fields of a scene out of an output as its own files give them, without the settings of that output."""
+    try:
+        return with_values(raw, made.changed_from)
+    except (LookupError, TypeError, AttributeError):
+        return raw
+
+
+def _plain_scene(layers: Layers, called: str) -> Scene | None:
+    try:
+        found = build(layers.raw, called, _toml(layers.raw), layers.source_of, Path.cwd())
+    except SceneError:
+        return None
+    return replace(found, origins=layers.origins, own=layers.first)
 
 
 def _read(path: Path, source: str) -> str:

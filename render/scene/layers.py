@@ -9,11 +9,12 @@ from __future__ import annotations
 import copy
 import re
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from render.errors import SceneError
+from render.scene import line_numbers
 from render.scene.wording import quoted
 
 Keys = tuple[str | int, ...]
@@ -41,12 +42,14 @@ class Layers:
     raw: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     _sources: list[tuple[str, Callable[[Keys], bool]]] = field(default_factory=list)
+    _texts: dict[str, str] = field(default_factory=dict)
 
-    def lay(self, source: str, raw: dict[str, Any]) -> None:
-        """Lay a file's fields over what is there. source: what messages call it."""
+    def lay(self, source: str, raw: dict[str, Any], text: str = "") -> None:
+        """Lay a file's fields over what is there. source: what messages call it. text: of the file, to say lines of."""
         self.raw = _merged(self.raw, copy.deepcopy(raw))
         self.origins |= dict.fromkeys(_leaves(raw), source)
         self._sources.append((source, lambda keys: _reaches(raw, keys)))
+        self._texts[source] = text
 
     def set(self, text: str) -> None:
         """Lay one setting over what is there: `camera.keyframes[1].hold_s=3`. The value is TOML, or a bare string."""
@@ -55,8 +58,7 @@ class Layers:
         source = f"--set {quoted(text)[1:-1]}"
         if not equals or not _PATH.fullmatch(path):
             raise SceneError(
-                f"{source}: a setting must be FIELD=VALUE, such as look.palette=viridis or "
-                "camera.keyframes[1].hold_s=3."
+                f"{source}: a setting must be FIELD=VALUE, such as look.palette=vik or camera.keyframes[1].hold_s=3."
             )
         if len(text) > _MOST_CHARACTERS:
             raise SceneError(f"{source}: a setting must have at most {_MOST_CHARACTERS} characters, not {len(text)}.")
@@ -84,15 +86,23 @@ class Layers:
         return self._sources[0][0] if self._sources else ""
 
     def source_of(self, fault: str) -> str:
-        """Return which source a fault is about: the last that says anything about the field which it begins with."""
+        """Return which source a fault is about, with the line: the last that says anything of the field it begins with.
+
+        "mine.toml, line 12", or a setting; the file alone where it says nothing of the field.
+        """
         found = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
         keys = keys_of(found[1] or "") if found else ()
         deeper = found and found[2]
         for asked in (*([(*keys, deeper)] if deeper else []), *(keys[:n] for n in range(len(keys), 0, -1))):
             for source, reaches in reversed(self._sources):
                 if reaches(asked):
-                    return source
+                    return self._with_line(source, asked)
         return self._sources[0][0]
+
+    def _with_line(self, source: str, keys: Keys) -> str:
+        lines = line_numbers.of_fields(self._texts[source]) if self._texts.get(source) else {}
+        line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
+        return source if line is None else f"{source}, line {line}"
 
 
 def keys_of(path: str) -> Keys:
@@ -106,6 +116,39 @@ def path_of(keys: Iterable[str | int]) -> str:
     for key in keys:
         path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else key
     return path
+
+
+def differences(one: Any, other: Any, above: Keys = ()) -> dict[Keys, tuple[Any, Any]]:
+    """Return the fields in which two files differ, by their keys, with both values; None where one has no such field.
+
+    Lists of as many tables are compared table by table, all other lists as a whole.
+    """
+    if isinstance(one, dict) and isinstance(other, dict):
+        pairs = [(key, one.get(key), other.get(key)) for key in {**one, **other}]
+    elif _is_tables(one) and _is_tables(other) and len(one) == len(other):
+        pairs = [(i, *entries) for i, entries in enumerate(zip(one, other, strict=True))]
+    else:
+        return {} if one == other else {above: (one, other)}
+    return {keys: values for key, a, b in pairs for keys, values in differences(a, b, (*above, key)).items()}
+
+
+def with_values(raw: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a file's fields with other values, by their paths; None removes a field. Raises LookupError, TypeError."""
+    changed = copy.deepcopy(raw)
+    for path, value in values.items():
+        *above, last = keys_of(path)
+        place: Any = changed
+        for key in above:
+            place = place.setdefault(key, {}) if isinstance(place, dict) else place[key]
+        if value is None:
+            place.pop(last, None)
+        else:
+            place[last] = copy.deepcopy(value)
+    return changed
+
+
+def _is_tables(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(entry, dict) for entry in value)
 
 
 def _others(name: str) -> list[str]:
@@ -129,7 +172,7 @@ def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:
         keys = (*above, key)
         if isinstance(value, dict):
             found += _leaves(value, keys)
-        elif isinstance(value, list) and value and all(isinstance(entry, dict) for entry in value):
+        elif _is_tables(value):
             for i, entry in enumerate(value):
                 found += _leaves(entry, (*keys, i))
         else:

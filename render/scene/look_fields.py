@@ -10,21 +10,24 @@ from typing import Annotated, Any
 from pydantic import Field, PlainValidator, WithJsonSchema
 
 from render.geometry import frame_rates
+from render.picture import palettes
 from render.picture.overlay import PARTS
 from render.scene.wording import listed, shown
 
 
 def _palette(value: object) -> object:
     if isinstance(value, str):
-        return value
-    if not isinstance(value, list):
+        value = palettes.read(value)
+        if isinstance(value, str):
+            return value
+    if not isinstance(value, (list, tuple)):
         raise ValueError(f"must be a name or a list of colours, not {shown(value)}")
-    if not 2 <= len(value) <= 64:
-        raise ValueError(f"must have 2 to 64 colours, not {len(value)}")
+    if not 2 <= len(value) <= palettes.MOST_COLOURS:
+        raise ValueError(f"must have 2 to {palettes.MOST_COLOURS} colours, not {len(value)}")
     for i, entry in enumerate(value):
         if not (isinstance(entry, str) and re.fullmatch(_HEX, entry)):
             raise ValueError(f'must have colours such as "#1b1b1f", not {shown(entry)} as number {i}')
-    return value
+    return tuple(value)
 
 
 def _parts(value: object) -> object:
@@ -63,7 +66,12 @@ Colour = Annotated[str, Field(pattern=_HEX)]
 _PALETTE_SCHEMA: Any = {
     "anyOf": [
         {"type": "string"},
-        {"type": "array", "items": {"type": "string", "pattern": _HEX}, "minItems": 2, "maxItems": 64},
+        {
+            "type": "array",
+            "items": {"type": "string", "pattern": _HEX},
+            "minItems": 2,
+            "maxItems": palettes.MOST_COLOURS,
+        },
     ]
 }
 

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 
 from render.errors import SceneError
 from render.scene.wording import quoted
 
 # File systems take 255 bytes. The longest that is added to a name, in a film of some frames with its hidden folder of
-# parts, is ".", "-preview-00000-00029-1a2b3c-prores4444.mov" and ".segments", 54 bytes; a palette's name adds up to 20.
+# parts, is ".", "-preview-00000-00029-1a2b3c-prores4444.mov" and ".segments", 53 bytes; what settings changed adds "-"
+# and up to `variants.MOST_TAG_BYTES`.
 MOST_BYTES = 180
 
 # Files that Windows takes for devices, whatever their suffix (Microsoft, "Naming Files, Paths, and Namespaces").
 _DEVICES = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9¹²³]|LPT[0-9¹²³])(?:\..*)?", re.IGNORECASE)
 _SPECIAL = '/\\:*?"<>|'
+
+
+# Between names that are joined: shells and URLs leave it as it is, in all places.
+_JOINT = "."
+
+
+def joined(names: Iterable[str]) -> str:
+    """Return the name of what several names say together: of files laid over each other, or of a scene and a shape."""
+    return _JOINT.join(names)
 
 
 def name_of(stem: str) -> str:

@@ -17,6 +17,9 @@ SUFFIXES = {
     ".mkv": "a film",
 }
 
+# The field of a JSON file of results that holds what makes them again: what a record of a film holds by itself.
+MADE_OF = "made_of"
+
 
 def read(path: Path) -> tuple[str, str, Made]:
     """Return the scene as TOML, its name, and how it was made, of a PNG, a film or a JSON file that carries them."""
@@ -27,6 +30,7 @@ def read(path: Path) -> tuple[str, str, Made]:
             quality=_plain_name(fields["quality"]),
             frame=None if frame is None else int(frame),
             numerics=json.dumps(json.loads(numerics) if isinstance(numerics, str) else numerics, sort_keys=True),
+            changed_from=_table(fields.get("changed_from", {})),
         )
         return str(fields["scene"]), _plain_name(fields["name"]), made
     except (KeyError, ValueError, TypeError):
@@ -34,6 +38,14 @@ def read(path: Path) -> tuple[str, str, Made]:
             f"{path}: must carry the scene it was made from, but does not. Only outputs of render do, and only if no "
             "other program saved them again; the .json beside an output is another copy."
         ) from None
+
+
+def _table(value: object) -> dict[str, Any]:
+    """Return a table, which a picture and a film hold as a text of JSON. Raises ValueError for anything else."""
+    found = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise ValueError(value)
+    return found
 
 
 def _plain_name(name: object) -> str:
@@ -52,7 +64,9 @@ def _fields(path: Path) -> dict[str, Any]:
             return dict(encode.read_png_metadata(path))
         text = path.read_text(encoding="utf-8") if path.suffix == ".json" else encode.read_film_comment(path)
         found = json.loads(text)
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        return found[MADE_OF] if isinstance(found.get(MADE_OF), dict) else found
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}).") from None
     except RenderError as error:

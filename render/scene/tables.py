@@ -34,6 +34,7 @@ from render.scene.wording import listed, shown
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
+MOST_STEPS = 1_000_000
 
 
 def _number(value: object) -> Fraction:
@@ -152,7 +153,7 @@ def _tables(system: str, row: System) -> SystemTables:
         "Hyperparameters that are not on an axis.",
         {name: (float, _absent(h.label)) for name, h in row.hyperparameters.items()},
     )
-    steps, seed = Annotated[int, Field(ge=1, le=1_000_000)], Annotated[int, Field(ge=0, le=2**32 - 1)]
+    steps, seed = Annotated[int, Field(ge=1, le=MOST_STEPS)], Annotated[int, Field(ge=0, le=2**32 - 1)]
     settings = {
         name: (_setting(s), Field(default=s.written(s.default), description=s.about or None))
         for name, s in row.settings.items()
@@ -194,6 +195,9 @@ class KeyframeTable(_Table):
     """Seconds of rest after arrival."""
     phase: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
     """By how many turns a closed palette is turned there; even in between."""
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = _absent(
+        "After how many steps runs are shown there, evenly in the logarithm in between; in every keyframe, or in none."
+    )
 
 
 class CameraTable(_Table):
@@ -257,13 +261,16 @@ class OutputTable(_Table):
     rest_detail: Annotated[float, Field(gt=0, le=4)] = Output.rest_detail
     """The same where the camera rests."""
     overlay: Parts = Output.overlay
-    """What is written on the frames: true for all, false for nothing, or a list of parts: axes, depth, legend."""
+    """What is written on the frames: true for all, false for nothing, or a list of parts: axes, depth, legend, and
+    the values of what keyframes move besides the camera."""
     caption: Annotated[str, Field(max_length=200)] = Output.caption
     """A text in the upper left corner; it may have several lines."""
     font: Annotated[str, Field(max_length=4096)] = Output.font
     """Of the caption: a font file, or a family of this machine; "" for the bundled one, or another with all letters."""
     shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
+    flash: Literal["limit", "warn", "off"] = Output.flash
+    """limit: what would flash by WCAG 2.3.1 loses contrast in time; warn: it is only reported; off: neither."""
     precision: Literal["auto", "float64"] = Output.precision
     """auto: samples too close for float64 are followed by differences from a reference run; float64: none is."""
     frames: Annotated[int, Field(ge=1, le=1_000_000)] = _absent(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from render.encode import CodecName
 from render.errors import SceneError
 from render.geometry import camera, frame_rates
 from render.geometry.camera import Keyframe
+from render.geometry.tracks import Track
 from render.picture.colour import Look
 from render.problem import Problem
+from render.scene import naming
 from render.scene.wording import listed, nearest, quoted
 
 SIZE_PX = (16, 16384)
@@ -32,6 +34,7 @@ class Output:
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
+    flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
     frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
@@ -49,6 +52,7 @@ class Output:
     caption: str = ""
     font: str = ""
     shutter: float = 0.0
+    flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
 
@@ -58,11 +62,15 @@ class Output:
 
 @dataclass(frozen=True)
 class Made:
-    """How an output that is given as a scene was made: its quality, a single frame's number, and its numerics."""
+    """How an output that is given as a scene was made: its quality, a single frame's number, and its numerics.
+
+    changed_from: what the scene's own files said of the fields that settings had changed, by their paths.
+    """
 
     quality: str
     frame: int | None = None
     numerics: str = ""
+    changed_from: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,12 @@ class Scene:
     """A validated scene: what is trained (problem), what is looked at, how it is coloured and encoded.
 
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
+    tracks: what keyframes set besides their views.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
     folder: that the path of a user's file in the text starts at.
     measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
+    plain: the scene of the same files without settings, where there are settings; None if that is no valid scene.
     """
 
     name: str
@@ -85,10 +95,12 @@ class Scene:
     text: str = ""
     made: Made | None = None
     play: camera.Play = "forward"
+    tracks: tuple[Track, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
     measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
+    plain: Scene | None = field(default=None, compare=False, repr=False)
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
@@ -101,7 +113,7 @@ class Scene:
         if output.frames is not None:
             way = output.frames // 2 + 1 if self.play == "ping-pong" else output.frames  # see Path.frame_count
             keyframes = camera.stretched(keyframes, float(way / output.fps))
-        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play)
+        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play, self.tracks)
 
     def last_plain_level(self, level: int) -> int | None:
         """Return the last level that is trained plainly where samples down to `level` are; None: all of them are."""
@@ -163,6 +175,7 @@ def with_quality(scene: Scene, name: str) -> Scene:
     replaced = {f"output.{key}" for key in ("size", "fps", "detail", "rest_detail")} - given.keys()
     return replace(
         scene,
+        plain=_of_plain(scene, with_quality, name),
         output=replace(
             output,
             width_px=size_px[0],
@@ -173,6 +186,14 @@ def with_quality(scene: Scene, name: str) -> Scene:
         ),
         origins={**scene.origins, **dict.fromkeys(replaced, _preset(name))},
     )
+
+
+def _of_plain(scene: Scene, change: Callable[[Scene, str], Scene], name: str) -> Scene | None:
+    """Return a scene without its settings, changed in the same way; None where it cannot be."""
+    try:
+        return None if scene.plain is None else change(scene.plain, name)
+    except SceneError:
+        return None
 
 
 def _scaled(output: Output, side_px: int) -> tuple[int, int]:
@@ -194,4 +215,6 @@ def with_shape(scene: Scene, name: str) -> Scene:
     if max(width_px, height_px) > SIZE_PX[1]:
         raise SceneError(f"shape {quoted(name)} would be {width_px} x {height_px}; a side has at most {SIZE_PX[1]}.")
     output = replace(scene.output, width_px=width_px, height_px=height_px)
-    return replace(scene, name=f"{scene.name}+{name}", output=output)
+    return replace(
+        scene, name=naming.joined([scene.name, name]), output=output, plain=_of_plain(scene, with_shape, name)
+    )

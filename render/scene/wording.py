@@ -31,6 +31,15 @@ def listed(names: Any) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
+def nearest_few(name: str, names: Any) -> str:
+    """Return a question for up to three names that may have been meant; nothing if none is near."""
+    near = difflib.get_close_matches(name[:100], list(names), n=3)
+    if len(near) < 2:
+        return nearest(name, names)
+    quotes = [f'"{other}"' for other in near]
+    return f"; did you mean {', '.join(quotes[:-1])} or {quotes[-1]}?"
+
+
 def nearest(name: str, names: Any) -> str:
     """Return a question for the name that may have been meant; nothing if none is near."""
     name, names = name[:100], list(names)

@@ -1,4 +1,4 @@
-"""Where finished tiles are kept: in memory, or in folders that explain themselves.
+"""Where finished tiles are kept: in memory, or in folders that describe themselves.
 
 Below the root of a directory store:
 
@@ -25,12 +25,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from render.errors import DamagedTile, StoreError
-from render.files import atomic, explained
+from render.files import atomic
 from render.geometry.tiles import SAMPLES, Tile
 from render.machine import environment
 from render.problem import Problem, channels_of
 from render.samples import CHANNELS, Field
-from render.storage import tile_format
+from render.storage import descriptions, tile_format
 
 
 class TileStore(Protocol):
@@ -108,24 +108,24 @@ class DirectoryStore:
         self.folder = Path(root) / self.problem_key / self.numerics_key
         self.fsync = environment.switch("RENDER_FSYNC") if fsync is None else fsync
         self._dtype = tile_format.dtype_of(problem.channels)
-        explained.explain(self.folder.parent / "problem.toml", problem.describe(), "problem")
-        explained.explain(self.folder / "numerics.toml", dict(numerics), "numerics")
+        descriptions.describe(self.folder.parent / "problem.toml", problem.describe(), "problem")
+        descriptions.describe(self.folder / "numerics.toml", dict(numerics), "numerics")
         atomic.sweep(self.folder)
 
     @classmethod
     def existing(cls, root: Path, problem: Problem) -> list[DirectoryStore]:
         """Return the stores of a problem that are there, one for each numerics, the newest first; none is made."""
         described = sorted((Path(root) / problem.key).glob("*/numerics.toml"), key=os.path.getmtime, reverse=True)
-        return [cls(root, problem, explained.read_toml(path, "numerics")) for path in described]
+        return [cls(root, problem, descriptions.read_toml(path, "numerics")) for path in described]
 
     @classmethod
     def at(cls, folder: Path) -> DirectoryStore:
         """Return the store of a folder with a numerics.toml, whatever its problem: to look at what is there."""
         store = cls.__new__(cls)
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
-        store.numerics = explained.read_toml(folder / "numerics.toml", "numerics")
+        store.numerics = descriptions.read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
-        told = explained.read_toml(folder.parent / "problem.toml", "problem")
+        told = descriptions.read_toml(folder.parent / "problem.toml", "problem")
         try:
             store._dtype = tile_format.dtype_of(channels_of(told))
         except KeyError:
@@ -198,7 +198,7 @@ class DirectoryStore:
         for tile in tiles:
             column = tile.level, tile.ix
             if column not in listed:
-                listed[column] = explained.names_in(self.path(tile).parent)
+                listed[column] = descriptions.names_in(self.path(tile).parent)
             if not listed[column] or f"{tile.iy}.npz" not in listed[column]:
                 absent.append(tile)
         return absent

@@ -29,6 +29,9 @@ from render.storage import tile_format
 # What a preview of a ten-decade film leaves on disk, twice.
 _LEAST_FREE_BYTES = 500_000_000
 
+# Of the frames that are tried, and what may become of them: a codec of 8 bits rounds them twice.
+_GREYS, _MOST_ERROR = (0, 128, 255), 3
+
 # A character of every kind that frames and sheets are labelled with.
 _LABELS = "lr₀ 2⁴⁵ −1.5e−3 … · é"
 
@@ -100,11 +103,15 @@ def _film(beside: Path) -> Finding:
         path = Path(folder) / "film.mp4"
         metadata = {"scene": "é = 1\n"}
         with encode.VideoWriter(path, (64, 36), 24, metadata=metadata) as writer:
-            for grey in (0, 128, 255):
+            for grey in _GREYS:
                 writer.write(np.full((36, 64, 3), grey, np.uint8))
         carried = encode.read_film_comment(path)
+        shown = [float(frame.mean()) for frame in encode.read_film(path)]
+    if len(shown) != len(_GREYS) or np.abs(np.subtract(shown, _GREYS)).max() > _MOST_ERROR:
+        found = f"frames of grey {_GREYS} come back as {[round(grey) for grey in shown]}"
+        return Finding("film", "bad", found, "Reinstall imageio-ffmpeg (pip install -U imageio-ffmpeg).")
     if carried == json.dumps(metadata):
-        return Finding("film", "ok", "three frames were encoded, counted, and carry their scene")
+        return Finding("film", "ok", "three frames were encoded, come back when decoded, and carry their scene")
     found = "films do not carry their scene with this ffmpeg"
     return Finding("film", "note", found, "Keep the .json beside each film.")
 

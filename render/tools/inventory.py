@@ -14,11 +14,11 @@ from render import scene as scenes
 from render.encode import segments
 from render.errors import DamagedTile, SceneError, StoreError
 from render.files import atomic, folders
-from render.files.explained import read_toml
 from render.geometry.tiles import SAMPLES
 from render.problem import Problem, described, own
 from render.scene import Scene
 from render.storage import trust
+from render.storage.descriptions import read_toml
 from render.storage.store import DirectoryStore
 
 

@@ -8,6 +8,7 @@ import io
 import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -25,13 +26,19 @@ from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Status
 from render.scene import Scene
+from render.scene.tables import MOST_STEPS
 from render.storage import exact_runs
 from render.storage.store import check_store
+from render.tools import probe_summary
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 
 # A table is read whole; ten million points are days of training even on an accelerator.
 _MOST_POINTS = 10_000_000
+
+
+# A trace is written as a text, of about 30 bytes a loss.
+_MOST_LOSSES = 10_000_000
 
 
 # How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written, "exact"
@@ -43,12 +50,16 @@ _HERE = functools.partial(backends.make, "local")
 
 
 class Table(NamedTuple):
-    """Points to train. x, y: float64 [points]. exact: those that float64 does not hold as written, by their place."""
+    """Points to train. x, y: float64 [points]. exact: those that float64 does not hold as written, by their place.
+
+    texts: how those were written. names: of the two columns, as a person gave them.
+    """
 
     x: np.ndarray
     y: np.ndarray
     exact: dict[int, Point]
     texts: dict[int, tuple[str, str]]
+    names: tuple[str, str] = ("x", "y")
 
 
 def run(
@@ -57,25 +68,75 @@ def run(
     out: Path,
     *,
     precision: Precision = "auto",
+    steps: int | None = None,
+    trace: Path | None = None,
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
     report_step: Tell = lambda words: None,
-) -> None:
+    remark: Callable[[str], None] = lambda words: None,
+) -> Field:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
+    Returns what was written, a field [point]. remark: called with a sentence about points that a person may not mean.
+
+    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step.
     make_backend: returns the backend that trains; points that need differences or exact runs are always trained in
     this process. store: folder of reference runs and of the outcomes of exact runs. report_step: called with a
     message at each step that takes long.
     """
-    table = read_points(points, loaded.problem)
+    problem = alone(loaded.problem, steps)
+    table = read_points(points, problem)
     check_target(out)
+    if trace is not None:
+        check_target(trace)
+        _check_trace(problem, table, precision, trace)
+    if words := probe_summary.outside(problem, table.x, table.y):
+        remark(words)
     if precision == "exact":
-        _write(out, table, *_trained_exactly(loaded.problem, table, store, report_step))
-        return
-    result = train(
-        loaded.problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step
-    )
+        result, bits = _trained_exactly(problem, table, store, report_step)
+        _write(out, table, result, bits)
+        return result
+    result = train(problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step)
     _write(out, table, result)
+    if trace is not None:
+        report_step("losses")
+        _write_trace(trace, problem, table, result.escape_step)
+    return result
+
+
+def alone(problem: Problem, steps: int | None = None) -> Problem:
+    """Return the problem of single runs: of so many steps, or its own, and without the values of shorter ones.
+
+    Raises RenderError for a number of steps that no scene may have.
+    """
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise RenderError(f"--steps must be 1 to {MOST_STEPS:,}, not {steps:,}.")
+    return replace(problem, steps=problem.steps if steps is None else steps, prefixes=())
+
+
+def _check_trace(problem: Problem, points: Table, precision: Precision, trace: Path) -> None:
+    """Refuse a trace of runs that are not float64, or of more losses than a table holds."""
+    if precision in ("differences", "exact") or (precision == "auto" and points.exact):
+        raise RenderError(
+            f"--trace {trace}: losses are those of runs in float64. Leave it out, or give --precision float64, which "
+            "takes every point as the nearest number that float64 holds."
+        )
+    if (count := points.x.size * problem.steps) > _MOST_LOSSES:
+        raise RenderError(f"--trace {trace}: at most {_MOST_LOSSES:,} losses, not {count:,}; take fewer points.")
+
+
+def _write_trace(path: Path, problem: Problem, points: Table, escape_step: np.ndarray) -> None:
+    """Write the loss before every step, the escape step's included: a row for each point, by its row, and step."""
+    from render.train.engine import Engine
+
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(("point", "step", "loss"))
+    # What is nan after an infinite loss, or none, is no loss: the run has been left alone.
+    for number, losses in enumerate(Engine(problem).losses(points.x, points.y)):
+        count = losses.size if escape_step[number] < 0 else escape_step[number] + 1
+        table.writerows((number, t, repr(float(loss))) for t, loss in enumerate(losses[:count]))
+    write_whole(path, text.getvalue().encode())
 
 
 def train(
@@ -159,7 +220,7 @@ def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: T
 
 
 def read_points(path: Path, problem: Problem) -> Table:
-    """Return the points of a CSV with columns x and y; every fault is located by its line."""
+    """Return the points of a CSV with columns x and y, or of the axes' names; every fault is located by its line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -167,19 +228,27 @@ def read_points(path: Path, problem: Problem) -> Table:
         raise RenderError(f"{path}: the table of points cannot be read: {reason}.") from error
     rows = csv.DictReader(io.StringIO(text))
     names = [name.strip() for name in rows.fieldnames or []]
-    if "x" not in names or "y" not in names:
-        raise RenderError(f"{path}: line 1 must name columns x and y, not {', '.join(names) or 'nothing'}.")
+    axes_of = problem.x.name, problem.y.name
+    columns = [own if own in names else short for own, short in zip(axes_of, "xy", strict=True)]
+    doubled = [(own, short) for own, short in zip(axes_of, "xy", strict=True) if own in names and short in names]
+    if doubled and doubled[0][0] != doubled[0][1]:
+        raise RenderError(f"{path}: line 1 must name the column {' or '.join(doubled[0])}, not both.")
+    if not {*columns} <= {*names}:
+        raise RenderError(
+            f"{path}: line 1 must name columns x and y, or {axes_of[0]} and {axes_of[1]}, not "
+            f"{', '.join(names) or 'nothing'}."
+        )
     rows.fieldnames = names
     pairs: list[tuple[str, str]] = []
     lines: list[int] = []
     for row in rows:
         if len(pairs) == _MOST_POINTS:
             raise RenderError(f"{path}: at most {_MOST_POINTS:,} points; split the table.")
-        pairs.append(((row["x"] or "").strip(), (row["y"] or "").strip()))
+        pairs.append(((row[columns[0]] or "").strip(), (row[columns[1]] or "").strip()))
         lines.append(rows.line_num)
     if not pairs:
         raise RenderError(f"{path}: the table must hold at least one point.")
-    return _table(problem, pairs, lambda i: f"{path}: line {lines[i]}")
+    return _table(problem, pairs, lambda i: f"{path}: line {lines[i]}")._replace(names=(columns[0], columns[1]))
 
 
 def table(problem: Problem, x: Sequence[str], y: Sequence[str]) -> Table:
@@ -232,7 +301,7 @@ def _write(path: Path, points: Table, field: Field, bits: np.ndarray | None = No
 
 def _write_rows(file: IO[str], points: Table, field: Field, bits: np.ndarray | None) -> None:
     table = csv.writer(file)
-    table.writerow([*COLUMNS, *field.more, *([] if bits is None else ["bits"])])
+    table.writerow([*points.names, *COLUMNS[2:], *field.more, *([] if bits is None else ["bits"])])
     for i in range(points.x.size):
         status = Status(int(field.status[i])).name.lower().replace("_", "-")
         place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))

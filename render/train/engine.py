@@ -20,9 +20,9 @@ from jaxtyping import Array, Float64, Int
 
 from render.problem import Problem
 from render.problem.catalogue import LANES
-from render.samples import CHANNELS, Field, Status
+from render.samples import CHANNELS, Field, Status, value_after
 from render.storage import numerics as lastbits
-from render.train import check, measures, reversed_sums, systems
+from render.train import check, measures, prefixes, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
@@ -50,6 +50,7 @@ class Carry(NamedTuple):
     loss: jax.Array  # last recorded loss
     escape_step: jax.Array  # int32, -1 while alive
     finite: jax.Array  # bool: the loss at the escape step was finite
+    kept: prefixes.Kept | None  # losses that the values of shorter runs need; None for a problem without prefixes
 
 
 def devices() -> list[jax.Device]:
@@ -88,6 +89,7 @@ class Engine:
         self._advance = jax.jit(self._advance_blocks, static_argnums=4, donate_argnums=0)
         self._compact = jax.jit(_compact_lanes, donate_argnums=0)
         self._judge = jax.jit(self._judged)
+        self._shorter = jax.jit(self._sums_of_shorter)
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the most points that one call of `run` takes."""
@@ -115,15 +117,16 @@ class Engine:
         device, lanes, padded = self._padded((x, y), device)
         points, capacity = x.size, self.capacity(device)
         carry = self._begin(tuple(jax.device_put(v, device) for v in padded), capacity)
-        alive, t = points, 0
-        for end in phase_ends(self.problem.steps):
-            blocks = -(-alive // lanes)
-            carry = self._advance(carry, blocks, t, end, lanes)
-            carry, count = self._compact(carry, points)
-            alive, t = int(count), end
-            if alive == 0:
+        alive, t, shorter = points, 0, self._no_values(points)
+        for end in sorted({*phase_ends(self.problem.steps), *self.problem.prefixes}):
+            if alive:
+                carry = self._advance(carry, -(-alive // lanes), t, end, lanes)
+                carry, count = self._compact(carry, points)
+                alive, t = int(count), end
+            if alive == 0 and not self.problem.prefixes:
                 break
-        return self._finish(carry, points)
+            self._add_value(shorter, carry, end)
+        return self._finish(carry, points, shorter)
 
     def judge(self, x: float, y: float, run: Iterable[tuple[list[np.ndarray], float]]) -> Field:
         """Return the field [1] of one run at (x, y) that is computed elsewhere, as if it had been trained here.
@@ -131,15 +134,47 @@ class Engine:
         run: the leaves of its state [1, ...] and the loss before each step; after the last step the state and nan. Not
         asked for more once the run has escaped.
         """
-        carry = self._begin_block((jnp.full(1, x), jnp.full(1, y)), 1)
+        carry, shorter = self._begin_block((jnp.full(1, x), jnp.full(1, y)), 1), self._no_values(1)
         tree = jax.tree.structure(carry.state)
         for t, (leaves, loss) in enumerate(run):
             carry = carry._replace(state=jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in leaves]))
             if t < self.problem.steps:
                 carry = self._judge(carry, jnp.full(1, loss), t)
+                self._add_value(shorter, carry, t + 1)
             if carry.escape_step[0] >= 0:
+                for end in range(t + 2, self.problem.steps):
+                    self._add_value(shorter, carry, end)
                 break
-        return self._finish(carry, 1)
+        return self._finish(carry, 1, shorter)
+
+    def losses(
+        self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"]
+    ) -> Float64[np.ndarray, "point step"]:
+        """Return the loss before every step of runs at the points (x[i], y[i]); nan after a run's escape step.
+
+        They are the losses of the very runs that `run` trains: the same blocks, the same steps, the same bits.
+        """
+        device, lanes, _ = self._padded((x[:1], y[:1]), None)
+        found = np.empty((x.size, self.problem.steps))
+        traced = jax.jit(self._traced_block)
+        for first in range(0, x.size, lanes):
+            piece = slice(first, min(first + lanes, x.size))
+            padded = (np.resize(v[piece], lanes) for v in (x, y))
+            carry = self._begin(tuple(jax.device_put(v, device) for v in padded), lanes)
+            found[piece] = np.asarray(traced(carry))[: piece.stop - first]
+        return found
+
+    def _traced_block(self, carry: Carry) -> Float64[Array, "lane step"]:
+        def step(t: jax.Array, now: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
+            before, losses = now
+            after = self._step(before, t)
+            return after, losses.at[:, t].set(jnp.where(before.escape_step < 0, after.loss, jnp.nan))
+
+        steps = self.problem.steps
+        traced: tuple[Carry, jax.Array] = jax.lax.fori_loop(
+            0, steps, step, (carry, jnp.full((carry.loss.shape[0], steps), jnp.nan))
+        )
+        return traced[1]
 
     def first_steps(self, device: jax.Device | None = None) -> str:
         """Return a digest of all that a block of runs over the whole plane carries after at most 32 steps.
@@ -191,6 +226,7 @@ class Engine:
             loss=jnp.zeros(lanes),
             escape_step=jnp.full(lanes, -1, dtype=jnp.int32),
             finite=jnp.ones(lanes, dtype=bool),
+            kept=prefixes.begin(self._measure, lanes, problem.steps) if problem.prefixes else None,
         )
 
     def _advance_blocks(self, carry: Carry, blocks: jax.Array, t0: jax.Array, t1: jax.Array, lanes: int) -> Carry:
@@ -223,9 +259,34 @@ class Engine:
             loss=jnp.where(was_alive, loss, carry.loss),
             escape_step=jnp.where(leaves, jnp.int32(t), carry.escape_step),
             finite=jnp.where(leaves, jnp.isfinite(loss), carry.finite),
+            kept=None if carry.kept is None else prefixes.keep(carry.kept, loss, t),
         )
 
-    def _finish(self, carry: Carry, points: int) -> Field:
+    # ---- shorter runs, whose values are kept beside those of the whole ones: see prefixes ------------------------
+
+    def _no_values(self, points: int) -> dict[int, np.ndarray]:
+        """Return an array [point] for the values after each prefix, still to be filled."""
+        return {end: np.full(points, np.nan) for end in self.problem.prefixes}
+
+    def _add_value(self, shorter: dict[int, np.ndarray], carry: Carry, end: int) -> None:
+        """Fill in the values of runs of `end` steps, if that is a prefix; the carry is that after as many steps.
+
+        Of lanes that escaped it may be any later one, or what they were left with.
+        """
+        if end not in shorter:
+            return
+        lane, sums, escape_step = jax.tree.map(np.asarray, self._shorter(carry, end))
+        inside = lane < shorter[end].size  # not padding
+        sums, escape_step = jax.tree.map(lambda a: a[inside], (sums, escape_step))
+        shorter[end][lane[inside]], _ = self._measure.finish(sums, escape_step, end)
+
+    def _sums_of_shorter(self, carry: Carry, end: Int[Array, ""]) -> tuple[jax.Array, Any, jax.Array]:
+        """Return lane, sums and escape step [lane] as runs of `end` steps have them."""
+        assert carry.kept is not None
+        escape_step = jnp.where(carry.escape_step < end, carry.escape_step, -1)
+        return carry.lane, prefixes.sums_of(self._measure, carry.sums, carry.kept, escape_step, end), escape_step
+
+    def _finish(self, carry: Carry, points: int, shorter: dict[int, np.ndarray]) -> Field:
         lane = np.asarray(carry.lane)
         back = np.argsort(lane)[:points]
         more = self._system.readout(carry.state, carry.hyper) if self.problem.row.channels else {}
@@ -239,6 +300,7 @@ class Engine:
         final_loss = np.where(gone, np.inf, loss)
         status = status.astype(CHANNELS["status"])
         further = {name: np.where(gone, np.nan, more[name]) for name in self.problem.row.channels}
+        further |= {value_after(end): values for end, values in shorter.items()}
         return Field(value, final_loss, escape_step, status, further)
 
 

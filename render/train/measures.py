@@ -23,6 +23,22 @@ TAIL = 20
 _TINY = np.finfo(np.float64).tiny
 
 
+# The length of a run: the problem's, or that of a prefix.
+Steps = int | Int[Array, ""]
+
+
+class Ends(NamedTuple):
+    """Which sums are of a run's first or last losses, and so are others in a run of another length.
+
+    head, tail: names of fields of the sums. losses(steps) -> of how many losses at either end, which never falls as
+    steps, a number or an array, rises; 0 where there are no such fields.
+    """
+
+    head: tuple[str, ...]
+    tail: tuple[str, ...]
+    losses: Callable[[Any], Any]
+
+
 class Measure(NamedTuple):
     """How a run is judged, in functions over [lane] arrays.
 
@@ -31,13 +47,15 @@ class Measure(NamedTuple):
     add(sums, loss, alive, t, steps) -> the sums with the loss before update t of the lanes that are alive.
     above_cap(sums, loss, t) -> by how much what is added for this loss exceeds the cap before it is capped.
     finish(sums, escape_step, steps), in NumPy -> (value float64, < 0 if converged; converged bool).
+    ends: which of the sums depend on the number of steps, see `Ends`.
     """
 
     begin: Callable[[int], Any]
     reference: Callable[[Any, jax.Array, jax.Array], jax.Array]
-    add: Callable[[Any, jax.Array, jax.Array, jax.Array, int], Any]
+    add: Callable[[Any, jax.Array, jax.Array, jax.Array, Steps], Any]
     finish: Callable[[Any, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
     above_cap: Callable[[Any, jax.Array, jax.Array], jax.Array]
+    ends: Ends
 
 
 class Sums(NamedTuple):
@@ -54,14 +72,14 @@ def begin(lanes: int) -> Sums:
     return Sums(*(jnp.zeros(lanes) for _ in Sums._fields))
 
 
-def add(sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: int) -> Sums:
+def add(sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: Steps) -> Sums:
     """Add the loss before update t of the lanes that are alive: v = min(l_t / l_0, CAP)."""
     first = jnp.where(t == 0, jnp.where(jnp.isfinite(loss), loss, CAP), sums.first)
     return _added(sums, first, loss, alive, t, steps)
 
 
 def add_absolute(
-    sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: int
+    sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: Steps
 ) -> Sums:
     """Add the loss before update t of the lanes that are alive, as it is: v = min(l_t, CAP)."""
     return _added(sums, jnp.ones_like(loss), loss, alive, t, steps)
@@ -73,7 +91,7 @@ def _added(
     loss: Float64[Array, "lane"],
     alive: Bool[Array, "lane"],
     t: Int[Array, ""],
-    steps: int,
+    steps: Steps,
 ) -> Sums:
     v = jnp.minimum(loss / first, CAP)
     return Sums(
@@ -137,13 +155,13 @@ def begin_chart(lanes: int) -> Chart:
 
 
 def add_chart(
-    sums: Chart, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: int
+    sums: Chart, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: Steps
 ) -> Chart:
     """Add the loss before update t of the lanes that are alive."""
     counted = jnp.where(jnp.isfinite(loss), loss, CHART_CAP)
     first = jnp.where(t == 0, counted, sums.first)
     v = jnp.where(alive, jnp.minimum(counted / first, CHART_CAP), 0.0)
-    ends = max(1, steps // 20)
+    ends = _twentieth(steps)
     head, tail = jnp.where(t < ends, v, 0.0), jnp.where(t >= steps - ends, v, 0.0)
     return Chart(first, sums.total + v, sums.head + head, sums.tail + tail, sums.tail_squares + tail * tail)
 
@@ -159,7 +177,7 @@ def finish_chart(
     Here large is slow, as with every measure, so the value is m - 2 if converged and else 2 - m; where the published
     root has no value, m counts as 0. From its escape on a run counts what a loss that is not finite does.
     """
-    ends = max(1, steps // 20)
+    ends = _twentieth(steps)
     gone = escape_step >= 0
     begin = np.where(gone, escape_step, steps)
 
@@ -207,11 +225,22 @@ def _above(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
     return loss - CAP
 
 
+def _twentieth(steps: Any) -> Any:
+    """Return a twentieth of a number of steps, at least 1; of an array too."""
+    return max(1, steps // 20) if isinstance(steps, int) else jnp.maximum(1, steps // 20)
+
+
+_TAIL_ONLY = Ends((), ("tail",), lambda steps: TAIL)
+_TWENTIETHS = Ends(("head",), ("tail", "tail_squares"), _twentieth)
+_NO_ENDS = Ends((), (), lambda steps: 0)
+
 MEASURES = {
-    "published": Measure(begin, _reference_first, add, finish, _relative_above(CAP)),
-    "absolute": Measure(begin, _reference_one, add_absolute, finish_absolute, _above),
-    "torkamandi": Measure(begin_chart, _reference_one, add_chart, finish_chart, _relative_above(CHART_CAP)),
-    "bounded": Measure(begin, _reference_one, add_absolute, finish_bounded, _above),
+    "published": Measure(begin, _reference_first, add, finish, _relative_above(CAP), _TAIL_ONLY),
+    "absolute": Measure(begin, _reference_one, add_absolute, finish_absolute, _above, _TAIL_ONLY),
+    "torkamandi": Measure(
+        begin_chart, _reference_one, add_chart, finish_chart, _relative_above(CHART_CAP), _TWENTIETHS
+    ),
+    "bounded": Measure(begin, _reference_one, add_absolute, finish_bounded, _above, _NO_ENDS),
 }
 
 

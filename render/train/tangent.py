@@ -1,9 +1,14 @@
-"""How fast training runs part: the tangent of the trained state by the two hyperparameters, step by step."""
+"""A run in full: its loss at every step, and the tangent of its state by the two hyperparameters.
+
+For looking at single points. Films need neither, and the engine keeps no history.
+"""
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,48 +17,100 @@ from jaxtyping import Float64
 
 from render.geometry.axes import Axis
 from render.problem import Problem
-from render.train import systems
+from render.train import engine, systems
 
 
-def growth(
+class Trace(NamedTuple):
+    """Runs, step by step.
+
+    losses: float64 [step, point], the loss before each step; inf and nan as they came.
+    growth: float64 [step, point], |dW/du| / |W| after each step; inf or nan from where a run has left float64. W: the
+    system's whole state, Euclidean norm. u: the two axes' positions (log10 of the value on a log10 axis), so the unit
+    is one over a decade; both directions are taken together, as the root of the sum of their squares. Exact derivatives
+    of the training steps, by jax.jvp: the tangent of Wolf et al. 1985, Physica D 16, in its plainest form.
+    """
+
+    losses: np.ndarray
+    growth: np.ndarray
+
+    @property
+    def parting(self) -> np.ndarray:
+        """The largest growth at any step, float64 [point].
+
+        1e8 means that runs 1e-8 decades apart end up far from each other: structure goes on to about that depth.
+        """
+        largest: np.ndarray = np.fmax.reduce(self.growth, axis=0)
+        return largest
+
+
+def run(
     problem: Problem,
     x: Float64[np.ndarray, "point"],
     y: Float64[np.ndarray, "point"],
     states: tuple[np.ndarray, ...] | None = None,
-) -> Float64[np.ndarray, "step point"]:
-    """Return |dW/du| / |W| after each step, float64 [steps, lane]; inf or nan from where a run has left float64.
+) -> Trace:
+    """Train at the points (x[i], y[i]), one block of lanes after the other, recording every step.
 
-    x, y: float64 [lane], hyperparameter values. W: the system's whole state, Euclidean norm. u: the two axes' positions
-    (log10 of the value on a log10 axis), so the unit is one over a decade; both directions are taken together, as the
-    root of the sum of their squares. Exact derivatives of the training steps, by jax.jvp.
-    states: the leaves [steps + 1, lane, ...] of the runs' states, where float64 alone would lose their way.
+    x, y: float64 [point], hyperparameter values. states: the leaves [steps + 1, 1, ...] of the state of one run, for
+    its only point, where float64 alone would lose its way.
     """
+    lanes = 1 if states is not None else engine.Engine(problem).lanes()
+    size = -(-x.size // lanes) * lanes
+    padded = [np.concatenate([v, np.full(size - v.size, v[0])]) for v in (x, y)]
+    blocks = (slice(start, start + lanes) for start in range(0, size, lanes))
+    traced = [_compiled(problem)(*(jnp.asarray(v[block]) for v in padded), states) for block in blocks]
+    losses, growth = (np.concatenate(parts, axis=1)[:, : x.size] for parts in zip(*traced, strict=True))
+    return Trace(losses, growth)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(problem: Problem) -> Callable[..., tuple[jax.Array, jax.Array]]:
     system = systems.make(problem)
-    hyper = {problem.x.name: jnp.asarray(x), problem.y.name: jnp.asarray(y)}
-    hyper |= {name: jnp.full(x.shape, value) for name, value in problem.fixed}
 
-    def along(axis: Axis) -> Any:
-        rate = math.log(10) * hyper[axis.name] if axis.scale == "log10" else jnp.ones(x.shape)
-        return {name: rate if name == axis.name else jnp.zeros(x.shape) for name in hyper}
+    def trace(x: jax.Array, y: jax.Array, states: tuple[jax.Array, ...] | None) -> tuple[jax.Array, jax.Array]:
+        hyper = {problem.x.name: x, problem.y.name: y}
+        hyper |= {name: jnp.full(x.shape, value) for name, value in problem.fixed}
 
-    def run(direction: systems.Hyper) -> jax.Array:
-        started = jax.jvp(system.start, (hyper,), (direction,))
+        def along(axis: Axis) -> systems.Hyper:
+            rate = math.log(10) * hyper[axis.name] if axis.scale == "log10" else jnp.ones(x.shape)
+            return {name: rate if name == axis.name else jnp.zeros(x.shape) for name in hyper}
+
+        # Lanes are independent, so that one tangent per axis serves them all.
+        directions = along(problem.x), along(problem.y)
+        started, *tangents = [jax.jvp(system.start, (hyper,), (direction,)) for direction in directions]
         known = None
         if states is not None:
-            known = jax.tree.unflatten(jax.tree.structure(started[0]), [jnp.asarray(leaf) for leaf in states])
+            known = jax.tree.unflatten(jax.tree.structure(started[0]), list(states))
 
-        def step(carry: tuple[Any, Any], t: jax.Array) -> tuple[tuple[Any, Any], jax.Array]:
+        def step(carry: tuple[Any, Any], t: jax.Array) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:
             before = carry[0] if known is None else jax.tree.map(lambda leaf: leaf[t], known)
-            state, tangent = jax.jvp(lambda s, h: system.step(s, h, t)[0], (before, hyper), (carry[1], direction))
-            return (state, tangent), _norm(tangent) / _norm(state)
+            moved = []
+            for tangent, direction in zip(carry[1], directions, strict=True):
+                (state, loss), (state_moves, _) = jax.jvp(
+                    lambda s, h: system.step(s, h, t), (before, hyper), (tangent, direction)
+                )
+                moved.append(jax.tree.map(_still, before, state, state_moves))
+            size = _norm(state)
+            right, up = (_norm(tangent) / size for tangent in moved)
+            return (state, tuple(moved)), (loss, jnp.hypot(right, up))
 
-        grown: jax.Array = jax.lax.scan(step, started, jnp.arange(problem.steps))[1]
-        return grown
+        begun = started[0], (started[1], *(tangent for _, tangent in tangents))
+        recorded: tuple[jax.Array, jax.Array] = jax.lax.scan(step, begun, jnp.arange(problem.steps))[1]
+        return recorded
 
-    compiled = jax.jit(run)
-    right, up = (np.asarray(compiled(along(axis))) for axis in (problem.x, problem.y))
-    norms: np.ndarray = np.hypot(right, up)
-    return norms
+    compiled: Callable[..., tuple[jax.Array, jax.Array]] = jax.jit(trace)
+    return compiled
+
+
+def _still(before: jax.Array, after: jax.Array, moves: jax.Array) -> jax.Array:
+    """Return a leaf's tangent with zero for what does not move at all.
+
+    Adam divides by the root of a mean square that is exactly zero where no gradient ever comes (tokens that no example
+    has); the slope of the root is infinite there, and infinity times zero is not a number.
+    """
+    if not jnp.issubdtype(before.dtype, jnp.inexact):
+        return moves
+    return jnp.where(jnp.isnan(moves) & (before == after), 0.0, moves)
 
 
 def _norm(tree: Any) -> jax.Array:

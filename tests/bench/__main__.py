@@ -6,6 +6,8 @@
     make bench ARGS=coding           what codecs and palettes leave of a real film
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
+    make bench ARGS=rings            what rings save past float64
+    make bench ARGS=truth            outcomes and values against runs in as many bits as they need (hours)
 
 Ways are run in turn, several rounds, and medians are shown: machines drift. Printouts with machine and date are
 kept in tests/bench/results.md.
@@ -130,6 +132,13 @@ def coding() -> Iterator[Row]:
     return coding.measured()
 
 
+def rings_side() -> Iterator[Row]:
+    """Yield what rings save past float64."""
+    from tests.bench import rings
+
+    return rings.measured()
+
+
 # Parts of the table by name: `make bench ARGS=kernel` is one of them.
 TABLE: dict[str, Callable[[], Iterator[Row]]] = {
     "kernel": kernels,
@@ -137,7 +146,7 @@ TABLE: dict[str, Callable[[], Iterator[Row]]] = {
     "plan": plans,
     "film": picture_side,
 }
-PARTS = TABLE | {"coding": coding, "explorer": explorer_start}
+PARTS = TABLE | {"coding": coding, "explorer": explorer_start, "rings": rings_side}
 
 
 def speed(*names: str) -> None:
@@ -211,5 +220,9 @@ if __name__ == "__main__":
     wanted = sys.argv[1:]
     if wanted in (["published"], ["crossings"]):
         {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
+    elif wanted[:1] == ["truth"]:
+        from tests.bench import truth
+
+        truth.main(wanted[1:])
     else:
         speed(*(wanted or TABLE))

@@ -11,7 +11,6 @@ and the same command goes on where it was stopped.
 from __future__ import annotations
 
 import multiprocessing
-import sys
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +21,6 @@ import numpy as np
 from render import scene
 from render.deep import reference_search
 from render.deep.reference_search import Point
-from render.film import switch
 from render.problem import Problem
 from render.storage import exact_runs
 from render.train.engine import Engine
@@ -85,7 +83,7 @@ def rows(name: str, widths: Sequence[str], store: Path, count: int = SAMPLES) ->
     loaded = scene.load(scene.find(name))
     problem, path = loaded.problem, loaded.path(loaded.output)
     narrowest = min((path.view(float(s)) for s in path.marks), key=lambda view: view.width)
-    square = switch.points(problem, path)
+    square = reference_search.points(problem, path)
     finest = float(reference_search.apart(square[0], square[-1]))
     reference = reference_search.find_reference(
         problem, square, store, lambda words: None, spacing=finest * 2.0**-16, reach=finest, diverging=False
@@ -118,7 +116,3 @@ def main(words: Sequence[str]) -> None:
     for name in names:
         for row in rows(name, words[1].split(",") if len(words) > 1 else CASES[name], STORE):
             print("| " + " | ".join(row.cells()) + " |", flush=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

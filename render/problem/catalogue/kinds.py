@@ -112,6 +112,8 @@ class System:
     optional: groups that only matter when a condition holds.
     settings_type: the dataclass of its settings; `settings` describes each of its fields by name.
     rule: what must hold between settings, as a sentence about them without its full stop; None if all is well.
+    no_prefixes: why the first steps of a run are not a run of so many steps, as an instruction without its full stop;
+    None where they are.
     channels: what it measures besides the usual, with a few words for each.
     steps: default length of a run. axes: the pair that its first scene shows.
     lanes: runs in a block on CPUs, part of the numerics; None where they follow from the memory that a run takes.
@@ -128,6 +130,7 @@ class System:
     measures: tuple[str, ...] = ("published",)
     channels: Mapping[str, str] = field(default_factory=dict)
     rule: Callable[[Settings], str | None] = lambda settings: None
+    no_prefixes: Callable[[Settings], str | None] = lambda settings: None
     steps: int = 500
     lanes: int | None = LANES
 

@@ -44,6 +44,22 @@ def _no_more_starts_than_factors(settings: Settings) -> str | None:
     return f"problem.starts must be <= problem.factors = {factors}, not {starts}" if starts > factors else None
 
 
+def _order_of_its_length(settings: Settings) -> str | None:
+    if settings["batch"] is None:
+        return None
+    return (
+        "the published order of minibatches is another one for every number of steps; train on the full set, or "
+        'with system = "network"'
+    )
+
+
+def _rates_that_fall(settings: Settings) -> str | None:
+    schedule = settings["schedule"]
+    if schedule == "constant":
+        return None
+    return f'with schedule = "{schedule}" the rates depend on the number of steps; take "constant"'
+
+
 _PLANE = {"re": Hyperparameter("real part"), "im": Hyperparameter("imaginary part")}
 
 SYSTEMS: dict[str, System] = {
@@ -61,6 +77,7 @@ SYSTEMS: dict[str, System] = {
         },
         once={"input layer": ("lr", "lr_input"), "output layer": ("lr", "lr_output")},
         settings_type=MlpSettings,
+        no_prefixes=_order_of_its_length,
     ),
     "network": System(
         "Fully connected networks: depth, activation, scaling, data, loss and optimiser to choose",
@@ -91,6 +108,7 @@ SYSTEMS: dict[str, System] = {
         optional={"hidden layers": _DEEP},
         settings_type=NetworkSettings,
         rule=_enough_digits,
+        no_prefixes=_rates_that_fall,
         channels={"probe": "the trained network's output for one fixed random input"},
     ),
     "transformer": System(

@@ -74,12 +74,13 @@ class DeepEngine(Engine):
         """reference: of this problem. Raises RenderError if an operation of the system has no rule.
 
         rings: whether lanes start in rings. A ring costs as much as 128 lanes up to where it ends, once, and saves as
-        much for every lane: for a few lanes, doing without is quicker. Signs are the same, values to about 1e-6.
+        much for every lane: for a few lanes, doing without is quicker. Signs are the same, values to about 1e-6. A
+        problem with prefixes has none: what a lane slept through has no losses.
         backwards: take every sum in the opposite order, of differences too: other rounding, and other numerics.
         """
         super().__init__(problem, backwards=backwards)
         self.reference = reference
-        self._with_rings = rings
+        self._with_rings = rings and not problem.prefixes
         self._rings: dict[tuple[int, str], Ring] = {}
         self._making = threading.Lock()
         self._differences = Differences(self._system, problem.system)
@@ -122,18 +123,21 @@ class DeepEngine(Engine):
         numbers, own_rings = self._rings_of(padded[2], padded[3], device)
         starts = np.array([own_rings[number].start for number in numbers], dtype=np.int32)
         carry = self._begin_deep(tuple(jax.device_put(v, device) for v in padded), ref.hyper, starts)
-        t = 0
+        t, shorter = 0, self._no_values(points)
         followed, plain, asleep = int((starts[:points] == 0).sum()), 0, int((starts[:points] > 0).sum())
         for end in phase_ends(self.problem.steps):
             if end > self.reference.steps and followed:
                 carry, (followed, plain, asleep) = self._sorted_out(carry, ref, t, points, everything=True)
-            if followed:
-                carry = self._order(carry, points, False, t)
-                carry = self._follow(carry, ref, -(-followed // lanes), t, end, lanes)
-            if plain:
-                carry = self._order(carry, points, True, t)
-                carry = self._go_on(carry, -(-plain // lanes), t, end, lanes)
-            t = end
+            # Lanes leave the reference between phases alone, so that a stop within one changes no bits.
+            for stop in (*(count for count in shorter if t < count < end), end):
+                if followed:
+                    carry = self._order(carry, points, False, t)
+                    carry = self._follow(carry, ref, -(-followed // lanes), t, stop, lanes)
+                if plain:
+                    carry = self._order(carry, points, True, t)
+                    carry = self._go_on(carry, -(-plain // lanes), t, stop, lanes)
+                self._add_value(shorter, carry.runs, stop)
+                t = stop
             waking = sorted(number for number, ring in own_rings.items() if ring.start == t)
             if followed + plain == 0 and not waking:
                 continue  # all are asleep
@@ -144,8 +148,10 @@ class DeepEngine(Engine):
             carry, (followed, plain, asleep) = self._sorted_out(carry, ref, t, points, everything=last)
             if followed + plain + asleep == 0:
                 break
+        for count in (count for count in shorter if count > t):  # all had escaped before
+            self._add_value(shorter, carry.runs, count)
         order = np.argsort(np.asarray(carry.runs.lane))[:points]
-        return Results(self._finish(carry.runs, points), np.asarray(carry.promotion_step)[order])
+        return Results(self._finish(carry.runs, points, shorter), np.asarray(carry.promotion_step)[order])
 
     def _sorted_out(
         self, carry: DeepCarry, ref: Followed, t: int, points: int, *, everything: bool

@@ -8,6 +8,7 @@ export class LookPanel {
     this.app = app;
     $("palettes").append(...start.palettes.map((name) => make("option", { value: name })));
     $("palette").onchange = () => this.setPalette($("palette").value.trim());
+    $("palette").oninput = calmly(() => this.tryPalette($("palette").value.trim()), 200);
     $("gap").oninput = () => { this.app.look.gap = Number($("gap").value); this.showGap(); this.changed(); };
     $("channel").onchange = () => { this.app.look.channel = $("channel").value; this.app.recolour(); this.legend(); };
     $("ranks").onchange = () => { this.app.look.wholePlane = $("ranks").value === "plane"; this.app.lookAgain(); };
@@ -47,9 +48,12 @@ export class LookPanel {
   async setPalette(name) {
     $("palette").value = name;
     try {
-      this.app.colours.setPalette(await api.get("palette", { name }));
+      const { colours, remark } = await api.get("palette", { name });
+      this.app.colours.setPalette(colours);
       this.app.look.palette = name;
+      bar($("palette-preview"), colours);
       showFault($("palette-fault"));
+      showFault($("palette-remark"), remark);
     } catch (fault) {
       showFault($("palette-fault"), fault.message);
       return;
@@ -58,6 +62,12 @@ export class LookPanel {
     this.legend();
     this.app.repaint();
     this.app.writeAddress();
+  }
+
+  /** Show the colours of what is in the box so far, where that is a palette already; the map changes with Enter. */
+  async tryPalette(name) {
+    const found = await api.get("palette", { name }).catch(() => null);
+    if (found && $("palette").value.trim() === name) bar($("palette-preview"), found.colours);
   }
 
   /** What the colours mean: one bar for each side of the boundary. */
@@ -83,17 +93,21 @@ export class LookPanel {
 
   async swatches(names) {
     for (const name of names) {
-      const bar = make("canvas", { width: 128, height: 1 });
-      const button = make("button", { type: "button", title: name, onclick: () => this.setPalette(name) }, bar, name.split(":").pop());
+      const strip = make("canvas", { width: 128, height: 1 });
+      const button = make("button", { type: "button", title: name, onclick: () => this.setPalette(name) }, strip, name.split(":").pop());
       $("swatches").append(button);
-      const colours = await api.get("palette", { name }).catch(() => []);
-      const context = bar.getContext("2d");
-      colours.forEach((c, i) => {
-        if (i % 8) return;
-        context.fillStyle = `#${c.toString(16).padStart(6, "0")}`;
-        context.fillRect(i / 8, 0, 1, 1);
-      });
+      const { colours } = await api.get("palette", { name }).catch(() => ({ colours: [] }));
+      bar(strip, colours);
       button.setAttribute("aria-pressed", String(name === this.app.look.palette));
     }
+  }
+}
+
+/** Draw a palette along a canvas of one row. */
+function bar(canvas, colours) {
+  const context = canvas.getContext("2d");
+  for (let x = 0; x < canvas.width && colours.length; x++) {
+    context.fillStyle = `#${colours[Math.round(x / (canvas.width - 1) * (colours.length - 1))].toString(16).padStart(6, "0")}`;
+    context.fillRect(x, 0, 1, 1);
   }
 }

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from render.errors import StoreError
 from render.files.atomic import store_whole
@@ -23,11 +24,11 @@ def names_in(folder: Path) -> frozenset[str]:
         raise StoreError(f"{folder} cannot be listed: {error.strerror}.") from error
 
 
-def explain(path: Path, fields: Mapping[str, object], kind: str) -> None:
+def describe(path: Path, fields: Mapping[str, object], kind: str) -> None:
     """Write what a folder holds as TOML, or check that it says the same."""
-    text = _toml(fields)
-    if tomllib.loads(text) != fields:
-        raise ValueError(f"A {kind} must consist of strings, finite numbers, truth values and tables, not {fields}.")
+    text = _written(fields)
+    if text is None or tomllib.loads(text) != fields:  # a number that is not equal to itself, a tuple
+        raise ValueError(f"A {kind} must consist of what TOML can write: text, finite numbers, lists; not {fields}.")
     try:
         found = read_toml(path, kind)
     except FileNotFoundError:
@@ -54,12 +55,9 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
         raise StoreError(f"{path} cannot be read: {error.strerror}. Use another --store.") from error
 
 
-def _toml(fields: Mapping[str, object]) -> str:
-    """Return strings, numbers and one level of tables as TOML."""
-    plain = {name: value for name, value in fields.items() if not isinstance(value, Mapping)}
-    # Strings, numbers and truth values read the same in JSON and TOML, and so do quoted keys.
-    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in plain.items())
-    for name, table in fields.items():
-        if isinstance(table, Mapping):
-            text += f"\n[{name}]\n{_toml(table)}"
-    return text
+def _written(fields: Mapping[str, object]) -> str | None:
+    """Return fields as TOML; None where TOML has no way to write one of them."""
+    try:
+        return tomli_w.dumps(fields)
+    except TypeError:
+        return None

@@ -1,0 +1,31 @@
+"""How the camera moves the picture past the screen around a frame: what `picture.flash_limit` decides by."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from render.film.plan import Plan
+from render.picture.flash_limit import Passing
+
+# Seconds before and after a frame; and steps a second, as many as show every change of a film of 24 frames a second.
+_REACH_S, _STEPS_PER_S = 1.0, 24
+
+
+def around(plan: Plan, number: int) -> Passing | None:
+    """Return how the camera moves around a frame of a film; None where its output asks for no limit.
+
+    It follows from the path and its timing alone, and needs no sample.
+    """
+    output, path = plan.scene.output, plan.path
+    if output.flash != "limit":
+        return None
+    step = max(1, round(float(output.fps) / _STEPS_PER_S))
+    rate = float(output.fps) / step
+    count = max(1, round(_REACH_S * rate))
+    views = [path.viewport(path.s_of_frame(number + k * step, output.fps)) for k in range(-count, count + 1)]
+    here = views[count]
+    moves = [
+        (view.width / here.width, float(view.x - here.x) / here.width, float(view.y - here.y) / here.width)
+        for view in views
+    ]
+    return Passing(np.array(moves), rate)

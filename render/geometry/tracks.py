@@ -1,0 +1,58 @@
+"""Numbers that keyframes set besides the view: the steps of the runs, or a hyperparameter. They move with the camera.
+
+A camera that stands still while such a number moves is on its way all the same: the path has a length there too.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+# The name of the track that holds after how many steps runs are looked at.
+STEPS = "steps"
+
+# A number that moves evenly in itself has no octaves; its whole range over a film counts as so many.
+_RANGE_OCTAVES = 8.0
+
+
+@dataclass(frozen=True)
+class Track:
+    """One number along a path.
+
+    name: STEPS, or that of the hyperparameter or setting. logarithmic: whether it is even in its logarithm between
+    keyframes, and not in itself; its values are > 0 then. values: at each keyframe. label: its name in words.
+    """
+
+    name: str
+    logarithmic: bool
+    values: tuple[float, ...]
+    label: str = ""
+
+    def words(self, value: float) -> str:
+        """Return a value as a frame shows it."""
+        if self.name == STEPS:
+            count = round(value)
+            return f"after {count:,} step{'s' if count != 1 else ''}"
+        return f"{self.label or self.name} {value:.3g}"
+
+    def between(self, i: int, share: float) -> float:
+        """Return the value at a share, 0 to 1, of the way from keyframe i to the next."""
+        a = self.values[i]
+        if share <= 0.0 or i + 1 == len(self.values):
+            return a
+        b = self.values[i + 1]
+        if share >= 1.0 or a == b:
+            return b
+        return math.exp(math.log(a) + (math.log(b) - math.log(a)) * share) if self.logarithmic else a + (b - a) * share
+
+    def length(self, i: int) -> float:
+        """Return how long the way from keyframe i to the next is, in octaves of path."""
+        a, b = self.values[i], self.values[i + 1]
+        if self.logarithmic:
+            return abs(math.log2(b / a))
+        span = max(self.values) - min(self.values)
+        return _RANGE_OCTAVES * abs(b - a) / span if span else 0.0
+
+    def reversed(self) -> Track:
+        """Return the track of the same keyframes in the opposite order."""
+        return replace(self, values=self.values[::-1])
