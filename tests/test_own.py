@@ -493,6 +493,10 @@ def test_a_film_of_it_is_made_and_carries_no_path_of_this_machine() -> None:
     Path("net.py").write_text(NET.replace("** 2", "** 4"))
     with pytest.raises(SceneError, match="problem.code must be"):
         scene.load(path)
+    own_files.trusted("net.py")
+    with pytest.raises(RenderError, match="was made by another version of the scene's code. Give --force"):
+        api.frame(scene.load("net.toml"), "last", quality="scene")
+    api.frame(scene.load("net.toml"), "last", quality="scene", force=True)
 
 
 def test_an_unread_file_leaves_jax_unloaded() -> None:

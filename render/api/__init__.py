@@ -11,6 +11,7 @@ from render.api.listener import SILENT, Listener
 from render.api.own import trust
 from render.api.pages import explore
 from render.api.preparation import Outlook
+from render.api.progress import Progress
 from render.api.targets import descend
 from render.errors import RenderError
 from render.scene import Scene, load
@@ -20,6 +21,7 @@ __all__ = [
     "Film",
     "Listener",
     "Outlook",
+    "Progress",
     "RenderError",
     "Scene",
     "Window",
