@@ -15,6 +15,7 @@ from render.api.display import Stills
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
 from render.film import deliver, qualities, rendering, sheet
+from render.film.plan import overhang_remark
 from render.film.rendering import Job
 from render.scene import Scene
 
@@ -58,6 +59,8 @@ def plan(
     job, rate = preparation.prepare(
         scene, quality, budget_min, folder, make_backend, listener, make_reference=False, film=True
     )
+    if words := overhang_remark(job.scene):
+        listener.note(words)
     return preparation.outlook(job, folder, rate, listener, full=True)
 
 

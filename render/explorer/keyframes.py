@@ -262,7 +262,7 @@ def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> list[str]:
                 row[name][i] = coordinate
         else:
             row[name] = centre
-        gone += ["centre"] if logs else []
+        gone += ["view", "height", "height_decades", *(["centre"] if logs else [])]
         width = float(f"{key.view.width * float(x.span):.7g}")
         _set(row, "width_decades" if x.scale == "log10" else "width", width, default=None)
     _set(row, "hold_s", _plain(key.hold_s), default=0.0)

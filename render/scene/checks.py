@@ -18,13 +18,13 @@ from render.encode import CODECS
 from render.errors import SceneError
 from render.geometry import camera
 from render.geometry.axes import Axis
-from render.geometry.camera import Keyframe, View
+from render.geometry.camera import Keyframe
 from render.geometry.tracks import Track
 from render.picture import palettes, typeface
 from render.picture.colour import Look
 from render.problem import Problem, catalogue
 from render.problem.catalogue import Settings
-from render.scene import moving, own_files
+from render.scene import moving, own_files, view_fields
 from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,
@@ -38,6 +38,7 @@ from render.scene.tables import (
     system_of,
 )
 from render.scene.values import Output, Scene
+from render.scene.view_fields import one_of
 from render.scene.wording import quoted, shown
 
 MOST_FAULTS = 40
@@ -46,11 +47,9 @@ MOST_DOTS = 100  # on a line
 # Arrivals and holds closer than this cannot be told apart on a timeline of an hour at any frame rate allowed.
 _LEAST_S = 1e-3
 
-# Values beyond these have no float64, and views below them no float64 width.
+# Values beyond these have no float64.
 _LARGEST_POSITION = {"log10": Fraction(300), "linear": Fraction(10) ** 300}
 _LEAST_SPAN = Fraction(1, 10**300)
-_LEAST_WIDTH_UNIT = 1e-100
-_MOST_WIDTH_UNIT = 8
 
 
 def parse(text: str, source: str, name: str, *, folder: Path | None = None) -> Scene:
@@ -106,7 +105,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     problem_raw, camera_raw = raw.get("problem"), raw.get("camera")
     x = _axis(problem_raw, "x", faults)
     y = _axis(problem_raw, "y", faults)
-    problem = _problem(problem_raw, system_of(raw), x, y, faults)
+    first = moving.first(camera_raw, system_of(raw))
+    problem = _problem(problem_raw, system_of(raw), x, y, first, faults)
     look, output = _look(raw.get("look", {}), system_of(raw), faults), _output(raw.get("output", {}), faults)
     moves = moving.found(camera_raw, problem, look, faults)
     keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
@@ -124,21 +124,12 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     return Scene(name, moves.problem(problem), keyframes, easing, look, output, text, play=play, tracks=moves.tracks)
 
 
-def _one_of(raw: dict[str, Any], where: str, first: str, second: str, faults: list[str]) -> str | None:
-    """Return which of two keys a table has; it must have exactly one."""
-    present = [key for key in (first, second) if key in raw]
-    if len(present) == 1:
-        return present[0]
-    faults.append(f"{where} must have exactly one of {first} and {second}, not {'both' if present else 'neither'}")
-    return None
-
-
 def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
     raw = problem_raw.get(which) if isinstance(problem_raw, dict) else None
     if not isinstance(raw, dict):
         return None
     where, good = f"problem.{which}", good_fields(AxisTable, raw)
-    key = _one_of(raw, where, "range", "range_log10", faults)
+    key = one_of(raw, where, "range", "range_log10", faults)
     if key not in good or "scale" not in good:
         return None
     scale: Literal["log10", "linear"] = good["scale"]
@@ -169,7 +160,10 @@ def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
     return axis if "name" in good else replace(axis, name="")
 
 
-def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
+def _problem(
+    raw: object, system: str, x: Axis | None, y: Axis | None, first: dict[str, float], faults: list[str]
+) -> Problem | None:
+    """Return the problem. first: what keyframes set, as the first of them has it."""
     if not isinstance(raw, dict) or raw.get("system", system) != system:
         return None
     tables, row = of_system(system), catalogue.row(system)
@@ -180,14 +174,19 @@ def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: l
     for which, name in names.items():
         if name in fixed:
             faults.append(f"problem.fixed.{name} must not repeat the {which} axis; remove one of them")
+        if name in first:
+            faults.append(f"{moving.PLACE}.{name} must not move the {which} axis; remove it")
     good = good_fields(tables.problem, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
     settings = {name: s.read(good[name]) for name, s in row.settings.items() if name in good}
+    settings |= {name: int(first[name]) for name in row.settings if name in first}
     if len(settings) == len(row.settings) and (broken := row.rule(settings)):
         faults.append(broken)
     places = [(f"problem.{which}.name", name) for which, name in names.items() if name]
+    places += [(f"{moving.PLACE}.{name}", name) for name in first if name in row.hyperparameters]
     faults += _idle(system, settings, places + [(f"problem.fixed.{name}", name) for name in fixed])
     # A name that is itself at fault may be the very one that is missing.
     whole = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
+    fixed |= {name: value for name, value in first.items() if name in row.hyperparameters}
     faults += _rates(system, settings, {name for name in names.values() if name} | set(fixed), whole=whole)
     if faults or x is None or y is None:
         return None
@@ -284,7 +283,8 @@ def _keyframes(
     if not isinstance(raw, dict) or not isinstance(raw.get("keyframes"), list):
         return None
     keyframes = [k for k in raw["keyframes"][:MOST_KEYFRAMES] if isinstance(k, dict)]
-    views = [_view(key, f"camera.keyframes[{i}]", x, y, faults) for i, key in enumerate(keyframes)]
+    shape = output.width_px / output.height_px if output is not None else None
+    views = [view_fields.view(key, f"camera.keyframes[{i}]", x, y, shape, faults) for i, key in enumerate(keyframes)]
     holds = _holds(keyframes, faults)
     speed = _speed(raw, keyframes, faults)
     if not keyframes or faults or output is None or holds is None:
@@ -301,61 +301,6 @@ def _keyframes(
         return None
     phases = [good_fields(KeyframeTable, key)["phase"] for key in keyframes]
     return tuple(Keyframe(*parts) for parts in zip(whole, times, holds, phases, strict=True))
-
-
-def _view(raw: dict[str, Any], where: str, x: Axis | None, y: Axis | None, faults: list[str]) -> View | None:
-    good = good_fields(KeyframeTable, raw)
-    centre_key = _one_of(raw, where, "centre", "centre_log10", faults)
-    if x is None or y is None:
-        _one_of(raw, where, "width_decades", "width", faults)
-        return None
-    centre: list[Fraction] = []
-    for i, (which, axis) in enumerate((("x", x), ("y", y))):
-        if centre_key not in good:
-            break
-        at, position = f"{where}.{centre_key}[{i}]", good[centre_key][i]
-        if axis.scale == "linear" and centre_key == "centre_log10":
-            faults.append(f"{where}.centre_log10 needs two log10 axes, and the {which} axis is linear; give centre")
-            break
-        if axis.scale == "log10" and centre_key == "centre":
-            if position <= 0:
-                faults.append(f"{at} must be > 0 on the log10 {which} axis, not {shown(raw[centre_key][i])}")
-                continue
-            position = axis.position_from_value(position)
-        unit = axis.unit_from_position(position)
-        if 0 <= unit <= 1:
-            centre.append(unit)
-        else:
-            runs = f"{'log10 runs' if axis.scale == 'log10' else 'values run'} from {float(axis.lo):.12g}"
-            faults.append(
-                f"{at} must lie on the {which} axis, whose {runs} to {float(axis.hi):.12g}, "
-                f"not {shown(raw[centre_key][i])}"
-            )
-    width = _width(raw, good, where, x, faults)
-    return View(centre[0], centre[1], width) if len(centre) == 2 and width is not None else None
-
-
-def _width(raw: dict[str, Any], good: dict[str, Any], where: str, x: Axis, faults: list[str]) -> float | None:
-    wanted, other, unit = "width_decades", "width", "decades"
-    if x.scale == "linear":
-        wanted, other, unit = other, wanted, "units"
-    if other in raw:
-        faults.append(f"{where} must have {wanted} on a {x.scale} x axis, not {other}")
-    elif wanted not in raw:
-        faults.append(f"{where} must have {wanted}")
-    if other in raw or wanted not in good:
-        return None
-    span = float(x.span)
-    width: float = good[wanted] / span
-    if width > _MOST_WIDTH_UNIT:
-        limit = f"{_MOST_WIDTH_UNIT * span:.12g} ({_MOST_WIDTH_UNIT} times the x axis of {span:.12g} {unit})"
-        faults.append(f"{where}.{wanted} must be at most {limit}, not {shown(raw[wanted])}")
-        return None
-    if width < _LEAST_WIDTH_UNIT:
-        limit = f"{_LEAST_WIDTH_UNIT * span:g}"
-        faults.append(f"{where}.{wanted} must be at least {limit}, not {shown(raw[wanted])}")
-        return None
-    return width
 
 
 def _holds(keyframes: list[dict[str, Any]], faults: list[str]) -> list[float] | None:

@@ -20,7 +20,7 @@ from render.geometry import frame_rates
 from render.problem import own
 from render.scene import naming, own_files, records
 from render.scene.checks import build, read_toml
-from render.scene.layers import Layers, with_values
+from render.scene.layers import Layers, merged, with_values
 from render.scene.tables import filled
 from render.scene.values import Made, Scene, with_shape
 from render.scene.wording import nearest_few, quoted
@@ -179,8 +179,18 @@ def load(
         plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
     )
     if shape is not None:
-        scene = with_shape(scene, shape)
+        scene = _fitted(with_shape(scene, shape), layers, folder)
     return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+
+
+def _fitted(scene: Scene, layers: Layers, folder: Path) -> Scene:
+    """Return a scene whose frames got another shape with the views that fit their height or the whole plane into it."""
+    output = scene.output
+    size = {"output": {"size": [output.width_px, output.height_px]}}
+    found = build(merged(layers.raw, size), scene.name, scene.text, layers.source_of, folder)
+    views = (key.view for key in found.keyframes)
+    fitted = tuple(replace(key, view=view) for key, view in zip(scene.keyframes, views, strict=True))
+    return replace(scene, keyframes=fitted)
 
 
 def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
@@ -234,12 +244,17 @@ def resolved(scene: Scene) -> str:
 
 def with_origins(scene: Scene) -> str:
     """Return the same, with a comment on every field that the scene's own file does not give: where it came from."""
-    lines, table, entries = [], "", -1
+    lines, table, listed, entries = [], "", "", -1
     for line in resolved(scene).splitlines():
         if line.startswith("["):
             name = line.strip("[]")
-            entries = entries + 1 if line.startswith("[[") else -1
-            table = f"{name}[{entries}]" if line.startswith("[[") else name
+            if line.startswith("[["):
+                listed, entries = name, entries + 1 if name == listed else 0
+                table = f"{listed}[{entries}]"
+            elif listed and name.startswith(f"{listed}."):  # a table of that entry
+                table = f"{listed}[{entries}]{name.removeprefix(listed)}"
+            else:
+                table, listed = name, ""
         elif " = " in line:
             key = line.partition(" = ")[0].strip('"')
             origin = scene.origins.get(f"{table}.{key}" if table else key, "default")

@@ -24,6 +24,9 @@ EITHER = (
     ("range", "range_log10"),
     ("centre", "centre_log10"),
     ("width", "width_decades"),
+    ("height", "height_decades"),
+    *((one, other) for one in ("width", "width_decades") for other in ("height", "height_decades")),
+    *(("view", name) for name in ("centre", "centre_log10", "width", "width_decades", "height", "height_decades")),
     ("octaves_per_s", "decades_per_s"),
 )
 
@@ -46,7 +49,7 @@ class Layers:
 
     def lay(self, source: str, raw: dict[str, Any], text: str = "") -> None:
         """Lay a file's fields over what is there. source: what messages call it. text: of the file, to say lines of."""
-        self.raw = _merged(self.raw, copy.deepcopy(raw))
+        self.raw = merged(self.raw, copy.deepcopy(raw))
         self.origins |= dict.fromkeys(_leaves(raw), source)
         self._sources.append((source, lambda keys: _reaches(raw, keys)))
         self._texts[source] = text
@@ -72,9 +75,9 @@ class Layers:
         last = _checked(place, last, keys, source)
         keys += (last,)
         if isinstance(place, dict):
-            merged = _merged(place, {last: _value(value)})
+            changed = merged(place, {last: _value(value)})
             place.clear()
-            place.update(merged)
+            place.update(changed)
         else:
             place[last] = _value(value)
         self.origins[path_of(keys)] = source
@@ -155,14 +158,14 @@ def _others(name: str) -> list[str]:
     return [other for ways in EITHER if name in ways for other in ways if other != name]
 
 
-def _merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """Return upper laid over lower; neither is changed."""
     dropped = {other for name in upper for other in _others(name)} - upper.keys()
-    merged = {name: value for name, value in lower.items() if name not in dropped}
+    whole = {name: value for name, value in lower.items() if name not in dropped}
     for name, value in upper.items():
-        below = merged.get(name)
-        merged[name] = _merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return merged
+        below = whole.get(name)
+        whole[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return whole
 
 
 def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:
