@@ -85,6 +85,7 @@ def video(
 ) -> None:
     """Make the film: train what is missing, colour, encode. The same command goes on where it stopped.
 
+    Where quality auto takes longer than five minutes, a first film is made soon, and better ones take its place.
     Beside the film: its record as JSON, a row of figures for each frame, a poster and a thumbnail.
 
     Try:
@@ -107,7 +108,7 @@ def video(
         force=folders.force,
         poster=poster,
         make_backend=machines.make,
-        listener=terminal.LISTENER,
+        listener=terminal.TerminalListener(),
     )
     messages.wrote(*film.files)
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
@@ -38,6 +39,9 @@ _RATE_S = 20.0
 class TerminalListener(Listener):
     """Prints what a render reports: sentences on stderr, progress as one live line, everything as JSON where asked."""
 
+    def __init__(self) -> None:
+        self._watchable = ""
+
     def note(self, text: str) -> None:
         """Print a sentence."""
         emit("note", text)
@@ -52,7 +56,17 @@ class TerminalListener(Listener):
 
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Show one live line."""
-        return progress(job)
+        return progress(job, self._watchable)
+
+    def film(self, path: Path, quality: str) -> None:
+        """Print where a film is that can be watched already, and show it beside the progress from now on."""
+        self._watchable = f"; to watch: {path} ({quality})"
+        emit(
+            "film",
+            f'{path}: a film at quality "{quality}", to watch while a better one is made from the same samples.',
+            path=str(path),
+            quality=quality,
+        )
 
     @contextlib.contextmanager
     def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
@@ -167,8 +181,11 @@ def _slices(plan: Plan) -> str:
 
 
 @contextlib.contextmanager
-def progress(job: Job | None = None) -> Iterator[rendering.Report]:
-    """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
+def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.Report]:
+    """Show one live line while a job runs: frames, samples a second, time left by the training that is left.
+
+    watchable: what is written behind it, about a film that is finished already.
+    """
     live = is_live()
     state = _Rate()
     bar = Progress(
@@ -189,7 +206,7 @@ def progress(job: Job | None = None) -> Iterator[rendering.Report]:
             if message not in reported:
                 reported.add(message)
                 emit("note", message)
-        note = state.note(now)
+        note = state.note(now) + watchable
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
         done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)
