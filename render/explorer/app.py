@@ -21,26 +21,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-import render
 from render.errors import RenderError
-from render.explorer import colouring, dials, film_preview, keyframes, pagefiles, requests, stills
+from render.explorer import colouring, descriptions, film_preview, keyframes, pagefiles, requests, stills
 from render.explorer.guard import SUBPROTOCOL, Guard
 from render.explorer.live import Live
 from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
 from render.explorer.trainer import Trainer
-from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
-from render.picture import palettes
-from render.samples import Status
 from render.scene import Scene
 
 # Slow requests, one at a time each; more than these waiting are refused, so that a flood costs nothing.
 _MOST_WAITING = 8
-
-# At zoom z a page shows 8 pixels from sample to sample of level z: two deeper at the usual half sample per pixel.
-_SHARPER_LEVELS = 2
 
 _MOST_TARGETS = 12
 
@@ -140,20 +133,14 @@ class _Desk:
 
     async def start_up(self, _: Request) -> Response:
         return JSONResponse(
-            {
-                "version": render.__version__,
-                "scenes": await run_in_threadpool(self.planes.names),
-                "first": self.planes.first,
-                "palettes": colouring.PALETTES,
-                "statuses": [status.name.lower().replace("_", "-") for status in Status],
-                "samples": SAMPLES,
-                "folder": str(self.settings.folder),
-            }
+            descriptions.start(
+                await run_in_threadpool(self.planes.names), self.planes.first, folder=str(self.settings.folder)
+            )
         )
 
     async def scene(self, request: Request) -> Response:
         found = await run_in_threadpool(self.planes.load, request.query_params.get("name", "")[:200])
-        return JSONResponse(_described(found))
+        return JSONResponse(descriptions.scene(found))
 
     async def palette(self, request: Request) -> Response:
         name = request.query_params.get("name", "")[: requests.MOST_PALETTE]
@@ -308,44 +295,6 @@ class _Desk:
                 yield
         finally:
             self._waiting[kind] -= 1
-
-
-def _described(found: Scene) -> dict[str, Any]:
-    """Return what a page must know of a scene."""
-    problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
-    deepest_level = problem.deepest_level if last_plain_level is None else DEEPEST_LEVEL
-    lines = [line[1:].strip() for line in found.text.split("\n") if line.startswith("#") and not line.startswith("#:")]
-    return {
-        "name": found.name,
-        "about": " ".join(lines),
-        "key": problem.key,
-        "steps": problem.steps,
-        "axes": [
-            {
-                "name": axis.name,
-                "label": label,
-                "scale": axis.scale,
-                "lo": float(axis.lo),
-                "span": float(axis.span),
-                "exact": {"lo": str(axis.lo), "span": str(axis.span)},
-            }
-            for axis, label in zip((problem.x, problem.y), problem.labels, strict=True)
-        ],
-        "channels": {
-            name: {"name": row.name, "converged": row.converged, "diverged": row.diverged}
-            for name, row in colouring.channels(problem).items()
-        },
-        "deepest_level": deepest_level,
-        "deepest_zoom": deepest_level - _SHARPER_LEVELS,
-        "last_plain_level": last_plain_level,
-        "look": {
-            "palette": palettes.written(found.look.palette),
-            "gap": found.look.gap,
-            "background": found.look.background,
-        },
-        "dials": dials.described(found),
-        "film": keyframes.described(found),
-    }
 
 
 def _digits(axis: Any, unit: Fraction, step: Decimal) -> dict[str, str | None]:

@@ -24,6 +24,7 @@ const USUAL = "mean_lr"; // the scene that every command takes if none is named
 
 class App {
   constructor() {
+    this.published = document.body.classList.contains("published"); // without a server that trains
     this.cache = new Cache();
     this.ground = new Ground(this.cache, PLANE);
     this.deepestZoom = 45;
@@ -243,12 +244,12 @@ class App {
       channel: look.channel === "value" ? null : look.channel,
     });
     // Back and forward come to a view but for a last bit, and must not count as a step of their own.
-    if (address.same(hash, location.hash)) return;
+    if (address.same(hash, address.here())) return;
     if (step) history.pushState(null, "", hash); else history.replaceState(null, "", hash);
   }
 
   async readAddress() {
-    const at = address.read(location.hash);
+    const at = address.read(address.here());
     if (!at) return;
     if (at.scene !== this.scene?.name) await this.open(at.scene, at);
     else if (at.width) this.go(at, { quietly: true });
@@ -331,11 +332,12 @@ async function begin() {
   app.live = new Live();
   const lost = $("lost");
   app.live.addEventListener("lost", ({ detail }) => {
-    lost.textContent = detail.code === 1013 ? "Too many pages of this explorer are open. Close one."
-      : "The explorer's server is gone. What is here stays; start it again with render explore, and open the address it prints.";
+    lost.textContent = detail.text ?? (detail.code === 1013 ? "Too many pages of this explorer are open. Close one."
+      : "The explorer's server is gone. What is here stays; start it again with render explore, and open the address it prints.");
     lost.hidden = false;
   });
   app.live.addEventListener("open", () => { lost.hidden = true; app.cache.clear(); });
+  app.live.addEventListener("found", () => { lost.hidden = true; });
   app.live.addEventListener("reset", () => { app.cache.clear(); app.repaint(); });
   app.live.addEventListener("tile", ({ detail }) => app.take(detail));
   app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));
@@ -367,7 +369,7 @@ async function begin() {
   new ResizeObserver(() => app.map.invalidateSize({ animate: false })).observe($("map"));
   listen(app);
 
-  const at = address.read(location.hash);
+  const at = address.read(address.here());
   await app.open(at && start.scenes.includes(at.scene) ? at.scene : start.first ?? (start.scenes.includes(USUAL) ? USUAL : start.scenes[0]), at ?? {});
   if (!start.first && !at) toast("Choose a scene above: each is another network, or another pair of hyperparameters.");
   app.ready = true;
