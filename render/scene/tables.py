@@ -309,6 +309,11 @@ class OutputTable(_Table):
     frames: Annotated[int, Field(ge=1, le=1_000_000)] = _absent(
         "Exactly so many frames: the camera's times are stretched to it. Left out, as many as those times give."
     )
+    audio: Annotated[str, Field(max_length=4096)] = Output.audio
+    """A sound file to play with the film, cut at its end or followed by silence; its path counts from where render is
+    started. "" for none."""
+    audio_fade_s: Annotated[float, Field(ge=0, le=60)] = Output.audio_fade_s
+    """Seconds in which the sound fades away at the end of the film."""
 
 
 class SceneTable(_Table):
