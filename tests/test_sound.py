@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 import wave
@@ -10,6 +11,8 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from render import encode, scene
 from render.encode import CODECS
@@ -19,6 +22,7 @@ from render.errors import SceneError
 from render.film import deliver, frame_log, qualities, rendering, soundtrack
 from render.film.frame_log import FrameFacts
 from render.film.rendering import Job
+from render.geometry import camera
 
 RATE = 44_100
 WITH_SOUND = [name for name in CODECS if takes_sound(name)]
@@ -162,9 +166,9 @@ def test_provenance_names_the_sound_and_a_remark_says_what_fits(store: Path, tmp
 
 def test_sound_that_cannot_be_played_is_refused_before_any_training(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    for given, message in ((tmp_path / "none.wav", "there is no file"), (tmp_path / "text.wav", "has no sound that")):
+    for audio, message in ((tmp_path / "none.wav", "there is no file"), (tmp_path / "text.wav", "has no sound that")):
         with pytest.raises(SceneError, match=message):
-            rendering.check_film(scene.load("tiny", settings=[f'output.audio="{given}"']))
+            rendering.check_film(scene.load("tiny", settings=[f'output.audio="{audio}"']))
     assert length_s(tmp_path / "text.wav") == 0
     assert length_s(tone(tmp_path / "music.wav", 1.5)) == pytest.approx(1.5, abs=0.01)
 
@@ -180,3 +184,42 @@ def test_the_log_has_the_brightness_of_every_frame(store: Path) -> None:
     assert [row.mean_luminance for row in rows] == [frame_log.mean_luminance(picture) for picture in pictures]
     assert len({row.mean_luminance for row in rows}) > 5
     assert frame_log.read(frame_log.table(rows))[7].mean_luminance == pytest.approx(rows[7].mean_luminance, rel=1e-5)
+
+
+# ---- beats -----------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.001, 60), st.one_of(st.just(0.0), st.floats(0.001, 20))), min_size=1, max_size=12),
+    st.floats(10, 1000),
+)
+def test_keyframes_stand_on_beats_and_stay_in_their_order(legs: list[tuple[float, float]], bpm: float) -> None:
+    times, now = [], 0.0
+    for i, (leg, hold) in enumerate(legs):
+        now += leg if i else 0.0
+        times.append(now)
+        now += hold
+    holds = [hold for _, hold in legs]
+    arrivals, rests = camera.on_beats(times, holds, bpm)
+    beats = [time_s * bpm / 60 for time_s in (*arrivals, *rests)]
+    assert beats == pytest.approx([round(beat) for beat in beats], abs=1e-6)
+    assert arrivals[0] == 0
+    for i, (rest, hold) in enumerate(zip(rests, holds, strict=True)):
+        assert (rest == 0) == (hold == 0)
+        if i:
+            assert arrivals[i] >= arrivals[i - 1] + rests[i - 1] + 60 / bpm * 0.999
+    if all(later - earlier >= 180 / bpm for earlier, later in itertools.pairwise(times)) and not any(holds):
+        assert np.abs(np.subtract(arrivals, times)).max() <= 30.001 / bpm, "the nearest beat, where there is room"
+
+
+def test_a_scene_on_beats_arrives_on_them_and_refuses_to_be_stretched() -> None:
+    plain = scene.load("tiny")
+    timed = scene.load("tiny", settings=["camera.bpm=90"])
+    assert [key.time_s for key in timed.keyframes] != [key.time_s for key in plain.keyframes]
+    for key in timed.keyframes:
+        for moment in (key.time_s, key.time_s + key.hold_s):
+            assert moment * 90 / 60 == pytest.approx(round(moment * 90 / 60), abs=1e-9)
+    with pytest.raises(SceneError, match="leave one of them out"):
+        scene.load("tiny", settings=["camera.bpm=90", "output.frames=100"])
+    with pytest.raises(SceneError, match="camera.bpm must be"):
+        scene.load("tiny", settings=["camera.bpm=0"])

@@ -240,6 +240,9 @@ class CameraTable(_Table):
     """Forward; backward, from the last keyframe to the first; or ping-pong, there and back without a doubled frame."""
     octaves_per_s: _Positive = _absent("Mean zoom speed in doublings a second; the published films have 0.667.")
     decades_per_s: _Positive = _absent("Mean zoom speed in factors of ten a second.")
+    bpm: Annotated[float, Field(ge=10, le=1000)] = _absent(
+        "Beats a minute of the film's music: arrivals at keyframes, and ends of holds, move to the nearest beat."
+    )
 
 
 class LookTable(_Table):
