@@ -25,7 +25,7 @@ from render.errors import RenderError
 from render.explorer import colouring, descriptions, film_preview, keyframes, pagefiles, requests, stills
 from render.explorer.guard import SUBPROTOCOL, Guard
 from render.explorer.live import Live
-from render.explorer.planes import Planes
+from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
 from render.explorer.trainer import Trainer
 from render.geometry.camera import View
@@ -150,6 +150,12 @@ class _Desk:
         except ValueError as error:
             raise requests.AskError(str(error)) from None
 
+    async def _plane(self, raw: dict[str, Any]) -> tuple[Plane, tuple[tuple[str, float], ...]]:
+        """Return the plane that a request is about, and the values of dials that it gives."""
+        name = requests.text(raw, "scene")
+        at = requests.dials_of(raw, await run_in_threadpool(self.planes.load, name))
+        return await run_in_threadpool(self.planes.open, name, dict(at)), at
+
     # ---- one place ---------------------------------------------------------------------------------------------
 
     async def where(self, request: Request) -> Response:
@@ -162,7 +168,7 @@ class _Desk:
     async def trace(self, request: Request) -> Response:
         """Train one sample again and return its losses."""
         raw = requests.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
+        plane, _ = await self._plane(raw)
         # A run past float64 is known by its difference from a reference only.
         level = requests.whole(
             raw, "level", 0, plane.problem.deepest_level if plane.last_plain_level is None else plane.last_plain_level
@@ -189,8 +195,8 @@ class _Desk:
     async def targets(self, request: Request) -> Response:
         """Rank places on the boundary in a view."""
         raw = requests.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
-        view = requests.view(raw, plane.problem, plane.deepest_level)
+        plane, at = await self._plane(raw)
+        view = requests.view(raw, plane.problem, plane.deepest_level, at)
         seed = requests.whole(raw, "seed", 0, 2**53)
 
         def find() -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import render
-from render.explorer import colouring, keyframes
+from render.explorer import colouring, dials, keyframes
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.tiles import SAMPLES
 from render.picture import palettes
@@ -68,5 +68,6 @@ def scene(found: Scene) -> dict[str, Any]:
             "gap": found.look.gap,
             "background": found.look.background,
         },
+        "dials": dials.described(found),
         "film": keyframes.described(found),
     }

@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import * as api from "./api.js";
 import { Cache, Ground } from "./cache.js";
 import { Colours } from "./colours.js";
+import { Dials } from "./dials.js";
 import { $, calmly, copyText, make, toast } from "./dom.js";
 import { Film } from "./film.js";
 import { listen } from "./keys.js";
@@ -17,6 +18,7 @@ import { Sample } from "./sample.js";
 
 const SEND_MS = 120; // a moving map says where it is this often
 const POINT_MS = 500; // and where the pointer is, this often: the order of training follows it
+const EMPTY_MS = 700; // samples at other values of the dials come within this, or are not there yet
 const SETTLED_MS = 900; // a view that stands this long is a step for back and forward
 const USUAL = "mean_lr"; // the scene that every command takes if none is named
 
@@ -40,6 +42,7 @@ class App {
     this.layer = made.layer;
     this.view = viewOf(this.map, PLANE);
     this.sample = new Sample(this);
+    this.dials = new Dials(this);
     this.lookAgain = throttle(() => this.say(), SEND_MS);
     this.pointAgain = throttle(() => this.say(), POINT_MS);
     this.settled = calmly(() => this.writeAddress(true), SETTLED_MS);
@@ -79,6 +82,7 @@ class App {
     Object.assign(this.look, scene.look, { deepestLevel: scene.deepest_level, channel: at.channel in scene.channels ? at.channel : "value" });
     if (at.palette) this.look.palette = at.palette;
     this.deepestZoom = scene.deepest_zoom;
+    this.dials.open(scene);
     this.recolour();
     this.film.open(scene);
     if (at.width) this.go(at, { quietly: true }); else this.whole({ quietly: true });
@@ -156,7 +160,7 @@ class App {
   asked(place = this.ground.root.place(this.view.local), { width_px, height_px } = this.view) {
     const { look, ground, pointer } = this;
     return {
-      scene: this.scene.name, ...place, width_px: Math.round(width_px), height_px: Math.round(height_px),
+      scene: this.scene.name, at: this.dials.at, ...place, width_px: Math.round(width_px), height_px: Math.round(height_px),
       pointer: pointer && ground.inside(pointer) ? ground.root.place({ ...pointer, width: this.view.local.width }) : null, detail: look.detail, channel: look.channel, gap: look.gap, whole_plane: look.wholePlane, train: false,
     };
   }
@@ -171,9 +175,32 @@ class App {
     this.writeAddress();
   }
 
+  /** The dials were moved: all samples are others. Those of before stay until the first of them is there. */
+  redial() {
+    if (this.dials.shorter && !["value", "escape_time"].includes(this.look.channel)) {
+      this.look.channel = "value"; // others are read off the last state of a run
+      this.panel.show();
+    }
+    this.old = true;
+    clearTimeout(this.emptying);
+    this.emptying = setTimeout(() => this.empty(), EMPTY_MS);
+    this.film.preview.seen = 0;
+    this.since = this.live.serial + 1;
+    this.lookAgain();
+  }
+
+  /** Drop samples of other values of the dials. */
+  empty() {
+    if (!this.old) return;
+    this.old = false;
+    this.cache.clear();
+    this.repaint();
+  }
+
   take(buffer) {
     const serial = new DataView(buffer).getUint32(4, true);
     if (serial < this.since) return;
+    this.empty();
     this.changed.push(this.cache.add(buffer));
     this.soon();
   }

@@ -87,6 +87,7 @@ export class Preview {
   seek(busyMs = BUSY_MS) {
     if (!this.path) return;
     this.busy = true;
+    this.follow();
     this.seen = this.app.cache.tiles.size;
     clearTimeout(this.rest);
     this.rest = setTimeout(() => { this.busy = false; this.app.say(); }, busyMs);
@@ -99,6 +100,12 @@ export class Preview {
       this.serial = this.app.live.look({ ...asked, pointer: null, keep: true, detail: 0.5 });
     }
     this.repaint();
+  }
+
+  /** Set the dials to what the film has at the slider. */
+  follow() {
+    const { at } = this.path;
+    if (at && this.app.dials.take(at[Math.round(Number($("time").value) / 1000 * (at.length - 1))])) this.app.redial();
   }
 
   /** Ask for new colours once there is much more to see; before the map has samples, it keeps the server's attention. */

@@ -57,7 +57,7 @@ export class Sample {
     $("sample-hint").textContent = "training this run …";
     $("sample-hint").hidden = false;
     try {
-      const trace = await api.post("trace", { scene: scene.name, level, ...lattice(ground.root, found) });
+      const trace = await api.post("trace", { scene: scene.name, at: app.dials.at, level, ...lattice(ground.root, found) });
       if (serial !== this.serial) return; // another was clicked meanwhile
       $("sample-hint").hidden = true;
       this.draw(trace.losses, found);
