@@ -15,7 +15,8 @@ from render import api, backends
 from render.api.preparation import Outlook
 from render.backends import Backend
 from render.film import climb, qualities, rendering, training_rate
-from render.film.rendering import Job, Progress, Report
+from render.film.job import Job
+from render.film.rendering import Progress, Report
 from render.film.training_rate import Rate
 from render.problem import Problem
 from render.scene import Scene

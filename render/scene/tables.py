@@ -198,6 +198,9 @@ class CameraTable(Table):
     """Forward; backward, from the last keyframe to the first; or ping-pong, there and back without a doubled frame."""
     octaves_per_s: _Positive = absent("Mean zoom speed in doublings a second; the published films have 0.667.")
     decades_per_s: _Positive = absent("Mean zoom speed in factors of ten a second.")
+    bpm: Annotated[float, Field(ge=10, le=1000)] = absent(
+        "Beats a minute of the film's music: arrivals at keyframes, and ends of holds, move to the nearest beat."
+    )
 
 
 class LookTable(Table):
@@ -267,6 +270,11 @@ class OutputTable(Table):
     frames: Annotated[int, Field(ge=1, le=1_000_000)] = absent(
         "Exactly so many frames: the camera's times are stretched to it. Left out, as many as those times give."
     )
+    audio: Annotated[str, Field(max_length=4096)] = Output.audio
+    """A sound file to play with the film, cut at its end or followed by silence; its path counts from where render is
+    started. "" for none."""
+    audio_fade_s: Annotated[float, Field(ge=0, le=60)] = Output.audio_fade_s
+    """Seconds in which the sound fades away at the end of the film."""
 
 
 class SceneTable(Table):
