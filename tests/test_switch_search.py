@@ -79,12 +79,12 @@ def test_a_plan_measures_nothing(loaded: Scene, tmp_path: Path, monkeypatch: pyt
     assert made.switch is None and made.measured == ()
 
 
-@pytest.mark.parametrize("change", ['precision = "float64"', "detail = 0.25"])
+@pytest.mark.parametrize("change", ['precision = "float64"', "wide"])
 def test_plain_float64_and_wide_films_are_not_measured(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switch_search, "_measure", lambda *_: pytest.fail("there is nothing to measure"))
-    text = NARROW.replace("detail = 0.25\n", f"{change}\n", 1)
+    text = f"{NARROW}{change}\n" if "precision" in change else NARROW
     if "precision" not in change:
         text = text.replace("1e-5", "1.0").replace("1e-7", "0.1")
     assert switch_search.measured(of(text, tmp_path), tmp_path, lambda words: None).measured == ()

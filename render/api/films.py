@@ -13,7 +13,7 @@ from render import encode
 from render.api import preparation
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
-from render.film import deliver, qualities, rendering, sheet
+from render.film import climb, deliver, qualities, rendering, sheet
 from render.film.plan import overhang_remark
 from render.film.rendering import Job
 from render.scene import Scene
@@ -72,14 +72,23 @@ def video(
     """Train what the store lacks, and write the film of a scene with its record, log, poster and thumbnail.
 
     quality: "auto" (the best that this machine trains within budget_min minutes), "scene" (the scene's own output), or
-    the name of a preset. poster: the frame that poster and thumbnail show, as `frame` reads it. force: replace files
-    of the same name that were made of another scene, or with other settings; without it they are an error, before
-    anything is trained. make_backend: returns what trains a problem; by default the devices of this machine.
-    Whatever ends this early keeps every tile that was trained, and the same call goes on.
+    the name of a preset. Where "auto" takes longer than five minutes, films of lower quality are made before it from
+    the same samples, each under its own name; `listener.film` hears of them. poster: the frame that poster and
+    thumbnail show, as `frame` reads it. force: replace files of the same name that were made of another scene, or with
+    other settings; without it they are an error, before anything is trained. make_backend: returns what trains a
+    problem; by default the devices of this machine.
+    Whatever ends this early keeps every tile that was trained, and every film that was finished, and the same call goes
+    on.
     Raises RenderError, or one of its kinds, for whatever a person can put right.
     """
-    job = _announced(scene, quality, budget_min, Path(store), make_backend, listener)
-    return _film(job, Path(out), poster, force, listener)
+    steps, rate = preparation.prepare_climb(scene, quality, budget_min, Path(store), make_backend, listener)
+    best = steps[-1]
+    for job in climb.left(Path(out), steps):
+        listener.outlook(preparation.outlook(job, Path(store), rate, listener))
+        film = _film(job, Path(out), poster, force, listener)
+        if job is not best:
+            listener.film(film.path, job.quality)
+    return film
 
 
 def recolour(
@@ -195,14 +204,6 @@ def contact_sheet(
     with listener.rendering(job) as report:
         sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report, force=force)
     return path
-
-
-def _announced(
-    scene: Scene, quality: str, budget_min: float, store: Path, make_backend: MakeBackend, listener: Listener
-) -> Job:
-    job, rate = preparation.prepare(scene, quality, budget_min, store, make_backend, listener, film=True)
-    listener.outlook(preparation.outlook(job, store, rate, listener))
-    return job
 
 
 def _say_totals(job: Job, numbers: Sequence[int], listener: Listener) -> None:

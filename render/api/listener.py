@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from render.backends import Backend
@@ -28,6 +29,9 @@ class Listener:
 
     def outlook(self, outlook: Outlook) -> None:
         """Receive what a film will take, before its training starts."""
+
+    def film(self, path: Path, quality: str) -> None:
+        """Receive the path of a film that is finished and can be watched, while a better one is made."""
 
     def working(self, what: str) -> AbstractContextManager[Callable[[str], None]]:
         """Accompany a step that takes seconds; the context gives a function for further words about it."""

@@ -21,7 +21,7 @@ from render.api.listener import Listener
 from render.backends import Backend
 from render.deep import switch_search
 from render.errors import RenderError
-from render.film import cost, qualities, rendering, training_rate
+from render.film import climb, cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
 from render.film.plan import depth_warning
 from render.film.rendering import Job
@@ -62,6 +62,41 @@ def prepare(
     film: whether the job becomes a film, and not pictures alone: then its codec must take frames of its size.
     Raises RenderError, SceneError, StoreError, DepthError or ClusterError.
     """
+    job, rate, _ = _prepared(
+        loaded, quality, budget_min, store, make_backend, listener, make_reference=make_reference, film=film
+    )
+    return job, rate
+
+
+def prepare_climb(
+    loaded: Scene, quality: str, budget_min: float, store: Path, make_backend: MakeBackend, listener: Listener
+) -> tuple[list[Job], Rate | None]:
+    """Return the jobs of a film of rising quality, the last of which is that of `prepare`, and the rate.
+
+    They are several where "auto" chose one that takes so long that others are worth making before it.
+    """
+    job, rate, backend = _prepared(loaded, quality, budget_min, store, make_backend, listener, film=True)
+    if quality != "auto" or loaded.made is not None or not job.missing_samples():
+        return [job], rate
+    lower = [rendering.prepare(choice, store, backend=backend) for choice in climb.below(loaded, job)]
+    if lower and rate is None:
+        with listener.working("measuring this machine"):
+            rate = training_rate.measure(lower[0].plan, lower[0].backend, lower[0].switch)
+    return [*(climb.rungs(job, lower, rate) if rate else []), job], rate
+
+
+def _prepared(
+    loaded: Scene,
+    quality: str,
+    budget_min: float,
+    store: Path,
+    make_backend: MakeBackend,
+    listener: Listener,
+    *,
+    make_reference: bool = True,
+    film: bool = False,
+) -> tuple[Job, Rate | None, Backend]:
+    """Return the same as `prepare`, and the backend that the job's may have been made from."""
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
@@ -102,7 +137,7 @@ def prepare(
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.switch is None or not job.switch.is_ready else None
+    return job, rate if job.switch is None or not job.switch.is_ready else None, backend
 
 
 def remark(loaded: Scene, listener: Listener) -> None:
@@ -210,10 +245,11 @@ class Outlook:
         return self.film_facts() | {
             "duration_s": plan.path.duration_s,
             "octaves": plan.path.length,
+            **({"problems": [p.key for p in plan.slices.problems]} if len(plan.slices.problems) > 1 else {}),
             **({"moving": {track.name: list(track.values) for track in plan.path.tracks}} if plan.path.tracks else {}),
             "widths": list(self.widths),
             "levels": [min(plan.levels), max(plan.levels)],
-            "tiles": len(plan.order),
+            "tiles": sum(map(len, plan.orders)),
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -37,6 +37,7 @@ def dimension(
     *more: More,
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
     deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
+    over: Annotated[Literal["steps"] | None, Parameter(help='"steps": over training, all windows together.')] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -48,21 +49,31 @@ def dimension(
 
         render analyse dimension tanh.toml
         render analyse dimension linear.toml --side 128 --deepest 8
+        render analyse dimension tanh.toml --over steps --deepest 8
     """
-    from render.analyse import conclusions, subject, tables
+    from render.analyse import conclusions, dimension_over_steps, subject, tables
     from render.analyse import dimension as measuring
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
         tiles = measuring.tiles_of(measuring.windows(what.scene, side, deepest))
         return tiles, subject.missing_samples(what, tiles)
 
-    def run(what: Subject, report: Report) -> measuring.Result:
-        return measuring.run(what, side, deepest, report)
+    def run(what: Subject, report: Report) -> measuring.Result | dimension_over_steps.Result:
+        return (dimension_over_steps.run if over else measuring.run)(what, side, deepest, report)
 
-    name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
+    name = (
+        "dimension"
+        + (f"-over-{over}" if over else "")
+        + (f"-{side}" if side != 64 else "")
+        + (f"-deepest{deepest}" if deepest else "")
+    )
     loaded = changes.load(scene, *more)
     level = measuring.windows(loaded, side, deepest)[-1].level
-    _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, conclusions.of_dimension, level)
+    if over:
+        loaded = dimension_over_steps.asking(loaded)
+        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension_over_steps, level=level)
+    else:
+        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, conclusions.of_dimension, level)
 
 
 @app.command
@@ -141,7 +152,7 @@ def _analyse(
     plan: Callable[[Subject], tuple[list[Tile], int]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
-    conclude: Callable[[Any], str],
+    conclude: Callable[[Any], str] | None = None,
     level: int = 0,
 ) -> None:
     """Say what is to come, measure with progress, print, write.
@@ -170,7 +181,7 @@ def _analyse(
         result = run(what, report)
     facts = files.facts(
         result,
-        conclusion=conclude(result),
+        conclusion=conclude(result) if conclude else None,
         numerics=what.numerics,
         made_of=scenes.provenance(loaded, "scene", what.numerics),
     )

@@ -73,6 +73,9 @@ def show_table(rows: Iterable[Sequence[str]]) -> None:
     if _json:
         return
     table = Table.grid(padding=(0, 2))
+    rows = [tuple(row) for row in rows]
+    for _ in range(max(map(len, rows), default=0)):
+        table.add_column(overflow="fold")  # a long path goes on in the next line; it is never cut off
     for row in rows:
         table.add_row(*row)
     _out.print(table)

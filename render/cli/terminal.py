@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from pathlib import Path
 
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
@@ -14,12 +15,14 @@ from rich.text import Text
 from render import backends
 from render.analyse import tables
 from render.api.listener import Listener
+from render.api.posters import PosterPlan
 from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
 from render.deep import switch_search
 from render.film import rendering, training_rate
+from render.film.plan import Plan
 from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS, Track
@@ -37,6 +40,9 @@ _RATE_S = 20.0
 class TerminalListener(Listener):
     """Prints what a render reports: sentences on stderr, progress as one live line, everything as JSON where asked."""
 
+    def __init__(self) -> None:
+        self._watchable = ""
+
     def note(self, text: str) -> None:
         """Print a sentence."""
         emit("note", text)
@@ -51,7 +57,17 @@ class TerminalListener(Listener):
 
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Show one live line."""
-        return progress(job)
+        return progress(job, self._watchable)
+
+    def film(self, path: Path, quality: str) -> None:
+        """Print where a film is that can be watched already, and show it beside the progress from now on."""
+        self._watchable = f"; to watch: {path} ({quality})"
+        emit(
+            "film",
+            f'{path}: a film at quality "{quality}", to watch while a better one is made from the same samples.',
+            path=str(path),
+            quality=quality,
+        )
 
     @contextlib.contextmanager
     def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
@@ -117,6 +133,7 @@ def show_plan(outlook: Outlook) -> None:
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
         **({"moving": "; ".join(_moving(track, problem) for track in plan.path.tracks)} if plan.path.tracks else {}),
+        **({"slices": _slices(plan)} if len(plan.slices.problems) > 1 else {}),
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
         + (
@@ -125,7 +142,7 @@ def show_plan(outlook: Outlook) -> None:
             else f"after {last_plain}, by differences from a reference run"
         ),
         **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
-        "tiles": f"{len(plan.order):,}",
+        "tiles": f"{sum(map(len, plan.orders)):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
         f"a second, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
@@ -146,6 +163,21 @@ def show_plan(outlook: Outlook) -> None:
     show_table(rows.items())
 
 
+def show_poster_plan(plan: PosterPlan) -> None:
+    """Print what a print would take: pixels, runs, time, size."""
+    if speaks_json():
+        result("plan", "", **asdict(plan))
+        return
+    width, height = plan.size_px
+    show_table(
+        [
+            ("picture", f"{width:,} x {height:,} pixels, {plan.size_bytes / 1e6:,.0f} MB before compression"),
+            ("samples", f"{plan.samples:,} training runs of level {plan.level}, {plan.samples_to_do:,} of them to do"),
+            ("time", f"about {duration(plan.training_s)} of training"),
+        ]
+    )
+
+
 def _moving(track: Track, problem: Problem) -> str:
     """Return what a track does, and what it adds to the film's cost."""
     first, last = min(track.values), max(track.values)
@@ -158,9 +190,18 @@ def _moving(track: Track, problem: Problem) -> str:
     return f"{track.label or track.name} from {first:g} to {last:g}"
 
 
+def _slices(plan: Plan) -> str:
+    """Return what slices add to a film's cost."""
+    count = len(plan.slices.problems)
+    return f"{count:,} problems, each trained where it is shown: {plan.samples / count:,.0f} training runs on average"
+
+
 @contextlib.contextmanager
-def progress(job: Job | None = None) -> Iterator[rendering.Report]:
-    """Show one live line while a job runs: frames, samples a second, time left by the training that is left."""
+def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.Report]:
+    """Show one live line while a job runs: frames, samples a second, time left by the training that is left.
+
+    watchable: what is written behind it, about a film that is finished already.
+    """
     live = is_live()
     state = _Rate()
     bar = Progress(
@@ -181,7 +222,7 @@ def progress(job: Job | None = None) -> Iterator[rendering.Report]:
             if message not in reported:
                 reported.add(message)
                 emit("note", message)
-        note = state.note(now)
+        note = state.note(now) + watchable
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
         done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)

@@ -17,8 +17,12 @@ export function listen(app) {
   for (const [id, act] of Object.entries(acts)) $(id).onclick = act;
   const keys = {
     0: acts.home, b: acts.box, s: acts.surprise, c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
-    k: () => app.film.add(), escape: () => { if ($("map").classList.contains("boxing")) boxZoom(app); },
+    k: () => app.film.add(), r: () => app.film.preview.ride(), escape: () => {
+      app.film.preview.ride(false);
+      if ($("map").classList.contains("boxing")) boxZoom(app);
+    },
   };
+  if (app.published) for (const key of ["s", "k"]) delete keys[key];
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -35,7 +39,7 @@ export function listen(app) {
     app.sample.show(x, y);
   });
   listenForTabs(app);
-  listenForFiles(app);
+  if (!app.published) listenForFiles(app);
 }
 
 /** Tabs: a click, or the arrow keys, Home and End while one has the focus. */

@@ -1,0 +1,77 @@
+"""Films on the way to the best one: which qualities are made before it, so that there is soon something to watch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from render import encode
+from render.film import deliver, qualities
+from render.film.qualities import Choice
+from render.film.rendering import Job
+from render.film.replacing import record_path
+from render.film.training_rate import Rate
+from render.scene import QUALITY, Scene
+
+# Seconds of training after which there should be a film, if a machine can do it at all.
+FIRST_S = 300.0
+
+# A film on the way should need twice the training of the one before it, and the best one twice that of it: each costs
+# its pictures too, and hardly differs from one that follows soon.
+_GROWTH = 2.0
+
+
+def below(scene: Scene, top: Job) -> list[Choice]:
+    """Return the presets that need fewer samples than a job does, from the smallest on."""
+    found = []
+    for name in QUALITY:
+        choice = qualities.named(scene, name)
+        if choice.plan.samples >= top.plan.samples:
+            break
+        found.append(choice)
+    return found
+
+
+def rungs(top: Job, lower: list[Job], rate: Rate) -> list[Job]:
+    """Return which of the jobs of lower qualities, from the smallest on, are made before the best one.
+
+    The first is the best that trains within FIRST_S, or else the smallest; none where the best one itself does. What
+    the store holds costs nothing. A folder of pictures is made once: it is for other programs, not to be watched.
+    """
+    most_s = rate.time_s(top.missing_samples())
+    if most_s <= FIRST_S or not lower or top.scene.output.codec == encode.SEQUENCE:
+        return []
+    took_s = [rate.time_s(job.missing_samples()) for job in lower]
+    first = max((i for i, time_s in enumerate(took_s) if time_s <= FIRST_S), default=0)
+    chosen = [first]
+    for i in range(first + 1, len(lower)):
+        if took_s[i] >= _GROWTH * max(took_s[chosen[-1]], FIRST_S / _GROWTH) and most_s >= _GROWTH * took_s[i]:
+            chosen.append(i)
+    return [lower[i] for i in chosen]
+
+
+def left(out: Path, steps: list[Job]) -> list[Job]:
+    """Return which films of rising quality are yet to be made below a folder: those after the best that stands there.
+
+    The last is always one of them: making it again costs no training, and ends in the same film.
+    """
+    standing = [i for i, job in enumerate(steps[:-1]) if stands(deliver.film_path(out, job), job)]
+    if len(steps) > 1 and stands(deliver.film_path(out, steps[-1]), steps[-1]):
+        return steps[-1:]
+    return steps[max(standing) + 1 :] if standing else steps
+
+
+def stands(path: Path, job: Job) -> bool:
+    """Say whether the film of a job is what lies at a path: by its record, which has the checksum of the file."""
+    try:
+        record = json.loads(record_path(path).read_text(encoding="utf-8"))
+        with path.open("rb") as film:
+            found = hashlib.file_digest(film, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return False
+    if not isinstance(record, dict) or record.get("sha256") != found or record.get("frames") != job.frame_count:
+        return False
+    made = job.provenance()
+    made.pop("numerics")
+    return record.get("numerics") == job.numerics and all(record.get(key) == made[key] for key in made)
