@@ -72,7 +72,7 @@ def test_a_frame_on_a_rung_is_the_picture_of_runs_of_so_many_steps(steps: int, t
     plain = job_of(scene.load("tiny", settings=still), tmp_path)
     keyframes = f"[{KEYFRAME % steps}, {KEYFRAME % 130}]"
     film = job_of(unfolding("camera.octaves_per_s=0.1", keyframes=keyframes), tmp_path)
-    assert film.plan.slices.at(0.0) == [(Slice(steps), 1.0)]
+    assert film.plan.slices.at(0.0) == [(Slice(0, steps), 1.0)]
     pictures = [next(rendering.frames(job, [0]))[1] for job in (plain, film)]
     np.testing.assert_array_equal(*pictures)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from render.analyse import dimension, precision, tuning
+from render.analyse import dimension, dimension_over_steps, precision, tuning
 from render.analyse.estimators import ESTIMATORS
 from render.files import places
 from render.files.atomic import write_whole
@@ -23,7 +23,7 @@ MISSING = "no plot: it needs matplotlib (pip install 'render[analyse]')"
 
 
 def draw(result: Any, path: Path) -> Path | None:
-    """Draw a result of one of the three analyses as PNG; None if matplotlib is not installed."""
+    """Draw a result of one of the analyses as PNG; None if matplotlib is not installed."""
     with contextlib.ExitStack() as stack:
         if places.cache_folder() is None and "MPLCONFIGDIR" not in os.environ:
             # Without a home, matplotlib warns, or does not even load where there is no temporary folder either.
@@ -42,6 +42,7 @@ def _drawn(result: Any, figure_type: Any) -> bytes:
     """Return the PNG of a plot."""
     kinds: dict[type, Callable[[Any, Any], None]] = {
         dimension.Result: _dimension,
+        dimension_over_steps.Result: _over_steps,
         precision.Result: _precision,
         tuning.Result: _tuning,
     }
@@ -101,6 +102,32 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
     sides.set(xlabel="samples along the window", ylabel="median dimension (quartiles)", ylim=(0.8, 2.1))
     handles = {label: h for axes in (depth, sides) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+
+
+def _over_steps(figure: Any, result: dimension_over_steps.Result) -> None:
+    dimensions, shares = figure.subplots(1, 2, width_ratios=(2, 1))
+    figure.suptitle(
+        f"{result.scene}: dimension of the boundary over training, {result.count} windows of {result.side} x "
+        f"{result.side} samples"
+    )
+    for name in (*ESTIMATORS, dimension_over_steps.PUBLISHED_PROCEDURE):
+        rows = [(row.steps, found) for row in result.rows if (found := row.estimates[name]) is not None]
+        if rows:
+            label = ESTIMATORS.get(name, "published procedure")
+            low, high = [f.median - f.low for _, f in rows], [f.high - f.median for _, f in rows]
+            dimensions.errorbar(
+                [steps for steps, _ in rows], [f.median for _, f in rows], (low, high), fmt="o-", ms=3, lw=1, capsize=2,
+                color=_COLOURS[name], label=label,
+            )  # fmt: skip
+    for model in ("smooth", "noise"):
+        points = [(row.steps, v) for row in result.rows if (v := row.null[model]["box"]) is not None]
+        if points:
+            named = "null models, box counting" if model == "noise" else None
+            dimensions.plot(*zip(*points, strict=True), ":", lw=1.2, color=_COLOURS["null"], label=named)
+    dimensions.set(xscale="log", xlabel="steps", ylabel="median dimension (quartiles)", ylim=(0.8, 2.1))
+    dimensions.legend(fontsize=8, frameon=False)
+    shares.plot([row.steps for row in result.rows], [row.share for row in result.rows], "o-", ms=3, color="#0072B2")
+    shares.set(xscale="log", xlabel="steps", ylabel="share of samples that converged", ylim=(0, 1))
 
 
 def _local_slopes(axes: Any, result: dimension.Result) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 
-from render.analyse import dimension, precision, tuning
+from render.analyse import dimension, dimension_over_steps, precision, tuning
 from render.analyse.dimension import Spread
 from render.analyse.estimators import ESTIMATORS
 
@@ -60,6 +60,27 @@ def _remarks(result: dimension.Result) -> list[str]:
     if any(row.equal < row.again for row in result.levels):
         remarks.append("Some shared points did NOT come out with the same bits: please report this.")
     return remarks
+
+
+def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableType:
+    """Return one row for each number of steps."""
+    wide, narrow = result.widths
+    table = _table(
+        f"{result.scene}: dimension in {result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to "
+        f"{narrow:.2g} {result.unit} wide: medians (quartiles), and box counting of null models",
+        *("steps", "windows", "conv.", *_SHORT, "published", "smooth", "noise"),
+    )
+    for row in result.rows:
+        table.add_row(
+            f"{row.steps:,}", str(row.windows), f"{row.share:.1%}",
+            *(
+                _spread(found) if name == "box" else _two(found.median if found else None)
+                for name, found in row.estimates.items()
+            ),
+            *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
+            style=None if row.windows else "dim",
+        )  # fmt: skip
+    return table
 
 
 def of_precision(result: precision.Result) -> RenderableType:

@@ -245,10 +245,11 @@ class Outlook:
         return self.film_facts() | {
             "duration_s": plan.path.duration_s,
             "octaves": plan.path.length,
+            **({"problems": [p.key for p in plan.slices.problems]} if len(plan.slices.problems) > 1 else {}),
             **({"moving": {track.name: list(track.values) for track in plan.path.tracks}} if plan.path.tracks else {}),
             "widths": list(self.widths),
             "levels": [min(plan.levels), max(plan.levels)],
-            "tiles": len(plan.order),
+            "tiles": sum(map(len, plan.orders)),
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,

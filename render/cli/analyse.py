@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -37,6 +37,7 @@ def dimension(
     *more: More,
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
     deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
+    over: Annotated[Literal["steps"] | None, Parameter(help='"steps": over training, all windows together.')] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -48,21 +49,30 @@ def dimension(
 
         render analyse dimension tanh.toml
         render analyse dimension linear.toml --side 128 --deepest 8
+        render analyse dimension tanh.toml --over steps --deepest 8
     """
     from render.analyse import dimension as measuring
-    from render.analyse import subject, tables
+    from render.analyse import dimension_over_steps, subject, tables
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
         tiles = measuring.tiles_of(measuring.windows(what.scene, side, deepest))
         return tiles, subject.missing_samples(what, tiles)
 
-    def run(what: Subject, report: Report) -> measuring.Result:
-        return measuring.run(what, side, deepest, report)
+    def run(what: Subject, report: Report) -> measuring.Result | dimension_over_steps.Result:
+        return (dimension_over_steps.run if over else measuring.run)(what, side, deepest, report)
 
-    name = "dimension" + (f"-{side}" if side != 64 else "") + (f"-deepest{deepest}" if deepest else "")
+    name = (
+        "dimension"
+        + (f"-over-{over}" if over else "")
+        + (f"-{side}" if side != 64 else "")
+        + (f"-deepest{deepest}" if deepest else "")
+    )
     loaded = changes.load(scene, *more)
     level = measuring.windows(loaded, side, deepest)[-1].level
-    _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, level)
+    if over:
+        loaded = dimension_over_steps.asking(loaded)
+    table = tables.of_dimension_over_steps if over else tables.of_dimension
+    _analyse(loaded, name, folders, machines, plan, run, table, level)
 
 
 @app.command

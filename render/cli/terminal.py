@@ -21,6 +21,7 @@ from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
 from render.deep import switch_search
 from render.film import rendering, training_rate
+from render.film.plan import Plan
 from render.film.rendering import Job, Report
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS, Track
@@ -131,6 +132,7 @@ def show_plan(outlook: Outlook) -> None:
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
         **({"moving": "; ".join(_moving(track, problem) for track in plan.path.tracks)} if plan.path.tracks else {}),
+        **({"slices": _slices(plan)} if len(plan.slices.problems) > 1 else {}),
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
         "levels": f"{min(plan.levels)} to {max(plan.levels)}; "
         + (
@@ -139,7 +141,7 @@ def show_plan(outlook: Outlook) -> None:
             else f"after {last_plain}, by differences from a reference run"
         ),
         **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
-        "tiles": f"{len(plan.order):,}",
+        "tiles": f"{sum(map(len, plan.orders)):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
         f"a second, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
@@ -170,6 +172,12 @@ def _moving(track: Track, problem: Problem) -> str:
             f"are kept, {8 * kept:,} bytes more a sample"
         )
     return f"{track.label or track.name} from {first:g} to {last:g}"
+
+
+def _slices(plan: Plan) -> str:
+    """Return what slices add to a film's cost."""
+    count = len(plan.slices.problems)
+    return f"{count:,} problems, each trained where it is shown: {plan.samples / count:,.0f} training runs on average"
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from render.files import places
 from render.film import rendering
 from render.film.painter import FramePainter
 from render.film.plan import Plan
-from render.film.rendering import Job
+from render.film.rendering import Job, Kept
 from render.film.training_rate import Rate
 from render.geometry.tiles import SAMPLES, Tile
 from render.machine import cores
@@ -98,10 +98,12 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
 
     beside: a folder for them where there is none for temporary files.
     """
-    noisy = dataclasses.replace(job, store=_Noise(job.scene.problem.channels), switch=None)
+    noise = _Noise(job.scene.problem.channels)
+    others = tuple(Kept(own.backend, noise) for own in job.others)
+    noisy = dataclasses.replace(job, store=noise, switch=None, others=others)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
-    FramePainter(job.plan, noisy.store.get).picture(0.0)  # loads what pictures take
+    FramePainter(job.plan, noise.fetch).picture(0.0)  # loads what pictures take
     few = _made(noisy, 1, beside)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)
@@ -119,7 +121,10 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
 
 def disk_bytes(plan: Plan) -> int:
     """Return the room on disk that all tiles of a plan take, with every channel of its system."""
-    return len(plan.order) * tile_format.room_bytes(plan.scene.problem.channels)
+    return sum(
+        len(order) * tile_format.room_bytes(problem.channels)
+        for order, problem in zip(plan.orders, plan.slices.problems, strict=True)
+    )
 
 
 class _Made(NamedTuple):
@@ -157,6 +162,10 @@ class _Noise:
     def get(self, tile: Tile) -> Field:
         """Return a tile's field."""
         return self._tiles[hash(tile) % _TILES]
+
+    def fetch(self, tile: Tile, problem: int = 0) -> Field:
+        """Return a tile's field, of any problem."""
+        return self.get(tile)
 
     def put(self, tile: Tile, field: Field) -> None:
         """Refuse: there is nothing to train."""

@@ -12,8 +12,7 @@ from dataclasses import astuple, dataclass, fields
 import numpy as np
 
 from render.film.plan import Plan, Shown
-from render.film.schedule import Training
-from render.film.slices import Slice
+from render.film.trainings import Trainings
 from render.geometry.tiles import Tile
 from render.samples import Field
 
@@ -43,26 +42,28 @@ class FrameFacts:
 class FrameLog:
     """Measures frames as they are made. It observes the tiles that are fetched for them, and reads none itself."""
 
-    def __init__(self, plan: Plan, training: Training) -> None:
+    def __init__(self, plan: Plan, training: Trainings) -> None:
         self._plan = plan
         self._training = training
-        self._edges: dict[Tile, dict[Slice, float]] = {}
-        training.observers.append(self._observe)
+        self._edges: dict[tuple[int, Tile], dict[int, float]] = {}
+        training.observe(self._observe)
         self._seen_s, self._seen_samples = time.monotonic(), 0
 
-    def _observe(self, tile: Tile, field: Field) -> None:
-        """Note how much boundary a tile holds, in every slice."""
-        if tile not in self._edges:
+    def _observe(self, problem: int, tile: Tile, field: Field) -> None:
+        """Note how much boundary a tile holds, after every number of steps that a frame may show."""
+        if (problem, tile) not in self._edges:
             slices = self._plan.slices
-            self._edges[tile] = {own: boundary_density(slices.value(own, field) < 0) for own in slices.every}
+            densities = {steps: boundary_density(slices.value(steps, field) < 0) for steps in slices.steps}
+            self._edges[problem, tile] = densities
 
     def row(self, frame: int, s: float, shown: Shown) -> FrameFacts:
         """Return what the frame at path length s, made of these tiles, took since the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
-        own = self._plan.slices.nearest(s)
-        edges = [found[own] for tile in shown.tiles(level) if (found := self._edges.get(tile)) is not None]
-        missing = self._training.missing
+        own, problems = self._plan.slices.nearest(s), self._plan.slices.shown(s)
+        found = (self._edges.get((own.problem, tile)) for tile in shown.tiles(level))
+        edges = [densities[own.steps] for densities in found if densities is not None]
+        missing = [self._training.missing(problem) for problem in problems]
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(
             frame=frame,
@@ -71,8 +72,10 @@ class FrameLog:
             width=path.view(s).width * float(self._plan.scene.problem.x.span),
             seconds=now_s - self._seen_s,
             samples_trained=samples - self._seen_samples,
-            tiles=shown.number,
-            tiles_stored=sum(tile not in missing for tile in shown.tiles()) if missing else shown.number,
+            tiles=shown.number * len(problems),
+            tiles_stored=sum(
+                sum(tile not in absent for tile in shown.tiles()) if absent else shown.number for absent in missing
+            ),
             boundary_density=float(np.mean(edges)) if edges else 0.0,
         )
         self._seen_s, self._seen_samples = now_s, samples

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -93,7 +93,7 @@ class Plan:
         self.scene = scene
         output = scene.output
         self.path: Path = scene.path(output)
-        self.slices = Slices(scene.problem, self.path)
+        self.slices = Slices(scene.problem, self.path, output.slices)
         self._delta = 1 + math.log2(output.detail)
         self._rest_delta = 1 + math.log2(output.rest_detail)
         # Every complete level is used: a frame shows levels finer than its pixels, reduced, as far as they are complete
@@ -106,11 +106,22 @@ class Plan:
         _refuse_too_deep(scene, max(self.levels), self.path)
         # Which tiles are followed by differences.
         self.targets = targets.find(scene, self.path, max(self.levels))
+        if self.targets.places and len(self.slices.problems) > 1:
+            raise DepthError(
+                f"{scene.name}: hyperparameters and settings can only move where float64 reaches, since each of their "
+                "values would need a reference run of its own. Widen the narrowest view, or leave `set` out of the "
+                "keyframes."
+            )
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
         self._curves: dict[float, list[Tile]] = {}
         self.order = self._in_order_of_use()
+        # What each problem needs: all of it, but where others are shown too.
+        self.orders = [self.order]
+        if len(self.slices.problems) > 1:
+            numbers = range(len(self.slices.problems))
+            self.orders = [self._in_order_of_use(self.slices.stretches(number)) for number in numbers]
 
     # ---- what a frame is made of -------------------------------------------------------------------------------
 
@@ -173,11 +184,14 @@ class Plan:
     @functools.cached_property
     def samples(self) -> int:
         """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
-        planned = set(self.order)
+        return sum(map(self._samples_of, self.orders))
+
+    def _samples_of(self, order: list[Tile]) -> int:
+        planned = set(order)
         with_parent = sum(
-            (tile[0] - 1, tile[1] >> 1, tile[2] >> 1) in planned and self.targets.inherits(tile) for tile in self.order
+            (tile[0] - 1, tile[1] >> 1, tile[2] >> 1) in planned and self.targets.inherits(tile) for tile in order
         )
-        alone = len(self.order) - with_parent
+        alone = len(order) - with_parent
         return with_parent * tiles.new_sample_count(with_parent=True) + alone * tiles.new_sample_count(
             with_parent=False
         )
@@ -228,8 +242,15 @@ class Plan:
             self._curves[anchor] = [tile for tile in area.tiles() if tile in self.levels[level].tiles]
         return self._curves[anchor]
 
-    def _in_order_of_use(self) -> list[Tile]:
-        """Sort all tiles by the place on the path where a frame first needs them; coarse levels first."""
+    def _in_order_of_use(self, within: Sequence[tuple[float, float]] | None = None) -> list[Tile]:
+        """Sort all tiles by the place on the path where a frame first needs them; coarse levels first.
+
+        within: stretches of the path outside of which no frame needs any; None for the whole path.
+        """
+
+        def counts(begin: float, end: float) -> bool:
+            return within is None or any(a <= end and begin <= b for a, b in within)
+
         order: dict[Tile, None] = {}
         seen: dict[int, list[TileRange]] = {}
 
@@ -250,14 +271,16 @@ class Plan:
             areas = []
             while pending and (pending[0] <= ahead + 1.0 or self.scene.look.equalise == "film"):
                 anchor = pending.pop(0)
-                areas.append(self.path.viewport(anchor).cover(self.curve_level(anchor)))
+                if counts(anchor - 1.0, anchor + 1.0):
+                    areas.append(self.path.viewport(anchor).cover(self.curve_level(anchor)))
             views = self.path.viewport(here), self.path.viewport(ahead)
-            for level in {level for s in (here, (here + ahead) / 2, ahead) for level, _ in self.mix(s)}:
+            shown = (here, (here + ahead) / 2, ahead) if counts(here, ahead) else ()
+            for level in {level for s in shown for level, _ in self.mix(s)}:
                 areas.append(views[0].cover(level).union(views[1].cover(level)))
             for area in sorted(areas):
                 use(area)
         # What is left, if anything, no examined place shows: after everything else.
-        for plan in self.levels.values():
+        for plan in self.levels.values() if within is None else ():
             order.update(dict.fromkeys(sorted(plan.tiles - order.keys())))
         return _parents_first(order)
 

@@ -86,7 +86,7 @@ class Memory:
 def _occasion(scene: Scene, budget_s: float) -> str:
     """Return what a choice depends on, as a short key: the camera's path, the size, the detail, and the budget."""
     output = scene.output
-    moved = (scene.tracks,) if scene.tracks else ()
+    moved = (scene.tracks, output.slices) if scene.tracks else ()
     facts = (scene.keyframes, *moved, output.width_px, output.height_px, output.detail, output.rest_detail, budget_s)
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 

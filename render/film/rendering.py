@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep import switch_search
 from render.deep.reference_search import Tell
-from render.errors import EncodeError, SceneError, StoreError, WriteError
+from render.errors import EncodeError, RenderError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
 from render.film import camera_table, frame_log, passing, qualities, segment_key, selection, switch
 from render.film.frame_log import FrameFacts, FrameLog
@@ -30,13 +30,15 @@ from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
 from render.film.qualities import Choice
 from render.film.schedule import Switch, Training
+from render.film.trainings import Trainings
 from render.geometry.tiles import Tile
 from render.picture import flash, typeface
 from render.picture.flash_limit import Passing
+from render.problem import Problem
 from render.samples import Field
 from render.scene import Scene
 from render.storage import numerics
-from render.storage.store import DirectoryStore, TileStore
+from render.storage.store import DirectoryStore, MemoryStore, TileStore
 from render.storage.switches import Measured
 
 # How often a waiting render looks up to report progress.
@@ -73,12 +75,20 @@ def ignore_frame_facts(_: FrameFacts) -> None:
     """Do nothing with the facts of a frame."""
 
 
+class Kept(NamedTuple):
+    """What trains a problem, and where its tiles are kept."""
+
+    backend: Backend
+    store: TileStore
+
+
 @dataclass(frozen=True)
 class Job:
     """A planned render: what to train, with what, and where it is kept. `prepare` makes one.
 
     switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
-    of the precision of runs at the film's targets.
+    of the precision of runs at the film's targets. others: what trains and keeps the film's further problems, where
+    hyperparameters move between keyframes.
     """
 
     quality: str
@@ -87,6 +97,7 @@ class Job:
     store: TileStore
     switch: Switch | None = None
     measured: tuple[Measured, ...] = ()
+    others: tuple[Kept, ...] = ()
 
     @property
     def scene(self) -> Scene:
@@ -109,8 +120,19 @@ class Job:
 
     def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
         """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
-        order = self.plan.order if numbers is None else _needed(self.plan, self._moments(numbers))
-        return Training(self.scene.problem, order, self.store, self.backend, self.switch).samples_total
+        orders = self.plan.orders if numbers is None else _needed(self.plan, self._moments(numbers))
+        return self.trainings(orders).samples_total
+
+    def trainings(self, orders: Sequence[Sequence[Tile]]) -> Trainings:
+        """Return the training of tiles of every problem, each in order of first use; nothing begins yet."""
+        kept = (Kept(self.backend, self.store), *self.others)
+        problems = self.plan.slices.problems
+        return Trainings(
+            [
+                Training(problem, order, own.store, own.backend, self.switch)
+                for problem, order, own in zip(problems, orders, kept, strict=True)
+            ]
+        )
 
     def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
         output = self.scene.output
@@ -147,8 +169,26 @@ def prepare(
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
     store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
+    others = []
+    for problem in plan.slices.problems[1:]:
+        own = _like(backend, problem)
+        others.append(Kept(own, DirectoryStore(store_root, problem, own.numerics)))
     known = tuple(switch_search.known(plan.scene, store_root))
-    return Job(choice.name, plan, backend, store, meeting, known)
+    return Job(choice.name, plan, backend, store, meeting, known, tuple(others))
+
+
+def _like(backend: Backend, problem: Problem) -> Backend:
+    """Return a backend as a given one is, for another problem. Raises RenderError for a cluster's."""
+    from render.backends.local import LocalBackend
+
+    if isinstance(backend, RefusingBackend):
+        return backend
+    if not isinstance(backend, LocalBackend):
+        raise RenderError(
+            "films in which hyperparameters or settings move train many problems, each on this machine's own devices: "
+            "use --backend local."
+        )
+    return LocalBackend(problem)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -164,9 +204,13 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
         choice = qualities.named(scene, name)
         for store in stores:
             whole = switch.stored(choice.plan, store_root, store)
-            missing = len(whole.missing(choice.plan.order))
+            refusing = RefusingBackend(store.numerics)
+            others = tuple(Kept(refusing, _stored(p, store_root, store)) for p in choice.plan.slices.problems[1:])
+            job = Job(choice.name, choice.plan, refusing, whole, others=others)
+            kept = (whole, *(own.store for own in others))
+            missing = sum(len(own.missing(order)) for own, order in zip(kept, choice.plan.orders, strict=True))
             if missing == 0:
-                return Job(choice.name, choice.plan, RefusingBackend(store.numerics), whole)
+                return job
             if fewest is None or missing < fewest[0]:
                 fewest = missing, choice
     if fewest is None:
@@ -174,10 +218,17 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
             f"{store_root} holds no samples of {scene.name}. Run `render video` first: this trains nothing."
         )
     missing, choice = fewest
+    planned = sum(map(len, choice.plan.orders))
     raise StoreError(
         f"{store_root} must hold every sample of {scene.name} at quality {choice.name}, but {missing:,} of its "
-        f"{len(choice.plan.order):,} tiles are missing. Run `render video` at that quality first: this trains nothing."
+        f"{planned:,} tiles are missing. Run `render video` at that quality first: this trains nothing."
     )
+
+
+def _stored(problem: Problem, root: Path, like: DirectoryStore) -> TileStore:
+    """Return the store of a problem that was trained with the numerics of another one; empty if there is none."""
+    found = (own for own in DirectoryStore.existing(root, problem) if own.numerics == like.numerics)
+    return next(found, MemoryStore())
 
 
 def video(
@@ -245,8 +296,8 @@ def video(
             report(replace(now, frames_done=now.frames_done + len(kept), frames_total=len(numbers), notes=notes))
 
         # A whole film leaves every sample of its plan in the store, those of frames in finished segments too.
-        order = job.plan.order if len(numbers) == job.frame_count else None
-        made = frames(job, todo, report_all, bits=writer.bits, log=logged, order=order)
+        orders = job.plan.orders if len(numbers) == job.frame_count else None
+        made = frames(job, todo, report_all, bits=writer.bits, log=logged, orders=orders)
         with contextlib.closing(made):
             for _, picture in made:
                 writer.write(picture)
@@ -316,7 +367,7 @@ def frames(
     *,
     bits: int = 8,
     log: Log = ignore_frame_facts,
-    order: Sequence[Tile] | None = None,
+    orders: Sequence[Sequence[Tile]] | None = None,
 ) -> Generator[tuple[int, np.ndarray], None, None]:
     """Yield (frame number, picture [height, width, 3]), each as soon as its tiles are trained.
 
@@ -327,7 +378,7 @@ def frames(
         painter = FramePainter(plan, fetch)
         return lambda s, moments, moves: painter.picture(s, bits, moments, moves)
 
-    return made_of_frames(job, numbers, painter, report, log=log, order=order)
+    return made_of_frames(job, numbers, painter, report, log=log, orders=orders)
 
 
 def made_of_frames(
@@ -337,15 +388,15 @@ def made_of_frames(
     report: Report = ignore_progress,
     *,
     log: Log = ignore_frame_facts,
-    order: Sequence[Tile] | None = None,
+    orders: Sequence[Sequence[Tile]] | None = None,
 ) -> Generator[tuple[int, T], None, None]:
     """Yield (frame number, what is made of it), each as soon as its tiles are trained.
 
     maker: is given the plan and what reads a finished tile, and returns what makes one frame of a place on the path, of
     the places that the frame averages, and of how the camera moves around it. log: called with the cost of each frame
     once the caller has taken it.
-    order: the tiles to train, in order of first use; None for those that the frames need (for the whole film: the
-    plan's).
+    orders: the tiles to train of each problem, in order of first use; None for those that the frames need (for the
+    whole film: the plan's).
 
     Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
     stored, so the same call goes on where it stopped.
@@ -355,18 +406,18 @@ def made_of_frames(
     def moments(number: int) -> tuple[float, ...]:
         return plan.path.moments(number, output.fps, output.shutter)
 
-    if order is None and len(numbers) == job.frame_count:
-        order = plan.order
-    elif order is None:
-        order = _needed(plan, (s for n in numbers for s in moments(n)))
-    training = Training(job.scene.problem, order, job.store, job.backend, job.switch)
+    if orders is None and len(numbers) == job.frame_count:
+        orders = plan.orders
+    elif orders is None:
+        orders = _needed(plan, (s for n in numbers for s in moments(n)))
+    training = job.trainings(orders)
     facts = FrameLog(plan, training)
     make = maker(plan, training.fetch)
 
     def progress(done: int) -> Progress:
         return Progress(done, len(numbers), training.samples_done, training.samples_total, tuple(training.repaired))
 
-    training.start()
+    training.go_on()
     try:
         last: tuple[tuple[float, ...], bytes | None] | None = None
         made: list[T] = []
@@ -377,8 +428,8 @@ def made_of_frames(
             if (key := (places, None if moves is None else moves.moves.tobytes())) != last:
                 shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:
-                    count = training.count_for(shown.tiles())
-                    while not training.wait_for(count, _TICK_S):
+                    needed = dict.fromkeys(plan.slices.shown(*places), shown.tiles())
+                    while not training.wait_for(needed, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
                 last, made = key, [make(s, places, moves)]
@@ -389,7 +440,11 @@ def made_of_frames(
         training.stop()
 
 
-def _needed(plan: Plan, places: Iterable[float]) -> list[Tile]:
-    """Return the tiles of the frames at some places, in the plan's order."""
-    wanted = {tile for s in set(places) for tile in plan.tiles_at(s)}
-    return [tile for tile in plan.order if tile in wanted]
+def _needed(plan: Plan, places: Iterable[float]) -> list[list[Tile]]:
+    """Return the tiles of every problem that the frames at some places show, in the plan's order."""
+    wanted: list[set[Tile]] = [set() for _ in plan.orders]
+    for s in set(places):
+        tiles = plan.tiles_at(s)
+        for number in plan.slices.shown(s):
+            wanted[number].update(tiles)
+    return [[tile for tile in order if tile in own] for order, own in zip(plan.orders, wanted, strict=True)]

@@ -132,6 +132,11 @@ class Training:
                 self._thread = threading.Thread(target=self._train, name="training", daemon=True)
                 self._thread.start()
 
+    @property
+    def is_running(self) -> bool:
+        """Whether something is being trained."""
+        return self._thread is not None
+
     def count_for(self, tiles: Iterable[Tile]) -> int:
         """Return how many tiles, in order, must be there before all the given ones are."""
         return 1 + max(self._position[tile] for tile in tiles)

@@ -9,7 +9,6 @@ import numpy as np
 from render.film.compose import Compositor, mixed
 from render.film.plan import Plan
 from render.film.slices import Shelf, Slice
-from render.geometry.tiles import Tile
 from render.picture.flash_limit import Passing
 from render.samples import Field
 
@@ -25,8 +24,8 @@ class SlicedCompositor:
     kept for the next.
     """
 
-    def __init__(self, plan: Plan, fetch: Callable[[Tile], Field]) -> None:
-        """fetch: returns the field of a tile that is finished."""
+    def __init__(self, plan: Plan, fetch: Callable[..., Field]) -> None:
+        """fetch: reads finished tiles, as `Slices.reader` takes it."""
         self._plan = plan
         self._shelf = Shelf(fetch, _SHELF_BYTES)
         self._compositors: dict[Slice, Compositor] = {}
@@ -45,6 +44,6 @@ class SlicedCompositor:
         return Compositor(self._plan, self._plan.slices.reader(shown, self._shelf))
 
 
-def compositor(plan: Plan, fetch: Callable[[Tile], Field]) -> Compositor | SlicedCompositor:
+def compositor(plan: Plan, fetch: Callable[..., Field]) -> Compositor | SlicedCompositor:
     """Return what makes the frames of a plan."""
     return SlicedCompositor(plan, fetch) if plan.path.tracks else Compositor(plan, fetch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -20,53 +21,131 @@ _AT = 1e-9
 
 
 class Slice(NamedTuple):
-    """A picture of the plane. steps: after how many of them runs are looked at."""
+    """A picture of the plane. problem: of `Slices.problems`, by its place. steps: after how many runs are looked at."""
 
+    problem: int
     steps: int
+
+
+class _Stop(NamedTuple):
+    """A problem on the way from one keyframe to the next. share: of that way."""
+
+    share: float
+    problem: int
 
 
 class Slices:
     """The slices of one film.
 
     At a place between two slices both are shown, each with its share, which is even in what moves between keyframes.
+    problems: what is trained, in order of first use; one alone where no hyperparameter moves.
     """
 
-    def __init__(self, problem: Problem, path: Path) -> None:
-        self._problem, self._path = problem, path
+    def __init__(self, problem: Problem, path: Path, most: int) -> None:
+        """most: how many problems there may be; every keyframe has its own all the same."""
+        self._path = path
         self._steps = next((track for track in path.tracks if track.name == STEPS), None)
-        self._rungs = [*problem.prefixes, problem.steps]
+        self._moved = tuple(track for track in path.tracks if track is not self._steps)
+        self._last, self._rungs = problem.steps, [*problem.prefixes, problem.steps]
+        self.problems: list[Problem] = []
+        self._ways: list[list[_Stop]] = []
+        if not self._moved:
+            self.problems.append(problem)
+            return
+        count = max(len(self._moved[0].values) - 1, 1)
+        lengths = [max(track.length(i) for track in self._moved) if len(path.marks) > 1 else 0.0 for i in range(count)]
+        whole = sum(lengths) or 1.0
+        for i, length in enumerate(lengths):
+            self._ways.append(self._way(problem, i, math.floor((most - 1) * length / whole + _AT)))
+
+    def _way(self, problem: Problem, i: int, count: int) -> list[_Stop]:
+        """Return the problems on the way from keyframe i to the next, in so many equal parts, but at least one."""
+        if count == 0 and all(len(track.values) == 1 or track.length(i) == 0 for track in self._moved):
+            return [_Stop(0.0, self._number(problem, i, 0.0))]
+        stops: list[_Stop] = []
+        for share in np.linspace(0.0, 1.0, max(1, count) + 1):
+            number = self._number(problem, i, float(share))
+            # Whole settings keep a value for a while: they are mixed with the next from where they first have it.
+            if not stops or stops[-1].problem != number:
+                stops.append(_Stop(float(share), number))
+        return [*stops[:-1], stops[-1]._replace(share=1.0)] if len(stops) > 1 else stops
+
+    def _number(self, problem: Problem, i: int, share: float) -> int:
+        """Return the number of the problem at a share of the way from keyframe i to the next."""
+        values = {track.name: track.between(i, share) for track in self._moved}
+        if 0.0 < share < 1.0:  # the same on a way back, where they come out with other last digits
+            values = {name: float(f"{value:.12g}") for name, value in values.items()}
+        whole = {name: round(value) for name, value in values.items() if name in problem.row.settings}
+        made = problem.moved(values | whole)
+        if made not in self.problems:
+            self.problems.append(made)
+        return self.problems.index(made)
+
+    # ---- what a frame shows ------------------------------------------------------------------------------------
 
     def at(self, s: float) -> list[tuple[Slice, float]]:
         """Return the slices that a frame at s shows, each with its share; these add up to 1."""
-        if self._steps is None:
-            return [(Slice(self._problem.steps), 1.0)]
-        return [(Slice(rung), share) for rung, share in _around(self._path.value(self._steps, s), self._rungs)]
+        rungs = [(self._last, 1.0)]
+        if self._steps is not None:
+            rungs = _around(self._path.value(self._steps, s), self._rungs)
+        return [(Slice(number, rung), a * b) for number, a in self._problems_at(s) for rung, b in rungs]
+
+    def _problems_at(self, s: float) -> list[tuple[int, float]]:
+        if not self._ways:
+            return [(0, 1.0)]
+        i, share = self._path.place(s)
+        stops = self._ways[i]
+        above = min(bisect.bisect_left([stop.share for stop in stops], share), len(stops) - 1)
+        low, high = stops[max(above - 1, 0)], stops[above]
+        between = (share - low.share) / (high.share - low.share) if high.share > low.share else 1.0
+        if between > 1 - _AT:
+            return [(high.problem, 1.0)]
+        return [(low.problem, 1.0)] if between < _AT else [(low.problem, 1.0 - between), (high.problem, between)]
+
+    def shown(self, *places: float) -> list[int]:
+        """Return the numbers of the problems that a frame shows, or one that averages several places."""
+        return [*dict.fromkeys(number for s in places for number, _ in self._problems_at(s))]
+
+    def stretches(self, number: int) -> list[tuple[float, float]]:
+        """Return the stretches of path on which a problem is shown, by their ends."""
+        found = []
+        for i, stops in enumerate(self._ways):
+            begin, end = float(self._path.marks[i]), float(self._path.marks[min(i + 1, len(self._path.marks) - 1)])
+            for k, stop in enumerate(stops):
+                if stop.problem == number:
+                    low = stops[k - 1].share if k else 0.0
+                    high = stops[k + 1].share if k + 1 < len(stops) else 1.0
+                    found.append((begin + low * (end - begin), begin + high * (end - begin)))
+        return found or [(0.0, self._path.length)]
 
     def nearest(self, s: float) -> Slice:
         """Return the slice that a frame at s shows most of."""
         return max(self.at(s), key=lambda shown: shown[1])[0]
 
+    # ---- fields of slices, made from those of whole runs ---------------------------------------------------------
+
     @property
     def channels(self) -> dict[str, np.dtype]:
         """Name and dtype of what is known of a sample of every slice."""
-        return CHANNELS if self._steps is not None else self._problem.channels
+        return CHANNELS if self._steps is not None else self.problems[0].channels
 
-    def reader(self, shown: Slice, fetch: Callable[[Tile], Field]) -> Callable[[Tile], Field]:
-        """Return what gives the fields of a slice, made from those of whole runs."""
-        return fetch if self._steps is None else lambda tile: self.field(shown, fetch(tile))
+    def reader(self, shown: Slice, fetch: Callable[..., Field]) -> Callable[[Tile], Field]:
+        """Return what gives the fields of a slice. fetch: reads a tile, of the first problem or `problem`."""
+        of_problem = functools.partial(fetch, problem=shown.problem) if shown.problem else fetch
+        return of_problem if self._steps is None else lambda tile: self.field(shown.steps, of_problem(tile))
 
-    def field(self, shown: Slice, whole: Field) -> Field:
-        """Return the field of a slice, given that of whole runs."""
-        return whole if shown.steps == self._problem.steps else whole.after(shown.steps)
+    def field(self, steps: int, whole: Field) -> Field:
+        """Return the field of runs after so many steps, given that of whole ones."""
+        return whole if steps == self._last else whole.after(steps)
 
-    def value(self, shown: Slice, whole: Field) -> np.ndarray:
+    def value(self, steps: int, whole: Field) -> np.ndarray:
         """Return the same field's value alone."""
-        return whole.value if shown.steps == self._problem.steps else whole.more[value_after(shown.steps)]
+        return whole.value if steps == self._last else whole.more[value_after(steps)]
 
     @property
-    def every(self) -> list[Slice]:
-        """All slices that a frame may show."""
-        return [Slice(self._problem.steps)] if self._steps is None else [Slice(rung) for rung in self._rungs]
+    def steps(self) -> list[int]:
+        """All numbers of steps after which frames may show runs."""
+        return [self._last] if self._steps is None else self._rungs
 
 
 def _around(steps: float, rungs: list[int]) -> list[tuple[int, float]]:
@@ -83,26 +162,28 @@ def _around(steps: float, rungs: list[int]) -> list[tuple[int, float]]:
 class Shelf:
     """Fields that are read over and over, once for every slice, kept as long as they fit into a number of bytes."""
 
-    def __init__(self, fetch: Callable[[Tile], Field], most_bytes: int) -> None:
+    def __init__(self, fetch: Callable[..., Field], most_bytes: int) -> None:
+        """fetch: as `Slices.reader` takes it, and as the shelf is one."""
         self._fetch, self._left = fetch, most_bytes
-        self._kept: dict[Tile, Field] = {}
-        self._turn, self._last_turn = 0, dict[Tile, int]()
+        self._kept: dict[tuple[int, Tile], Field] = {}
+        self._turn, self._last_turn = 0, dict[tuple[int, Tile], int]()
 
     def begin_slice(self) -> None:
         """Note that another slice is read from now on."""
         self._turn += 1
 
-    def __call__(self, tile: Tile) -> Field:
-        """Return the field of a tile."""
-        self._last_turn[tile] = self._turn
-        if (field := self._kept.get(tile)) is not None:
+    def __call__(self, tile: Tile, problem: int = 0) -> Field:
+        """Return the field of a tile of a problem."""
+        key = problem, tile
+        self._last_turn[key] = self._turn
+        if (field := self._kept.get(key)) is not None:
             return field
-        field = self._fetch(tile)
+        field = self._fetch(tile, problem=problem) if problem else self._fetch(tile)
         size = _bytes(field)
         if size > self._left:
             self._forget()
         if size <= self._left:
-            self._kept[tile] = field
+            self._kept[key] = field
             self._left -= size
         return field
 
@@ -112,8 +193,8 @@ class Shelf:
         What this slice or the last has read stays, even where it does not all fit in: of tiles that are read in the
         same order again and again, whichever was kept longest is the next to be wanted.
         """
-        for tile in [tile for tile in self._kept if self._last_turn[tile] < self._turn - 1]:
-            self._left += _bytes(self._kept.pop(tile))
+        for key in [key for key in self._kept if self._last_turn[key] < self._turn - 1]:
+            self._left += _bytes(self._kept.pop(key))
 
 
 def _bytes(field: Field) -> int:

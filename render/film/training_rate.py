@@ -54,6 +54,8 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
     be made, all levels count as plain ones.
     """
     problem, tiles = plan.scene.problem, plan.order
+    if len(plan.slices.problems) > 1:
+        return _of_several(plan, backend)
     if switch is None or not switch.is_ready:
         return measure_tiles(problem, tiles, backend)
     parts: dict[int | None, list[Tile]] = {}
@@ -63,6 +65,19 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
         measure_tiles(problem, part, backend, switch.reference_of(part[0])).time_s(len(part)) for part in parts.values()
     ]
     return Rate(len(tiles) / sum(times))
+
+
+def _of_several(plan: Plan, backend: Backend) -> Rate:
+    """Return the mean rate of a plan's problems, from its first, its middle and its last one: each takes its time."""
+    from render.backends.local import LocalBackend
+
+    count = len(plan.slices.problems)
+    times_s = []
+    for number in sorted({0, count // 2, count - 1}):
+        problem = plan.slices.problems[number]
+        own = backend if number == 0 or not isinstance(backend, LocalBackend) else LocalBackend(problem)
+        times_s.append(measure_tiles(problem, plan.orders[number], own).time_s(1))
+    return Rate(len(times_s) / sum(times_s))
 
 
 def measure_tiles(

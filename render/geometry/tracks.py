@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 # The name of the track that holds after how many steps runs are looked at.
 STEPS = "steps"
 
-# A number that moves evenly in itself has no octaves; its whole range over a film counts as so many.
-_RANGE_OCTAVES = 8.0
+# A number that moves evenly in itself has no octaves: from one keyframe to the next it counts as so many, however far.
+# So keyframes with values closer together show a part of its range in more slices.
+_LINEAR_OCTAVES = 4.0
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,21 @@ class Track:
 
     name: STEPS, or that of the hyperparameter or setting. logarithmic: whether it is even in its logarithm between
     keyframes, and not in itself; its values are > 0 then. values: at each keyframe. label: its name in words.
+    whole: whether only whole numbers mean anything.
     """
 
     name: str
     logarithmic: bool
     values: tuple[float, ...]
     label: str = ""
+    whole: bool = False
 
     def words(self, value: float) -> str:
         """Return a value as a frame shows it."""
         if self.name == STEPS:
             count = round(value)
             return f"after {count:,} step{'s' if count != 1 else ''}"
-        return f"{self.label or self.name} {value:.3g}"
+        return f"{self.label or self.name} {f'{round(value):,}' if self.whole else f'{value:.3g}'}"
 
     def between(self, i: int, share: float) -> float:
         """Return the value at a share, 0 to 1, of the way from keyframe i to the next."""
@@ -50,8 +53,7 @@ class Track:
         a, b = self.values[i], self.values[i + 1]
         if self.logarithmic:
             return abs(math.log2(b / a))
-        span = max(self.values) - min(self.values)
-        return _RANGE_OCTAVES * abs(b - a) / span if span else 0.0
+        return _LINEAR_OCTAVES if a != b else 0.0
 
     def reversed(self) -> Track:
         """Return the track of the same keyframes in the opposite order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, TypeVar
 
@@ -89,6 +89,16 @@ class Problem:
         if self.row.settings_type is not kind:
             raise TypeError(f"the settings of {self.system} are {self.row.settings_type.__name__}, not {kind.__name__}")
         return kind(**dict(self.settings))
+
+    def moved(self, values: Mapping[str, float]) -> Problem:
+        """Return the problem with other values of hyperparameters that are on no axis, or of whole settings."""
+        hyper = {name: value for name, value in values.items() if name in self.row.hyperparameters}
+        settings = {name: int(value) for name, value in values.items() if name not in hyper}
+        return replace(
+            self,
+            fixed=tuple((dict(self.fixed) | hyper).items()),
+            settings=tuple((dict(self.settings) | settings).items()),
+        )
 
     @property
     def row(self) -> catalogue.System:

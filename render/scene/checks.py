@@ -105,7 +105,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     problem_raw, camera_raw = raw.get("problem"), raw.get("camera")
     x = _axis(problem_raw, "x", faults)
     y = _axis(problem_raw, "y", faults)
-    problem = _problem(problem_raw, system_of(raw), x, y, faults)
+    first = moving.first(camera_raw, system_of(raw))
+    problem = _problem(problem_raw, system_of(raw), x, y, first, faults)
     look, output = _look(raw.get("look", {}), system_of(raw), faults), _output(raw.get("output", {}), faults)
     moves = moving.found(camera_raw, problem, look, faults)
     keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
@@ -159,7 +160,10 @@ def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:
     return axis if "name" in good else replace(axis, name="")
 
 
-def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: list[str]) -> Problem | None:
+def _problem(
+    raw: object, system: str, x: Axis | None, y: Axis | None, first: dict[str, float], faults: list[str]
+) -> Problem | None:
+    """Return the problem. first: what keyframes set, as the first of them has it."""
     if not isinstance(raw, dict) or raw.get("system", system) != system:
         return None
     tables, row = of_system(system), catalogue.row(system)
@@ -170,14 +174,19 @@ def _problem(raw: object, system: str, x: Axis | None, y: Axis | None, faults: l
     for which, name in names.items():
         if name in fixed:
             faults.append(f"problem.fixed.{name} must not repeat the {which} axis; remove one of them")
+        if name in first:
+            faults.append(f"{moving.PLACE}.{name} must not move the {which} axis; remove it")
     good = good_fields(tables.problem, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
     settings = {name: s.read(good[name]) for name, s in row.settings.items() if name in good}
+    settings |= {name: int(first[name]) for name in row.settings if name in first}
     if len(settings) == len(row.settings) and (broken := row.rule(settings)):
         faults.append(broken)
     places = [(f"problem.{which}.name", name) for which, name in names.items() if name]
+    places += [(f"{moving.PLACE}.{name}", name) for name in first if name in row.hyperparameters]
     faults += _idle(system, settings, places + [(f"problem.fixed.{name}", name) for name in fixed])
     # A name that is itself at fault may be the very one that is missing.
     whole = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
+    fixed |= {name: value for name, value in first.items() if name in row.hyperparameters}
     faults += _rates(system, settings, {name for name in names.values() if name} | set(fixed), whole=whole)
     if faults or x is None or y is None:
         return None

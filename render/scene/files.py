@@ -244,12 +244,17 @@ def resolved(scene: Scene) -> str:
 
 def with_origins(scene: Scene) -> str:
     """Return the same, with a comment on every field that the scene's own file does not give: where it came from."""
-    lines, table, entries = [], "", -1
+    lines, table, listed, entries = [], "", "", -1
     for line in resolved(scene).splitlines():
         if line.startswith("["):
             name = line.strip("[]")
-            entries = entries + 1 if line.startswith("[[") else -1
-            table = f"{name}[{entries}]" if line.startswith("[[") else name
+            if line.startswith("[["):
+                listed, entries = name, entries + 1 if name == listed else 0
+                table = f"{listed}[{entries}]"
+            elif listed and name.startswith(f"{listed}."):  # a table of that entry
+                table = f"{listed}[{entries}]{name.removeprefix(listed)}"
+            else:
+                table, listed = name, ""
         elif " = " in line:
             key = line.partition(" = ")[0].strip('"')
             origin = scene.origins.get(f"{table}.{key}" if table else key, "default")

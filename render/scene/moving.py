@@ -10,8 +10,11 @@ from render.geometry.tracks import STEPS, Track
 from render.picture.colour import Look
 from render.problem import Problem
 from render.problem.ladder import ladder
-from render.scene.tables import MOST_KEYFRAMES, KeyframeTable, good_fields
-from render.scene.wording import listed, quoted
+from render.scene.tables import MOST_KEYFRAMES, KeyframeTable, good_fields, of_system
+from render.scene.wording import listed, quoted, shown
+
+# Where the first keyframe says what moves: faults of the problem that it makes are found there.
+PLACE = "camera.keyframes[0].set"
 
 # What is known of a run after any number of its steps.
 _CHANNELS = ("value", "escape_time", "status")
@@ -29,16 +32,84 @@ class Moves:
         return replace(problem, prefixes=ladder(problem.steps)) if timed else problem
 
 
+def first(raw: object, system: str) -> dict[str, float]:
+    """Return what the first keyframe of a camera's table sets, as far as it is valid by itself."""
+    keyframes = _listed(raw)
+    return _set(keyframes[0], system) if keyframes else {}
+
+
 def found(raw: object, problem: Problem | None, look: Look | None, faults: list[str]) -> Moves:
     """Return what the keyframes of a camera's table move, adding to faults what is wrong with it."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("keyframes"), list):
-        return Moves()
-    keyframes = [key for key in raw["keyframes"][:MOST_KEYFRAMES] if isinstance(key, dict)]
-    before = len(faults)
-    tracks = [_steps(keyframes, problem, look, faults)]
+    keyframes, before = _listed(raw), len(faults)
+    tracks = [_steps(keyframes, problem, look, faults), *_sets(keyframes, problem, look, faults)]
     if problem is None or len(faults) > before:
         return Moves()
     return Moves(tuple(track for track in tracks if track is not None))
+
+
+def _listed(raw: object) -> list[dict[str, Any]]:
+    if not isinstance(raw, dict) or not isinstance(raw.get("keyframes"), list):
+        return []
+    return [key for key in raw["keyframes"][:MOST_KEYFRAMES] if isinstance(key, dict)]
+
+
+def _set(keyframe: dict[str, Any], system: str) -> dict[str, float]:
+    return {name: float(value) for name, value in good_fields(of_system(system).moved, keyframe.get("set", {})).items()}
+
+
+def _sets(
+    keyframes: list[dict[str, Any]], problem: Problem | None, look: Look | None, faults: list[str]
+) -> list[Track]:
+    """Return the tracks of hyperparameters and settings; none if no keyframe sets any, or where they are at fault."""
+    every = [set(key["set"]) if isinstance(key.get("set"), dict) else set() for key in keyframes]
+    names = [*dict.fromkeys(name for key in keyframes if isinstance(key.get("set"), dict) for name in key["set"])]
+    for i, own in enumerate(every):
+        faults += [
+            f"camera.keyframes[{i}].set must have {name}, as other keyframes have it"
+            for name in names
+            if name not in own
+        ]
+    if not names:
+        return []
+    if look is not None and look.equalise == "film":
+        faults.append(
+            'look.equalise must be "octave", "fixed" or "log" where keyframes set hyperparameters, not "film": their '
+            "planes have no ranks in common"
+        )
+    if problem is None or any(own != set(names) for own in every):
+        return []
+    values = [_set(key, problem.system) for key in keyframes]
+    if any(len(own) < len(names) for own in values):
+        return []  # said already, field by field
+    tracks = [_track(name, [own[name] for own in values], problem, faults) for name in names]
+    return [track for track in tracks if track is not None]
+
+
+def _track(name: str, values: list[float], problem: Problem, faults: list[str]) -> Track | None:
+    """Return the track of a hyperparameter, or of a whole setting of the problem."""
+    row = problem.row
+    if name in row.hyperparameters:
+        about = row.hyperparameters[name]
+        logarithmic = about.scale == "log10"
+        for i, value in enumerate(values):
+            if logarithmic and value <= 0:
+                moves = f"{name} moves evenly in its logarithm"
+                faults.append(f"camera.keyframes[{i}].set.{name} must be > 0, since {moves}, not {shown(value)}")
+        return Track(name, logarithmic, tuple(values), about.label)
+    asked = {h.when.setting for h in row.hyperparameters.values() if h.when} | {
+        w.setting for w in row.optional.values()
+    }
+    if name in asked:
+        faults.append(
+            f"{PLACE}.{name} must not move, since there are hyperparameters that only some of its values have; make a "
+            "scene of each value"
+        )
+        return None
+    for value in range(int(min(values)), int(max(values)) + 1):
+        if broken := row.rule(dict(problem.moved({name: value}).settings)):
+            faults.append(f"{PLACE}.{name} goes from {min(values):g} to {max(values):g}, but {broken}")
+            return None
+    return Track(name, min(values) > 0, tuple(values), name.replace("_", " "), whole=True)
 
 
 def _steps(

@@ -123,6 +123,9 @@ class SystemTables(NamedTuple):
     """The tables of a scene whose problem is of one system."""
 
     axis: type[_Table]
+    moved: type[_Table]
+    keyframe: type[_Table]
+    camera: type[_Table]
     fixed: type[_Table]
     problem: type[_Table]
     look: type[_Table]
@@ -153,6 +156,14 @@ def _tables(system: str, row: System) -> SystemTables:
         "Hyperparameters that are not on an axis.",
         {name: (float, _absent(h.label)) for name, h in row.hyperparameters.items()},
     )
+    moved = table(
+        "SetTable",
+        SET,
+        {name: (_Number, _absent(h.label)) for name, h in row.hyperparameters.items()}
+        | {name: (_setting(s), _absent(s.about)) for name, s in row.settings.items() if s.whole},
+    )
+    keyframe = table("KeyframeTable", KeyframeTable.__doc__ or "", {"set": (moved, _absent(SET))}, KeyframeTable)
+    camera = table("CameraTable", CameraTable.__doc__ or "", {"keyframes": (_keyframes(keyframe), ...)}, CameraTable)
     steps, seed = Annotated[int, Field(ge=1, le=MOST_STEPS)], Annotated[int, Field(ge=0, le=2**32 - 1)]
     settings = {
         name: (_setting(s), Field(default=s.written(s.default), description=s.about or None))
@@ -178,9 +189,20 @@ def _tables(system: str, row: System) -> SystemTables:
         },
     )
     look = _look_table(prefix, (*CHANNELS, *row.channels))
-    parts = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}
+    parts = {
+        "problem": (problem, ...),
+        "camera": (camera, ...),
+        "look": (look, Field(default_factory=lambda: look())),
+    }
     scene = table("SceneTable", "", parts, SceneTable)
-    return SystemTables(axis, fixed, problem, look, scene)
+    return SystemTables(axis, moved, keyframe, camera, fixed, problem, look, scene)
+
+
+SET = "Hyperparameters that are on no axis, and whole settings, as they are there; they move in between."
+
+
+def _keyframes(keyframe: type[_Table]) -> Any:
+    return Annotated[list[keyframe], Field(min_length=1, max_length=MOST_KEYFRAMES)]  # type: ignore[valid-type]
 
 
 class KeyframeTable(_Table):
@@ -203,6 +225,7 @@ class KeyframeTable(_Table):
     """Seconds of rest after arrival."""
     phase: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
     """By how many turns a closed palette is turned there; even in between."""
+    set: dict[str, _Number] = _absent(SET)
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = _absent(
         "After how many steps runs are shown there, evenly in the logarithm in between; in every keyframe, or in none."
     )
@@ -275,6 +298,8 @@ class OutputTable(_Table):
     """A text in the upper left corner; it may have several lines."""
     font: Annotated[str, Field(max_length=4096)] = Output.font
     """Of the caption: a font file, or a family of this machine; "" for the bundled one, or another with all letters."""
+    slices: Annotated[int, Field(ge=2, le=1000)] = Output.slices
+    """At how many values of what keyframes set, at most, the plane is trained; in between slices are mixed."""
     shutter: Annotated[float, Field(ge=0, le=1)] = Output.shutter
     """Share of the time between two frames that a frame averages: motion blur, without new samples."""
     flash: Literal["limit", "warn", "off"] = Output.flash
@@ -317,8 +342,9 @@ def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
         ("problem", "x"): own.axis,
         ("problem", "y"): own.axis,
         ("problem", "fixed"): own.fixed,
-        ("camera",): CameraTable,
-        ("camera", "keyframes"): KeyframeTable,
+        ("camera",): own.camera,
+        ("camera", "keyframes"): own.keyframe,
+        ("camera", "keyframes", "set"): own.moved,
         ("look",): own.look,
         ("output",): OutputTable,
     }

@@ -33,6 +33,7 @@ class Output:
     rest_detail: the same at views where the camera rests (holds, both ends of the film), >= detail.
     overlay: whether frames are written on, or the parts of `annotate.PARTS` that are. caption: text in a corner.
     font: of the caption, a file or a family; "" for the bundled one, or one of this machine that has its letters.
+    slices: at how many values of what keyframes set the plane is trained, at most, >= 2.
     shutter: share of the time between two frames that a frame averages, 0 to 1.
     flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
@@ -51,6 +52,7 @@ class Output:
     overlay: bool | tuple[str, ...] = True
     caption: str = ""
     font: str = ""
+    slices: int = 24
     shutter: float = 0.0
     flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
@@ -129,18 +131,19 @@ class Quality:
     fps: int
     detail: float
     rest_detail: float
+    slices: int
 
 
 # In rising order of cost. The two smallest are for machines without an accelerator: on a film, what costs is the
 # lattice across a frame (2 * detail * width_px samples), hardly the frame's size, so they are large and soft.
 QUALITY = {
-    "preview": Quality(216, 24, 0.08, 0.2),
-    "soft": Quality(360, 30, 0.06, 0.2),
-    "draft": Quality(540, 30, 0.1, 0.25),
-    "fine": Quality(720, 30, 0.18, 0.5),
-    "hd": Quality(1080, 30, 0.71, 1.0),
-    "full": Quality(1080, 60, 1.0, 1.0),
-    "uhd": Quality(2160, 60, 0.71, 1.0),
+    "preview": Quality(216, 24, 0.08, 0.2, 12),
+    "soft": Quality(360, 30, 0.06, 0.2, 16),
+    "draft": Quality(540, 30, 0.1, 0.25, 16),
+    "fine": Quality(720, 30, 0.18, 0.5, 24),
+    "hd": Quality(1080, 30, 0.71, 1.0, 32),
+    "full": Quality(1080, 60, 1.0, 1.0, 48),
+    "uhd": Quality(2160, 60, 0.71, 1.0, 48),
 }
 
 
@@ -172,7 +175,7 @@ def with_quality(scene: Scene, name: str) -> Scene:
             f"output.rest_detail must be at least the detail {detail:g} of quality {quoted(name)}, not {rest_detail:g} "
             f"({given['output.rest_detail']}). Choose another quality, or give output.detail too."
         )
-    replaced = {f"output.{key}" for key in ("size", "fps", "detail", "rest_detail")} - given.keys()
+    replaced = {f"output.{key}" for key in ("size", "fps", "detail", "rest_detail", "slices")} - given.keys()
     return replace(
         scene,
         plain=_of_plain(scene, with_quality, name),
@@ -183,6 +186,7 @@ def with_quality(scene: Scene, name: str) -> Scene:
             fps=output.fps if "output.fps" in given else Fraction(row.fps),
             detail=detail,
             rest_detail=rest_detail,
+            slices=output.slices if "output.slices" in given else row.slices,
         ),
         origins={**scene.origins, **dict.fromkeys(replaced, _preset(name))},
     )

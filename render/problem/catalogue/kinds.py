@@ -93,7 +93,8 @@ class Hyperparameter:
 
     label: the name that a frame shows. default: its value where nothing sets it; None if something must (see
     System.once), or if it then plays no part. when: what it needs to have any effect.
-    scale, range: of an axis whose table in a scene gives none, the ends as decimals; None if a scene must give them.
+    scale: what it is even in between keyframes that set it (its logarithm then takes values > 0 alone), and along an
+    axis of an own model. range: of such an axis, the ends as decimals; None if a scene must give them.
     """
 
     label: str

@@ -60,7 +60,10 @@ def _rates_that_fall(settings: Settings) -> str | None:
     return f'with schedule = "{schedule}" the rates depend on the number of steps; take "constant"'
 
 
-_PLANE = {"re": Hyperparameter("real part"), "im": Hyperparameter("imaginary part")}
+_PLANE = {
+    "re": Hyperparameter("real part", scale="linear"),
+    "im": Hyperparameter("imaginary part", scale="linear"),
+}
 
 SYSTEMS: dict[str, System] = {
     "mlp": System(
@@ -72,8 +75,8 @@ SYSTEMS: dict[str, System] = {
             "lr": Hyperparameter("learning rate"),
             "lr_input": Hyperparameter("input layer learning rate"),
             "lr_output": Hyperparameter("output layer learning rate"),
-            "offset": Hyperparameter("weight offset added at every step"),
-            "init_mean": Hyperparameter("mean of the initial weights"),
+            "offset": Hyperparameter("weight offset added at every step", scale="linear"),
+            "init_mean": Hyperparameter("mean of the initial weights", scale="linear"),
         },
         once={"input layer": ("lr", "lr_input"), "output layer": ("lr", "lr_output")},
         settings_type=MlpSettings,
@@ -89,14 +92,16 @@ SYSTEMS: dict[str, System] = {
             "lr_input": Hyperparameter("input layer learning rate"),
             "lr_hidden": Hyperparameter("hidden layers' learning rate", when=_DEEP),
             "lr_output": Hyperparameter("output layer learning rate"),
-            "momentum": Hyperparameter("momentum", 0.9, _HEAVY),
-            "beta1": Hyperparameter("Adam's beta 1", 0.9, When("optimiser", ("adam",), 'optimiser = "adam"')),
-            "beta2": Hyperparameter("beta 2", 0.999, _ADAPTIVE),
+            "momentum": Hyperparameter("momentum", 0.9, _HEAVY, scale="linear"),
+            "beta1": Hyperparameter(
+                "Adam's beta 1", 0.9, When("optimiser", ("adam",), 'optimiser = "adam"'), scale="linear"
+            ),
+            "beta2": Hyperparameter("beta 2", 0.999, _ADAPTIVE, scale="linear"),
             "epsilon": Hyperparameter("epsilon of the optimiser", 1e-8, _ADAPTIVE),
             "weight_decay": Hyperparameter("weight decay", 0.0),
-            "warmup": Hyperparameter("steps of warm-up", 0.0),
-            "offset": Hyperparameter("weight offset added at every step", 0.0),
-            "init_mean": Hyperparameter("mean of the initial input weights", 0.0),
+            "warmup": Hyperparameter("steps of warm-up", 0.0, scale="linear"),
+            "offset": Hyperparameter("weight offset added at every step", 0.0, scale="linear"),
+            "init_mean": Hyperparameter("mean of the initial input weights", 0.0, scale="linear"),
             "init_std": Hyperparameter("scale of the initial weights", 1.0),
             "batch_size": Hyperparameter("examples used of each minibatch", 1e9, _MINIBATCH),
         },
@@ -120,8 +125,8 @@ SYSTEMS: dict[str, System] = {
             "lr": Hyperparameter("learning rate"),
             "lr_attention": Hyperparameter("learning rate of attention"),
             "lr_rest": Hyperparameter("learning rate of all but attention"),
-            "beta1": Hyperparameter("Adam's beta 1", 0.9),
-            "beta2": Hyperparameter("Adam's beta 2", 0.999),
+            "beta1": Hyperparameter("Adam's beta 1", 0.9, scale="linear"),
+            "beta2": Hyperparameter("Adam's beta 2", 0.999, scale="linear"),
             "epsilon": Hyperparameter("epsilon of Adam", 1e-8),
             "weight_decay": Hyperparameter("weight decay", 0.0),
         },
@@ -138,12 +143,12 @@ SYSTEMS: dict[str, System] = {
         kernel="backprop",
         axes=("along_x", "along_y"),
         hyperparameters={
-            "along_x": Hyperparameter("initial weights, first direction", 0.0),
-            "along_y": Hyperparameter("initial weights, second direction", 0.0),
-            "origin": Hyperparameter("scale of the plane's origin", 0.0),
+            "along_x": Hyperparameter("initial weights, first direction", 0.0, scale="linear"),
+            "along_y": Hyperparameter("initial weights, second direction", 0.0, scale="linear"),
+            "origin": Hyperparameter("scale of the plane's origin", 0.0, scale="linear"),
             "lr": Hyperparameter("learning rate", 3.25),
-            "momentum": Hyperparameter("momentum", 0.4),
-            "tolerance": Hyperparameter("largest error that counts as learnt", 0.4),
+            "momentum": Hyperparameter("momentum", 0.4, scale="linear"),
+            "tolerance": Hyperparameter("largest error that counts as learnt", 0.4, scale="linear"),
         },
         settings_type=BackpropSettings,
         measures=("absolute",),
@@ -184,8 +189,8 @@ SYSTEMS: dict[str, System] = {
         kernel="maps",
         axes=("re", "im"),
         hyperparameters=_PLANE
-        | {"c_re": Hyperparameter("real part of c", 0.0)}
-        | {"c_im": Hyperparameter("imaginary part of c", 0.0)},
+        | {"c_re": Hyperparameter("real part of c", 0.0, scale="linear")}
+        | {"c_im": Hyperparameter("imaginary part of c", 0.0, scale="linear")},
         measures=("absolute",),
         steps=100,
         lanes=LIGHT_LANES,
@@ -199,9 +204,9 @@ SYSTEMS: dict[str, System] = {
             "lr": Hyperparameter("learning rate"),
             "epsilon": Hyperparameter("height of the cosine", 0.2),
             "wavelength": Hyperparameter("wavelength of the cosine", 0.1),
-            "epsilon_2": Hyperparameter("height of the second cosine", 0.0),
+            "epsilon_2": Hyperparameter("height of the second cosine", 0.0, scale="linear"),
             "wavelength_2": Hyperparameter("wavelength of the second cosine", 0.5),
-            "start": Hyperparameter("starting point", 1.0),
+            "start": Hyperparameter("starting point", 1.0, scale="linear"),
         },
         once={"descent": ("lr",)},
         settings_type=NonconvexSettings,
@@ -216,13 +221,16 @@ SYSTEMS: dict[str, System] = {
         axes=("start_1", "start_2"),
         hyperparameters={
             "lr": Hyperparameter("learning rate"),
-            "target": Hyperparameter("target of the product", 1.0),
-            "l2": Hyperparameter("weight of the squares in the loss", 0.0),
-            "start_1": Hyperparameter("start of the first factor", 0.5),
+            "target": Hyperparameter("target of the product", 1.0, scale="linear"),
+            "l2": Hyperparameter("weight of the squares in the loss", 0.0, scale="linear"),
+            "start_1": Hyperparameter("start of the first factor", 0.5, scale="linear"),
         }
         | {
             f"start_{i}": Hyperparameter(
-                f"start of factor {i}", 0.5, When("starts", range(i, MOST_FACTORS + 1), f"starts = {i} or more")
+                f"start of factor {i}",
+                0.5,
+                When("starts", range(i, MOST_FACTORS + 1), f"starts = {i} or more"),
+                scale="linear",
             )
             for i in range(2, MOST_FACTORS + 1)
         },
@@ -242,7 +250,7 @@ SYSTEMS: dict[str, System] = {
         "Cayley 1879",
         kernel="maps",
         axes=("re", "im"),
-        hyperparameters=_PLANE | {"relaxation": Hyperparameter("step over Newton's step", 1.0)},
+        hyperparameters=_PLANE | {"relaxation": Hyperparameter("step over Newton's step", 1.0, scale="linear")},
         settings_type=NewtonSettings,
         measures=("absolute",),
         channels={"root": "number of the nearest root, counted counter-clockwise from 0 at z = 1"},

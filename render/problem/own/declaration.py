@@ -98,7 +98,7 @@ def row(source: Source) -> System:
         declared.fault("channels", "need a function `readout` that measures them")
     if faults:
         raise SceneError(*sorted(set(faults), key=faults.index))
-    names = tuple(hyperparameters)
+    names, length_asked = tuple(hyperparameters), _length_asked(source)
     return System(
         title=declared.title or f"The system of {source.name}",
         source=reference or source.name,
@@ -108,9 +108,23 @@ def row(source: Source) -> System:
         settings_type=_settings_type(source.name, settings),
         measures=MEASURES,
         channels=channels,
+        no_prefixes=lambda settings: length_asked,
         steps=steps,
         lanes=lanes,
     )
+
+
+def _length_asked(source: Source) -> str | None:
+    """Return why the first steps of a run may be no run of so many steps: a function asks how many there will be."""
+    for node in ast.walk(parsed(source.text, source.name)):
+        if isinstance(node, ast.arguments):
+            for argument in (*node.posonlyargs, *node.args, *node.kwonlyargs):
+                if argument.arg == "steps":
+                    return (
+                        f"a function of {source.name} asks for steps (line {argument.lineno}), so that its runs may "
+                        "depend on how many there will be; let it do without"
+                    )
+    return None
 
 
 def escape_radius(source: Source) -> float:

@@ -1,0 +1,141 @@
+"""The dimension of the boundary after ever more steps of training, beside what the same estimators say of null models.
+
+The same windows as of `dimension`, of the same samples: one run gives what the measure says after any number of its
+first steps. A null model has as many converged samples as the boundary has at the same number of steps, since what an
+estimator says of a line or of noise depends on their share.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+
+from render.analyse import dimension, estimators, null_models
+from render.analyse.dimension import Spread
+from render.analyse.estimators import ESTIMATORS
+from render.analyse.subject import Subject, trained_tiles
+from render.errors import RenderError
+from render.film.rendering import Report
+from render.geometry.tiles import Tile, TileRange
+from render.problem.ladder import ladder
+from render.samples import value_after
+from render.scene import Scene
+
+# Of every power of ten.
+_STEPS = (1, 2, 5)
+
+PUBLISHED_PROCEDURE = "published"
+
+
+@dataclass(frozen=True)
+class After:
+    """What all windows say after so many steps.
+
+    windows: how many a boundary crosses. share: of all samples that converged. estimates: by name of ESTIMATORS, and
+    "published" for its procedure; None where no boundary crosses. null: model -> the same names -> median.
+    """
+
+    steps: int
+    windows: int
+    share: float
+    estimates: dict[str, Spread | None]
+    null: dict[str, dict[str, float | None]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A row for each number of steps. count: of windows, whose widths go from the first to the second of `widths`."""
+
+    scene: str
+    problem: str
+    side: int
+    unit: str
+    count: int
+    widths: tuple[float, float]
+    rows: tuple[After, ...]
+
+
+def numbers_of_steps(steps: int) -> list[int]:
+    """Return after how many steps it is looked: 5, 10, 20, 50 and so on, and the whole run."""
+    rungs = [digit * 10**power for power in range(7) for digit in _STEPS]
+    return [count for count in rungs if 5 <= count < steps] + [steps]
+
+
+def asking(scene: Scene) -> Scene:
+    """Return the scene with the values of shorter runs kept. Raises RenderError where runs have none."""
+    problem = scene.problem
+    if reason := problem.row.no_prefixes(dict(problem.settings)):
+        raise RenderError(f"{scene.name}: --over steps needs runs whose first steps are a shorter run, but {reason}.")
+    return dataclasses.replace(scene, problem=dataclasses.replace(problem, prefixes=ladder(problem.steps)))
+
+
+def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Result:
+    """Train the windows of a scene, or what the store lacks of them, and measure each after ever more steps."""
+    areas = dimension.windows(subject.scene, side, deepest)
+    steps = numbers_of_steps(subject.problem.steps)
+    measured: dict[int, list[_Measured]] = {count: [] for count in steps}
+    with trained_tiles(subject, dimension.tiles_of(areas), report) as fetch:
+        for area in areas:
+            tiles = [[fetch(Tile(area.level, ix, iy)) for ix in range(area.x0, area.x1)] for iy in _rows(area)]
+            for count in steps:
+                last = count == subject.problem.steps
+                rows = [[tile.value if last else tile.more[value_after(count)] for tile in row] for row in tiles]
+                measured[count].append(_measure(np.block(rows) < 0, area.level))
+    x = subject.problem.x
+    widths = [float(x.span) * dimension.across_unit(area) for area in areas]
+    return Result(
+        scene=subject.scene.name,
+        problem=subject.problem.key,
+        side=side,
+        unit="decades" if x.scale == "log10" else "units",
+        count=len(areas),
+        widths=(widths[0], widths[-1]),
+        rows=tuple(_after(count, found) for count, found in measured.items()),
+    )
+
+
+def _rows(area: TileRange) -> range:
+    return range(area.y0, area.y1)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """One window after some steps. dimensions: by name; none where no boundary crosses it. null: by model, likewise."""
+
+    share: float
+    dimensions: dict[str, float]
+    null: dict[str, dict[str, float]]
+
+
+def _measure(mask: np.ndarray, seed: int) -> _Measured:
+    share, own = float(mask.mean()), _dimensions(mask)
+    made = {model: make(mask.shape[0], share, seed) for model, make in null_models.NULLS.items()} if own else {}
+    return _Measured(share, own, {model: _dimensions(null) for model, null in made.items()})
+
+
+def _dimensions(mask: np.ndarray) -> dict[str, float]:
+    found = {name: e.dimension for name in ESTIMATORS if (e := estimators.estimate(name, mask)) is not None}
+    slopes = estimators.published_slopes(estimators.edges(mask))
+    if found and np.isfinite(slopes).any():
+        found[PUBLISHED_PROCEDURE] = float(np.nanmedian(slopes))
+    return found
+
+
+def _after(steps: int, windows: list[_Measured]) -> After:
+    names = (*ESTIMATORS, PUBLISHED_PROCEDURE)
+
+    def median(model: str, name: str) -> float | None:
+        values = [window.null[model][name] for window in windows if name in window.null.get(model, {})]
+        return float(np.median(values)) if values else None
+
+    return After(
+        steps=steps,
+        windows=sum("box" in window.dimensions for window in windows),
+        share=float(np.mean([window.share for window in windows])),
+        estimates={
+            name: dimension.spread([w.dimensions[name] for w in windows if name in w.dimensions]) for name in names
+        },
+        null={model: {name: median(model, name) for name in names} for model in null_models.NULLS},
+    )
