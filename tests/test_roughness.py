@@ -59,11 +59,11 @@ def test_a_level_that_comes_in_is_as_rough_as_its_parent(first: tuple[int, int],
 
 
 def test_a_dense_film_has_the_bytes_that_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
-    planned = zoomed(2.0, detail=0.71, rest_detail=0.71, size=(96, 54))
+    planned = zoomed(2.0, detail=0.33, rest_detail=0.33, size=(96, 54))
     before = Compositor(planned, noise).frame(1.0)
     monkeypatch.setattr(roughness, "share", None)  # is not asked for
     assert np.array_equal(Compositor(planned, noise).frame(1.0), before)
-    assert roughness.strength(1.0) == roughness.strength(0.71) == 0.0
+    assert roughness.strength(0.71) == roughness.strength(0.33) == 0.0
     assert roughness.strength(0.2) == 1.0
 
 

@@ -38,9 +38,9 @@ WIDEN = 2.5
 # How round the filter of all other samples is at least, between Keys' cubic and the B-spline.
 LEAST_BLUR = 0.5
 
-# From this many samples a pixel on (linear) a film shows grains of the size of pixels as they are, and down from that
-# many as means wholly.
-_DENSE, _SPARSE = 0.71, 0.355
+# From this many samples a pixel on (linear) a film shows grains, of three pixels at most, as they are; down from that
+# many, as all presets below hd have, as means wholly.
+_DENSE, _SPARSE = 0.33, 0.2
 
 
 class Rough(NamedTuple):
