@@ -36,7 +36,7 @@ Facts = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What is written. channels: arrays [rows, columns] by name, row 0 lowest in the plane.
+    """The content of a file. channels: arrays [rows, columns] by name, row 0 lowest in the plane.
 
     coordinates: float64 [columns] or [rows] by name; names that begin with x belong to columns, with y to rows.
     facts: what the samples are. about: facts of single channels and coordinates, by their names.

@@ -104,7 +104,7 @@ class Codec(NamedTuple):
     most_aspect: int = 16384
 
     def takes(self, size_px: tuple[int, int]) -> bool:
-        """Say whether frames of a size (width, height) can be encoded."""
+        """Return whether frames of a size (width, height) can be encoded."""
         width, height = (side * self.scale for side in size_px)
         return (
             width <= self.largest_px[0]

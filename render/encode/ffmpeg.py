@@ -95,7 +95,7 @@ def frame_times(path: Path) -> tuple[Fraction, list[int]]:
 
 
 def opens(path: Path) -> bool:
-    """Say whether the first frame of a film is decoded, and those of its last second, which a player jumps to."""
+    """Return whether the first frame of a film is decoded, and those of its last second, which a player jumps to."""
     ends = (["-i", f"file:{path}", "-frames:v", "1"], ["-sseof", "-1", "-i", f"file:{path}"])
     done = (_run("-v", "error", "-xerror", *end, "-map", "0:v", "-f", "null", "-") for end in ends)
     return all(one.returncode == 0 and not one.stderr.strip() for one in done)

@@ -1,4 +1,4 @@
-"""What a film is made of while it is not whole: segments of frames, encoded one by one, in a folder beside the film.
+"""The parts of a film that is not whole yet: segments of frames, encoded one by one, in a folder beside the film.
 
 A segment is whole groups of pictures, so it needs no frame of another, and a film is its segments in a row, joined
 without encoding anything again. A film that was stopped goes on from those that are finished. One that was never
@@ -80,7 +80,7 @@ class Segments:
 
     @property
     def outlive(self) -> bool:
-        """Whether finished segments are kept where the film is not finished."""
+        """Return whether finished segments are kept where the film is not finished."""
         return bool(self._key)
 
     def path(self, index: int) -> Path:
@@ -152,7 +152,7 @@ class Segments:
 
 
 def abandoned(folder: Path) -> bool:
-    """Say whether a folder holds segments of a film that no living process makes."""
+    """Return whether a folder holds segments of a film that no living process makes."""
     return folder.name.startswith(".") and folder.name.endswith(_SUFFIX) and folders.abandoned(folder)
 
 

@@ -133,7 +133,7 @@ class VideoWriter:
 
     @property
     def is_full(self) -> bool:
-        """Whether the segment that is written has all its frames, so that it can be finished."""
+        """Return whether the segment that is written has all its frames, so that it can be finished."""
         return self._filled == self.segment_frames or (self._filled > 0 and self.frames == self._frames_total)
 
     @property

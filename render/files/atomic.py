@@ -166,7 +166,7 @@ class WholeFile:
             self.discard()
 
     def _is_ours(self, error: OSError) -> bool:
-        """Say whether an error is about the partial file, and not about a pipe that the with-block prints to."""
+        """Return whether an error is about the partial file, and not about a pipe that the with-block prints to."""
         return not isinstance(error, ConnectionError) and error.filename in (None, str(self._partial), self._partial)
 
     def publish(self) -> None:
@@ -225,7 +225,7 @@ def lacking(folder: Path) -> list[str]:
 
 
 def is_stdout(path: Path) -> bool:
-    """Say whether a path leads to where this process prints, so that printing its name would go into it."""
+    """Return whether a path leads to where this process prints, so that printing its name would go into it."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(1))
     except OSError:

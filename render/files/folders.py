@@ -43,12 +43,12 @@ def owners(folder: Path) -> list[Path]:
 
 
 def is_owner(path: Path) -> bool:
-    """Say whether a file is one by which a process holds its folder."""
+    """Return whether a file is one by which a process holds its folder."""
     return path.name.startswith(f".{_OWNER}.")
 
 
 def abandoned(folder: Path) -> bool:
-    """Say whether a folder is held by no living process."""
+    """Return whether a folder is held by no living process."""
     return folder.is_dir() and all(is_abandoned(owner) for owner in owners(folder))
 
 
@@ -66,7 +66,7 @@ def remove(folder: Path) -> int:
 
 
 def is_left_behind(folder: Path) -> bool:
-    """Say whether a folder is an unfinished one of `whole_folder` whose process has ended."""
+    """Return whether a folder is an unfinished one of `whole_folder` whose process has ended."""
     return is_partial(folder) and abandoned(folder)
 
 

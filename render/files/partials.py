@@ -26,7 +26,7 @@ _PATIENCE_S = 60.0
 # A partial file is named by the first bytes of the name: the longest name that a file system allows must fit too.
 _STEM_BYTES = 100
 _PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{16}\.partial|publishing)", re.DOTALL)
-# As versions before 2.0 named them, by host and process; they held no locks.
+# Names given by versions before 0.2.0, made of host and process; those versions held no locks.
 _OLD_PARTIAL = re.compile(r"\..+\.\d+(?:\.[0-9a-f]{2,8})?\.tmp|.+\.[\w-]+\.\d+\.partial", re.DOTALL)
 
 # Types of file systems on which flock may be known to this machine alone, or (cifs) keeps other programs from writing.
@@ -34,12 +34,12 @@ _UNSHARED_LOCKS = re.compile(r"fuse.*|9p|virtiofs|cifs|smb3")
 
 
 def is_partial(path: Path) -> bool:
-    """Say whether a file's name is that of an unfinished file of this program."""
+    """Return whether a file's name is that of an unfinished file of this program."""
     return _is_partial(path.name)
 
 
 def is_abandoned(path: Path) -> bool:
-    """Say whether a partial file has no writer any more. Who cannot know says no."""
+    """Return whether a partial file has no writer any more. Who cannot know says no."""
     with _claimed(path) as abandoned:
         return abandoned
 
@@ -126,7 +126,7 @@ def lock(descriptor: int) -> bool | None:
 
 @functools.cache
 def _locks_reach(device: int) -> bool:
-    """Say whether flock on a device is seen by all who see its files, and by nothing else."""
+    """Return whether flock on a device is seen by all who see its files, and by nothing else."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = [line.split(" - ") for line in file]
@@ -142,7 +142,7 @@ def _locks_reach(device: int) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Say whether an open file is still the one at a path."""
+    """Return whether an open file is still the one at a path."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:

@@ -259,7 +259,7 @@ def _reversed(keyframes: tuple[Keyframe, ...]) -> tuple[Keyframe, ...]:
 
 
 def _rests(keyframes: tuple[Keyframe, ...], i: int) -> bool:
-    """Say whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
+    """Return whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
     return keyframes[i].hold_s > 0 or i in (0, len(keyframes) - 1)
 
 

@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Samples along each side of a tile. Small tiles waste little at the edge of a small view, large ones need fewer
-# files. A region of w x h samples at a random place touches (w + N)(h + N) samples of N-sample tiles on average:
-# for the 160 x 90 samples of a film that two cores can train in a quarter of an hour that is 2.4 times the need
-# with N = 64, 1.6 with 32, 1.3 with 16; for 2726 x 1534 (1080p, detail 0.71) it is 1.07, 1.03, 1.02, but then
-# N = 16 keeps sixteen times as many files as N = 64. 32 costs neither end much.
+# Samples along each side of a tile. Small tiles waste few samples at the edges of a small view; large tiles need fewer
+# files. A region of w x h samples at a random place touches (w + N)(h + N) samples of N-sample tiles on average. For a
+# small region of 160 x 90 samples that is 2.4 times the need with N = 64, 1.6 with 32, and 1.3 with 16. For 2726 x 1534
+# (1080p, detail 0.71) it is 1.07, 1.03 and 1.02, but N = 16 makes sixteen times as many files as N = 64. 32 wastes
+# little at both sizes.
 SAMPLES = 32
 
 
@@ -71,11 +71,11 @@ class TileRange(NamedTuple):
         return self.y1 - self.y0, self.x1 - self.x0
 
     def holds(self, tile: Tile) -> bool:
-        """Say whether a tile is one of them."""
+        """Return whether a tile is one of them."""
         return tile.level == self.level and self.x0 <= tile.ix < self.x1 and self.y0 <= tile.iy < self.y1
 
     def contains(self, other: TileRange) -> bool:
-        """Say whether every tile of another rectangle is one of them."""
+        """Return whether every tile of another rectangle is one of them."""
         across = self.x0 <= other.x0 and other.x1 <= self.x1
         return self.level == other.level and across and self.y0 <= other.y0 and other.y1 <= self.y1
 

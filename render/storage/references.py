@@ -21,8 +21,9 @@ from render.files.atomic import store_whole
 from render.geometry.tiles import Tile
 from render.problem import Problem
 
-# Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
-# below the sample spacing is 1e-19 of it, and the check below notices where a run needs more.
+# Bits beyond those that the sample spacing needs. Rounding changes a run as if its place were moved by 2**-bits: with
+# 96 more bits that is 1e-29 of the spacing. `reference_run` compares each run with one of more bits, and adds bits
+# where the two differ.
 MARGIN_BITS = 96
 
 
@@ -48,7 +49,7 @@ class Reference:
 
     @property
     def converged(self) -> bool:
-        """Whether it is good for following others down to its last step."""
+        """Return whether it is good for following others down to its last step."""
         return self.value < 0
 
     @property

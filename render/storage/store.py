@@ -45,7 +45,7 @@ class TileStore(Protocol):
         ...
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile was put, without reading it: a damaged one is there too."""
+        """Return whether a tile was put, without reading it: a damaged one is there too."""
         ...
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
@@ -81,7 +81,7 @@ class MemoryStore:
         self._tiles[tile] = tile_format.field_of(tile_format.interleaved(tile, field, dtype))
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile was put."""
+        """Return whether a tile was put."""
         return tile in self._tiles
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
@@ -188,7 +188,7 @@ class DirectoryStore:
         atomic.store_whole(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile's file is there, whoever wrote it."""
+        """Return whether a tile's file is there, whoever wrote it."""
         return os.path.exists(self._file(tile))
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:

@@ -41,7 +41,7 @@ def remember(source: own.Source) -> bool:
 
 
 def is_trusted(source: own.Source) -> bool:
-    """Say whether this process may run a code."""
+    """Return whether this process may run a code."""
     if source.code_digest in _told:
         return True
     folder = places.config_folder("trusted", make=False)

@@ -12,7 +12,7 @@ from render.problem.catalogue.settings import MlpSettings
 
 
 class Draws(NamedTuple):
-    """What all samples of a problem share, as NumPy arrays.
+    """The data that all samples of a problem share, as NumPy arrays.
 
     weights: per layer [inputs, outputs] float64. inputs: [examples, inputs]. targets: [examples].
     batches: [steps, batch] int32 example indices, or None for full-batch training.

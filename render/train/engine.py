@@ -41,7 +41,7 @@ _BLOCK_BYTES = {"cpu": 2**29, "gpu": 2**34}
 
 
 class Carry(NamedTuple):
-    """What a batch carries from phase to phase; first axis: lane."""
+    """The arrays that a batch carries from phase to phase; first axis: lane."""
 
     lane: jax.Array  # original place, int32
     hyper: systems.Hyper

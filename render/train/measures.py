@@ -28,7 +28,7 @@ Steps = int | Int[Array, ""]
 
 
 class Ends(NamedTuple):
-    """Which sums are of a run's first or last losses, and so are others in a run of another length.
+    """The sums over a run's first or last losses, which differ in a run of another length.
 
     head, tail: names of fields of the sums. losses(steps) -> of how many losses at either end, which never falls as
     steps, a number or an array, rises; 0 where there are no such fields.
@@ -40,7 +40,7 @@ class Ends(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """How a run is judged, in functions over [lane] arrays.
+    """The functions over [lane] arrays by which a run is judged.
 
     begin(lanes) -> the sums before step 0, a NamedTuple of arrays.
     reference(sums, loss, t) -> what the escape radius multiplies.

@@ -1,4 +1,4 @@
-"""What a system made of a user's file must hold, seen by tracing its step: float64 throughout, and shapes that stay."""
+"""Requirements on a system from a user's file, checked by tracing its step: float64 throughout, constant shapes."""
 
 from __future__ import annotations
 

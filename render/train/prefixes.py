@@ -1,4 +1,4 @@
-"""What the measure says of a run's first steps, had they been all: one run gives the values of all shorter ones.
+"""The measure of a run's first steps, as if the run had ended there: one run gives the values of all shorter runs.
 
 Most sums of a measure grow from loss to loss, and those of a shorter run are what they were at its end. Some are of
 the last losses of a run, or of a first share of it (`measures.Ends`): for these a lane keeps its first losses and its

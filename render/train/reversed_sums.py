@@ -88,6 +88,6 @@ def _count(jaxpr: Any) -> int:
 
 
 def _adds_up(eqn: Any) -> bool:
-    """Whether an operation sums more than one element."""
+    """Return whether an operation sums more than one element."""
     shape = eqn.invars[0].aval.shape if eqn.invars else ()
     return any(shape[axis] > 1 for axis in next(iter(_contracted(eqn)), ()))
