@@ -30,6 +30,7 @@ from render.geometry.axes import Axis
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.samples import CHANNELS, Field
+from render.storage import numerics
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
 
 ROOT = Path(__file__).parents[1]
@@ -345,6 +346,8 @@ def test_tiles_of_other_numerics_are_kept_apart_and_named(tmp_path: Path) -> Non
     assert same_bits(one.get(TILE), field_of(0))
     assert one.other_numerics == [other.numerics_key]
     assert other.other_numerics == [one.numerics_key]
+    DirectoryStore(tmp_path, PROBLEM, numerics.following(one.numerics, ["0" * 12]))
+    assert one.other_numerics == [other.numerics_key]
     assert open_store(tmp_path, dataclasses.replace(PROBLEM, steps=7)).other_numerics == []
 
 

@@ -61,6 +61,11 @@ def following(plain: Mapping[str, str | int], references: Iterable[str]) -> Nume
     return {**plain, **({"differences": DIFFERENCES_VERSION, "reference": keys} if keys else {})}
 
 
+def plain_part(found: Mapping[str, object]) -> dict[str, object]:
+    """Return the numerics of the plain samples beside which followed ones lie; of plain samples, their own."""
+    return {name: value for name, value in found.items() if name not in following({}, ["any"])}
+
+
 def of_processor(problem: Problem) -> Numerics | None:
     """Return the numerics of this machine's processor; None where only JAX can say what trains, or in which blocks."""
     lanes = problem.row.lanes

@@ -30,7 +30,7 @@ from render.geometry.tiles import SAMPLES, Tile
 from render.machine import environment
 from render.problem import Problem, channels_of
 from render.samples import CHANNELS, Field
-from render.storage import descriptions, tile_format
+from render.storage import descriptions, numerics, tile_format
 
 
 class TileStore(Protocol):
@@ -136,9 +136,14 @@ class DirectoryStore:
 
     @property
     def other_numerics(self) -> list[str]:
-        """Keys of the other numerics for which this problem has a folder, sorted."""
+        """Keys of the numerics of other machines for which this problem has a folder, sorted.
+
+        Folders of samples that follow reference runs are no others where the machine is the same.
+        """
+        own = numerics.plain_part(self.numerics)
         described = self.folder.parent.glob("*/numerics.toml")
-        return sorted(path.parent.name for path in described if path.parent != self.folder)
+        others = (path for path in described if numerics.plain_part(descriptions.read_toml(path, "numerics")) != own)
+        return sorted(path.parent.name for path in others)
 
     def path(self, tile: Tile) -> Path:
         """Return where a tile's file is, or would be."""
