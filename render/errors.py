@@ -1,6 +1,6 @@
-"""The few kinds of trouble a person can meet.
+"""The kinds of error that a user can meet.
 
-Every message says what must hold, what was given, where, and what to do. A command ends with exit code 2 and
+Every message states what must hold, what was given, where, and what to do. A command ends with exit code 2 and
 the message alone; a traceback means a bug.
 """
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 
 class RenderError(Exception):
-    """Something that the person at the keyboard can put right."""
+    """An error that the user can fix."""
 
 
 class SceneError(RenderError):
-    """A scene file, or an option laid over it, that cannot be used. Holds every fault found, one a line."""
+    """A scene file, or an option laid over it, that cannot be used. `faults` lists every fault."""
 
     def __init__(self, *faults: str) -> None:
         super().__init__("\n".join(faults))
@@ -32,7 +32,7 @@ class StoreError(RenderError):
 
 
 class DamagedTile(StoreError):
-    """A stored tile whose bytes are not what was written. It can always be trained again."""
+    """A stored tile whose bytes differ from those that were written. It can always be trained again."""
 
 
 class WriteError(RenderError):
@@ -46,7 +46,7 @@ class WriteError(RenderError):
 
 
 class EncodeError(RenderError):
-    """ffmpeg is missing, refused its arguments or died."""
+    """ffmpeg is missing, rejected its arguments or ended early."""
 
 
 class ClusterError(RenderError):
@@ -54,4 +54,4 @@ class ClusterError(RenderError):
 
 
 class TrainingError(RenderError):
-    """Tiles that could not be trained, although everything else was."""
+    """Some tiles could not be trained; all other tiles were."""

@@ -1,4 +1,4 @@
-"""The results of training runs: what is stored of every sample, before any colour or filter."""
+"""The results of training runs: the stored channels of every sample, before any colour or filter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Status(IntEnum):
-    """How a training run ended."""
+    """The way in which a training run ended."""
 
     CONVERGED = 0
     DIVERGED = 1  # bounded, but no better than at the start
@@ -19,7 +19,8 @@ class Status(IntEnum):
     NON_FINITE = 3  # the loss became inf or nan without passing through the escape radius
 
 
-# Channel name -> dtype, of every system. What a system measures besides is float64, and named in its catalogue row.
+# The channels that every system has: name -> dtype. Further channels of a system are float64, and its catalogue row
+# names them.
 CHANNELS: dict[str, np.dtype] = {
     "value": np.dtype(np.float64),  # the measure: < 0 converged, > 0 diverged, larger magnitude is slower
     "final_loss": np.dtype(np.float64),  # loss at the last recorded step; inf for a run that escaped
@@ -29,7 +30,7 @@ CHANNELS: dict[str, np.dtype] = {
 
 
 def value_after(steps: int) -> str:
-    """Return the name of the channel that holds what the measure says of a run's first steps: a value as `value`."""
+    """Return the name of the channel with the measure of a run's first steps, on the same scale as `value`."""
     return f"value_after_{steps}"
 
 
@@ -37,8 +38,8 @@ def value_after(steps: int) -> str:
 class Field:
     """Channels of equally shaped arrays, with the dtypes of CHANNELS; tiles use [iy, ix], y upwards.
 
-    more: what the system measures besides, by name, float64; nan where a run escaped. Of a problem with prefixes also
-    the values of shorter runs, see `value_after`. Iterating gives every channel.
+    more: the further channels of the system, by name, float64; nan where a run escaped. For a problem with prefixes
+    it also holds the values of shorter runs, see `value_after`. Iterating gives every channel.
     """
 
     value: np.ndarray
@@ -59,10 +60,11 @@ class Field:
         return self.from_channels({name: channel[index] for name, channel in self.channels().items()})
 
     def after(self, steps: int) -> Field:
-        """Return the field of the same runs had they ended after so many steps, of a problem with this prefix.
+        """Return the field of the same runs as if they had ended after `steps` steps, one of the problem's prefixes.
 
-        Its value, status and escape step are those that such runs have. What was read off the last state is not known
-        of an earlier one: the final loss is nan (inf where a run had escaped), and there are no further channels.
+        Its value, status and escape step are those of such shorter runs. Channels that are computed from the last
+        state are not known for an earlier state: the final loss is nan (inf where a run had escaped), and there are no
+        further channels.
         """
         value = self.more[value_after(steps)]
         gone = (self.escape_step >= 0) & (self.escape_step < steps)
@@ -76,7 +78,7 @@ class Field:
 
     @classmethod
     def from_channels(cls, channels: Mapping[str, np.ndarray]) -> Field:
-        """Return a field of channels by name: all of CHANNELS, and any more."""
+        """Return a field of channels by name: all of CHANNELS, and any further ones."""
         more = {name: channel for name, channel in channels.items() if name not in CHANNELS}
         value, final_loss, escape_step, status = (channels[name] for name in CHANNELS)
         return cls(value, final_loss, escape_step, status, more)

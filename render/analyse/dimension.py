@@ -72,7 +72,7 @@ class Level:
 
     @property
     def has_boundary(self) -> bool:
-        """Whether a boundary crosses the window."""
+        """Return whether a boundary crosses the window."""
         return self.estimates["box"] is not None
 
 

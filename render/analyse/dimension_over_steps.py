@@ -31,7 +31,7 @@ PUBLISHED_PROCEDURE = "published"
 
 @dataclass(frozen=True)
 class After:
-    """What all windows say after so many steps.
+    """The statistics of all windows after so many steps.
 
     windows: how many a boundary crosses. share: of all samples that converged. estimates: by name of ESTIMATORS, and
     "published" for its procedure; None where no boundary crosses. null: model -> the same names -> median.

@@ -41,7 +41,7 @@ def edges(converged: np.ndarray) -> np.ndarray:
 
 
 def crosses(edge: np.ndarray) -> bool:
-    """Say whether there is enough boundary in the window to speak of its dimension."""
+    """Return whether there is enough boundary in the window to speak of its dimension."""
     return bool(edge.sum() >= _LEAST_EDGE * edge.shape[0])
 
 

@@ -1,4 +1,4 @@
-"""Where float64 ends for a target: two orders of summation compared, view by view, and how fast runs there part.
+"""Measures where float64 ends for a target: two orders of summation, view by view, and how fast runs diverge.
 
 Two runs that add the same numbers in opposite orders are the same run but for rounding. Where their outcomes agree,
 float64 decides the picture; where they agree by chance only, rounding does. And the tangent norm says how far structure
@@ -63,7 +63,7 @@ class Agreement:
 
     @property
     def mixed(self) -> bool:
-        """Whether the view holds both outcomes, without which agreement says nothing."""
+        """Return whether the view holds both outcomes, without which agreement says nothing."""
         return 0 < self.share < 1
 
 
@@ -88,7 +88,7 @@ class Tangents:
 
 @dataclass(frozen=True)
 class Leaving:
-    """When runs of the last view leave its reference run, of a film past float64.
+    """The steps at which runs of the last view of a film past float64 leave its reference run.
 
     median_step: of `steps`. stay: share of the `runs` that never do: they end as it does, and nothing tells them apart.
     """

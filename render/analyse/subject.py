@@ -22,7 +22,7 @@ import numpy as np
 from render import backends
 from render.backends import Backend, Batch
 from render.deep import switch_search
-from render.deep.reference_search import Tell
+from render.deep.reference_search import ReportStep
 from render.files.atomic import store_whole
 from render.film import switch
 from render.film.rendering import Progress, Report
@@ -64,7 +64,7 @@ class Subject:
 
     @property
     def problem(self) -> Problem:
-        """What is trained."""
+        """The problem that is trained."""
         return self.scene.problem
 
 
@@ -78,7 +78,7 @@ def prepare(
     make: Callable[[Problem], Backend] = _here,
     *,
     level: int = 0,
-    report_step: Tell = lambda words: None,
+    report_step: ReportStep = lambda words: None,
 ) -> Subject:
     """Return a scene with the backend that `make` gives for it, and its folder of the store, for tiles down to a level.
 

@@ -215,7 +215,7 @@ def contact_sheet(
 
 
 def _say_totals(job: Job, numbers: Sequence[int], listener: Listener) -> None:
-    """Say how many frames there will be, and how many training runs they need that the store lacks."""
+    """Report how many frames there will be, and how many training runs they need that the store lacks."""
     output, samples = job.scene.output, job.missing_samples(numbers)
     frames = "1 frame" if len(numbers) == 1 else f"{len(numbers):,} frames"
     listener.note(
@@ -225,7 +225,7 @@ def _say_totals(job: Job, numbers: Sequence[int], listener: Listener) -> None:
 
 
 def _say_changes(job: Job, listener: Listener) -> None:
-    """Say in what a film differs from its frames, where its codec is for something else than the frames as they are."""
+    """Report how a film differs from its frames, where its codec changes them."""
     codec = job.scene.output.codec
     if codec != encode.SEQUENCE and (changes := encode.CODECS[codec].changes):
         listener.note(f'With codec "{codec}" the film is {changes}.')

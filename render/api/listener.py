@@ -1,4 +1,4 @@
-"""What a render reports while it goes on: to a terminal, a notebook, or a program."""
+"""The reports of a render while it runs: to a terminal, a notebook, or a program."""
 
 from __future__ import annotations
 

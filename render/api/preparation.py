@@ -187,7 +187,7 @@ def _why_auto(job: Job, rate: Rate | None, budget_min: float) -> str:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a film will take on this machine.
+    """The cost of a film on this machine.
 
     samples_to_do: training runs that the store does not hold yet. rate, forecast: None where there are none to do.
     pictures_measured: whether pictures were measured for the forecast; else they are so few that a bound was enough.
@@ -205,13 +205,13 @@ class Outlook:
 
     @property
     def is_deep(self) -> bool:
-        """Whether the film's last view is so narrow that the depth of its target matters."""
+        """Return whether the film's last view is so narrow that the depth of its target matters."""
         axis = self.job.scene.problem.x
         return axis.scale == "log10" and self.widths[1] < _DEEP_WIDTH
 
     @property
     def lacks_reference(self) -> bool:
-        """Whether the film needs a reference run that has yet to be made."""
+        """Return whether the film needs a reference run that has yet to be made."""
         return self.job.switch is not None and not self.job.switch.is_ready
 
     @property

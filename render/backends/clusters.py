@@ -1,4 +1,4 @@
-"""Where the workers of backend dask come from: processes of this machine, a running scheduler, or jobs of a queue."""
+"""The sources of workers for backend dask: processes of this machine, a running scheduler, or jobs of a queue."""
 
 from __future__ import annotations
 

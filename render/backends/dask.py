@@ -86,7 +86,7 @@ class DaskBackend:
 
     @property
     def workers(self) -> int:
-        """How many batches are trained at the same time, now: workers may come and go."""
+        """The number of batches that are trained at the same time, now: workers may come and go."""
         return self.roster.slots
 
     @property

@@ -55,7 +55,7 @@ def take(handed: Handed | None) -> None:
 
 
 def lacks(problem: Problem) -> bool:
-    """Say whether this process would have to be handed the code of a problem first."""
+    """Return whether this process would have to be handed the code of a problem first."""
     return own.is_own(problem.system) and not own.is_known(problem.system)
 
 

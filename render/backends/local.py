@@ -30,7 +30,7 @@ class LocalBackend:
 
     @functools.cached_property
     def engine(self) -> Any:
-        """What trains on a device: see `render.train.engine.Engine`."""
+        """The engine that trains on a device: see `render.train.engine.Engine`."""
         from render.train import engine  # JAX comes with it
 
         made = engine.Engine(self._problem, backwards=self._backwards)
@@ -67,7 +67,7 @@ class LocalBackend:
 
     @property
     def workers(self) -> int:
-        """How many batches run at the same time: one on each device."""
+        """The number of batches that run at the same time: one on each device."""
         return len(self.devices)
 
     @property

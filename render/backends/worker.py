@@ -62,7 +62,7 @@ async def facts(problem: Problem, handed: handed_code.Handed | None, dask_worker
 
 
 class Trained(NamedTuple):
-    """What a task gives back: a field [points], the seconds that it took, the worker's address, and rings it made."""
+    """The result of a task: a field [points], the seconds that it took, the worker's address, and rings it made."""
 
     field: Field
     time_s: float

@@ -47,7 +47,7 @@ class Roster:
 
     @property
     def same(self) -> dict[str, str | int]:
-        """What a worker must match in order to train: numerics, library versions, and the bits of the first steps."""
+        """The facts that a worker must match to train: numerics, library versions, and the bits of the first steps."""
         return self.numerics | self._proof
 
     @property

@@ -155,7 +155,7 @@ def _analyse(
     conclude: Callable[[Any], str] | None = None,
     level: int = 0,
 ) -> None:
-    """Say what is to come, measure with progress, print, write.
+    """Announce the measurement, run it with progress, print the result, and write the files.
 
     kind: what is measured, then its options, each after a dash. plan: gives tiles to time, and the runs to do. level:
     the deepest that is looked at.

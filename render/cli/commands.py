@@ -199,7 +199,7 @@ def plan(
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Say what a film would cost: levels, tiles, samples, time, disk. Trains nothing but a second's measurement.
+    """Report what a film would cost: levels, tiles, samples, time, disk. Only a second's measurement is trained.
 
     Try:
 

@@ -1,4 +1,4 @@
-"""How every command speaks: results on stdout, everything else on stderr, both also as JSON.
+"""The output of every command: results on stdout, everything else on stderr, both also as JSON.
 
 Apart from the rest of the terminal, which loads the whole film: the explorer says its address without that.
 """
@@ -64,7 +64,7 @@ def show(table: RenderableType) -> None:
 
 
 def note(text: str) -> None:
-    """Say something that is no result, on stderr."""
+    """Write a message that is not a result to stderr."""
     emit("note", text)
 
 

@@ -34,7 +34,7 @@ Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negati
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Effort:
-    """How sharp a film is to be."""
+    """The sharpness of a film."""
 
     quality: Annotated[
         str,
@@ -52,7 +52,7 @@ AUTO = Effort()
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Folders:
-    """Where things are put."""
+    """The places of what is written."""
 
     out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
@@ -81,7 +81,7 @@ PLAIN = Printing()
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Changes:
-    """What is laid over the scene files."""
+    """The values that are laid over the scene files."""
 
     settings: Annotated[
         tuple[str, ...],
@@ -129,7 +129,7 @@ def take_trust(files: tuple[str, ...]) -> None:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Machines:
-    """Where to train."""
+    """The place of training."""
 
     backend: Annotated[
         str, Parameter(help="local (this process), or dask (worker processes, on this machine or on many).")

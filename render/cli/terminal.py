@@ -104,7 +104,7 @@ LISTENER = TerminalListener()
 
 
 def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
-    """Say how many training runs something needs, and how long they will take, by a measurement on some tiles."""
+    """Report how many training runs are needed, and how long they will take, by a measurement on some tiles."""
     if not samples:
         emit("job", f"{what}: 0 training runs to do: every sample is in the store.")
         return

@@ -1,4 +1,4 @@
-"""What doctor, clean and store say in the terminal."""
+"""The output of doctor, clean and store in the terminal."""
 
 from __future__ import annotations
 

@@ -47,8 +47,8 @@ class Point(NamedTuple):
     y: Fraction
 
 
-# Told what is going on, in words, now and then.
-Tell = Callable[[str], None]
+# Called with the current step of a long computation, in words.
+ReportStep = Callable[[str], None]
 
 
 # And within this many times the least distance between them. Lanes that start a distance d from the reference leave it
@@ -113,7 +113,7 @@ def find_reference(
     problem: Problem,
     points: Sequence[Point],
     root: Path,
-    tell: Tell,
+    report_step: ReportStep,
     *,
     spacing: float | None = None,
     reach: float | None = None,
@@ -128,7 +128,7 @@ def find_reference(
     spacing = _spacing(points) if spacing is None else spacing
     reach = reach_of(spacing) if reach is None else reach
     kept = kept_reference(problem, points, root, spacing=spacing, reach=reach, diverging=diverging)
-    return kept or new_reference(problem, points, references.bits_for(spacing), root, tell, diverging=diverging)
+    return kept or new_reference(problem, points, references.bits_for(spacing), root, report_step, diverging=diverging)
 
 
 def kept_reference(
@@ -153,7 +153,7 @@ def new_reference(
     points: Sequence[Point],
     bits: int,
     root: Path,
-    tell: Tell,
+    report_step: ReportStep,
     *,
     diverging: bool,
     guide: Reference | None = None,
@@ -182,7 +182,7 @@ def new_reference(
     for tried, chosen in enumerate(order, start=1):
 
         def told(done: int, total: int, tried: int = tried) -> None:
-            tell(f"reference run {tried}, {bits} bits: {100 * done // total} %")
+            report_step(f"reference run {tried}, {bits} bits: {100 * done // total} %")
 
         made = reference_run.make_converged(problem, *sample[chosen], bits, told)
         if made is not None:
@@ -239,11 +239,11 @@ def point_of(problem: Problem, x: Fraction, y: Fraction, width: float) -> Point:
     return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
 
 
-def reference_at(problem: Problem, view: View, root: Path, tell: Tell | None) -> Reference | None:
-    """Return the reference run of a target: one that the store keeps, or a new one; None without `tell`."""
+def reference_at(problem: Problem, view: View, root: Path, report_step: ReportStep | None) -> Reference | None:
+    """Return the reference run of a target: one that the store keeps, or a new one; None without `report_step`."""
     here = points_in(problem, view)
     width = max(float(apart(here[0], here[-1])), np.finfo(float).tiny)
     spacing = width * _FINEST
-    if tell is None:
+    if report_step is None:
         return kept_reference(problem, here, root, spacing=spacing, reach=width, diverging=False)
-    return find_reference(problem, here, root, tell, spacing=spacing, reach=width, diverging=False)
+    return find_reference(problem, here, root, report_step, spacing=spacing, reach=width, diverging=False)

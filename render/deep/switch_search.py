@@ -1,4 +1,4 @@
-"""Where a film switches to differences: measured at each of its targets, by two orders of summation.
+"""The levels at which a film switches to differences: measured at each of its targets, by two orders of summation.
 
 A run amplifies rounding by its tangent norm: 1e17 at the target of `mean_lr`, 1e6 at that of `relu` (`render plan`). So
 at one target plain runs are right wherever float64 can tell samples apart; at another they are grain decades before.
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from render.deep import reference_search, targets
-from render.deep.reference_search import Point, Tell
+from render.deep.reference_search import Point, ReportStep
 from render.errors import RenderError
 from render.geometry.camera import View
 from render.problem import Problem
@@ -50,10 +50,10 @@ RIGHT = 0.95
 _WIDEST = 1e-3
 
 
-def measured(scene: Scene, root: Path, tell: Tell | None) -> Scene:
+def measured(scene: Scene, root: Path, report_step: ReportStep | None) -> Scene:
     """Return a scene with the switches of its targets, as far as they are known.
 
-    tell: called with what is going on while a switch is measured; None: only what the store keeps is taken.
+    report_step: called with the current step while a switch is measured. None: only stored switches are used.
     """
     if scene.output.precision == "float64":
         return scene
@@ -61,8 +61,8 @@ def measured(scene: Scene, root: Path, tell: Tell | None) -> Scene:
     for view in _narrowest_views(scene):
         name = targets.key_of(view)
         known = switches.load(root, scene.problem, name)
-        if known is None and tell is not None:
-            known = _measure(scene.problem, view, root, tell)
+        if known is None and report_step is not None:
+            known = _measure(scene.problem, view, root, report_step)
             if known is not None:
                 switches.save(known, root, scene.problem, name)
         if known is not None and known.last_plain_level is not None:
@@ -92,7 +92,7 @@ def _stretch(problem: Problem, view: View) -> float:
     return reference_search.apart(low, high)
 
 
-def _measure(problem: Problem, view: View, root: Path, tell: Tell) -> Measured | None:
+def _measure(problem: Problem, view: View, root: Path, report_step: ReportStep) -> Measured | None:
     """Compare both ways of training about a target; None where they cannot be, and the problem's own level holds."""
     from render.train import reversed_sums
     from render.train.engine import Engine
@@ -100,7 +100,7 @@ def _measure(problem: Problem, view: View, root: Path, tell: Tell) -> Measured |
 
     if reversed_sums.sums(problem) == 0:
         return None
-    tell("where plain runs are right")
+    report_step("where plain runs are right")
     plain = Engine(problem), Engine(problem, backwards=True)
     views: list[Agreement] = []
     reference: Reference | None = None
@@ -113,13 +113,13 @@ def _measure(problem: Problem, view: View, root: Path, tell: Tell) -> Measured |
         narrow = narrow and seen.plain_values < _DECIDED and _stretch(problem, wide) <= _WIDEST
         if narrow and reference is None:
             try:
-                reference = reference_search.reference_at(problem, view, root, tell)
+                reference = reference_search.reference_at(problem, view, root, report_step)
                 assert reference is not None
                 deep = [DeepEngine(problem, reference, rings=False, backwards=back) for back in (False, True)]
             except RenderError:  # a system that has no differences, or a target at which no run converges
                 narrow = False
         if narrow and reference is not None:
-            tell(f"where differences are right: {seen.width:.0e} wide")
+            report_step(f"where differences are right: {seen.width:.0e} wide")
             columns = x, y, *reference_search.differences(points, reference)
             signs, values = _alike(*(engine.follow(*columns).field.value for engine in deep))
             seen = dataclasses.replace(seen, signs=signs, values=values)
@@ -141,7 +141,7 @@ def _views(problem: Problem, view: View) -> Iterator[View]:
 
 
 def is_right(seen: Agreement) -> bool:
-    """Whether plain runs are right in a view: nearly all signs and values agree."""
+    """Return whether plain runs are right in a view: nearly all signs and values agree."""
     return min(seen.plain_signs, seen.plain_values) >= RIGHT
 
 

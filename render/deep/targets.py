@@ -74,7 +74,7 @@ class Targets:
         return nearest if tile.level > self.places[nearest].last_plain_level else None
 
     def inherits(self, tile: Tile) -> bool:
-        """Whether a tile may take over its parent's samples: both are trained in one way."""
+        """Return whether a tile may take over its parent's samples: both are trained in one way."""
         if self.last_plain_level is None or tile.level <= self.last_plain_level:
             return True
         return self.of(tile) == self.of(tile.parent)
@@ -115,7 +115,7 @@ def _deep_views(scene: Scene, path: Path, reach: float) -> Iterator[View]:
 
 
 def is_near(target: Target | View, view: View) -> bool:
-    """Whether a view shows a target, or nearly."""
+    """Return whether a view shows a target, or nearly."""
     return _apart(target, view.x, view.y) <= Fraction(_AROUND * view.width)
 
 

@@ -1,7 +1,7 @@
-"""Frames become files: films through ffmpeg, stills as PNG.
+"""Encoding of frames: films by ffmpeg, stills as PNG.
 
-Both are written beside their final name and renamed when whole, so a path holds a complete file or nothing; and
-neither holds a clock, so the same frames give the same bytes.
+Both are written beside their final name and renamed when they are complete, so a path has a complete file or none.
+Neither contains a time of day, so the same frames give the same bytes.
 """
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec, CodecName, refusal

@@ -1,6 +1,6 @@
 """Samples as arrays in the formats of other programs: NumPy, Zarr for xarray, float TIFF, OpenEXR.
 
-The libraries of all but NumPy's format are the extra `export`; they are loaded when a file is written.
+The libraries for all formats but NumPy's are in the extra `export`. They are imported when a file is written.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from render.errors import EncodeError
 from render.files.atomic import WholeFile
 from render.files.folders import check_folder, whole_folder
 
-# Samples along a side of what Zarr and TIFF read at once: half a megabyte of float64.
+# Samples along a side of a chunk in Zarr and TIFF: half a megabyte of float64.
 _CHUNK = 256
 
-# A TIFF of 32-bit offsets ends at 4 GiB; the tables of its pages need little more than its samples.
+# A TIFF with 32-bit offsets can have 4 GiB; its tables of pages need little space beside its samples.
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
 
-# What Zarr, version 3, has in every group.
+# A file that Zarr, version 3, has in every group.
 _ZARR_MARK = "zarr.json"
 
-# OpenEXR knows no 64-bit floats. A value too small for 32 bits becomes this, so that it keeps its sign.
+# OpenEXR has no 64-bit floats. A value too small for 32 bits becomes this number, with its sign.
 _LEAST32 = np.finfo(np.float32).tiny
 
 Facts = Mapping[str, str | int | float]
@@ -36,10 +36,10 @@ Facts = Mapping[str, str | int | float]
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """What is written. channels: arrays [rows, columns] by name, row 0 lowest in the plane.
+    """The content of a file. channels: arrays [rows, columns] by name, row 0 lowest in the plane.
 
     coordinates: float64 [columns] or [rows] by name; names that begin with x belong to columns, with y to rows.
-    facts: what the samples are. about: facts of single channels and coordinates, by their names.
+    facts: properties of all samples. about: properties of single channels and coordinates, by name.
     """
 
     channels: Mapping[str, np.ndarray]
@@ -49,7 +49,7 @@ class Arrays:
 
 
 class Format(NamedTuple):
-    """A row of FORMATS. write: writes arrays to a path, whole or not at all. packages: what it imports for that."""
+    """A row of FORMATS. write: writes arrays to a path atomically. packages: the packages that it imports."""
 
     write: Callable[[Path, Arrays], None]
     packages: tuple[str, ...]
@@ -57,7 +57,7 @@ class Format(NamedTuple):
 
 
 def write(path: Path, arrays: Arrays) -> None:
-    """Write arrays in the format that the path's suffix names, whole or not at all. Raises EncodeError, WriteError."""
+    """Write arrays atomically in the format of the path's suffix. Raises EncodeError, WriteError."""
     format_of(path).write(path, arrays)
 
 
@@ -97,11 +97,11 @@ def _zarr(path: Path, arrays: Arrays) -> None:
         {name: (name[0], values, arrays.about.get(name, {})) for name, values in arrays.coordinates.items()},
         dict(arrays.facts),
     )
-    # Every dimension in chunks: a reader of a part of a large window reads no more than that.
+    # Every dimension has chunks, so that a reader of a part of a large window reads only that part.
     chunks = {name: {"chunks": tuple(min(_CHUNK, n) for n in values.shape)} for name, values in data.data_vars.items()}
     with whole_folder(path, mark=_ZARR_MARK) as folder, warnings.catch_warnings():
-        # Readers that know consolidated metadata open faster, and xarray warns where they are missing; zarr warns that
-        # the specification does not have them yet, and readers that do not know them pass over them.
+        # Consolidated metadata let readers open the file faster, and xarray warns where they are missing. zarr warns
+        # that they are not in the specification yet; readers that do not support them ignore them.
         warnings.filterwarnings("ignore", message="Consolidated metadata")
         data.to_zarr(folder, mode="w", zarr_format=3, consolidated=True, encoding=chunks)
 
@@ -132,9 +132,9 @@ def _exr(path: Path, arrays: Arrays) -> None:
 
 
 def write_exr(path: Path, channels: Mapping[str, np.ndarray], facts: Facts) -> None:
-    """Write channels [rows, columns], row 0 highest, as one OpenEXR file, whole or not at all.
+    """Write channels [rows, columns], row 0 highest, as one OpenEXR file, atomically.
 
-    float64 and int32 become 32-bit floats, uint8 becomes uint32, float16 stays. facts: become its attributes.
+    float64 and int32 become 32-bit floats, uint8 becomes uint32, float16 stays. facts: the attributes of the file.
     """
     import OpenEXR
 
@@ -144,7 +144,7 @@ def write_exr(path: Path, channels: Mapping[str, np.ndarray], facts: Facts) -> N
         try:
             OpenEXR.File(header, pixels).write(str(partial))
         except RuntimeError as error:
-            raise EncodeError(f"{path}: OpenEXR refuses it: {error}") from error
+            raise EncodeError(f"{path}: OpenEXR cannot write it: {error}") from error
 
 
 def read_exr_facts(path: Path) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def narrowed(values: np.ndarray) -> np.ndarray:
 
 
 def _all(arrays: Arrays) -> dict[str, str | int | float]:
-    """Return all facts in one table: those of channels and coordinates with their names in front."""
+    """Return all facts in one table; those of channels and coordinates have their names as prefixes."""
     return {**arrays.facts, **{f"{name}_{key}": v for name, facts in arrays.about.items() for key, v in facts.items()}}
 
 

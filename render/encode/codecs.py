@@ -10,8 +10,8 @@ SEQUENCE: Literal["png"] = "png"
 # Every way to write a film: the rows of CODECS, and the sequence.
 CodecName = Literal["h264", "upload", "hevc", "av1", "vp9", "prores", "prores4444", "ffv1", "webp", "gif", "png"]
 
-# Without tags a player guesses BT.601, an error of up to 40 of 255 on flat colours. Conversion, frame parameters and
-# output flags are all needed: ffmpeg 4 to 7 take the flags for mere labels, 9 drops two of them without setparams.
+# Without tags a player assumes BT.601, with errors of up to 40 of 255 on flat colours. Conversion, frame parameters and
+# output flags are all needed: ffmpeg 4 to 7 use the flags only as labels, and 9 drops two of them without setparams.
 # With all three the largest error is 2 (ffmpeg 4.2.2, 7.0.2, 9.0.2). The transfer is tagged sRGB because frames
 # leave linear light through the sRGB curve, and so a film and a PNG of the same frame look alike.
 _SRGB = "color_primaries=bt709:color_trc=iec61966-2-1"
@@ -22,49 +22,49 @@ _YUV_TAGS = "-color_primaries bt709 -color_trc iec61966-2-1 -colorspace bt709 -c
 _RGB = f"format={{pixels}},setparams={_SRGB}:colorspace=gbr:range=pc"
 _RGB_TAGS = "-color_primaries bt709 -color_trc iec61966-2-1 -colorspace rgb -color_range pc"
 
-# Each pixel becomes a square of four: then 4:2:0 keeps the colour of every pixel of the frame. (Noise of single pixels
-# comes back with 22.3 dB, of which the player's own interpolation is the rest; 20.0 through a lanczos filter, 12.3 at
-# the plain size.)
+# Each pixel becomes a square of four pixels, so that 4:2:0 keeps the colour of every pixel of the frame. (Single-pixel
+# noise decodes with 22.3 dB, limited by the interpolation of the player. A lanczos filter gives 20.0 dB, and the plain
+# size 12.3 dB.)
 _DOUBLED = f"scale=iw*2:ih*2:{_BT709}+full_chroma_inp+neighbor,{_TAGGED}"
 
-# For messages: at most 480 pixels wide, in even sizes; 12.5 frames a second are whole hundredths of a second, which is
-# all that a GIF can say. The end of a film gets a picture even if less of it is left than this takes: a still at
-# 30 frames a second is a film of half a picture.
+# For messages: at most 480 pixels wide, with even sides. A GIF gives times in hundredths of a second, and 12.5 frames a
+# second are whole hundredths. The end of a film gets a picture even if it is shorter than one picture: one frame at 30
+# frames a second is less than half a picture.
 _SMALL = "scale='min(480,iw)':-2:flags=area"
 _FEWER = "fps=12.5:eof_action=pass"
 _SMALL_WORDS = "at most 480 pixels wide, with 12.5 frames a second (a GIF counts hundredths of a second)"
 
-# Eight pixels are then left of the height, the fewest that FFV1 cuts into its slices.
+# The height is then at least eight pixels, the fewest that FFV1 can cut into its slices.
 _SMALL_ASPECT = 60
 
 _MP4 = "-movflags +faststart+write_colr -f mp4"
 _MOV = "-movflags +faststart+write_colr -f mov"
 
-# Segments are joined by their times, so they are kept where these are exact, and where the colours' tags are not lost.
+# Segments are joined by their times, so their container must keep times exactly, and the tags of the colours too.
 _MP4_SEGMENT = "-movflags +write_colr -f mp4"
 _MOV_SEGMENT = "-movflags +write_colr -f mov"
 
-# Matroska rounds times to milliseconds, and the sum of two rounded ones may be one off. Every packet is one frame, so a
-# packet's number says its time.
+# Matroska rounds times to milliseconds, and the sum of two rounded times may differ by one. Every packet is one frame,
+# so the time follows from the packet's number.
 _BY_NUMBER = "-bsf:v setts=ts=round(N*1000*{seconds})"
 
-# Every bit of a frame, in any format of pixels.
+# A lossless encoder for every pixel format.
 _LOSSLESS = "-c:v ffv1 -level 3 -coder 1 -context 1 -slices {slices} -slicecrc 1"
 
 
-# ffmpeg takes no picture whose sides, each with this margin, have a product of an eighth of the largest 32-bit number
-# or more, whatever the codec (av_image_check_size2): about 268 million pixels.
+# With every codec ffmpeg rejects a picture if the product of its sides, each with this margin, is an eighth of the
+# largest 32-bit number or more (av_image_check_size2): about 268 million pixels.
 _MARGIN_PX = 128
-# x265 has smaller blocks for frames that are thinner than this, which its levels forbid in large ones.
+# x265 uses smaller blocks for frames that are thinner than this; its levels forbid them for large frames.
 _THIN_PX = 32
 _MOST_AREA = (2**31 - 1) // 8
 
-# FFV1 takes slices of as many pixels as fit into 2^27 bits, of which each pixel has 9 a channel.
+# A slice of FFV1 may have 2^27 bits, and each pixel has 9 bits a channel.
 _MOST_SLICE_PIXELS = 2**27 // 27
 
 
-# QuickTime's own comment has a length of 16 bits, and ffmpeg cuts a longer one to its lower bits without a word. The
-# newer kind of metadata ("mdta") has 32.
+# The length of a QuickTime comment has 16 bits, and ffmpeg cuts a longer length to its lower bits without a warning.
+# The newer kind of metadata ("mdta") has 32 bits.
 _MOST_MOV_BYTES = 2**16 - 1
 _LONG_MOV = " -movflags +use_metadata_tags"
 
@@ -72,19 +72,19 @@ _LONG_MOV = " -movflags +use_metadata_tags"
 class Codec(NamedTuple):
     """One way to compress a film.
 
-    pixels: ffmpeg's pixel format. encoder: ffmpeg's encoder with its options. what: for whom it is, in a few words.
-    suffix, container: of the file, and ffmpeg's options for it. crf: the encoder's own quality where a scene names
-    none, and the largest it takes; None where there is no choice. bits: of a channel of the frames handed to it.
-    filters, tags: how frames become pixels, and what the stream says about them; {pixels} is filled in.
-    segment: ffmpeg's options for the container of a segment. join: its options, besides a copy, where segments become
-    a film; {seconds} is filled in: the seconds of a frame, as a ratio.
-    at_once: filters that need every frame of a film. Such a film cannot be joined of encoded segments: its segments are
-    lossless, of the frames after `filters`, with pixels of the format `lossless`, and are encoded when all are there.
+    pixels: ffmpeg's pixel format. encoder: ffmpeg's encoder with its options. what: its purpose, in a few words.
+    suffix: the suffix of the file. container: ffmpeg's options for the container. crf: the default quality and the
+    largest value of the encoder; None if it has no such choice. bits: the bits of a channel of the input frames.
+    filters, tags: ffmpeg's options to convert frames and to tag the stream; {pixels} is filled in.
+    segment: ffmpeg's options for the container of a segment. join: further options for joining segments; {seconds},
+    the duration of a frame as a ratio, is filled in.
+    at_once: filters that need all frames of a film. Such a film cannot be joined from encoded segments. Its segments
+    hold the frames after `filters` without loss, in the pixel format `lossless`, and are encoded when all are finished.
     sound: ffmpeg's encoder of sound, with its options; "" for a film that can have none.
-    changes: in what a film differs from the frames handed to it, as part of a sentence; "" if in nothing but colour.
-    largest_px: the largest (width, height) that the encoder takes, as it leaves the filters; both as measured with the
-    ffmpeg that render brings (test_largest_sizes.py). scale: how many times a frame's size that is.
-    most_pixels: of a frame that leaves the filters. most_thin_px: of the longer side where the shorter is below 32.
+    changes: how a film differs from the input frames apart from colour, as part of a sentence; "" if it does not.
+    largest_px: the largest (width, height) of the encoder, after the filters, as measured with the ffmpeg that render
+    installs (test_largest_sizes.py). scale: the factor by which the filters enlarge a frame.
+    most_pixels: the limit of pixels after the filters. most_thin_px: that of the longer side if the other is below 32.
     most_aspect: the largest ratio of width to height.
     """
 
@@ -110,7 +110,7 @@ class Codec(NamedTuple):
     most_aspect: int = 16384
 
     def takes(self, size_px: tuple[int, int]) -> bool:
-        """Say whether frames of a size (width, height) can be encoded."""
+        """Return whether frames of a size (width, height) can be encoded."""
         width, height = (side * self.scale for side in size_px)
         return (
             width <= self.largest_px[0]
@@ -122,7 +122,7 @@ class Codec(NamedTuple):
         )
 
     def container_with(self, comment_bytes: int) -> str:
-        """Return ffmpeg's options for the container of a film that carries a comment of so many bytes."""
+        """Return ffmpeg's options for the container of a film whose comment has a number of bytes."""
         return self.container + (_LONG_MOV if self.suffix == ".mov" and comment_bytes > _MOST_MOV_BYTES else "")
 
     def segment_encoder(self, size_px: tuple[int, int]) -> str:
@@ -131,7 +131,7 @@ class Codec(NamedTuple):
 
     @property
     def encoder_name(self) -> str:
-        """ffmpeg's name of the encoder."""
+        """The name of the encoder in ffmpeg."""
         return self.encoder.split()[1]
 
 
@@ -259,7 +259,7 @@ CODECS: dict[str, Codec] = {
 def refusal(name: CodecName | str, size_px: tuple[int, int]) -> str | None:
     """Return why a film of this size (width, height) cannot have this codec, as a sentence; None if it can.
 
-    A folder of pictures takes every size.
+    A folder of pictures can have every size.
     """
     if name == SEQUENCE or CODECS[name].takes(size_px):
         return None
@@ -277,7 +277,7 @@ def refusal(name: CodecName | str, size_px: tuple[int, int]) -> str | None:
 
 
 def _slices(size_px: tuple[int, int]) -> int:
-    """Return into how many parts FFV1 cuts a frame: four, or as many more as it takes."""
+    """Return the number of slices of a frame in FFV1: four, or more if they would be too large."""
     width, height = size_px
     cuts = (2, 3, 4, 5, 6, 8, 10)
     fits = (cut * cut for cut in cuts if -(-width // cut) * -(-height // cut) <= _MOST_SLICE_PIXELS)

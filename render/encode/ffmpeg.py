@@ -1,4 +1,4 @@
-"""The ffmpeg that imageio-ffmpeg brings, or that IMAGEIO_FFMPEG_EXE names: where it is, and what it can do."""
+"""The ffmpeg that imageio-ffmpeg installs, or that IMAGEIO_FFMPEG_EXE names: its path and its features."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def binary() -> str:
 
 
 def version() -> str:
-    """Return the version that ffmpeg gives itself."""
-    found = re.match(r"ffmpeg version (\S+)", _output("-version"))
-    if not found:
+    """Return the version of ffmpeg."""
+    match = re.match(r"ffmpeg version (\S+)", _output("-version"))
+    if not match:
         raise EncodeError(f"{binary()} must be an ffmpeg, but does not say its version. {REMEDY}")
-    return found[1]
+    return match[1]
 
 
 def missing_encoders() -> list[str]:
@@ -45,52 +45,52 @@ def missing_encoders() -> list[str]:
 
 
 def check_encoder(name: str, codec: Codec) -> None:
-    """Refuse a codec whose encoder this ffmpeg lacks, with those that it has."""
+    """Raise EncodeError if this ffmpeg lacks the encoder of a codec; the message lists the codecs that it has."""
     known = _encoders(binary())
     if known and codec.encoder_name not in known:
-        there = [other for other, row in CODECS.items() if row.encoder_name in known]
+        available = [other for other, row in CODECS.items() if row.encoder_name in known]
         raise EncodeError(
             f'codec "{name}" needs the encoder {codec.encoder_name}, which {binary()} was built without. Choose one '
-            f"of {', '.join([*there, SEQUENCE])}, or let IMAGEIO_FFMPEG_EXE name an ffmpeg that has it."
+            f"of {', '.join([*available, SEQUENCE])}, or let IMAGEIO_FFMPEG_EXE name an ffmpeg that has it."
         )
 
 
 def read_film_comment(path: Path) -> str:
-    """Return the comment that a film carries; an empty text if it has none."""
+    """Return the comment of a film; an empty text if it has none."""
     done = _run("-v", "error", "-i", f"file:{path}", "-f", "ffmetadata", "-")
     if done.returncode != 0:
         raise EncodeError(f"{path} must be a readable film, but ffmpeg says: {done.stderr.strip()[-300:]}")
-    # A backslash stands before =, ;, #, a backslash and the end of a line (ffmpeg's documentation, "Metadata").
-    found = re.search(r"^comment=((?:\\.|[^\\\n])*)$", done.stdout, re.DOTALL | re.MULTILINE | re.IGNORECASE)
-    return re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) if found else ""
+    # A backslash precedes each =, ;, #, backslash and end of a line (ffmpeg's documentation, "Metadata").
+    comment = re.search(r"^comment=((?:\\.|[^\\\n])*)$", done.stdout, re.DOTALL | re.MULTILINE | re.IGNORECASE)
+    return re.sub(r"\\(.)", r"\1", comment[1], flags=re.DOTALL) if comment else ""
 
 
 def comment_file(comment: str) -> bytes:
     """Return a file in ffmpeg's format of metadata that holds a comment: the inverse of `read_film_comment`.
 
-    A comment does not travel on the command line, where Linux allows 128 kB for an argument: that of a scene with many
-    keyframes of many digits is longer.
+    A comment is not passed on the command line, where Linux allows 128 kB for an argument: the comment of a scene with
+    many keyframes of many digits is longer.
     """
     return (";FFMETADATA1\ncomment=" + re.sub(r"([=;#\\\n])", r"\\\1", comment) + "\n").encode()
 
 
 def count_frames(path: Path) -> int:
-    """Return the number of frames of a film's one stream; 0 if it cannot be read."""
+    """Return the number of frames of a film; 0 if it cannot be read."""
     done = _run("-v", "error", "-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "null", "-progress", "-", "-")
     counts = re.findall(r"^frame=(\d+)$", done.stdout, re.MULTILINE)
     return int(counts[-1]) if done.returncode == 0 and counts else 0
 
 
 def frame_times(path: Path) -> tuple[Fraction, list[int]]:
-    """Return the seconds of a tick of a film's clock, and the ticks at which its frames are shown, in order.
+    """Return the duration of a tick of a film's clock in seconds, and the ticks at which its frames are shown.
 
-    Every packet is read and none is decoded. No frames where the film cannot be read.
+    All packets are read, but not decoded. The list is empty if the film cannot be read.
     """
     done = _run("-v", "error", "-xerror", "-i", f"file:{path}", "-map", "0:v", "-c", "copy", "-f", "framecrc", "-")
     clock = re.search(r"^#tb 0: (\d+/\d+)$", done.stdout, re.MULTILINE)
     if done.returncode != 0 or clock is None:
         return Fraction(1), []
-    # A packet is a line: stream, when it is decoded, when it is shown, duration, size, checksum.
+    # Each packet is a line: stream, time of decoding, time of display, duration, size, checksum.
     return Fraction(clock[1]), sorted(int(line.split(",")[2]) for line in done.stdout.splitlines() if line[0] != "#")
 
 
@@ -110,7 +110,7 @@ def stream_s(path: Path, stream: str, *, decode: bool = False) -> float:
 
 
 def opens(path: Path) -> bool:
-    """Say whether the first frame of a film is decoded, and those of its last second, which a player jumps to."""
+    """Return whether the first frame of a film and the frames of its last second can be decoded."""
     ends = (["-i", f"file:{path}", "-frames:v", "1"], ["-sseof", "-1", "-i", f"file:{path}"])
     done = (_run("-v", "error", "-xerror", *end, "-map", "0:v", "-f", "null", "-") for end in ends)
     return all(one.returncode == 0 and not one.stderr.strip() for one in done)
@@ -123,9 +123,9 @@ def read_film(path: Path) -> np.ndarray:
     """
     import imageio.v3 as iio
 
-    # Else imageio-ffmpeg starts ffmpeg by a fork with Python code in it, which may hang beside JAX's threads.
+    # Otherwise imageio-ffmpeg starts ffmpeg by a fork that runs Python code, which may hang with JAX's threads.
     os.environ.setdefault("IMAGEIO_FFMPEG_NO_PREVENT_SIGINT", "1")
-    # Films for messages are pictures to imageio, and its ffmpeg takes none.
+    # imageio treats GIF and WebP as pictures, which its ffmpeg plugin does not read.
     how = {"plugin": "pillow", "mode": "RGB"} if path.suffix in (".gif", ".webp") else {"plugin": "FFMPEG"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # imageio-ffmpeg leaves the pipes of an ended process open
@@ -139,9 +139,9 @@ def read_film(path: Path) -> np.ndarray:
 
 
 def identity() -> str:
-    """Return what tells this ffmpeg from every other on this machine: its words about itself, its size and its date.
+    """Return a text that identifies this ffmpeg on this machine: its version output, its size and its date.
 
-    Its version names none of the encoders that it was built with.
+    The version output does not give the versions of the encoders.
     """
     program = Path(shutil.which(binary()) or binary())
     try:
@@ -153,7 +153,7 @@ def identity() -> str:
 
 @functools.cache
 def _encoders(program: str) -> frozenset[str]:
-    """Return the names of an ffmpeg's encoders; none if it does not list them."""
+    """Return the names of an ffmpeg's encoders; an empty set if it does not list them."""
     _, listed, rows = _output("-encoders").partition("Encoders:")
     return frozenset(re.findall(r"^ [VAS]\S{5} (\S+)", rows, re.MULTILINE)) if listed else frozenset()
 

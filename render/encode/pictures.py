@@ -1,4 +1,4 @@
-"""Stills: PNG with text chunks, of 8 or 16 bits a channel."""
+"""Stills: PNG files with text chunks and 8 or 16 bits a channel."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from PIL import PngImagePlugin
 
 
-# Of the largest frame that a scene may have.
+# The number of pixels of the largest frame that a scene may have.
 _MOST_PIXELS = 16384 * 16384
 
 
 def write_png(
     path: Path, frame: np.ndarray, metadata: Mapping[str, str], *, published: Callable[[str], None] | None = None
 ) -> None:
-    """Write one frame, uint8 or uint16 [height, width, 3] sRGB, as a PNG that carries its metadata as text chunks.
+    """Write one frame, uint8 or uint16 [height, width, 3] sRGB, as a PNG with its metadata as text chunks.
 
     metadata: names of 1 to 79 printable ASCII characters; values without the character NUL. published: as in
     `WholeFile`: to write the picture's record.
@@ -34,7 +34,7 @@ def write_png(
 
     check_frame(path, frame, bits=8 * frame.dtype.itemsize if frame.dtype == np.uint16 else 8)
     chunks = _text_chunks(path, metadata)
-    # Where imageio writes to a full disk, it leaves the file open: it encodes, and what it gives is written here.
+    # imageio leaves a file open if the disk is full. So imageio only encodes, and the bytes are written here.
     with WholeFile(path, fsync=False, published=published) as partial:
         if frame.dtype == np.uint16:
             partial.write_bytes(_png16(frame, chunks))
@@ -59,12 +59,12 @@ def _text_chunks(path: Path, metadata: Mapping[str, str]) -> PngImagePlugin.PngI
 def _png16(frame: np.ndarray, chunks: PngImagePlugin.PngInfo) -> bytes:
     """Return a PNG of 16 bits a channel with text (PNG specification, sections 5, 7 and 9).
 
-    The libraries at hand write none (imageio 2.38, Pillow 12): imageio's plugin "pillow" refuses such an array, as
-    Pillow does; "PNG-PIL" rounds it to 8 bits; "FFMPEG" writes films alone; "opencv" would leave the text out.
+    The installed libraries cannot write one (imageio 2.38, Pillow 12): imageio's plugin "pillow" rejects such an
+    array, as Pillow does; "PNG-PIL" rounds it to 8 bits; "FFMPEG" writes only films; "opencv" omits the text.
     """
     height, width = frame.shape[:2]
     rows = frame.astype(">u2").view(np.uint8).reshape(height, width * 6)
-    # Filter 2, "up": every row is kept as its difference from the row above.
+    # Filter 2, "up": every row is stored as its difference from the row above.
     up = np.empty((height, 1 + width * 6), np.uint8)
     up[:, 0] = 2
     up[0, 1:] = rows[0]
@@ -79,7 +79,7 @@ def _png16(frame: np.ndarray, chunks: PngImagePlugin.PngInfo) -> bytes:
 
 
 def shrunk(frame: np.ndarray, width_px: int) -> np.ndarray:
-    """Return a frame, uint8 [height, width, 3], at a smaller width and the same shape, each pixel a mean of areas."""
+    """Return a frame, uint8 [height, width, 3], at a smaller width and the same aspect; pixels are area means."""
     from PIL import Image
 
     height, width = frame.shape[:2]
@@ -90,7 +90,7 @@ def shrunk(frame: np.ndarray, width_px: int) -> np.ndarray:
 
 
 def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
-    """Return the text chunks of a PNG, a file or an open one, by name."""
+    """Return the text chunks of a PNG, given as a path or an open file, by name."""
     try:
         with open_png(path) as image:
             return {name: str(text) for name, text in image.text.items()}
@@ -102,8 +102,8 @@ def read_png_metadata(path: Path | IO[bytes]) -> dict[str, str]:
 def open_png(path: Path | IO[bytes]) -> PngImagePlugin.PngImageFile:
     """Open a PNG of up to the size of the largest frame. Raises OSError, SyntaxError or ValueError.
 
-    Pillow's own way to open a picture, which imageio takes too, refuses 179 million pixels and more, in the whole
-    process, since a small file may claim any number of them.
+    Pillow's Image.open, which imageio uses too, rejects 179 million pixels and more, because a small file may claim any
+    number of pixels. That limit applies to the whole process, so it is not changed.
     """
     from PIL import PngImagePlugin
 
@@ -115,11 +115,10 @@ def open_png(path: Path | IO[bytes]) -> PngImagePlugin.PngImageFile:
 
 
 def animated_s(path: Path) -> float:
-    """Return for how many seconds an animated file, GIF or WebP, is shown; 0 if it cannot be read.
+    """Return the duration of an animated GIF or WebP in seconds; 0 if it cannot be read.
 
-    By Pillow itself: imageio does not tell which format a file has whose name has no suffix.
-
-    A WebP of a single picture is shown for ever, and has no duration: that counts as infinity.
+    It uses Pillow, because imageio does not give the format of a file whose name has no suffix. A WebP of a single
+    picture has no duration, which counts as infinity.
     """
     from PIL import Image, ImageSequence
 
@@ -130,7 +129,7 @@ def animated_s(path: Path) -> float:
                 image.load()
                 return math.inf
             for picture in ImageSequence.Iterator(image):
-                picture.load()  # and with it, in a WebP, how long it is shown
+                picture.load()  # for a WebP this also reads the duration
                 shown_ms += picture.info["duration"]
     except (OSError, SyntaxError, ValueError, KeyError, EOFError, Image.DecompressionBombError):
         return 0.0
@@ -138,7 +137,7 @@ def animated_s(path: Path) -> float:
 
 
 def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:
-    """Write a PNG, whole or not at all, as a JPEG of at most this width; each pixel a mean of an area."""
+    """Write a PNG atomically as a JPEG of at most this width. Each pixel is the mean of an area."""
     import imageio.v3 as iio
 
     with WholeFile(path, fsync=False) as partial, open_png(picture) as image:
@@ -148,7 +147,7 @@ def write_thumbnail(path: Path, picture: Path, width_px: int) -> None:
 
 
 def check_frame(path: Path, frame: np.ndarray, size_px: tuple[int, int] | None = None, *, bits: int = 8) -> None:
-    """Refuse a frame that is not [height, width, 3] of so many bits, of the given (width, height) if there is one."""
+    """Raise EncodeError if a frame is not [height, width, 3] of so many bits, with the given (width, height) if any."""
     wanted = "height, width, 3" if size_px is None else f"{size_px[1]}, {size_px[0]}, 3"
     fits = frame.ndim == 3 and frame.shape[2] == 3 and (size_px is None or frame.shape[1::-1] == tuple(size_px))
     if frame.dtype != f"uint{bits}" or not fits:

@@ -1,12 +1,12 @@
-"""What a film is made of while it is not whole: segments of frames, encoded one by one, in a folder beside the film.
+"""The parts of an unfinished film: segments of frames, encoded one by one, in a folder beside the film.
 
-A segment is whole groups of pictures, so it needs no frame of another, and a film is its segments in a row, joined
-without encoding anything again. A film that was stopped goes on from those that are finished. One that was never
-stopped is joined of the same segments, so both have the same bytes.
+A segment consists of whole groups of pictures, so it needs no frame of another segment. A film is made by joining its
+segments without encoding them again. A film that was stopped continues after its finished segments. A film that was
+never stopped is joined from the same segments, so both have the same bytes.
 
-<folder>/.<film>.segments/key             what decides the bytes of every segment
-<folder>/.<film>.segments/00007.segment   the eighth segment, a film of its own
-<folder>/.<film>.segments/00007.note      the checksum of both, and what the film's maker needs to go on after it
+<folder>/.<film>.segments/key             everything that decides the bytes of segments
+<folder>/.<film>.segments/00007.segment   the eighth segment, itself a film
+<folder>/.<film>.segments/00007.note      the checksum of both, and the data needed to continue after the segment
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ Note = Mapping[str, np.ndarray]
 
 _SUFFIX = ".segments"
 _PRIVATE = re.compile(r"\..+\.[0-9a-f]{16}\.segments", re.DOTALL)
-_NAME_BYTES = 200  # of the 255 that a file system allows; digits and a suffix are added
+_NAME_BYTES = 200  # a file system allows 255; digits and a suffix are added
 
 
 class Segments:
     """The finished segments of one film, held by one process: a context manager.
 
-    film: where the film will be; its folder must exist. key: everything that decides the bytes of segments, as a text:
-    those that were kept under another key are removed. "" keeps nothing beyond the with-block.
+    film: the path of the film; its folder must exist. key: everything that decides the bytes of segments, as a text.
+    Segments of another key are removed. With "" no segment outlives the with-block.
     """
 
     def __init__(self, film: Path, key: str) -> None:
@@ -53,14 +53,14 @@ class Segments:
                 folders.remove(left)
         shared = self._film.with_name(f".{name}{_SUFFIX}")
         if not self._key or not self._hold(shared):
-            # Another process makes this film now, or nothing is to be kept: segments of this process alone.
+            # Another process makes this film now, or no segment is to be stored: use a folder of this process alone.
             self._key = ""
             self._hold(self._film.with_name(f".{name}.{secrets.token_hex(8)}{_SUFFIX}"))
         self._take_over()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let go of the folder: what is finished is kept for the next time."""
+        """Release the folder. Finished segments stay for the next time."""
         if not (self._key and self._kept):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
@@ -70,45 +70,45 @@ class Segments:
 
     @property
     def indices(self) -> list[int]:
-        """The places of the finished segments in the film, from 0."""
+        """The indices of the finished segments in the film, from 0."""
         return sorted(self._kept)
 
     @property
     def size_bytes(self) -> int:
-        """Size of the finished segments on disk."""
+        """The size of the finished segments on disk."""
         return sum(self.path(index).stat().st_size for index in self._kept)
 
     @property
     def outlive(self) -> bool:
-        """Whether finished segments are kept where the film is not finished."""
+        """Return whether finished segments stay on disk if the film is not finished."""
         return bool(self._key)
 
     def path(self, index: int) -> Path:
-        """Return where a segment lies once it is finished."""
+        """Return the path of a segment once it is finished."""
         return self.folder / f"{index:05d}.segment"
 
     def unfinished(self, index: int) -> Path:
-        """Return where to write a segment until it is finished."""
+        """Return a path for a segment that is not finished yet."""
         return self.folder / f"{index:05d}.{secrets.token_hex(4)}.unfinished"
 
     def note(self, index: int) -> Note | None:
-        """Return the note of a finished segment; None where it is not finished."""
+        """Return the note of a segment; None if it is not finished."""
         return self._kept.get(index)
 
     def keep(self, index: int, written: Path, note: Note) -> None:
-        """Take over a segment that was written whole, with a note. Raises OSError."""
+        """Store a completely written segment, with a note. Raises OSError."""
         written.replace(self.path(index))
-        # The note comes last, and its sum covers both: without it, or with half of it, there is no segment.
+        # The note is written last, and its checksum covers both. Without a complete note a segment does not count.
         packed = _packed(note)
         self._note_path(index).write_bytes(_sum(self.path(index), packed).encode() + packed)
         self._kept[index] = note
 
     def remove(self) -> None:
-        """Remove all of them: the film is whole."""
+        """Remove all segments, because the film is complete."""
         self._kept.clear()
 
     def _hold(self, folder: Path) -> bool:
-        """Take a folder for this process, making it if need be; False where a living process has it."""
+        """Hold a folder for this process, and make it if needed. Return False if another living process holds it."""
         held = folders.held(folder)
         if held is None:
             return False
@@ -129,7 +129,7 @@ class Segments:
             key.write_bytes(self._key.encode())
 
     def _read(self, index: int) -> Note | None:
-        """Return the note of a segment that is whole, byte for byte; else None."""
+        """Return the note of a segment; None if a byte of either is wrong."""
         try:
             content = self._note_path(index).read_bytes()
             digest, packed = content[:64].decode("ascii"), content[64:]
@@ -141,7 +141,7 @@ class Segments:
             return None
 
     def _strangers(self) -> Iterator[Path]:
-        """Yield what lies in the folder and is not of a finished segment."""
+        """Yield the files in the folder that do not belong to a finished segment."""
         known = {"key"} | {path.name for index in self._kept for path in (self.path(index), self._note_path(index))}
         for path in list(self.folder.iterdir()):
             if path.name not in known and not folders.is_owner(path):
@@ -152,12 +152,12 @@ class Segments:
 
 
 def abandoned(folder: Path) -> bool:
-    """Say whether a folder holds segments of a film that no living process makes."""
+    """Return whether a folder holds segments of a film, and no living process makes that film."""
     return folder.name.startswith(".") and folder.name.endswith(_SUFFIX) and folders.abandoned(folder)
 
 
 def _folder_name(film: str) -> str:
-    """Return a film's name, cut to a length that leaves room; a digest keeps two long ones apart."""
+    """Return a film's name, shortened if needed; a digest distinguishes long names."""
     encoded = film.encode(errors="surrogateescape")
     if len(encoded) <= _NAME_BYTES:
         return film

@@ -1,4 +1,4 @@
-"""Films: frames through pipes into ffmpeg, a segment each, which are joined and checked at the end."""
+"""Films: ffmpeg encodes frames from a pipe into segments, which are joined and checked at the end."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ from render.files import places
 from render.files.atomic import WholeFile
 from render.geometry import frame_rates
 
-# x264 gives other bytes at 1, 2 and 4 threads (tried), and its own choice follows the machine.
+# x264 gives different bytes with 1, 2 and 4 threads (measured), and its default depends on the machine.
 _THREADS = "4"
 
 
-# A segment has so many frames, or the next number of whole groups of pictures: 4 s at 24 frames a second. What is lost
-# when a film is stopped is half of that, on average; what segments cost is in assets/docs/production.md.
+# The number of frames of a segment, rounded up to whole groups of pictures: 4 s at 24 frames a second. A film that is
+# stopped loses half of that on average. assets/docs/production.md gives the cost of segments.
 _SEGMENT_FRAMES = 96
 
-# A frame in 1080p then takes 6 turns of writing and reading, not 95.
+# A frame in 1080p then needs 6 pairs of writes and reads, not 95.
 _PIPE_BYTES = 2**20
 
 
 def _widen(pipe: IO[bytes] | None) -> None:
-    """Let a pipe hold more, where that can be asked for (Linux) and is allowed."""
+    """Enlarge the buffer of a pipe, where the system supports (Linux) and allows it."""
     if pipe is not None and sys.platform == "linux":
         import fcntl
 
@@ -63,8 +63,8 @@ def _widen(pipe: IO[bytes] | None) -> None:
 class VideoWriter:
     """Write frames to a film, as a context manager.
 
-    The film stands at `path` after a clean end of the with-block only; an exception stops ffmpeg and leaves nothing,
-    unless there is a key: then the segments that are finished are kept, and the same film goes on from them.
+    The film appears at `path` only after a clean end of the with-block. An exception stops ffmpeg and leaves no file,
+    unless there is a key: then the finished segments stay, and the same film continues after them.
 
     path: missing folders are made, an existing file is replaced. Its suffix should be the codec's.
     size_px: (width, height), both even and at least 16.
@@ -73,12 +73,12 @@ class VideoWriter:
     crf: 1 (best) to 51 (63 for AV1 and VP9; smallest), or None for the codec's own; ignored where there is no such
         choice.
         At 16, H.264 scored VMAF 99.9 with two thirds of the bits of 12.
-    metadata: provenance, kept as one JSON object in the film's comment.
+    metadata: provenance, stored as one JSON object in the film's comment.
     published: as in `WholeFile`: to write the film's record.
-    key: everything that decides the frames, as a text. Whoever gives one asks `pass_finished` before every frame, or
-        at least where `at_segment` says so, and calls `finish_segment` where `is_full` says so.
-    frames_total: the number of frames, where it is known: the last segment is then finished as soon as it has them.
-    sound: what the film plays, from its first frame to its last; only where `sound.takes_sound` says so.
+    key: everything that decides the frames, as a text. A caller that gives one must call `pass_finished` before every
+        frame, or at least where `at_segment` is true, and `finish_segment` when `is_full` is true.
+    frames_total: the number of frames, if known. The last segment is then finished as soon as it has its frames.
+    sound: what the film plays, from its first frame to its last; only where `sound.takes_sound` is true.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class VideoWriter:
         film = f"-c:v copy {row.join.format(seconds=f'{rate.denominator}/{rate.numerator}')}"
         if row.at_once:
             film = f"-vf {row.at_once} {row.encoder} {quality} -pix_fmt {row.pixels} {row.tags}"
-        # JSON is ASCII, so no locale can harm it.
+        # JSON is ASCII, so it does not depend on the locale.
         comment = json.dumps(dict(metadata or {}), sort_keys=True)
         self._comment = comment_file(comment)
         container = row.container_with(len(comment))
@@ -139,32 +139,32 @@ class VideoWriter:
         self._segments: Segments | None = None
         self._encoder: _Ffmpeg | None = None
         self._finishing: Future[None] | None = None
-        self._index = 0  # of the segment that is written
-        self._filled = 0  # frames that it has
+        self._index = 0  # the index of the current segment
+        self._filled = 0  # the number of frames in it
 
     # ---- segments -----------------------------------------------------------------------------------------------
 
     @property
     def is_full(self) -> bool:
-        """Whether the segment that is written has all its frames, so that it can be finished."""
+        """Return whether the current segment has all its frames, so that it can be finished."""
         return self._filled == self.segment_frames or (self._filled > 0 and self.frames == self._frames_total)
 
     @property
     def segments(self) -> Segments:
-        """The finished segments, while the film is made."""
+        """The finished segments, inside the with-block."""
         if self._segments is None:
             raise RuntimeError("VideoWriter has segments inside the with-block only.")
         return self._segments
 
     def finished_frames(self) -> list[range]:
-        """Return the places in the film of the frames that finished segments hold, a range each, in order."""
+        """Return the frame numbers in each finished segment, as ranges, in order."""
         return [
             range(first := index * self.segment_frames, first + self._frames_of(index))
             for index in sorted(self.segments.indices)
         ]
 
     def pass_finished(self) -> Note | None:
-        """Go past the segment that comes next if it is finished, and return its note; else None."""
+        """Skip the next segment if it is finished, and return its note; return None otherwise."""
         if self._filled or (note := self.segments.note(self._index)) is None:
             return None
         self.frames += self._frames_of(self._index)
@@ -172,9 +172,9 @@ class VideoWriter:
         return note
 
     def finish_segment(self, note: Note) -> None:
-        """Finish the segment that is full. It is encoded to its end beside the next one.
+        """Finish the current segment, which is full. Its encoding ends while the next segment starts.
 
-        note: what the caller needs to go on after it, once it is not made again.
+        note: the data that the caller needs to continue after the segment in a later run.
         """
         encoder, index, frames = self._encoder, self._index, self._filled
         assert encoder is not None
@@ -212,7 +212,7 @@ class VideoWriter:
             self._partial = self._file.__enter__()
             stack.callback(self._file.discard)
             try:
-                # Beside the film itself, where a path leads elsewhere: segments are as large as the film.
+                # Segments are as large as the film, so they go beside it, also if the path is a link.
                 place = self._partial.with_name(self.path.name)
                 self._segments = stack.enter_context(Segments(place, how))
             except OSError as error:
@@ -250,7 +250,7 @@ class VideoWriter:
         return _Ffmpeg(self, self._encode, self.segments.unfinished(self._index))
 
     def _end(self) -> None:
-        """Finish the last segment and join all of them."""
+        """Finish the last segment and join all segments."""
         if self.frames == 0:
             raise EncodeError(f"{self.path}: a film must have at least one frame, but none was written.")
         if self._filled:
@@ -259,8 +259,8 @@ class VideoWriter:
         assert self._partial is not None
         starts_us = [round(10**6 * n * self.segment_frames / self._rate) for n in range(self._index)]
         ends_us = [*starts_us[1:], round(10**6 * self.frames / self._rate)]
-        # Times as whole microseconds: the errors of rounded durations would add up, these do not. They stay far below
-        # a tick of the film's clock, to which ffmpeg rounds.
+        # Start times are rounded to whole microseconds, so that errors of rounded durations do not add up. The errors
+        # are far below a tick of the film's clock, to which ffmpeg rounds.
         lines = [
             f"file {self.segments.path(n).name}\nduration {end_us - start_us}us"
             for n, (start_us, end_us) in enumerate(zip(starts_us, ends_us, strict=True))
@@ -280,13 +280,13 @@ class VideoWriter:
         self._encoder.end()
 
     def _check(self, partial: Path) -> None:
-        """Refuse a film that does not open, or in which a frame is missing, or not shown at its time."""
+        """Raise EncodeError if a film does not open, or if a frame is missing or not shown at its time."""
         if CODECS[self._codec].at_once:
-            # ffmpeg writes animated WebP, but does not read it.
+            # ffmpeg writes animated WebP, but cannot read it.
             shown_s, film_s = animated_s(partial), float(self.frames / self._rate)
-            # A picture is shown for 0.08 s. A film in which nothing moves is a WebP of one picture, without a duration.
+            # A picture is shown for 0.08 s. A film without motion is a WebP of one picture, without a duration.
             if shown_s != math.inf and not abs(shown_s - film_s) <= 0.1 + 1 / self._rate:
-                raise EncodeError(f"{self.path}: must be shown for {film_s:g} s, but is for {shown_s:g} s. {REMEDY}")
+                raise EncodeError(f"{self.path}: the film must last {film_s:g} s, but lasts {shown_s:g} s. {REMEDY}")
             return
         clock, times = frame_times(partial)
         if len(times) != self.frames:
@@ -317,7 +317,7 @@ class VideoWriter:
             self._encoder.kill()
             self._encoder = None
         if self._finishing is not None:
-            # It has all its frames, and ends by itself: what is finished is kept.
+            # This segment has all its frames, so its ffmpeg ends by itself, and the segment is stored.
             concurrent.futures.wait([self._finishing])
             self._finishing = None
         if self._segments is not None:
@@ -327,24 +327,24 @@ class VideoWriter:
 
 _QUIETLY = ("-hide_banner", "-loglevel", "error", "-nostdin", "-y")
 
-# The name in a note under which the number of a segment's frames is kept.
+# The name of the number of frames in a segment's note.
 _FRAMES = "frames"
 
 
 class _Ffmpeg:
     """A running ffmpeg that writes one file; frames go to its pipe if its options say so.
 
-    of: the writer of the film. options: all but the target.
+    of: the writer of the film. options: all options but the target.
     """
 
     def __init__(self, of: VideoWriter, options: list[str], target: Path) -> None:
         self.target = target
         self._of = of
-        # ffmpeg's words go to a file, since a full pipe would block it.
+        # ffmpeg's log goes to a file, because a full pipe would block it.
         self._log: IO[bytes] = places.scratch_file(target.parent)  # closed by end or kill
         ffmpeg = binary()
         try:
-            # In a session of its own it does not hear Ctrl-C, which would end the film early but cleanly.
+            # A new session keeps Ctrl-C from ffmpeg, which would end the film early but cleanly.
             self._process = subprocess.Popen(
                 [ffmpeg, *_QUIETLY, *options, f"file:{target.absolute()}"],
                 stdin=subprocess.PIPE,
@@ -360,14 +360,14 @@ class _Ffmpeg:
         _widen(self._pipe)
 
     def write(self, frame: np.ndarray) -> None:
-        """Hand over one frame, or whatever else its options take from the pipe, as bytes."""
+        """Write one frame, or other input that the options expect, to the pipe as bytes."""
         try:
             self._pipe.write(np.ascontiguousarray(frame).data)
         except OSError:
             raise self._trouble() from None
 
     def end(self) -> None:
-        """Let it finish its file. Raises EncodeError if it does not."""
+        """Wait until ffmpeg has finished its file. Raises EncodeError if it fails."""
         try:
             with contextlib.suppress(OSError):  # a broken pipe shows in the exit code too
                 self._pipe.close()
@@ -377,7 +377,7 @@ class _Ffmpeg:
             self._log.close()
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill ffmpeg."""
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(OSError):
@@ -385,14 +385,14 @@ class _Ffmpeg:
         self._log.close()
 
     def _trouble(self) -> EncodeError:
-        """Return what ffmpeg said. Only for when it has ended, or closed its end of the pipe and is about to."""
+        """Return ffmpeg's messages as an error. Call it only if ffmpeg has ended, or has closed its end of the pipe."""
         code, path = self._process.wait(), self._of.path
         if not path.parent.is_dir():
             return EncodeError(f"{path}: its folder is gone. Make it again, or choose another --out.")
         self._log.seek(0)
         words = re.sub(r" @ 0x[0-9a-f]+", "", self._log.read().decode(errors="replace"))
         lines = [line.strip() for line in words.splitlines() if line.strip()]
-        # The cause comes first and the consequences last.
+        # The first lines give the cause, and the last lines the consequences.
         said = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
         return EncodeError(
             f"{path}: ffmpeg must take every frame, but stopped after {self._of.frames} with exit code {code} and "
@@ -401,7 +401,7 @@ class _Ffmpeg:
 
 
 def _free(path: Path) -> str:
-    """Return in words how much room there is for a file; nothing where its folder is gone."""
+    """Return the free disk space for a file as a phrase; an empty text if its folder is gone."""
     try:
         return f" (disk: {shutil.disk_usage(path.parent).free / 1e6:.0f} MB free)"
     except OSError:

@@ -211,7 +211,7 @@ class _Desk:
             return JSONResponse(await run_in_threadpool(find))
 
     async def still(self, request: Request) -> Response:
-        """Say where a dropped still was made, and open its scene if it is not one of those here."""
+        """Return where a dropped still was made, and open its scene if it is not one of those here."""
         content = await request.body()
 
         def locate() -> dict[str, Any]:
@@ -241,7 +241,7 @@ class _Desk:
             return JSONResponse(await run_in_threadpool(lambda: film_preview.path(film_preview.edited(found, edit))))
 
     async def depth(self, request: Request) -> Response:
-        """Say why a film cannot be made, or will blur, if so. Planning it takes a second: a path should not wait."""
+        """Return why a film cannot be made, or will blur, if so. Planning takes a second: a path should not wait."""
         _, found, edit = await self._edited(request)
         async with self._one("depth"):
             store = self.settings.store

@@ -1,4 +1,4 @@
-"""How a page colours samples: which channel, by what curve, in which palette. Everything from the film's own colours.
+"""The colours of samples in a page: channel, curve and palette, all taken from the film's own colours.
 
 The page holds samples and paints them itself, so a new look is there at once; the curve that spreads their ranks over
 the palette, and the palette, come from `render.picture.colour` as in a film.

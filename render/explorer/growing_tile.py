@@ -62,7 +62,7 @@ class GrowingTile:
 
     @property
     def whole(self) -> bool:
-        """Whether every sample is there."""
+        """Return whether every sample is there."""
         return self.version == len(masks())
 
     def left(self) -> list[int]:

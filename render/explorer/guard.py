@@ -117,7 +117,7 @@ class Guard:
 
 
 def _opens_page(scope: Scope, headers: Headers) -> bool:
-    """Whether a request is a person's way to the page: reading it, as a whole window and not framed or fetched."""
+    """Return whether a person opens the page: a request to read it, as a whole window, not framed or fetched."""
     if scope["type"] != "http" or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):
         return False
     mode = headers.get("sec-fetch-mode")

@@ -61,7 +61,7 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Edit:
-    """What a page makes of a scene. octaves_per_s: the speed, or None where every keyframe has its time."""
+    """The changes that a page makes to a scene. octaves_per_s: the speed, or None where every keyframe has its time."""
 
     keyframes: tuple[Keyframe, ...]
     octaves_per_s: float | None

@@ -57,7 +57,7 @@ _clients = itertools.count()
 
 @dataclass
 class _Page:
-    """What is known of one page. sent: the version of each tile that it has, of the plane and channel it looks at.
+    """The state of one page. sent: the version of each tile that it has, of the plane and channel it looks at.
 
     generation: the plane's, when the page began to get tiles of it.
     spot: where it looks past float64; None above. place: what its deep levels belong to; None until there is one.

@@ -77,7 +77,7 @@ class Plane:
         return self.problem.deepest_level if self.last_plain_level is None else DEEPEST_LEVEL
 
     def is_deep(self, tile: Tile) -> bool:
-        """Whether a tile belongs to a place past float64, and not to the plane itself."""
+        """Return whether a tile belongs to a place past float64, and not to the plane itself."""
         return self.last_plain_level is not None and tile.level > self.last_plain_level
 
     def place(self, reference: Reference) -> Plane:
@@ -98,7 +98,7 @@ class Plane:
 
     @property
     def backend(self) -> Backend:
-        """What trains here. The first one loads JAX, which takes a second or two."""
+        """The backend that trains here. The first one loads JAX, which takes a second or two."""
         with self._settling:
             if self._backend is None:
                 backend = backends.make("local", self.problem)
@@ -109,7 +109,7 @@ class Plane:
 
     @property
     def has_store(self) -> bool:
-        """Whether there is a store to look at, without waiting for the backend."""
+        """Return whether there is a store to look at, without waiting for the backend."""
         return self._at_hand is not None
 
     @property

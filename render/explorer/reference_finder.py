@@ -1,4 +1,4 @@
-"""Which reference run the samples of a deep view follow: one at hand that is near enough, or a new one, made aside.
+"""The reference run that the samples of a deep view follow: one at hand that is near enough, or a new one, made aside.
 
 A run in some hundred digits takes seconds to minutes, so a separate thread makes them, one at a time, and reports its
 progress to the pages. A finished run is stored as a film's reference runs are, and serves the views around it.
@@ -51,7 +51,7 @@ class _ElsewhereError(Exception):
 
 
 class News(NamedTuple):
-    """What a page shows instead of the samples of a deep view. coming: whether it is worth waiting."""
+    """The message that a page shows instead of the samples of a deep view. coming: whether it is worth waiting."""
 
     text: str
     coming: bool
@@ -79,16 +79,16 @@ class Spot:
 
     @property
     def reach(self) -> float:
-        """How far from its middle a reference may stand: as for `render probe`, or in the view, as for a film."""
+        """The distance from its middle at which a reference may stand: as for `render probe`, or in the view."""
         return max(reference_search.reach_of(self.spacing), self.width)
 
     def accepts(self, reference: references.Reference) -> bool:
-        """Whether a reference at hand serves this view."""
+        """Return whether a reference at hand serves this view."""
         near = reference_search.apart(Point(reference.x, reference.y), self.middle) <= self.reach
         return near and reference.converged and reference.bits >= references.bits_for(self.spacing)
 
     def serves(self, other: Spot) -> bool:
-        """Whether a reference that is made for this view will do for another."""
+        """Return whether a reference that is made for this view will do for another."""
         away = reference_search.apart(self.middle, other.middle) + _WITHIN * self.width
         return away <= other.reach and other.spacing >= ROOM * self.spacing
 
@@ -99,7 +99,7 @@ class Spot:
         return Spot(view, self.middle, self.width * by, self.spacing * by)
 
     def like(self, other: Spot) -> bool:
-        """Whether both views show the same runs, nearly: where nothing converges in one, nothing does in the other."""
+        """Return whether both views show nearly the same runs: where none converges in one, none does in the other."""
         aside = reference_search.apart(self.middle, other.middle)
         return 0.6 < other.width / self.width < 1.6 and aside < 0.2 * self.width
 

@@ -1,4 +1,4 @@
-"""What a page may ask, checked: finite numbers within bounds, names out of lists, nothing else reaches the rest."""
+"""The requests of a page, checked: only finite numbers within bounds, and names from lists, go any further."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Served(abc.ABC):
 
     @property
     def busy(self) -> bool:
-        """Whether its thread is at work, or waits for work."""
+        """Return whether its thread is at work, or waits for work."""
         return self._thread is not None and self._thread.is_alive()
 
     @abc.abstractmethod

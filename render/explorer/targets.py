@@ -1,4 +1,4 @@
-"""Where to go next: places on the boundary that are busy, and that have decades of structure below them."""
+"""Suggested targets: busy places on the boundary that have decades of structure below them."""
 
 from __future__ import annotations
 

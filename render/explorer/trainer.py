@@ -52,7 +52,7 @@ Share = tuple[GrowingTile, int]
 
 @dataclass(frozen=True)
 class Activity:
-    """What the queue is doing. state: idle, starting, training, failed; error: what went wrong, for a person."""
+    """The state of the queue. state: idle, starting, training, failed; error: what went wrong, for a person."""
 
     state: str
     samples_per_s: float
@@ -172,7 +172,7 @@ class Trainer(Served):
             return None
 
     def _awaits_first(self, plane: Plane) -> bool:
-        """Say whether a plane's first batch of all is under way: until it is back, no other core compiles beside it."""
+        """Return whether a plane's very first batch is under way: until it is back, no other core compiles too."""
         return plane not in self._seen and bool(self._handed)
 
     def _take(self, plane: Plane) -> list[Share]:

@@ -1,4 +1,4 @@
-"""Which tiles a view wants, and in what order: roughly everywhere first, then sharper, sharpest where one points."""
+"""The tiles that a view needs, in the order of training: coarse ones first, and finest where the pointer is."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_TILES = 16_384
 
 @dataclass(frozen=True)
 class Look:
-    """What a page looks at. focus: unit coordinates of the pointer, or of the view's centre.
+    """The view that a page shows. focus: unit coordinates of the pointer, or of the view's centre.
 
     detail: samples per pixel (linear) at which a view is sharp enough: 1, 1/2, 1/4, 1/8.
     """

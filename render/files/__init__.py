@@ -1,1 +1,1 @@
-"""Files that are whole or absent: atomic writes, the names of outputs, and the owners of partial files."""
+"""Files that are complete or absent: atomic writes, partial files and their writers, and folders."""

@@ -1,4 +1,4 @@
-"""The one writer of files: a file is whole or absent, and what a killed process left is distinguished from living work.
+"""Atomic writing: a file is complete or absent, and leftovers of killed processes are told from work in progress.
 
 Content goes to a partial file beside the path, `.NAME.<16 hex digits>.partial`, which is checked and then renamed: a
 rename is atomic within one file system only. The digits are random, because host names and process numbers are the same
@@ -6,8 +6,8 @@ in every container. The writer holds a lock (flock) on its partial file, so a pa
 writer. Where locks do not reach every machine that sees the folder, writers touch their partial files every hour
 instead, and a file that was not touched for a day has no writer.
 
-What is not a plain file is never replaced. Devices, FIFOs and open descriptors such as /dev/stdout are written through;
-a symbolic link stays, and the file that it leads to is replaced; everything else is refused in words.
+Only regular files are ever replaced. Devices, FIFOs and open descriptors such as /dev/stdout are written to directly. A
+symbolic link stays, and the file that it leads to is replaced. Anything else is an error.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ __all__ = [
 
 Check = Callable[[Path], None]
 
-# What file systems answer that cannot do something: sync a folder, lock a file, make a hard link.
+# Error codes of file systems that do not support an operation: to sync a folder, lock a file, or make a hard link.
 _CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES}
 _CANNOT |= {errno.EBADF, errno.ENOTTY, errno.EMLINK, errno.EXDEV}
 
@@ -63,9 +63,9 @@ _ADVICE = {
 
 
 class _Target(NamedTuple):
-    """Where content goes. plain: the file to make or replace; None where `path` is written through.
+    """The destination of a write. plain: the file to make or replace; None where `path` is written to directly.
 
-    descriptor: of this process, that `path` names. mode: the permissions of the file that is replaced.
+    descriptor: the descriptor of this process that `path` names. mode: the permissions of the file to replace.
     """
 
     path: Path
@@ -83,13 +83,13 @@ def write_whole(
     replace: bool = True,
     own: bool = False,
 ) -> None:
-    """Write a file whole or not at all, making its folder if need be. Raises WriteError.
+    """Write a file atomically, and make its folder if needed. Raises WriteError.
 
-    fsync: whether it also survives a power cut. check: is called with the path of the finished partial file before
-    that is published, and raises what keeps it from being so. replace: False raises FileExistsError where a file is
-    there already, even if it came this very moment.
-    own: whether the file belongs to the program (samples, caches) and not to a person: then one with several names
-    (hard links) or without permission to write is replaced instead of refused.
+    fsync: whether the file also survives a power cut. check: called with the path of the finished partial file before
+    it is published; an exception that it raises prevents that. replace: False raises FileExistsError if the file
+    exists, even if another process made it at the same moment.
+    own: whether the file belongs to the program (samples, caches) and not to the user. Such a file is replaced even if
+    it has several names (hard links) or is read-only.
     """
     with worded(path):
         target = _target(path, own=own)
@@ -105,7 +105,7 @@ def write_whole(
 
 
 def store_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
-    """Write a file of the store whole or not at all, making its folder if need be. Raises StoreError."""
+    """Write a file of the store atomically, and make its folder if needed. Raises StoreError."""
     try:
         write_whole(path, content, fsync=fsync, own=True)
     except WriteError as error:
@@ -116,17 +116,17 @@ def store_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
 
 
 class WholeFile:
-    """A file that something else writes, such as ffmpeg: a context manager that gives a path to write to.
+    """A file that another program writes, such as ffmpeg: a context manager that gives a path to write to.
 
         with WholeFile(path, check=opens) as partial:
             subprocess.run(["ffmpeg", ..., partial], check=True)
 
-    The partial file is there, empty, from the start, so that trouble shows before any work; it must be written in
-    place, not replaced. A clean end of the with-block checks and publishes it; an exception removes it.
+    An empty partial file exists from the start, so that errors show before any work. The program must write into it and
+    not replace it. A clean end of the with-block checks and publishes the file; an exception removes it.
 
-    path: missing folders are made. check: as in `write_whole`. fsync: whether it survives a power cut once published.
-    published: is called with the file's SHA-256, in hex, right after it got its name, while no other process publishes
-    under this name: to write what belongs to this very file, such as its record. Raises WriteError.
+    path: missing folders are made. check: as in `write_whole`. fsync: whether the published file survives a power cut.
+    published: called with the file's SHA-256, in hex, right after the file got its name, while no other process
+    publishes under that name. It writes files that belong to this one, such as its record. Raises WriteError.
     """
 
     def __init__(
@@ -166,13 +166,13 @@ class WholeFile:
             self.discard()
 
     def _is_ours(self, error: OSError) -> bool:
-        """Say whether an error is about the partial file, and not about a pipe that the with-block prints to."""
+        """Return whether an error is about the partial file, and not about a pipe that the with-block prints to."""
         return not isinstance(error, ConnectionError) and error.filename in (None, str(self._partial), self._partial)
 
     def publish(self) -> None:
         """Check the partial file and give it its name, as the end of the with-block does."""
         with worded(self.path), contextlib.ExitStack() as alone:
-            # All that may take seconds comes before the lock.
+            # Everything that may take seconds is done before the lock is taken.
             _finish(self._file, self._partial, fsync=self._fsync, check=self._check)
             digest = ""
             if self._published is not None:
@@ -189,12 +189,12 @@ class WholeFile:
                 self._published(digest)
 
     def discard(self) -> None:
-        """Remove the partial file, unless it was published, and let its lock go."""
+        """Remove the partial file, unless it was published, and release its lock."""
         self._stack.close()
 
 
 def check_target(path: Path) -> None:
-    """Refuse a path that cannot be written, before any work is done for it; leave nothing behind. Raises WriteError."""
+    """Raise WriteError if a path cannot be written, before any work is done for it. No file is left behind."""
     with worded(path):
         target = _target(path)
         if target.plain is not None:
@@ -204,28 +204,28 @@ def check_target(path: Path) -> None:
 
 
 def lacking(folder: Path) -> list[str]:
-    """Try, in a folder that is there, what files need of a file system; return what it lacks, and what follows.
+    """Return which features the file system of an existing folder lacks, and the consequence of each, as phrases.
 
-    Raises WriteError if no file can be made there.
+    Raises WriteError if no file can be made in the folder.
     """
-    found = []
+    faults = []
     with worded(folder), _partial(folder / "trial", None) as (file, partial, locked):
         file.write(b"\0" * 4096)
         file.flush()
         os.close(os.dup(file.fileno()))
         if not locked:
-            found.append("no locks that every machine sees: what a killed render leaves there is removed a day later")
+            faults.append("no locks that every machine sees: what a killed render leaves there is removed a day later")
         if not (_can(lambda: os.fsync(file.fileno())) and _can(lambda: _sync_folder(folder))):
-            found.append("no fsync: RENDER_FSYNC=1 does not make files outlive a power cut there")
+            faults.append("no fsync: RENDER_FSYNC=1 does not make files outlive a power cut there")
         other = partial.with_name(f".trial.{secrets.token_hex(8)}.partial")
         if not _can(lambda: os.link(partial, other)):
-            found.append("no hard links: a scene that is saved there is an empty file for a moment")
+            faults.append("no hard links: a scene that is saved there is an empty file for a moment")
         partials.unlink(other)
-    return found
+    return faults
 
 
 def is_stdout(path: Path) -> bool:
-    """Say whether a path leads to where this process prints, so that printing its name would go into it."""
+    """Return whether a path leads to the standard output of this process, so that printing would write into it."""
     try:
         return os.path.samestat(os.stat(path), os.fstat(1))
     except OSError:
@@ -237,7 +237,7 @@ def is_stdout(path: Path) -> bool:
 
 @contextlib.contextmanager
 def worded(path: Path) -> Iterator[None]:
-    """Turn what a file system refuses into a WriteError that names the path that was asked for."""
+    """Turn an error of the file system into a WriteError that names the given path."""
     try:
         yield
     except FileExistsError:  # only where a file must not be replaced
@@ -255,7 +255,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _target(path: Path, *, own: bool = False) -> _Target:
-    """Say what a path is, following links. Raises WriteError or OSError where it can be neither replaced nor filled."""
+    """Return the target of a path, following links. Raises WriteError or OSError where it cannot be written."""
     try:
         status = os.lstat(path)
     except FileNotFoundError:
@@ -292,8 +292,8 @@ def _target(path: Path, *, own: bool = False) -> _Target:
 
 
 def _descriptor(path: Path) -> int | None:
-    """Return which of this process's descriptors a path names, as /dev/stdout and /dev/fd/3 do; None if none."""
-    for _ in range(40):  # as many links as Linux follows
+    """Return the descriptor of this process that a path such as /dev/stdout names; None if it names none."""
+    for _ in range(40):  # Linux follows this many links
         folder = os.path.realpath(path.parent)
         if folder in ("/dev/fd", f"/proc/{os.getpid()}/fd") and path.name.isdecimal():
             return int(path.name)
@@ -305,11 +305,11 @@ def _descriptor(path: Path) -> int | None:
 
 
 def _pour(target: _Target, content: bytes | IO[bytes]) -> None:
-    """Write through a device, a FIFO or an open descriptor."""
+    """Write content to a device, a FIFO or an open descriptor."""
     if target.descriptor is None:
         out = os.open(target.path, os.O_WRONLY | getattr(os, "O_NOCTTY", 0))
     else:
-        # Not opened by its name: that would begin at the start of a file that a shell has redirected to.
+        # Opening the path by its name would write from the start of a file that a shell has redirected to.
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
         out = os.dup(target.descriptor)
@@ -322,16 +322,16 @@ def _pour(target: _Target, content: bytes | IO[bytes]) -> None:
 
 @contextlib.contextmanager
 def _partial(plain: Path, mode: int | None) -> Iterator[tuple[IO[bytes], Path, bool]]:
-    """Make a partial file beside a path: (open, its path, whether it is locked). It is removed if still there."""
+    """Make a partial file beside a path: (open file, its path, whether it is locked). Remove it at the end."""
     with contextlib.ExitStack() as stack:
         while True:
             partial = plain.with_name(f".{partials.stem(plain)}.{secrets.token_hex(8)}.partial")
             file = stack.enter_context(open(partial, "xb"))
-            stack.callback(partials.unlink, partial)  # called before the file is closed, which lets the lock go
+            stack.callback(partials.unlink, partial)  # called before the file is closed, which releases the lock
             state = partials.lock(file.fileno())
             if state is None or (state and os.fstat(file.fileno()).st_nlink):
                 break
-            stack.close()  # another process found it before it was locked, and removes it
+            stack.close()  # another process saw the file before it was locked, and removes it
         if mode is not None:
             with contextlib.suppress(OSError):
                 os.chmod(partial, mode)
@@ -339,20 +339,21 @@ def _partial(plain: Path, mode: int | None) -> Iterator[tuple[IO[bytes], Path, b
 
 
 def _finish(file: IO[bytes], partial: Path, *, fsync: bool, check: Check | None) -> None:
-    """Check a finished partial file, and hear what the file system still has to say about it."""
+    """Check a finished partial file, and raise errors that the file system reports late."""
     if check is not None:
         check(partial)
     if fsync:
         _can(lambda: os.fsync(file.fileno()))
     else:
-        # Network file systems report what they could not write when a file is closed; this one is open for its lock.
+        # Network file systems report failed writes when a file is closed. This file stays open for its lock, so a
+        # duplicate of its descriptor is closed.
         os.close(os.dup(file.fileno()))
 
 
 def _rename(file: IO[bytes], partial: Path, plain: Path, *, fsync: bool, replace: bool = True) -> None:
     """Give a finished partial file its name."""
     if not partials.CAN_LOCK:
-        file.close()  # Windows renames no open file
+        file.close()  # Windows cannot rename an open file
     if replace:
         os.replace(partial, plain)
     else:
@@ -362,10 +363,10 @@ def _rename(file: IO[bytes], partial: Path, plain: Path, *, fsync: bool, replace
 
 
 def _rename_new(partial: Path, plain: Path) -> None:
-    """Give a partial file a name that no file has. FileExistsError if one has it."""
-    if _can(lambda: os.link(partial, plain)):  # unlike a rename, never over a file that came this very moment
+    """Give a partial file its name. Raises FileExistsError if a file has that name."""
+    if _can(lambda: os.link(partial, plain)):  # unlike a rename, a link never replaces a file
         return
-    # No hard links here: claim the name with an empty file, and put the whole one in its place.
+    # There are no hard links here: claim the name with an empty file, and replace that with the complete one.
     with open(plain, "xb"):
         pass
     try:
@@ -376,7 +377,7 @@ def _rename_new(partial: Path, plain: Path) -> None:
 
 
 def _can(act: Callable[[], None]) -> bool:
-    """Do something, and say whether the file system can do it at all; what else goes wrong is raised."""
+    """Call `act` and return whether the file system supports it. Any other error is raised."""
     try:
         act()
     except OSError as error:

@@ -1,7 +1,7 @@
-"""Folders that this program fills: which process fills one, and folders that are whole or absent.
+"""Folders that this program fills: the process that fills one, and folders that are complete or absent.
 
-A file of the process that fills a folder lies in it, unfinished for ever and locked: whoever finds one whose writer
-lives stays away.
+A process that fills a folder keeps a locked partial file in it, the owner file. A process that finds the owner file of
+a living process leaves the folder alone.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _OWNER = "owner"
 
 
 def held(folder: Path) -> contextlib.ExitStack | None:
-    """Take a folder for this process, until the stack is closed; None where a living process has it.
+    """Hold a folder for this process until the returned stack is closed. None if a living process holds it.
 
-    The folder is made if need be. Two processes that come in the same moment both stay away.
+    The folder is made if needed. If two processes try at the same moment, neither gets the folder.
     """
     with contextlib.ExitStack() as stack:
         mine = WholeFile(folder / _OWNER, fsync=False)
@@ -38,25 +38,25 @@ def held(folder: Path) -> contextlib.ExitStack | None:
 
 
 def owners(folder: Path) -> list[Path]:
-    """Return the files by which processes hold a folder, of dead processes too."""
+    """Return the owner files of a folder, including those of dead processes."""
     return list(folder.glob(f".{_OWNER}.*.partial"))
 
 
 def is_owner(path: Path) -> bool:
-    """Say whether a file is one by which a process holds its folder."""
+    """Return whether a file is an owner file."""
     return path.name.startswith(f".{_OWNER}.")
 
 
 def abandoned(folder: Path) -> bool:
-    """Say whether a folder is held by no living process."""
+    """Return whether no living process holds a folder."""
     return folder.is_dir() and all(is_abandoned(owner) for owner in owners(folder))
 
 
 def remove(folder: Path) -> int:
-    """Remove a folder unless a living process holds it; return how many bytes that freed."""
+    """Remove a folder unless a living process holds it. Return the number of bytes that were freed."""
     if not abandoned(folder):
         return 0
-    mine = held(folder)  # so that no process begins to use it now
+    mine = held(folder)  # so that no other process starts to use it now
     if mine is None:
         return 0
     with mine:
@@ -66,16 +66,16 @@ def remove(folder: Path) -> int:
 
 
 def is_left_behind(folder: Path) -> bool:
-    """Say whether a folder is an unfinished one of `whole_folder` whose process has ended."""
+    """Return whether a folder is an unfinished folder of `whole_folder` whose process has ended."""
     return is_partial(folder) and abandoned(folder)
 
 
 @contextlib.contextmanager
 def whole_folder(path: Path, *, mark: str) -> Iterator[Path]:
-    """Give an empty folder to fill, which gets the name `path` at a clean end of the with-block, and else is removed.
+    """Yield an empty folder to fill. It is renamed to `path` at a clean end of the with-block, and removed otherwise.
 
-    mark: a file that every such folder has. A folder at `path` that has it is replaced; one that holds anything else
-    is refused before any work. Raises WriteError.
+    mark: the name of a file that every such folder has. An existing folder at `path` is replaced if it has that file,
+    or is empty. Raises WriteError before any work for any other folder.
     """
     with worded(path):
         plain = check_folder(path, mark=mark)
@@ -98,10 +98,10 @@ def whole_folder(path: Path, *, mark: str) -> Iterator[Path]:
 
 
 def check_folder(path: Path, *, mark: str) -> Path:
-    """Return the folder that a path leads to; refuse one that could not be replaced. Raises WriteError."""
+    """Return the folder that a path leads to. Raises WriteError if it must not be replaced."""
     plain = Path(os.path.realpath(path)) if path.is_symlink() else path
     if plain.exists() and not plain.is_dir():
-        raise WriteError(path, "it must become a folder, and there is a file")
+        raise WriteError(path, "it must become a folder, but there is a file")
     if plain.is_dir() and any(plain.iterdir()) and not (plain / mark).exists():
         raise WriteError(path, f"the folder there holds something else (it has no {mark})")
     return plain

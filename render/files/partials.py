@@ -1,4 +1,4 @@
-"""Partial files: how they are named, and whether their writer lives, which a lock of the system says."""
+"""Partial files: their names, and whether their writer is alive, which a file lock shows."""
 
 from __future__ import annotations
 
@@ -23,29 +23,30 @@ _TOUCHED_S = 3600
 _STALE_S = 24 * 3600  # many times _TOUCHED_S: the clocks of two machines may differ by hours
 _PATIENCE_S = 60.0
 
-# A partial file is named by the first bytes of the name: the longest name that a file system allows must fit too.
+# The name of a partial file contains only the first bytes of the file's name, so that the longest name that a file
+# system allows fits too.
 _STEM_BYTES = 100
 _PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{16}\.partial|publishing)", re.DOTALL)
-# As versions before 2.0 named them, by host and process; they held no locks.
+# Names given by versions before 0.2.0, made of host and process; those versions held no locks.
 _OLD_PARTIAL = re.compile(r"\..+\.\d+(?:\.[0-9a-f]{2,8})?\.tmp|.+\.[\w-]+\.\d+\.partial", re.DOTALL)
 
-# Types of file systems on which flock may be known to this machine alone, or (cifs) keeps other programs from writing.
+# Types of file systems on which other machines may not see a flock, or where (cifs) it blocks other programs.
 _UNSHARED_LOCKS = re.compile(r"fuse.*|9p|virtiofs|cifs|smb3")
 
 
 def is_partial(path: Path) -> bool:
-    """Say whether a file's name is that of an unfinished file of this program."""
+    """Return whether a file's name is that of an unfinished file of this program."""
     return _is_partial(path.name)
 
 
 def is_abandoned(path: Path) -> bool:
-    """Say whether a partial file has no writer any more. Who cannot know says no."""
+    """Return whether a partial file has no writer any more; False where that cannot be known."""
     with _claimed(path) as abandoned:
         return abandoned
 
 
 def remove_abandoned(path: Path) -> int:
-    """Remove a partial file that has no writer any more; return how many bytes that freed."""
+    """Remove a partial file that has no writer any more. Return the number of bytes that were freed."""
     with contextlib.suppress(OSError), _claimed(path) as abandoned:
         if abandoned:
             size = path.stat().st_size
@@ -64,9 +65,9 @@ def sweep(folder: Path) -> None:
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold a lock on a name among all processes: for files that must be published together.
+    """Hold a lock on a name among all processes, for files that must be published together.
 
-    Where there are no locks, or another process has held this one for a minute, it goes on all the same.
+    The with-block runs without the lock where locks do not work, or where another process has held it for a minute.
     """
     at = path.with_name(f".{stem(path)}.publishing")
     until_s = time.monotonic() + _PATIENCE_S
@@ -80,7 +81,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
                 mine.callback(file.close)
                 state = lock(file.fileno())
                 if state and _is_at(file.fileno(), at):
-                    mine.callback(unlink, at)  # called before the lock goes
+                    mine.callback(unlink, at)  # called before the lock is released
                     stack.push(mine.pop_all())
                     break
                 if state is None:
@@ -91,28 +92,28 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def _is_partial(name: str) -> bool:
-    # A store has a million names, and regular expressions are slower than this.
+    # A store has a million names, and comparing suffixes is faster than a regular expression.
     return name.endswith((".partial", ".publishing", ".tmp")) and bool(
         _PARTIAL.fullmatch(name) or _OLD_PARTIAL.fullmatch(name)
     )
 
 
 def stem(path: Path) -> str:
-    """Return as much of a file's name as the names of its partial files begin with."""
+    """Return the part of a file's name with which the names of its partial files begin."""
     return path.name.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="ignore")
 
 
 def unlink(path: Path) -> None:
-    """Remove a file if that can be done."""
+    """Remove a file if possible."""
     with contextlib.suppress(OSError):
         os.unlink(path)
 
 
-# ---- who writes -------------------------------------------------------------------------------------------------
+# ---- locks ------------------------------------------------------------------------------------------------------
 
 
 def lock(descriptor: int) -> bool | None:
-    """Lock an open file without waiting: whether that succeeded, or None where locks say nothing."""
+    """Lock an open file without waiting. Return whether that succeeded, or None where locks are not reliable."""
     if fcntl is None or not _locks_reach(os.fstat(descriptor).st_dev):
         return None
     try:
@@ -126,7 +127,7 @@ def lock(descriptor: int) -> bool | None:
 
 @functools.cache
 def _locks_reach(device: int) -> bool:
-    """Say whether flock on a device is seen by all who see its files, and by nothing else."""
+    """Return whether every machine that sees the files of a device also sees its locks."""
     try:
         with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             mounts = [line.split(" - ") for line in file]
@@ -142,7 +143,7 @@ def _locks_reach(device: int) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Say whether an open file is still the one at a path."""
+    """Return whether a path still leads to an open file."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
@@ -151,7 +152,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 @contextlib.contextmanager
 def _claimed(path: Path) -> Iterator[bool]:
-    """Yield whether a partial file has no writer; if so, it is locked meanwhile, so that none can begin."""
+    """Yield whether a partial file has no writer. If so, it is locked meanwhile against new writers."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)
@@ -169,7 +170,7 @@ def _claimed(path: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def touching(partial: Path) -> Iterator[None]:
-    """Touch a partial file every hour: a film whose next frame trains for days is not left behind."""
+    """Touch a partial file every hour, so that a film whose next frame trains for days does not count as abandoned."""
     ended = threading.Event()
 
     def touch() -> None:

@@ -1,4 +1,4 @@
-"""Folders that a machine should have, and may lack: the user's cache, and one for temporary files."""
+"""Folders of the user and the machine, each of which may be missing: cache, configuration, and temporary files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import IO
 
 
 def cache_folder(part: str = "") -> Path | None:
-    """Return this program's folder in the user's cache, or one in it, made if need be; None where there can be none.
+    """Return this program's folder in the user's cache, or a part of it, made if needed; None if it cannot be made.
 
-    What it holds only saves time. It may be read-only, as in an image of a container that was filled beforehand. It
-    holds machine code, and is therefore the user's own, and never a shared folder for temporary files.
+    Its contents only save time. It may be read-only, as in a container image that was filled beforehand. It holds
+    machine code, so it always belongs to the user and is never a shared folder for temporary files.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
         # The XDG specification says to ignore these. Other libraries would write into the current folder.
         os.environ.pop("XDG_CACHE_HOME", None)
-        if not os.environ.get("HOME"):  # an empty one would make it /.cache
+        if not os.environ.get("HOME"):  # an empty HOME would give /.cache
             os.environ.pop("HOME", None)
-        base = os.path.expanduser("~/.cache")  # stays as it is where there is neither HOME nor an entry in passwd
+        base = os.path.expanduser("~/.cache")  # unchanged without HOME and an entry in passwd
         if not os.path.isabs(base):
             return None
     folder = Path(base, "render", part)
@@ -32,9 +32,9 @@ def cache_folder(part: str = "") -> Path | None:
 
 
 def config_folder(part: str, *, make: bool = True) -> Path | None:
-    """Return a part of this program's folder in the user's configuration; None where there can be none.
+    """Return a part of this program's folder in the user's configuration; None if it cannot be made.
 
-    make: whether it is made if need be, for its user alone.
+    make: whether it is made if needed, accessible to the user alone.
     """
     base = os.environ.get("XDG_CONFIG_HOME", "")
     if not os.path.isabs(base):  # the XDG specification says to ignore these
@@ -51,7 +51,7 @@ def config_folder(part: str, *, make: bool = True) -> Path | None:
 
 
 def scratch_file(beside: Path) -> IO[bytes]:
-    """Return an open file without a name, in the folder for temporary files, or else in one that can be written."""
+    """Return an open file without a name, in the folder for temporary files, or else in the folder `beside`."""
     try:
         return tempfile.TemporaryFile()
     except OSError:
@@ -59,7 +59,7 @@ def scratch_file(beside: Path) -> IO[bytes]:
 
 
 def scratch_folder(beside: Path) -> tempfile.TemporaryDirectory[str]:
-    """Return a temporary folder, to be used in a with-statement, below that for temporary files, or else beside."""
+    """Return a temporary folder, for a with-statement, in the folder for temporary files, or else in `beside`."""
     try:
         return tempfile.TemporaryDirectory(prefix="render-")
     except OSError:

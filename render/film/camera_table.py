@@ -1,4 +1,4 @@
-"""Where the camera is in every frame, as a table beside the film."""
+"""The position of the camera in every frame, as a table beside the film."""
 
 from __future__ import annotations
 

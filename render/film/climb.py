@@ -63,7 +63,7 @@ def left(out: Path, steps: list[Job]) -> list[Job]:
 
 
 def stands(path: Path, job: Job) -> bool:
-    """Say whether the film of a job is what lies at a path: by its record, which has the checksum of the file."""
+    """Return whether the film of a job is what lies at a path: by its record, which has the checksum of the file."""
     try:
         record = json.loads(record_path(path).read_text(encoding="utf-8"))
         with path.open("rb") as film:

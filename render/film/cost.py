@@ -1,4 +1,4 @@
-"""How long a film takes on this machine: its training, and its pictures and their encoding, each measured."""
+"""The time that a film takes on this machine: its training, and its pictures and their encoding, each measured."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _TILES = 61
 
 @dataclass(frozen=True)
 class Pictures:
-    """What a frame costs to compose and to encode. wall_s: on an idle machine; cpu_s: on all its cores together.
+    """The cost of composing and encoding a frame. wall_s: on an idle machine; cpu_s: on all its cores together.
 
     start_s: what a film costs besides, whatever its length, such as ffmpeg's start and end.
     """
@@ -89,7 +89,7 @@ def bound(job: Job) -> Pictures:
 
 
 def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
-    """Say whether pictures are so little beside training that an estimate need not know them exactly."""
+    """Return whether pictures are so little beside training that an estimate need not know them exactly."""
     return frames * pictures.cpu_s / cores.count() < _SMALL * training_s
 
 
@@ -172,7 +172,7 @@ class _Noise:
         raise RuntimeError(f"{tile} was trained although it is there")
 
     def has(self, tile: Tile) -> bool:
-        """Say that every tile is there."""
+        """Return True: every tile is present."""
         return True
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:

@@ -1,4 +1,4 @@
-"""What is left in the output folder: a film or stills, and beside them what shows them and what makes them again.
+"""The contents of the output folder: a film or stills, and beside them what shows them and what makes them again.
 
 <scene>/<scene>-<quality>.mp4           the film
 <scene>/<scene>-<quality>.mp4.json      its record: everything needed to make it again

@@ -173,7 +173,7 @@ def _shown(job: Job, s: float) -> dict[str, str]:
 
 
 def _is_written(job: Job, number: int, path: Path) -> bool:
-    """Say whether a file holds a frame of this very job, whole."""
+    """Return whether a file holds a frame of this very job, whole."""
     if not path.is_file():
         return False
     try:

@@ -1,4 +1,4 @@
-"""What each frame of a render took and shows: a row of numbers a frame, for a table beside the film."""
+"""The cost and the contents of each frame of a render: a row of numbers a frame, for a table beside the film."""
 
 from __future__ import annotations
 

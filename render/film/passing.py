@@ -1,4 +1,4 @@
-"""How the camera moves the picture past the screen around a frame: what `picture.flash_limit` decides by."""
+"""The motion of the picture across the screen around a frame, by which `picture.flash_limit` decides."""
 
 from __future__ import annotations
 

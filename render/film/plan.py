@@ -1,4 +1,4 @@
-"""Which tiles a film needs, in the order in which it needs them, and what they cost. Trains nothing.
+"""The tiles that a film needs, in the order in which it needs them, and their cost. Nothing is trained here.
 
 The plan follows from the path's geometry and the quality alone, never from frames, seconds or a store, so another
 frame rate or another timing needs the same tiles, and a frame rendered alone uses the tiles it uses in the film.
@@ -71,7 +71,7 @@ class Shown(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many they are."""
+        """The number of tiles."""
         return sum(int(np.count_nonzero(planned)) for _, planned in self.areas) + len(self.others)
 
     def tiles(self, level: int | None = None) -> list[Tile]:

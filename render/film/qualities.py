@@ -1,4 +1,4 @@
-"""Which quality a film is made at: by name, or the best that a machine can train within a budget."""
+"""The quality that a film is made at: by name, or the best that a machine can train within a budget."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
 
 
 class Memory:
-    """What auto chose for which scene, output and budget, in one small JSON file. A lost file costs a measurement."""
+    """The choices of auto by scene, output and budget, in one small JSON file. A lost file costs a measurement."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

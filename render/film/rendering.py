@@ -19,7 +19,7 @@ from render import scene as scenes
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep import switch_search
-from render.deep.reference_search import Tell
+from render.deep.reference_search import ReportStep
 from render.errors import EncodeError, RenderError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
 from render.film import camera_table, frame_log, passing, qualities, segment_key, soundtrack, switch
@@ -42,7 +42,7 @@ _TICK_S = 0.5
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a render is. Samples count this render's own training only; what was stored costs nothing.
+    """The progress of a render. Samples count this render's own training only; stored samples cost nothing.
 
     repaired: warnings. notes: what else a person should read.
     """
@@ -83,7 +83,7 @@ def check_film(scene: Scene) -> None:
 
 
 def prepare(
-    choice: Choice, store_root: Path, *, backend: Backend | None = None, report_step: Tell | None = ignore_step
+    choice: Choice, store_root: Path, *, backend: Backend | None = None, report_step: ReportStep | None = ignore_step
 ) -> Job:
     """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root.
 

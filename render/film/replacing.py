@@ -1,4 +1,4 @@
-"""What stands where an output is to go is replaced only if the same request made it, or if a person says so."""
+"""An existing file or folder is replaced only if the same request made it, or if a person asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plan needs minus what the store holds, trained in order of first use: resume, progress, a clean stop."""
+"""Trains the tiles of a plan that the store lacks, in order of first use: resume, progress, a clean stop."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def points_of(
 
 @dataclass(frozen=True)
 class Switch:
-    """Where float64 gives way to differences from reference runs: the targets of a film, and the run of each.
+    """The transition from float64 to differences from reference runs: the targets of a film, and the run of each.
 
     references: None for one that is yet to be made; nothing that follows it can be trained then.
     """
@@ -51,7 +51,7 @@ class Switch:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every reference run is there."""
+        """Return whether every reference run is there."""
         return None not in self.references
 
     @property
@@ -134,7 +134,7 @@ class Training:
 
     @property
     def is_running(self) -> bool:
-        """Whether something is being trained."""
+        """Return whether something is being trained."""
         return self._thread is not None
 
     def count_for(self, tiles: Iterable[Tile]) -> int:
@@ -230,7 +230,7 @@ class Training:
         return chosen
 
     def _go_together(self, first: Tile, other: Tile) -> bool:
-        """Say whether two tiles may be in one batch: neither is to be tried alone, and the same engine trains both."""
+        """Return whether two tiles may share a batch: neither has to be tried alone, and one engine trains both."""
         return not self._alone.intersection((first, other)) and self._target_of(first) == self._target_of(other)
 
     def _target_of(self, tile: Tile) -> int | None:

@@ -1,4 +1,4 @@
-"""What decides the pictures of a film, as a text: two films with the same text have the same pictures."""
+"""Everything that decides the pictures of a film, as a text: two films with the same text have the same pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frames of a film are meant: numbers, shares, seconds, ranges and lists of them."""
+"""A selection of the frames of a film: numbers, fractions, seconds, ranges and lists of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What moves besides the camera, cut into slices: a frame is one of them, or two mixed as light."""
+"""Values that move besides the camera, cut into slices: a frame shows one slice, or two mixed as light."""
 
 from __future__ import annotations
 

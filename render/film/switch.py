@@ -14,7 +14,7 @@ import numpy as np
 
 from render.backends import Backend
 from render.deep import reference_search, targets
-from render.deep.reference_search import Tell
+from render.deep.reference_search import ReportStep
 from render.deep.targets import Targets
 from render.film.plan import Plan
 from render.film.schedule import Switch
@@ -46,7 +46,7 @@ class SwitchedStore:
         self._of(tile).put(tile, field)
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile was put."""
+        """Return whether a tile was put."""
         return self._of(tile).has(tile)
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
@@ -64,16 +64,16 @@ class SwitchedStore:
 
 
 class Ready(NamedTuple):
-    """What keeps tiles, and what deep ones are followed from. switch: None where float64 reaches all of them."""
+    """The store of the tiles, and the references of the deep ones. switch: None where float64 reaches all of them."""
 
     store: TileStore
     switch: Switch | None
 
 
-def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell | None) -> Ready:
+def prepare(scene: Scene, level: int, root: Path, backend: Backend, report_step: ReportStep | None) -> Ready:
     """Return what keeps the tiles of a scene down to a level, and the reference runs that these need.
 
-    tell: called with the progress of the reference runs that have to be made. None: stored ones are used, or none.
+    report_step: called with the progress of the reference runs that have to be made. None: only stored ones are used.
     Raises DepthError where no run converges; RenderError for a system that cannot be followed.
     """
     problem = scene.problem
@@ -81,7 +81,7 @@ def prepare(scene: Scene, level: int, root: Path, backend: Backend, tell: Tell |
     places = targets.find(scene, scene.path(scene.output), level)
     if not places.places:
         return Ready(plain, None)
-    made = tuple(reference_search.reference_at(problem, target.view, root, tell) for target in places.places)
+    made = tuple(reference_search.reference_at(problem, target.view, root, report_step) for target in places.places)
     below = [_store_of(reference, problem, root, backend.numerics) for reference in made]
     return Ready(SwitchedStore(places, plain, below), Switch(places, made))
 

@@ -1,4 +1,4 @@
-"""How fast this machine trains: a short run of the real kernel on samples of the real plan."""
+"""The training rate of this machine: a short run of the real kernel on samples of the real plan."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def measure_tiles(
 
 
 class _Timed(NamedTuple):
-    """What a round of training took. filled: the share of its blocks' lanes that trained something; see `_filled`."""
+    """The cost of a round of training. filled: the fraction of its blocks' lanes that were in use; see `_filled`."""
 
     points: int
     elapsed_s: float

@@ -1,1 +1,1 @@
-"""Where samples and views lie: tiles of the lattice, axes, viewports, the path of the camera. It knows no training."""
+"""The geometry of samples and views: tiles, axes, viewports, the path of the camera. Nothing here trains."""

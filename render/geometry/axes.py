@@ -1,6 +1,6 @@
 """One axis of the plane: unit interval <-> hyperparameter value.
 
-A *position* is what the axis is even in: log10 of the value on a log10 axis, the value itself on a linear one.
+A *position* is the quantity in which the axis is evenly spaced: log10 of the value on a log10 axis, else the value.
 Positions and unit coordinates are exact fractions; a hyperparameter value becomes float64 once, at the end.
 """
 
@@ -19,19 +19,19 @@ import numpy as np
 from render.geometry.float64_limits import LEAST_STEPS_APART, PLAIN_STEPS_APART
 from render.geometry.tiles import SAMPLES
 
-# 60 digits: more than twice what the deepest float64 view needs, so that rounding to float64 happens once.
+# 60 digits are more than twice what the deepest float64 view needs, so that a value is rounded only once, to float64.
 _DIGITS = 60
 _CONTEXT = decimal.Context(prec=_DIGITS, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
-# No level is deeper: a view 1e-118 of the plane wide, far past where anybody has looked.
+# The deepest level that a view may use. A view there is about 1e-118 of the plane wide.
 DEEPEST_LEVEL = 400
 
 
 def exact(text: str) -> Fraction:
     """Return a decimal string (any number of digits, exponent allowed) as an exact fraction.
 
-    Raises ValueError for anything that is not a finite decimal number, and for exponents beyond +-400, which
-    no hyperparameter needs and which would take a program's memory.
+    Raises ValueError for anything that is not a finite decimal number, and for exponents beyond +-400: no
+    hyperparameter needs them, and their fractions could fill the memory.
     """
     try:
         number = Decimal(text)
@@ -50,7 +50,7 @@ def _decimal(value: Fraction, context: decimal.Context = _CONTEXT) -> Decimal:
 
 @functools.cache
 def _context(level: int) -> decimal.Context:
-    """Return a context that places the samples of a level to float64's 16 digits of their spacing, and 12 more."""
+    """Return a context with 28 digits of the sample spacing of a level: the 16 digits of float64, and 12 more."""
     digits = max(_DIGITS, 30 + math.ceil((level + math.log2(SAMPLES)) * math.log10(2)))
     return decimal.Context(prec=digits, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
 
@@ -107,7 +107,7 @@ class Axis:
         return self.lo + self.span * unit
 
     def value_from_unit(self, unit: Fraction, level: int = 0) -> Decimal:
-        """Return the hyperparameter value at a unit coordinate, to the digits of a level: 60, or more below."""
+        """Return the hyperparameter value at a unit coordinate, with 60 digits, or more on a deep level."""
         context = _context(level)
         position = _decimal(self.position_from_unit(unit), context)
         return context.power(Decimal(10), position) if self.scale == "log10" else position
@@ -115,12 +115,12 @@ class Axis:
     def values(self, level: int, first: int) -> np.ndarray:
         """Return the float64 values [SAMPLES] of lattice indices first, first + 1, ... of a level.
 
-        Computed to 60 digits and rounded once, so a value depends on its own index alone.
+        Each value is computed with 60 digits or more and rounded once, so it depends on its own index alone.
         """
         return _values(self, level, first)
 
     def differences(self, level: int, first: int, origin: Fraction) -> np.ndarray:
-        """Return the float64 differences [SAMPLES] of the same values from an origin: exact, and rounded once."""
+        """Return the exact differences of the same values from an origin, rounded once: float64 [SAMPLES]."""
         context = _context(level)
         start = _decimal(origin, context)
         return np.array([float(context.subtract(value, start)) for value in _decimals(self, level, first)])
@@ -134,12 +134,12 @@ def _values(axis: Axis, level: int, first: int) -> np.ndarray:
 
 
 def _decimals(axis: Axis, level: int, first: int) -> list[Decimal]:
-    """Return the values of lattice indices first, first + 1, ... to the digits of the level."""
+    """Return the values of lattice indices first, first + 1, ... with the digits that the level needs."""
     spacing, context = Fraction(1, SAMPLES << level), _context(level)
     if axis.scale == "linear":
         return [_decimal(axis.position_from_unit((first + i) * spacing), context) for i in range(SAMPLES)]
-    # Sample i is first_value * ratio**i. 32 multiplications at 60 digits leave an error near 1e-58, so the float64
-    # nearest to the exact value comes out, at a thirtieth of the cost of 32 powers.
+    # Sample i is first_value * ratio**i. 32 multiplications at 60 digits leave an error near 1e-58, so the result
+    # rounds to the float64 nearest to the exact value, at a thirtieth of the cost of 32 powers.
     values = [axis.value_from_unit(first * spacing, level)]
     ratio = context.power(Decimal(10), _decimal(axis.span * spacing, context))
     while len(values) < SAMPLES:

@@ -29,13 +29,14 @@ Play = Literal["forward", "backward", "ping-pong"]
 EASINGS = ("linear", "smooth")
 Easing = Literal["linear", "smooth"]
 
-# Seconds in which the camera gets up to speed (and again slows down) with "smooth" easing; on short legs, half of it.
+# Seconds in which the camera accelerates (and later slows down) with "smooth" easing; at most half of a short leg.
 _RAMP_S = 2.0
 
-# A frame averages at most this many moments of an open shutter: each costs as much as a frame.
+# A frame averages at most this many moments of an open shutter, because each costs as much as a frame.
 _MOST_MOMENTS = 16
 
-# Viewports that are kept, of about half a kilobyte each: those of a film's every moment would fill the memory.
+# The largest number of viewports in the cache, of about half a kilobyte each: all moments of a film would fill the
+# memory.
 _MOST_VIEWPORTS = 50_000
 
 
@@ -52,7 +53,7 @@ class View:
 class Keyframe:
     """A view, the second at which the camera arrives there, and how long it then rests (seconds >= 0).
 
-    phase: by how many turns a closed palette is turned there.
+    phase: the rotation of a closed palette there, in turns.
     """
 
     view: View
@@ -63,7 +64,7 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class _Segment:
-    """From one view to another over `length` octaves of path; `at` gives the view at a share p of it."""
+    """The path from one view to another, `length` octaves long; `at` gives the view at a fraction p of it."""
 
     start: View
     end: View
@@ -80,7 +81,7 @@ class _Segment:
 
     def _zoom(self, p: float) -> View:
         # c(p) = c* + (c1 - c*) r**p about the fixed point c* = (c2 - r c1) / (1 - r): exactly one point of the
-        # plane keeps its place on the screen. Walked towards the narrower view and written with its exact centre,
+        # plane keeps its place on the screen. The path is computed towards the narrower view, from its exact centre,
         # so that the distance to it, a multiple of the current width, is the only rounded number:
         # c = c2 + (c* - c2)(1 - r**p / r).
         wide, deep, p = (
@@ -89,11 +90,11 @@ class _Segment:
         r = deep.width / wide.width
         width = wide.width * r**p
         ratio = Fraction(r)
-        share = Fraction(math.expm1((p - 1.0) * math.log(r))) * ratio / (1 - ratio)
-        return View(deep.x + (wide.x - deep.x) * share, deep.y + (wide.y - deep.y) * share, width)
+        fraction = Fraction(math.expm1((p - 1.0) * math.log(r))) * ratio / (1 - ratio)
+        return View(deep.x + (wide.x - deep.x) * fraction, deep.y + (wide.y - deep.y) * fraction, width)
 
     def _travel(self, p: float) -> View:
-        # van Wijk and Nuij (2003), equations 9 to 11, walked from the nearer end: near a deep view the distance to
+        # van Wijk and Nuij (2003), equations 9 to 11, computed from the nearer end: near a deep view the distance to
         # that view, not to the other one, must be exact. Their u(s) = w0 / rho^2 (cosh r0 tanh(rho s + r0) - sinh r0)
         # cancels badly for deep views; cosh a sinh(a + x) - sinh a cosh(a + x) = sinh x gives the form below.
         near, far, p = (self.start, self.end, p) if p <= 0.5 else (self.end, self.start, 1.0 - p)
@@ -102,8 +103,8 @@ class _Segment:
         r0, total = _wijk(near.width, far.width, distance)
         arc = _RHO * p * total
         width = near.width * math.cosh(r0) / math.cosh(r0 + arc)
-        share = Fraction(near.width / _RHO**2 * math.sinh(arc) / math.cosh(r0 + arc) / distance)
-        return View(near.x + dx * share, near.y + dy * share, width)
+        fraction = Fraction(near.width / _RHO**2 * math.sinh(arc) / math.cosh(r0 + arc) / distance)
+        return View(near.x + dx * fraction, near.y + dy * fraction, width)
 
 
 def _wijk(w0: float, w1: float, u1: float) -> tuple[float, float]:
@@ -124,17 +125,17 @@ def _segment(start: View, end: View, aspect: float) -> _Segment:
     distance = math.hypot(dx, dy)
     if distance == 0.0:
         return _Segment(start, end, aspect, 0.0, nested=True)
-    # Their arc length is measured in units in which a pure zoom by e costs 1 / rho: bring it to octaves.
+    # The paper measures arc length in units in which a pure zoom by e costs 1 / rho. It is converted to octaves here.
     _, arc = _wijk(start.width, end.width, distance)
     return _Segment(start, end, aspect, arc * _RHO / math.log(2), nested=False)
 
 
 def _segments(views: list[View], aspect: float, tracks: tuple[Track, ...]) -> list[_Segment]:
-    """Return the segments between views; one on which a track moves is at least as long as that track's way."""
+    """Return the segments between views. Where a track moves, its segment is at least as long as the track's."""
     segments = []
     for i, (start, end) in enumerate(itertools.pairwise(views)):
-        found = _segment(start, end, aspect)
-        segments.append(replace(found, length=max([found.length, *(track.length(i) for track in tracks)])))
+        segment = _segment(start, end, aspect)
+        segments.append(replace(segment, length=max([segment.length, *(track.length(i) for track in tracks)])))
     return segments
 
 
@@ -142,7 +143,7 @@ class Path:
     """The continuous path through the views of a list of keyframes, for frames of one shape.
 
     length: total path length in octaves. rests: path lengths at which the camera rests (holds, both ends).
-    duration_s: of the whole film, ways back included. tracks: what moves besides the view.
+    duration_s: of the whole film, both directions included. tracks: the values that move besides the view.
     """
 
     def __init__(
@@ -155,8 +156,8 @@ class Path:
     ) -> None:
         """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame.
 
-        play: "backward" goes from the last keyframe to the first; "ping-pong" there and back, for loops.
-        tracks: what the keyframes set besides their views, with a value for each of them.
+        play: "backward" runs from the last keyframe to the first; "ping-pong" runs there and back, for loops.
+        tracks: the other values that the keyframes set, one value for each keyframe.
         """
         if not keyframes:
             raise ValueError("a path needs at least one keyframe")
@@ -178,11 +179,14 @@ class Path:
 
     def view(self, s: float) -> View:
         """Return the view at path length s (clamped to the path)."""
-        i, share = self.place(s)
-        return self._segments[i].at(share) if self._segments else self._keyframes[0].view
+        i, fraction = self.place(s)
+        return self._segments[i].at(fraction) if self._segments else self._keyframes[0].view
 
     def place(self, s: float) -> tuple[int, float]:
-        """Return the keyframe that a place lies behind, never the last of several, and its share of the way on."""
+        """Return the index of the keyframe before path length s, and the fraction of the way to the next keyframe.
+
+        At the end of the path the index is that of the last keyframe but one, if there are several.
+        """
         if not self._segments or s >= self.length:  # (s - mark) / length may round to less than 1
             return max(0, len(self._segments) - 1), 1.0
         i = int(np.clip(np.searchsorted(self.marks, s, side="right") - 1, 0, len(self._segments) - 1))
@@ -195,7 +199,7 @@ class Path:
 
     def viewport(self, s: float) -> Viewport:
         """Return the viewport at path length s."""
-        if s not in self._viewports:  # a plan asks for each of its few thousand places many times
+        if s not in self._viewports:  # a plan needs each of its few thousand places many times
             if len(self._viewports) >= _MOST_VIEWPORTS:
                 self._viewports.clear()
             view = self.view(s)
@@ -203,7 +207,7 @@ class Path:
         return self._viewports[s]
 
     def phase(self, s: float) -> float:
-        """Return by how many turns the palette is turned at path length s: even between keyframes."""
+        """Return the rotation of the palette at path length s, in turns: linear in s between keyframes."""
         return float(np.interp(s, self.marks, [key.phase for key in self._keyframes]))
 
     @functools.cached_property
@@ -217,7 +221,7 @@ class Path:
     def frame_count(self, fps: Fraction | float) -> int:
         """Return the number of frames: the film's duration in frames, rounded once, at least one.
 
-        There and back it is two ways less the two frames that would be shown twice where they meet.
+        With "ping-pong" both directions count, without the two frames that would be shown twice where they meet.
         """
         count = self._way_count(fps)
         return max(count, 2 * count - 2) if self._back else count
@@ -226,9 +230,9 @@ class Path:
         return max(1, round(self._way_s * float(fps)))
 
     def s_of_frame(self, frame: float, fps: Fraction | float) -> float:
-        """Return the path length of a frame; the last one of a way stands exactly at its end.
+        """Return the path length of a frame. The last frame of each direction is exactly at its end.
 
-        A fraction is a moment between two frames.
+        frame: a frame number; a number with a fraction is a moment between two frames.
         """
         count, frame = self._way_count(fps), max(frame, 0.0)
         if frame > count - 1 and self._back:
@@ -236,9 +240,10 @@ class Path:
         return self.s_at(self._way_s * max(frame, 0.0) / (count - 1)) if frame < count - 1 else self.length
 
     def moments(self, frame: int, fps: Fraction | float, shutter: float) -> tuple[float, ...]:
-        """Return the path lengths that a frame averages: its own, or several over the share that a shutter is open.
+        """Return the path lengths that a frame averages: its own, or several while the shutter is open.
 
-        As many as keep the corners of the view from moving by more than about two pixels in between, 2 to 16.
+        shutter: the fraction of a frame's time for which the shutter is open. Several path lengths, 2 to 16, are
+        spaced so that the corners of the view move by about two pixels or less from one to the next.
         """
         here = self.s_of_frame(frame, fps)
         if shutter <= 0:
@@ -259,25 +264,25 @@ def _reversed(keyframes: tuple[Keyframe, ...]) -> tuple[Keyframe, ...]:
 
 
 def _rests(keyframes: tuple[Keyframe, ...], i: int) -> bool:
-    """Say whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
+    """Return whether the camera stands still at a keyframe: at a hold, and at both ends of the film."""
     return keyframes[i].hold_s > 0 or i in (0, len(keyframes) - 1)
 
 
-def _trapezoid(share: float, ramp: float, soft: tuple[bool, bool]) -> float:
-    """Return the share of a leg's path covered after a share of its time: constant speed, with soft ends.
+def _trapezoid(elapsed: float, ramp: float, soft: tuple[bool, bool]) -> float:
+    """Return the fraction of a leg's path that is covered after a fraction of its time: constant speed, soft ends.
 
-    ramp: share of the time, at most 0.5, that a soft end takes.
+    ramp: the fraction of the time, at most 0.5, that a soft end takes.
     """
     speed = 1 / (1 - ramp / 2 * sum(soft))
-    if soft[0] and share < ramp:
-        return speed * share**2 / (2 * ramp)
-    if soft[1] and share > 1 - ramp:
-        return 1 - speed * (1 - share) ** 2 / (2 * ramp)
-    return speed * (share - ramp / 2 * soft[0])
+    if soft[0] and elapsed < ramp:
+        return speed * elapsed**2 / (2 * ramp)
+    if soft[1] and elapsed > 1 - ramp:
+        return 1 - speed * (1 - elapsed) ** 2 / (2 * ramp)
+    return speed * (elapsed - ramp / 2 * soft[0])
 
 
 def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) -> MonotoneCubic:
-    """Return a monotone cubic seconds -> path length. It cannot overshoot, so no zoom runs backwards."""
+    """Return the monotone cubic from seconds to path length. It cannot overshoot, so that no zoom runs backwards."""
     times, lengths = [], []
     for i, (key, s) in enumerate(zip(keyframes, marks, strict=True)):
         times.append(key.time_s)
@@ -286,17 +291,17 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
             times.append(key.time_s + key.hold_s)
             lengths.append(s)
         if i + 1 < len(keyframes):
-            # A soft start or stop where the camera rests; keyframes that it only passes do not slow it down. The
-            # cubic keeps the speed that it is shown only where its points are close.
+            # The camera starts and stops softly where it rests; keyframes that it only passes do not slow it down.
+            # The cubic follows the wanted speed only where its points are close together.
             soft = (easing == "smooth" and _rests(keyframes, i), easing == "smooth" and _rests(keyframes, i + 1))
             begin, end = times[-1], keyframes[i + 1].time_s
             ramp = min(_RAMP_S / (end - begin), 0.5)
-            shares = np.concatenate(
+            moments = np.concatenate(
                 [np.linspace(0.0, ramp, 17), np.linspace(ramp, 1 - ramp, 17), np.linspace(1 - ramp, 1.0, 17)]
             )
-            for share in np.unique(shares)[1:-1]:
-                times.append(begin + share * (end - begin))
-                lengths.append(s + _trapezoid(share, ramp, soft) * (marks[i + 1] - s))
+            for elapsed in np.unique(moments)[1:-1]:
+                times.append(begin + elapsed * (end - begin))
+                lengths.append(s + _trapezoid(elapsed, ramp, soft) * (marks[i + 1] - s))
     if len(times) == 1:
         times.append(times[0] + 1.0)
         lengths.append(lengths[0])
@@ -318,9 +323,9 @@ def on_beats(times_s: list[float], holds_s: list[float], bpm: float) -> tuple[li
 
 
 def stretched(keyframes: tuple[Keyframe, ...], duration_s: float) -> tuple[Keyframe, ...]:
-    """Return keyframes whose timeline, holds included, is stretched evenly to last so long."""
+    """Return the keyframes with their timeline, holds included, stretched evenly to duration_s."""
     now_s = keyframes[-1].time_s + keyframes[-1].hold_s
-    if now_s == 0:  # a single view: a film of it rests there
+    if now_s == 0:  # a film of a single view rests there
         return (*keyframes[:-1], replace(keyframes[-1], hold_s=duration_s))
     factor = duration_s / now_s
     return tuple(replace(key, time_s=key.time_s * factor, hold_s=key.hold_s * factor) for key in keyframes)

@@ -1,7 +1,7 @@
 """Frame rates in frames a second, as exact fractions.
 
-Television has rates such as 30000/1001. Their decimals, such as 29.97, are names for them: taken literally, a film
-would drift from its sound by a frame in nine hours.
+Television uses rates such as 30000/1001. A decimal such as 29.97 is a name for such a rate: taken literally, it would
+let a film drift from its sound by one frame in nine hours.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 import re
 from fractions import Fraction
 
-# The largest denominator of a rate. ffmpeg and the containers of films keep ratios of this size exactly.
+# The largest denominator of a rate. ffmpeg and the container formats of films store such ratios exactly.
 _MOST_DENOMINATOR = 1001
 
 _NAMES = {
@@ -27,19 +27,19 @@ _RATIO = re.compile(r"(\d{1,9})/(\d{1,9})")
 
 
 def exact(fps: Fraction | float | str) -> Fraction:
-    """Return a frame rate as the fraction that it means, with a denominator of at most 1001.
+    """Return a frame rate as an exact fraction with a denominator of at most 1001.
 
-    fps: a positive number, or a text such as "30000/1001" or "29.97". Decimals that are names of television's rates
-    mean these; any other float means the nearest fraction. Raises ValueError.
+    fps: a positive number, or a text such as "30000/1001" or "29.97". Decimals that name a rate of television
+    give that rate; any other float gives the nearest fraction. Raises ValueError.
     """
     if isinstance(fps, str):
         if ratio := _RATIO.fullmatch(fps.strip()):
             if not int(ratio[2]):
                 raise ValueError("must not have the denominator 0")
-            found = Fraction(int(ratio[1]), int(ratio[2]))
-            if found.denominator > _MOST_DENOMINATOR:
+            rate = Fraction(int(ratio[1]), int(ratio[2]))
+            if rate.denominator > _MOST_DENOMINATOR:
                 raise ValueError(f"must be a ratio whose denominator is at most {_MOST_DENOMINATOR}, not {fps[:60]}")
-            return found
+            return rate
         text = fps
         try:
             fps = float(text)
@@ -53,7 +53,7 @@ def exact(fps: Fraction | float | str) -> Fraction:
 
 
 def plain(fps: Fraction) -> float | str:
-    """Return a frame rate as files keep it: a whole number, a decimal that means exactly this rate, or a ratio."""
+    """Return a frame rate as files hold it: a whole number, a decimal that gives exactly this rate, or a ratio."""
     if fps.denominator == 1:
         return int(fps)
     decimal = float(fps)

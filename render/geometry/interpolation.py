@@ -1,7 +1,7 @@
 """A curve through points that never overshoots them: the monotone piecewise cubic of Fritsch and Butland (1984).
 
-The same as SciPy's PchipInterpolator, to the last bit or two (tests/test_monotone.py). To load that takes half a
-second, of the two to three in which a film whose samples are all stored begins.
+It agrees with SciPy's PchipInterpolator to the last bit or two (tests/test_monotone.py). Importing SciPy's takes half
+a second, and a film whose samples are all stored starts in two to three seconds.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class MonotoneCubic:
-    """A function of one variable; beyond its points its outermost cubics go on."""
+    """A function of one variable. Beyond the first and the last point the outermost cubics are continued."""
 
     def __init__(self, x: np.ndarray, y: np.ndarray) -> None:
         """x: float64 [points], at least two, strictly rising. y: float64 [points] or [points, values]."""
@@ -24,7 +24,7 @@ class MonotoneCubic:
         self._pieces = y[:-1], at_points[:-1], (slopes - at_points[:-1]) / steps - bend, bend / steps
 
     def __call__(self, at: float | np.ndarray) -> np.ndarray:
-        """Return float64 of the shape of `at`, followed by that of one value."""
+        """Return the values at `at`: float64 of the shape of `at`, followed by the shape of one value."""
         at = np.asarray(at, dtype=float)
         piece = np.clip(np.searchsorted(self._x, at, side="right") - 1, 0, len(self._x) - 2)
         constant, linear, square, cube = (part[piece] for part in self._pieces)
@@ -34,10 +34,10 @@ class MonotoneCubic:
 
 
 def _slopes_at_points(steps: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-    """Return the slope at each point, from those of the chords between them.
+    """Return the slope at each point, given the slopes of the chords between the points.
 
-    Inside it is the weighted harmonic mean of the chords on both sides, or 0 where one rises and the other does not; at
-    an end it is that of the parabola through three points, limited so that the curve stays monotone.
+    The slope at an inner point is the weighted harmonic mean of the slopes of both chords, or 0 where only one of them
+    rises. At an end it is the slope of the parabola through three points, limited so that the curve stays monotone.
     """
     if len(slopes) == 1:
         return np.concatenate([slopes, slopes])
@@ -53,6 +53,6 @@ def _slopes_at_points(steps: np.ndarray, slopes: np.ndarray) -> np.ndarray:
 
 
 def _slope_at_end(step: np.ndarray, next_step: np.ndarray, slope: np.ndarray, next_slope: np.ndarray) -> np.ndarray:
-    found = ((2 * step + next_step) * slope - step * next_slope) / (step + next_step)
-    steep = (np.sign(slope) != np.sign(next_slope)) & (np.abs(found) > 3 * np.abs(slope))
-    return np.where(np.sign(found) != np.sign(slope), 0.0, np.where(steep, 3 * slope, found))
+    parabola = ((2 * step + next_step) * slope - step * next_slope) / (step + next_step)
+    steep = (np.sign(slope) != np.sign(next_slope)) & (np.abs(parabola) > 3 * np.abs(slope))
+    return np.where(np.sign(parabola) != np.sign(slope), 0.0, np.where(steep, 3 * slope, parabola))

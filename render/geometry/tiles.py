@@ -1,8 +1,8 @@
-"""Addresses in the dyadic pyramid over the unit square. Integers and exact fractions only.
+"""Addresses in the dyadic pyramid over the unit square, in integers and exact fractions only.
 
 Sample i of level L has the unit coordinate i / (SAMPLES * 2**L): the corners of a dyadic lattice. Every second
 sample of a level *is* a sample of the level above, so a child's [::2, ::2] is a quadrant of its parent, bit for
-bit, and only three quarters of a child are new work.
+bit, and only three quarters of a child have to be trained.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Samples along each side of a tile. Small tiles waste little at the edge of a small view, large ones need fewer
-# files. A region of w x h samples at a random place touches (w + N)(h + N) samples of N-sample tiles on average:
-# for the 160 x 90 samples of a film that two cores can train in a quarter of an hour that is 2.4 times the need
-# with N = 64, 1.6 with 32, 1.3 with 16; for 2726 x 1534 (1080p, detail 0.71) it is 1.07, 1.03, 1.02, but then
-# N = 16 keeps sixteen times as many files as N = 64. 32 costs neither end much.
+# Samples along each side of a tile. Small tiles waste few samples at the edges of a small view; large tiles need fewer
+# files. A region of w x h samples at a random place touches (w + N)(h + N) samples of N-sample tiles on average. For a
+# small region of 160 x 90 samples that is 2.4 times the need with N = 64, 1.6 with 32, and 1.3 with 16. For 2726 x 1534
+# (1080p, detail 0.71) it is 1.07, 1.03 and 1.02, but N = 16 makes sixteen times as many files as N = 64. 32 wastes
+# little at both sizes.
 SAMPLES = 32
 
 
@@ -50,7 +50,7 @@ class Tile(NamedTuple):
 
     @property
     def parent_quadrant(self) -> tuple[slice, slice]:
-        """Where this tile's samples [::2, ::2] stand in its parent's [iy, ix] array."""
+        """The slices of the parent's [iy, ix] array that hold this tile's samples [::2, ::2]."""
         half = SAMPLES // 2
         x, y = half * (self.ix & 1), half * (self.iy & 1)
         return slice(y, y + half), slice(x, x + half)
@@ -71,11 +71,11 @@ class TileRange(NamedTuple):
         return self.y1 - self.y0, self.x1 - self.x0
 
     def holds(self, tile: Tile) -> bool:
-        """Say whether a tile is one of them."""
+        """Return whether a tile belongs to the rectangle."""
         return tile.level == self.level and self.x0 <= tile.ix < self.x1 and self.y0 <= tile.iy < self.y1
 
     def contains(self, other: TileRange) -> bool:
-        """Say whether every tile of another rectangle is one of them."""
+        """Return whether every tile of another rectangle belongs to this one."""
         across = self.x0 <= other.x0 and other.x1 <= self.x1
         return self.level == other.level and across and self.y0 <= other.y0 and other.y1 <= self.y1
 
@@ -93,21 +93,21 @@ class TileRange(NamedTuple):
         return TileRange(self.level, x0, x1, min(self.y0, other.y0), max(self.y1, other.y1))
 
     def grown(self, columns: int, rows: int) -> TileRange:
-        """Return the rectangle that reaches so many tiles farther on every side, within the plane."""
+        """Return the rectangle extended by some columns and rows of tiles on every side, within the plane."""
         side = 1 << self.level
         x0, y0 = max(0, self.x0 - columns), max(0, self.y0 - rows)
         return TileRange(self.level, x0, min(side, self.x1 + columns), y0, min(side, self.y1 + rows))
 
     def mask(self, parts: Iterable[TileRange]) -> np.ndarray:
-        """Return which of its tiles lie in some of its parts: bool [rows, columns]."""
+        """Return which tiles of the rectangle lie in one of its parts: bool [rows, columns]."""
         mask = np.zeros(self.shape, dtype=bool)
         for part in parts:
             mask[part.y0 - self.y0 : part.y1 - self.y0, part.x0 - self.x0 : part.x1 - self.x0] = True
         return mask
 
     def tiles(self) -> list[Tile]:
-        """Every tile of the rectangle, row by row from the lowest."""
-        # Films list some thousand tiles a frame: Tile(...) for each of them takes three times as long.
+        """Return every tile of the rectangle, row by row from the lowest."""
+        # A film lists some thousand tiles for each frame; calling Tile(...) for each would take three times as long.
         make = functools.partial(tuple.__new__, Tile)
         columns = range(self.x0, self.x1)
         return [
@@ -127,7 +127,7 @@ def bounds(tile: Tile) -> tuple[Fraction, Fraction, Fraction, Fraction]:
 
 
 def new_samples(*, with_parent: bool) -> np.ndarray:
-    """Return a bool mask [SAMPLES, SAMPLES] of the samples to train: all, or those the parent does not hold."""
+    """Return a bool mask [SAMPLES, SAMPLES] of the samples to train: all, or those that the parent does not have."""
     mask = np.ones((SAMPLES, SAMPLES), dtype=bool)
     if with_parent:
         mask[::2, ::2] = False

@@ -1,6 +1,6 @@
-"""Numbers that keyframes set besides the view: the steps of the runs, or a hyperparameter. They move with the camera.
+"""Numbers that keyframes set besides the view: the steps of the runs, or a hyperparameter. They change along the path.
 
-A camera that stands still while such a number moves is on its way all the same: the path has a length there too.
+The path has a length also where such a number changes while the camera stands still.
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-# The name of the track that holds after how many steps runs are looked at.
+# The name of the track of the number of steps after which runs are shown.
 STEPS = "steps"
 
-# A number that moves evenly in itself has no octaves: from one keyframe to the next it counts as so many, however far.
-# So keyframes with values closer together show a part of its range in more slices.
+# A number that changes linearly has no octaves, so each way from one keyframe to the next counts as this many.
+# Keyframes with values closer together therefore show a part of its range in more slices.
 _LINEAR_OCTAVES = 4.0
 
 
@@ -20,9 +20,9 @@ _LINEAR_OCTAVES = 4.0
 class Track:
     """One number along a path.
 
-    name: STEPS, or that of the hyperparameter or setting. logarithmic: whether it is even in its logarithm between
-    keyframes, and not in itself; its values are > 0 then. values: at each keyframe. label: its name in words.
-    whole: whether only whole numbers mean anything.
+    name: STEPS, or the name of the hyperparameter or setting. logarithmic: whether the logarithm of the number, and not
+    the number itself, changes linearly between keyframes; the values must then be > 0. values: one for each keyframe.
+    label: the name in words. whole: whether the number is shown as an integer.
     """
 
     name: str
@@ -38,18 +38,20 @@ class Track:
             return f"after {count:,} step{'s' if count != 1 else ''}"
         return f"{self.label or self.name} {f'{round(value):,}' if self.whole else f'{value:.3g}'}"
 
-    def between(self, i: int, share: float) -> float:
-        """Return the value at a share, 0 to 1, of the way from keyframe i to the next."""
+    def between(self, i: int, fraction: float) -> float:
+        """Return the value at a fraction, 0 to 1, of the way from keyframe i to the next."""
         a = self.values[i]
-        if share <= 0.0 or i + 1 == len(self.values):
+        if fraction <= 0.0 or i + 1 == len(self.values):
             return a
         b = self.values[i + 1]
-        if share >= 1.0 or a == b:
+        if fraction >= 1.0 or a == b:
             return b
-        return math.exp(math.log(a) + (math.log(b) - math.log(a)) * share) if self.logarithmic else a + (b - a) * share
+        if self.logarithmic:
+            return math.exp(math.log(a) + (math.log(b) - math.log(a)) * fraction)
+        return a + (b - a) * fraction
 
     def length(self, i: int) -> float:
-        """Return how long the way from keyframe i to the next is, in octaves of path."""
+        """Return the length of the way from keyframe i to the next, in octaves of path."""
         a, b = self.values[i], self.values[i + 1]
         if self.logarithmic:
             return abs(math.log2(b / a))

@@ -1,4 +1,4 @@
-"""What one frame looks at: an exact centre, a width, and a number of pixels."""
+"""The view of one frame: an exact centre, a width, and a number of pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from render.geometry.tiles import SAMPLES, TileRange
 
 
 class Window(NamedTuple):
-    """A rectangle of samples of one level: lattice indices x0 <= i < x1, y0 <= j < y1; may leave the plane."""
+    """A rectangle of samples of one level: lattice indices x0 <= i < x1, y0 <= j < y1. It may leave the plane."""
 
     level: int
     x0: int
@@ -71,20 +71,20 @@ class Viewport:
     def reach(self, level: int) -> int:
         """Return how many samples of a level beyond an edge a pixel inside it may read.
 
-        A filter reads two samples to either side; where samples are denser than pixels two pixels, and at least two
-        of every second sample, which such a level fades in from.
+        A filter reads two samples to either side, or two pixels where samples are denser than pixels. A dense level
+        fades in from every second of its samples, of which the filter also reads two.
         """
         per_px = 2.0 ** (level - self.level)
         return 2 if per_px <= 1 else math.ceil(2 * max(2.0, per_px))
 
     def cover(self, level: int, margin: float = 0.0) -> TileRange:
-        """Return the tiles of a level that this view needs: all that a filter reads, beyond each edge too."""
+        """Return the tiles of a level that this view needs: all that a filter reads, also beyond the edges."""
         count, reach = 1 << level, self.reach(level)
         pad = margin * self.height
 
         def ends(centre: Fraction, half: float) -> tuple[int, int]:
-            # Exact, in whole numbers of 1 / (one * count): a plan asks ten thousand times, and fractions would take
-            # most of its time.
+            # Exact integers, in units of 1 / (one * count): a plan calls this ten thousand times, and Fraction would
+            # take most of its time.
             over, under = half.as_integer_ratio()
             middle, one = centre.numerator * under * count, centre.denominator * under
             half_way = over * centre.denominator * count
@@ -96,9 +96,10 @@ class Viewport:
         return TileRange(level, *ends(self.x, self.width / 2 + pad), *ends(self.y, self.height / 2 + pad))
 
     def window(self, level: int, reach: int | None = None) -> Window:
-        """Return the samples of a level that a filter reads, or the given number beyond each edge.
+        """Return the samples of a level that a filter reads.
 
-        Every sample that a filter reads and that lies in the plane is in a tile of `cover(level)`.
+        reach: the number of samples beyond each edge, if not that of the filter. Every sample that a filter reads and
+        that lies in the plane is in a tile of `cover(level)`.
         """
         scale = SAMPLES << level
         before = (self.reach(level) if reach is None else reach) - 1
@@ -109,7 +110,7 @@ class Viewport:
     def box(self, level: int, first_x: int, first_y: int) -> Box:
         """Return this view's edges in lattice spacings of a level, counted from the sample (first_x, first_y).
 
-        The subtraction is exact and only the small difference becomes a float, so it holds at any depth.
+        The subtraction is exact and only the small difference becomes a float, so the result is right at any depth.
         """
         scale = SAMPLES << level
         x0, x1, y0, y1 = (edge * scale for edge in self.edges())

@@ -1,4 +1,4 @@
-"""How many cores this process may use: what the user says, else what the system and its containers allow."""
+"""The number of cores that this process may use: the user's choice, or the limit of the system and its containers."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ _VARIABLE = "RENDER_CPU_DEVICES"
 
 def count() -> int:
     """Return the number of cores to use, at least 1. Raises RenderError if RENDER_CPU_DEVICES is not such a number."""
-    said = environment.whole_number(_VARIABLE)
-    return said if said is not None else allowed()
+    chosen = environment.whole_number(_VARIABLE)
+    return chosen if chosen is not None else allowed()
 
 
 def allowed() -> int:
-    """Return the number of cores that the system lets this process use: by its affinity, and by any quota of time.
+    """Return the number of cores that the system lets this process use: by its affinity and by quotas.
 
-    A quota of two and a half cores counts as three: threads then wait for a sixth of their time, and none is wasted.
+    A quota of two and a half cores counts as three: the threads then wait for a sixth of their time, but use the
+    whole quota.
     """
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min([bound, *(math.ceil(quota) for quota in quotas())]))
 
 
 def limit(cores: int | None, option: str = "--cores") -> None:
-    """Let this process, and those that it starts, use so many cores; None changes nothing. Raises RenderError."""
+    """Limit this process, and those that it starts, to a number of cores; None sets no limit. Raises RenderError."""
     if cores is None:
         return
     if not 1 <= cores <= 1024:
@@ -38,10 +39,10 @@ def limit(cores: int | None, option: str = "--cores") -> None:
 
 
 def quotas(root: Path = Path("/")) -> Iterator[float]:
-    """Yield every quota of processor time that holds for this process, in cores: of its control groups (cgroup v2 and
-    v1), and of all groups that these are in.
+    """Yield every quota of processor time that applies to this process, in cores: those of its control groups (cgroup
+    v2 and v1), and of all groups that contain these.
 
-    root: where /proc and /sys are. What cannot be read limits nothing.
+    root: the folder that contains /proc and /sys. A file that cannot be read sets no limit.
     """
     if not (root / "proc/self/cgroup").exists():
         return
@@ -49,7 +50,7 @@ def quotas(root: Path = Path("/")) -> Iterator[float]:
     for mounted, at, kind in _mounts(root):
         if kind not in own:
             continue
-        # A container may see only its own part of the tree, and sees the name that its group has outside.
+        # A container may see only its own part of the tree, but reads the name that its group has outside.
         inside = Path(own[kind].removeprefix(mounted.rstrip("/")).lstrip("/"))
         folder = root / at.lstrip("/")
         for group in [folder / inside, *(folder / parent for parent in inside.parents)] if inside.parts else [folder]:

@@ -1,12 +1,12 @@
-"""Settings from outside: variables of JAX, XLA and the C library, sorted by what they can do to a sample, and our own.
+"""Environment variables: those of JAX, XLA and the C library, sorted by their effect on samples, and those of render.
 
-A sample must be the same whatever the environment says. So each option of JAX stands in one of three tables: `RESULTS`
-(it can change bits) and `STEADY` (it can stop, slow or misplace a training run) are set by `render.train`, and `FREE`
-(it says what is logged, or which devices are used) is left to the user. A test goes through all options of the JAX that
-is installed, so that a new one fails it until it stands in a table. Until then its variable is hidden from JAX.
+A sample must not depend on the environment. So each option of JAX is listed in one of three tables. `render.train` sets
+the options in `RESULTS` (they can change bits) and `STEADY` (they can stop, slow or misplace a training run). Options
+in `FREE` (they choose the log output, or the devices) are left to the user. A test checks that every option of the
+installed JAX is in a table. The variable of an option that is in none is hidden from JAX.
 
-XLA has hundreds of flags, others in each version, and some GPUs need them. They are obeyed, but those that are not
-known to be harmless become part of the numerics, as do the `OTHERS`.
+XLA has hundreds of flags, which differ between versions, and some GPUs need them. The user's flags take effect, but all
+flags that are not known to be harmless become part of the numerics, as do the variables in `OTHERS`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ RESULTS: dict[str, object] = {
     "jax_use_magma": "auto",
     "eager_constant_folding": False,
     "jax_disable_jit": False,
-    # What XLA makes of it.
+    # How XLA compiles them.
     "jax_disable_most_optimizations": False,
     "jax_optimization_level": "UNKNOWN",
     "jax_exec_time_optimization_effort": 0.0,
@@ -68,7 +68,7 @@ RESULTS: dict[str, object] = {
     "jax_pallas_poison_buffers": False,
 }
 
-# Options of JAX that change no bit, but can stop or slow a training run, or put it elsewhere: also set.
+# Options of JAX that change no bit, but can stop, slow or misplace a training run. They are also set.
 STEADY: dict[str, object] = {
     "jax_debug_nans": False,
     "jax_debug_infs": False,
@@ -117,7 +117,7 @@ STEADY: dict[str, object] = {
     "jax_remove_custom_partitioning_ptr_from_cache_key": False,
     "jax_share_binary_between_hosts": False,
     "jax_persistent_cache_enable_xla_caches": "xla_gpu_per_fusion_autotune_cache_dir",
-    # Exported programs and hand-written kernels, of which there are none here.
+    # Exported programs and hand-written kernels, which render does not use.
     "jax2tf_default_native_serialization": True,
     "jax_export_calling_convention_version": 10,
     "jax_export_ignore_forward_compatibility": False,
@@ -132,7 +132,7 @@ STEADY: dict[str, object] = {
     "jax_use_emit_pipeline_primitive": False,
 }
 
-# Options of JAX that `render.train` sets to what the machine has; see there.
+# Options of JAX that `render.train` sets to suit the machine.
 OURS = frozenset(
     {
         "jax_num_cpu_devices",
@@ -145,16 +145,16 @@ OURS = frozenset(
 # Options of JAX that are left to the user: they can change neither a bit nor whether training goes on.
 FREE = frozenset(
     {
-        # Which devices there are. They are part of the numerics.
+        # The devices, which are part of the numerics.
         "jax_platforms",
         "jax_platform_name",
         "jax_cuda_visible_devices",
         "jax_rocm_visible_devices",
         "jax_oneapi_visible_devices",
         "jax_pjrt_client_create_options",
-        # Whether compiled kernels are kept.
+        # The cache of compiled kernels.
         "jax_enable_compilation_cache",
-        # What is logged and written for developers.
+        # Logs and files for developers.
         "jax_captured_constants_report_frames",
         "jax_captured_constants_warn_bytes",
         "jax_compiler_detailed_logging_min_ops",
@@ -176,7 +176,7 @@ FREE = frozenset(
         "jax_tracer_error_num_traceback_frames",
         "jax_pgle_aggregation_percentile",
         "jax_pgle_profiling_runs",
-        # Programs that span hosts. Here each process has its own.
+        # Programs that span hosts. Each process of render uses its own host only.
         "jax_check_proxy_envs",
         "jax_cpu_collectives_implementation",
         "jax_cpu_get_global_topology_timeout_minutes",
@@ -199,7 +199,7 @@ FREE = frozenset(
     }
 )
 
-# Flags of XLA that only write, log or count. Those that begin with _DUMPS belong to them.
+# Flags of XLA that only write, log or count, as do all flags that begin with _DUMPS.
 HARMLESS_FLAGS = frozenset(
     {
         "xla_detailed_logging",
@@ -214,41 +214,41 @@ HARMLESS_FLAGS = frozenset(
 )
 _DUMPS = "xla_dump_"
 
-# Flags of XLA that are set here whatever the user's say. One XLA device per core, each running its own blocks, is
-# faster than one device whose operations are split over the cores: a block of 16 lanes is too small to share. So XLA's
-# own threads inside a product are turned off (two cores, two devices: 6.2 us per step and sample, and 11.4 with them
-# on). How many devices there are, `render.machine.cores` decides; JAX refuses to be told twice.
+# Flags of XLA that override the user's. One XLA device per core, each running its own blocks, is faster than one device
+# whose operations are split over the cores: a block of 16 lanes is too small to split. So XLA's own threads inside a
+# product are turned off (on two cores with two devices a step of a sample takes 6.2 us, and 11.4 us with them on).
+# `render.machine.cores` sets the number of devices; JAX accepts only one setting of it.
 SET_FLAGS: dict[str, str | None] = {"xla_cpu_multi_thread_eigen": "false", "xla_force_host_platform_device_count": None}
 
 # Variables of other libraries that can change the last bits of samples.
 OTHERS = ("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "LIBTPU_INIT_ARGS")
 
-# Variables that choose how the BLAS and LAPACK of NumPy sum: they matter to a problem that asks NumPy for products or
-# decompositions of matrices. (OPENBLAS_CORETYPE=Haswell and SkylakeX give other teachers. The number of threads made no
-# difference at any size that a scene may have.)
+# Variables that choose how the BLAS and LAPACK of NumPy sum. They matter to a problem that uses NumPy for products or
+# decompositions of matrices. (OPENBLAS_CORETYPE=Haswell and SkylakeX give different teachers. The number of threads
+# made no difference at any size that a scene may have.)
 BLAS = ("OPENBLAS_CORETYPE", "BLIS_ARCH_TYPE", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE", "MKL_ENABLE_INSTRUCTIONS")
 
-# NumPy is asked what the processor can do, which decides the numerics; so these may not make it say something else.
+# The features of the processor are read from NumPy and are part of the numerics, so these variables must not hide any.
 _HIDE_PROCESSOR = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 
-# Our own, for the trials of the environment: name -> what it may be.
+# The variables of render: name -> the permitted values.
 OWN = {"RENDER_CPU_DEVICES": "a whole number from 1 to 1024", "RENDER_FSYNC": "0 or 1"}
 
 
 @functools.cache
 def numerics(blas: bool) -> dict[str, str]:
-    """Return what this process's environment adds to the numerics: nothing, on nearly every machine.
+    """Return the part of the numerics that comes from this process's environment: empty on nearly every machine.
 
-    blas: whether the problem asks NumPy for products or decompositions of matrices. XLA reads its flags once, so this
-    is worked out once. Raises RenderError, see `numerics_of`.
+    blas: whether the problem uses NumPy for products or decompositions of matrices. XLA reads its flags only once, so
+    the result is cached. Raises RenderError, see `numerics_of`.
     """
     return numerics_of(os.environ, blas)
 
 
 def numerics_of(environ: Mapping[str, str], blas: bool = True) -> dict[str, str]:
-    """Return what an environment adds to the numerics: "settings", in words, if it sets what can change bits.
+    """Return the part of the numerics that comes from an environment: "settings" lists what can change bits.
 
-    Raises RenderError for one under which the numerics cannot be known.
+    Raises RenderError for an environment that hides features of the processor.
     """
     for name in _HIDE_PROCESSOR:
         if environ.get(name):
@@ -256,12 +256,12 @@ def numerics_of(environ: Mapping[str, str], blas: bool = True) -> dict[str, str]
                 f"{name} must not be set, but it is {environ[name]!r}: samples are kept apart by the processor's "
                 f"vector instructions, and it hides them. Unset it (unset {name}), and run the same command again."
             )
-    found = [f"{name}={environ[name]}" for name in (*(BLAS if blas else ()), *OTHERS) if environ.get(name)]
+    settings = [f"{name}={environ[name]}" for name in (*(BLAS if blas else ()), *OTHERS) if environ.get(name)]
     tunables = [part for part in environ.get("GLIBC_TUNABLES", "").split(":") if part.startswith("glibc.cpu.")]
-    found += [f"GLIBC_TUNABLES={part}" for part in sorted(tunables)]
+    settings += [f"GLIBC_TUNABLES={part}" for part in sorted(tunables)]
     flags = {name: value for name, value in xla_flags(environ).items() if not _is_harmless(name)}
-    found += [f"--{name}={value}" for name, value in sorted(flags.items()) if name not in SET_FLAGS]
-    return {"settings": " ".join(found)} if found else {}
+    settings += [f"--{name}={value}" for name, value in sorted(flags.items()) if name not in SET_FLAGS]
+    return {"settings": " ".join(settings)} if settings else {}
 
 
 def _is_harmless(flag: str) -> bool:
@@ -283,12 +283,12 @@ def xla_flags(environ: Mapping[str, str]) -> dict[str, str]:
             f"{environ['XLA_FLAGS']!r}: {error}. Set it to flags, or unset it (unset XLA_FLAGS)."
         ) from error
     pairs = (word[2:].partition("=") for word in words)
-    # The last one counts. A flag alone switches on.
+    # The last value of a flag counts. A flag without a value is switched on.
     return {name: value if equals else "true" for name, equals, value in pairs}
 
 
 def with_our_flags(environ: Mapping[str, str]) -> str:
-    """Return XLA_FLAGS as this process needs them: the user's, and those that are set here."""
+    """Return XLA_FLAGS for this process: the user's flags and SET_FLAGS."""
     flags: dict[str, str | None] = {**xla_flags(environ), **SET_FLAGS}
     return " ".join(f"--{name}={_quoted(value)}" for name, value in flags.items() if value is not None)
 
@@ -298,7 +298,7 @@ def _quoted(value: str) -> str:
 
 
 def without_effect() -> list[str]:
-    """Return the variables that are set for JAX, but not the user's to set: sorted."""
+    """Return the names of the variables that are set for JAX but have no effect here, sorted."""
     free = {name.upper() for name in FREE}
     ours = {name.upper() for table in (RESULTS, STEADY, OURS) for name in table}
     return sorted(
@@ -308,7 +308,7 @@ def without_effect() -> list[str]:
 
 @contextlib.contextmanager
 def hidden_from_jax() -> Iterator[None]:
-    """Take away every variable that would set an option of JAX which is not the user's to set, and put it back."""
+    """Remove all variables in `without_effect` during the with-block, and set them again afterwards."""
     hidden = {name: os.environ.pop(name) for name in without_effect()}
     try:
         yield
@@ -317,13 +317,13 @@ def hidden_from_jax() -> Iterator[None]:
 
 
 def user_settings() -> str:
-    """Return the variables that are the user's to set for JAX, as they are set, for an error: "A=1 and B=2"."""
+    """Return the variables for JAX that the user may set and has set, for an error message: "A=1 and B=2"."""
     names = sorted(name.upper() for name in FREE if os.environ.get(name.upper()))
     return " and ".join(f"{name}={os.environ[name]}" for name in names)
 
 
 def whole_number(name: str) -> int | None:
-    """Return what one of our variables says; None where it is not set or empty. Raises RenderError."""
+    """Return the value of one of render's variables; None if it is not set or empty. Raises RenderError."""
     text = os.environ.get(name, "").strip()
     if not text:
         return None
@@ -333,7 +333,7 @@ def whole_number(name: str) -> int | None:
 
 
 def switch(name: str) -> bool:
-    """Return whether one of our variables switches something on; no, where it is not set or empty.
+    """Return whether one of render's variables is 1; False if it is not set or empty.
 
     Raises RenderError for anything but 0 and 1.
     """

@@ -21,7 +21,7 @@ def _interrupt() -> None:
     raise KeyboardInterrupt
 
 
-# What the first signal does, after it was announced, and what announces it.
+# The action of the first signal, and the announcement before it.
 _stop: Callable[[], None] = _interrupt
 _announce: Callable[[], None] = lambda: None  # noqa: E731
 
@@ -31,9 +31,9 @@ _terminals: list[int] = []
 
 
 def listen() -> None:
-    """From now on, let the first signal that ends a command raise KeyboardInterrupt, and the second leave at once."""
+    """From now on, the first signal that ends a command raises KeyboardInterrupt, and the second exits at once."""
     if threading.current_thread() is not threading.main_thread():
-        return  # whoever has the main thread decides
+        return  # only the main thread can set handlers
     global _listening
     _listening = True
     for number in ENDING:
@@ -45,7 +45,7 @@ def listen() -> None:
 
 @contextlib.contextmanager
 def handlers_kept() -> Iterator[None]:
-    """Undo what the import of a library in the with-block does to the handlers of these signals."""
+    """Restore the handlers of these signals after the with-block, in which a library may be imported."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,10 +60,10 @@ def handlers_kept() -> Iterator[None]:
 
 @contextlib.contextmanager
 def announcing(say: Callable[[], None]) -> Iterator[None]:
-    """Let the first signal be announced before it stops what is in the with-block."""
+    """Announce the first signal, by calling `say`, before it stops the with-block."""
     global _announce
     if _listening:
-        listen()  # a library may have put its own handlers in place since
+        listen()  # a library may have set its own handlers since
     before, _announce = _announce, say
     try:
         yield
@@ -73,7 +73,7 @@ def announcing(say: Callable[[], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
-    """Let the first signal call this, and raise nothing, in the with-block."""
+    """In the with-block the first signal calls `stop` and raises nothing."""
     global _stop
     before, _stop = _stop, stop
     try:
@@ -83,32 +83,32 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def received() -> int | None:
-    """Return which signal has stopped the command; None if none has."""
+    """Return the signal that has stopped the command; None if there was none."""
     return _received
 
 
 def exit_code() -> int:
-    """Return the exit code of a command that a signal has stopped, as shells count: 128 and the signal's number."""
+    """Return the exit code of a command that a signal has stopped: 128 plus the signal's number, as in shells."""
     return 128 + (_received or signal.SIGINT)
 
 
 def _received_one(number: int, _: FrameType | None) -> None:
     global _received
     if _received is not None:
-        # A terminal that closes sends SIGHUP, and the shell in it sends it again. That is no sign of impatience.
+        # A terminal that closes sends SIGHUP, and the shell in it sends it again. That is not a second request.
         if number == _received == getattr(signal, "SIGHUP", None):
             return
         os._exit(128 + number)
     _received = number
     if number == getattr(signal, "SIGHUP", None):
         _let_go_of_terminal()
-    with contextlib.suppress(OSError):  # nowhere to say it
+    with contextlib.suppress(OSError):  # the terminal is gone
         _announce()
     _stop()
 
 
 def _let_go_of_terminal() -> None:
-    """Put nothing in place of a terminal that is gone: every word to it would raise, in the midst of stopping."""
+    """Redirect a terminal that is gone to the null device, because every write to it would raise while stopping."""
     for descriptor in _terminals:
         with contextlib.suppress(OSError):
             nothing = os.open(os.devnull, os.O_RDWR)

@@ -1,4 +1,4 @@
-"""What is written on a film beyond its axes: how deep the zoom is, what the colours mean, and a caption.
+"""The text on a film beyond its axes: the depth of the zoom, the meaning of the colours, and a caption.
 
 Each part can be left out. Sizes follow the frame; what does not change from frame to frame is drawn once.
 """

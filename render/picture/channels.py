@@ -1,4 +1,4 @@
-"""What colours show of a training run: one signed number for each sample, made from the stored channels.
+"""The quantity of a training run that colours show: one signed number for each sample, made from the stored channels.
 
 As in the published measure: negative converged, positive diverged, and the farther from 0 the slower.
 """

@@ -37,7 +37,7 @@ Equalise = Literal["octave", "film", "fixed", "log"]
 
 @dataclass(frozen=True)
 class Look:
-    """How values become colours; changing it trains nothing.
+    """The settings by which values become colours; changing them trains nothing.
 
     palette: a name (of `palettes.OWN`, or of the cmap catalogue), or a list of colours #rrggbb. channel: what colours
     show, of `channels.CHANNELS` or of what the system measures besides. equalise: "octave" ranks each octave of the

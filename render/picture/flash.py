@@ -1,4 +1,4 @@
-"""Whether a film flashes: the general and red flash thresholds of WCAG 2.3.1, over its frames as they are made.
+"""Detection of flashes in a film: the general and red flash thresholds of WCAG 2.3.1, over its frames as they are made.
 
 A flash is a pair of opposing changes of relative luminance of a tenth of the display's range or more, where the darker
 side is below 0.8; or of saturated red. More than three within a second, over more than a quarter of any ten degrees of
@@ -38,7 +38,7 @@ _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
 class Rule(NamedTuple):
-    """What counts as a change of a signal: by `least` or more, where the darker side is below `darkest`."""
+    """The rule for a change of a signal: by `least` or more, where the darker side is below `darkest`."""
 
     least: float
     darkest: float
@@ -123,7 +123,7 @@ class Meter:
 
 
 class Swings:
-    """How often each cell's signal turned within the last second, by a rule."""
+    """The number of times that each cell's signal turned within the last second, by a rule."""
 
     def __init__(self, fps: float, rule: Rule) -> None:
         self._rule = rule
@@ -244,7 +244,7 @@ def field_shape(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _covers_a_field(flashing: Bool[np.ndarray, "row column"]) -> bool:
-    """Say whether more than a quarter of any ten degrees of view flashes."""
+    """Return whether more than a quarter of any ten degrees of view flashes."""
     from scipy.ndimage import uniform_filter  # loaded where something flashes
 
     if not flashing.any():

@@ -32,7 +32,7 @@ _SMOOTH = 1.0
 
 
 class Passing(NamedTuple):
-    """How the camera moves the picture past the points of the screen, in even steps of time around a frame.
+    """The motion of the picture past the points of the screen, in even steps of time around a frame.
 
     moves: float64 [steps, 3], scale, right and up: at each step, a point of the screen shows what the frame shows at
     scale times its distance from the middle, plus (right, up), all in widths of the frame. rate: steps a second. The
@@ -44,12 +44,12 @@ class Passing(NamedTuple):
 
     @property
     def rests(self) -> bool:
-        """Whether the camera does not move at all."""
+        """Return whether the camera does not move at all."""
         return bool((self.moves == np.array([1.0, 0.0, 0.0])).all())
 
 
 class Correction:
-    """What is added to the cells of a frame so that it does not flash, spread smoothly over its pixels."""
+    """The correction of the cells of a frame that prevents a flash, spread smoothly over its pixels."""
 
     def __init__(self, cells: Float32[np.ndarray, "3 row column"], size_px: tuple[int, int]) -> None:
         """cells: by how much the mean of each cell is to change, in linear light. size_px: (width, height)."""

@@ -1,4 +1,4 @@
-"""Where a level ends inside a frame: how far each pixel is inside the level's tiles, over which the level fades.
+"""The ends of a level inside a frame: each pixel's distance into the level's tiles, over which the level fades.
 
 A level's share is 1 well inside its tiles and falls smoothly to 0 at their end over a margin. It follows from distances
 on cells that are fixed to the plane, so it moves with the picture and does not flicker.
@@ -26,7 +26,7 @@ _SLACK_TILES = 8
 
 
 class Distances:
-    """How far cells of the plane are inside a level, and what is least and most in each square of them.
+    """Distances of cells of the plane into a level, and the least and the greatest in each square of cells.
 
     A frame reads a quarter of a million cells. Whether a band lies wholly inside or outside the squares tell.
     """
@@ -45,7 +45,7 @@ class Distances:
 
 
 class Edge:
-    """Where a level ends inside a frame: distances to the end, and the way over which it fades."""
+    """The ends of a level inside a frame: distances to the end, and the way over which it fades."""
 
     def __init__(self, distances: Distances, rows: Taps, columns: Taps, margin: float) -> None:
         """rows (from the lowest), columns: the cells that pixels read. margin: in samples."""

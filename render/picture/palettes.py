@@ -111,7 +111,7 @@ def shortest_name(palette: str) -> str:
 
 
 def is_closed(palette: str | tuple[str, ...]) -> bool:
-    """Say whether a palette ends with the colour it begins with, to what an eye can tell."""
+    """Return whether a palette ends with the colour it begins with, to what an eye can tell."""
     ends = oklab_from_linear(table(palette)[[0, -1]].astype(float))
     return bool(np.linalg.norm(ends[0] - ends[1]) < 0.02)
 

@@ -50,7 +50,7 @@ FILTERS = {
 
 
 class Taps(NamedTuple):
-    """What the pixels along one side read: as many samples each, from `first` on, with `weights`.
+    """The samples that the pixels along one side read: equally many for each, from `first` on, with `weights`.
 
     first: int64 [pixels], rising. weights: float32 [pixels, taps], 1 in sum.
     """

@@ -1,4 +1,4 @@
-"""Which font file writes a text: the bundled one, one that a scene names, or one of this machine with its letters."""
+"""The choice of a font file for a text: the bundled one, one that a scene names, or one of this machine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def lacking(text: str, file: Path) -> list[str]:
 
 
 def needs_layout(text: str) -> bool:
-    """Say whether letters of a text join, combine, or run from right to left."""
+    """Return whether letters of a text join, combine, or run from right to left."""
     return any(unicodedata.category(c) in _JOINING or unicodedata.bidirectional(c) in _RIGHT_TO_LEFT for c in text)
 
 

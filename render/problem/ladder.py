@@ -5,7 +5,7 @@ A film shows any number of steps: between two rungs of the ladder their pictures
 
 from __future__ import annotations
 
-# Rungs of one power of ten, of which there is every number below 100: round, and the same for runs of any length. Half
+# Rungs of one decade. Below 100 every number is a rung. The rungs are round, and the same for runs of any length. Half
 # way between two of them the mixed picture differs from the true one by so many steps of 8-bit colour on average, and
 # neighbouring samples by so much less: 1.5 and 3.5 % from 100 to 105, 0.4 and 1.6 % from 200 to 220, 0.2 and 0.4 % from
 # 400 to 440 (64 x 40 samples across the border of the tanh plane).

@@ -18,7 +18,7 @@ from render.samples import CHANNELS, value_after
 
 S = TypeVar("S", bound=NoSettings)
 
-# What a scene trains that does not name a system.
+# The system of a scene that names none.
 DEFAULT_SYSTEM = "mlp"
 
 
@@ -28,8 +28,8 @@ class Problem:
 
     system: name of a row of the catalogue.
     steps: length of a run. seed: of everything random. measure: a row of render.train.measures.MEASURES.
-    fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, the system's defaults included.
-    settings: all of the system's own, as (name, value) pairs in the row's order; `settings_as` gives them with types.
+    fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, including the system's defaults.
+    settings: all settings of the system, as (name, value) pairs in the row's order; `settings_as` gives them types.
     prefixes: numbers of steps, rising and below `steps`, after which every sample's value is stored too: see `ladder`.
     """
 
@@ -57,7 +57,7 @@ class Problem:
         prefixes: Iterable[int] = (),
         **own: Any,
     ) -> None:
-        """Make a problem. own: settings by name, in the place of those in `settings`; the rest has defaults.
+        """Make a problem. own: settings by name, which override those in `settings`; all others have defaults.
 
         Raises ValueError for prefixes of a problem whose runs have none, see `catalogue.System.no_prefixes`.
         """
@@ -85,13 +85,13 @@ class Problem:
             raise ValueError(f"prefixes must have 1 to {self.steps - 1} steps, not {self.prefixes}")
 
     def settings_as(self, kind: type[S]) -> S:
-        """Return the settings as the dataclass of the system. TypeError if the settings of the system are another."""
+        """Return the settings as the dataclass of the system. TypeError if the system has another type of settings."""
         if self.row.settings_type is not kind:
             raise TypeError(f"the settings of {self.system} are {self.row.settings_type.__name__}, not {kind.__name__}")
         return kind(**dict(self.settings))
 
     def moved(self, values: Mapping[str, float]) -> Problem:
-        """Return the problem with other values of hyperparameters that are on no axis, or of whole settings."""
+        """Return the problem with other values of hyperparameters that are on no axis, or of integer settings."""
         hyper = {name: value for name, value in values.items() if name in self.row.hyperparameters}
         settings = {name: int(value) for name, value in values.items() if name not in hyper}
         return replace(
@@ -107,13 +107,13 @@ class Problem:
 
     @property
     def labels(self) -> tuple[str, str]:
-        """What the x and y axes are, in words."""
+        """The names of the x and y axes, in words."""
         named = self.row.hyperparameters
         return named[self.x.name].label, named[self.y.name].label
 
     @property
     def channels(self) -> dict[str, np.dtype]:
-        """Name and dtype of everything that is stored of a sample."""
+        """The name and the dtype of each stored channel of a sample."""
         return _stored(self.row.channels, self.prefixes)
 
     def describe(self) -> dict[str, object]:
@@ -132,13 +132,13 @@ class Problem:
             "x": axis(self.x),
             "y": axis(self.y),
             **({"channels": list(self.row.channels)} if self.row.kernel == OWN_KERNEL else {}),
-            # Only where there are some: the keys of all other problems stay what they are.
+            # Only problems with prefixes have this field, so that the keys of all others do not change.
             **({"prefixes": list(self.prefixes)} if self.prefixes else {}),
         }
 
     @property
     def key(self) -> str:
-        """16 hex digits that two problems share only if every sample of theirs is the same."""
+        """The 16 hex digits of the problem. Two problems have the same key only if all their samples are the same."""
         text = json.dumps(self.describe(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -154,7 +154,7 @@ class Problem:
 
 
 def described(told: Mapping[str, Any]) -> Problem:
-    """Return the problem of a description: the inverse of `describe`. ValueError if this version knows none like it."""
+    """Return the problem of a description: the inverse of `describe`. Raises ValueError if it is not known here."""
     try:
         row = catalogue.row(told["system"])
         x, y = (Axis(a["name"], a["scale"], Fraction(a["lo"]), Fraction(a["hi"])) for a in (told["x"], told["y"]))
@@ -177,9 +177,10 @@ def described(told: Mapping[str, Any]) -> Problem:
 
 
 def channels_of(told: Mapping[str, Any]) -> dict[str, np.dtype]:
-    """Return name and dtype of everything that is stored of a sample of a problem, of which there is a description.
+    """Return the name and the dtype of each stored channel, given the description of a problem.
 
-    KeyError for a system that this version does not know. A user's file need not be known: its channels are described.
+    Raises KeyError for a system that this version does not know. A user's file need not be known: its description
+    lists its channels.
     """
     further = told["channels"] if "channels" in told else catalogue.row(told["system"]).channels
     return _stored(further, told.get("prefixes", ()))

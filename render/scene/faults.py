@@ -1,4 +1,4 @@
-"""What is wrong with the fields of a scene file by themselves, said in sentences of our own."""
+"""Faults in the fields of a scene file, each worded as a sentence."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _BOUNDS = {"greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"), "les
 
 
 def _fault(error: Any, system: str) -> str:
-    """Say one of pydantic's errors in a sentence of our own, without its full stop."""
+    """Return one of pydantic's errors, worded as a sentence without its full stop."""
     kind, loc, given, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
     where = _key_path(loc)
     if kind == "extra_forbidden":

@@ -84,7 +84,7 @@ def with_system(text: str, scene: Scene, folder: Path) -> str:
 
 
 def _folders() -> list[Path]:
-    """Where scenes are looked up by name: here, and among those that come with render."""
+    """Return the folders in which scenes are looked up by name: this one, and that of the scenes in the package."""
     places = [Path("scenes"), shipped()]
     return [*places, *(place / "own" for place in places)]
 

@@ -37,7 +37,7 @@ _PART = re.compile(r"\[(-?\d+)\]|(\w+)")
 
 @dataclass
 class Layers:
-    """What several sources say together.
+    """The combined fields of several sources.
 
     raw: their fields, as tomllib gives them. origins: the source of every field that some source gives, by its path.
     """
@@ -184,7 +184,7 @@ def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:
 
 
 def _reaches(raw: Any, keys: Keys) -> bool:
-    """Say whether a file's fields hold the one that keys lead to."""
+    """Return whether a file's fields hold the one that keys lead to."""
     for key in keys:
         try:
             raw = raw[key]

@@ -1,4 +1,4 @@
-"""What keyframes set besides their views: checked, and turned into tracks of the camera's path."""
+"""Values that keyframes set besides their views: checked, and turned into tracks of the camera's path."""
 
 from __future__ import annotations
 

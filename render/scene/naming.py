@@ -1,4 +1,4 @@
-"""What a scene is called: a name that every file name, record and terminal can hold."""
+"""The name of a scene: one that every file name, record and terminal can hold."""
 
 from __future__ import annotations
 

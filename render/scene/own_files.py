@@ -166,7 +166,7 @@ def _offered() -> dict[str, Path]:
 
 
 def _is_shipped(path: Path) -> bool:
-    """Say whether a file comes with render: it is as trusted as the program itself."""
+    """Return whether a file comes with render: it is as trusted as the program itself."""
     package = Path(render.__file__).resolve().parent
     inside = package / "scenes"
     folder = (inside if inside.is_dir() else package.parent / "scenes") / "own"

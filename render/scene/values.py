@@ -1,4 +1,4 @@
-"""What a scene file means: Scene and its Output, and the presets of quality."""
+"""The meaning of a scene file: Scene and its Output, and the presets of quality."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SIZE_PX = (16, 16384)
 
 @dataclass(frozen=True)
 class Output:
-    """How a film is sampled and encoded.
+    """The sampling and the encoding of a film.
 
     width_px, height_px: even, 16..16384. fps: frames a second, exactly; a number or a
     text is taken as `frame_rates.exact` does. codec: a row of encode.CODECS, or a sequence of PNGs.
@@ -67,7 +67,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Made:
-    """How an output that is given as a scene was made: its quality, a single frame's number, and its numerics.
+    """The making of an output that is given as a scene: its quality, a single frame's number, and its numerics.
 
     changed_from: what the scene's own files said of the fields that settings had changed, by their paths.
     """

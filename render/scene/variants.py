@@ -83,7 +83,7 @@ def tag(scene: Scene, ignored: Collection[str] = ()) -> str:
 
 
 def is_among(path: str, fields: Collection[str]) -> bool:
-    """Say whether a field is one of some paths, or in one of some tables."""
+    """Return whether a field is one of some paths, or in one of some tables."""
     return path in fields or path.partition(".")[0] in fields
 
 

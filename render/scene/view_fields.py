@@ -1,4 +1,4 @@
-"""Where a keyframe looks: its centre, and its width or height, or the whole plane, as a view in units of the plane."""
+"""The view of a keyframe: its centre and its width or height, or the whole plane, in units of the plane."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How names and values are worded in the messages about scenes."""
+"""The wording of names and values in messages about scenes."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What is kept between renders: tiles of samples, reference runs, and what the last bits of both depend on."""
+"""Storage between renders: tiles of samples, reference runs, and the numerics that the last bits of both depend on."""

@@ -1,4 +1,4 @@
-"""The TOML by which the folders of a store say what they hold."""
+"""The TOML files that describe the folders of a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from render.files.atomic import store_whole
 
 
 def names_in(folder: Path) -> frozenset[str]:
-    """Return the names of the files in a folder; none if there is no such folder."""
+    """Return the names of the files in a folder; an empty set if the folder does not exist."""
     try:
         return frozenset(os.listdir(folder))
     except FileNotFoundError:
@@ -25,26 +25,28 @@ def names_in(folder: Path) -> frozenset[str]:
 
 
 def describe(path: Path, fields: Mapping[str, object], kind: str) -> None:
-    """Write what a folder holds as TOML, or check that it says the same."""
+    """Write the description of a folder, or check that an existing one has the same fields. Raises StoreError."""
     text = _written(fields)
-    if text is None or tomllib.loads(text) != fields:  # a number that is not equal to itself, a tuple
-        raise ValueError(f"A {kind} must consist of what TOML can write: text, finite numbers, lists; not {fields}.")
+    if text is None or tomllib.loads(text) != fields:  # because of nan, or of a tuple
+        raise ValueError(
+            f"A {kind} must consist of values that TOML can write (text, finite numbers, lists), not {fields}."
+        )
     try:
-        found = read_toml(path, kind)
+        existing = read_toml(path, kind)
     except FileNotFoundError:
         title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
         store_whole(path, (title + text).encode(), fsync=True)
         return
-    if found != fields:
-        name = next(name for name in {**fields, **found} if found.get(name) != fields.get(name))
+    if existing != fields:
+        name = next(name for name in {**fields, **existing} if existing.get(name) != fields.get(name))
         raise StoreError(
-            f"{path.parent} was made with another {kind} ({name} = {found.get(name)!r}, now {fields.get(name)!r}). "
+            f"{path.parent} was made with another {kind} ({name} = {existing.get(name)!r}, now {fields.get(name)!r}). "
             "Use another --store, or delete that folder."
         )
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
-    """Return what problem.toml or numerics.toml says. Raises FileNotFoundError if there is none, or StoreError."""
+    """Return the fields of problem.toml or numerics.toml. Raises FileNotFoundError or StoreError."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -56,7 +58,7 @@ def read_toml(path: Path, kind: str) -> dict[str, Any]:
 
 
 def _written(fields: Mapping[str, object]) -> str | None:
-    """Return fields as TOML; None where TOML has no way to write one of them."""
+    """Return fields as TOML; None if TOML cannot write one of them."""
     try:
         return tomli_w.dumps(fields)
     except TypeError:

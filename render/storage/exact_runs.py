@@ -1,4 +1,4 @@
-"""Outcomes of runs in arbitrary precision, kept in the folder of their problem: each costs seconds to minutes."""
+"""Outcomes of runs in arbitrary precision, stored in the folder of their problem: each costs seconds to minutes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from render.files.atomic import store_whole
 from render.problem import Problem
 
-# Raised by hand when a change alters outcomes: those of another version are not used.
+# Increase this when a change alters outcomes. Stored outcomes of another version are not used.
 _VERSION = 1
 
 
@@ -20,8 +20,8 @@ _VERSION = 1
 class ExactRun:
     """The outcome of the run at one point, independent of rounding.
 
-    x, y: hyperparameter values, exact. bits: of its arithmetic; with fewer bits (two thirds or less) the outcome is the
-    same to 12 digits. outcome: every channel of the problem by name, as a field has it: each rounded to float64.
+    x, y: exact hyperparameter values. bits: the precision of the arithmetic; with two thirds of it or less the outcome
+    is the same to 12 digits. outcome: every channel of the problem by name, each rounded to float64.
     """
 
     x: Fraction
@@ -31,7 +31,7 @@ class ExactRun:
 
 
 def save(run: ExactRun, root: Path, problem: Problem) -> Path:
-    """Keep an outcome in a store: whole, or not at all."""
+    """Store an outcome atomically, and return its path."""
     path = _path(root, problem, run.x, run.y)
     content = {
         "version": _VERSION,
@@ -45,15 +45,15 @@ def save(run: ExactRun, root: Path, problem: Problem) -> Path:
 
 
 def load(root: Path, problem: Problem, x: Fraction, y: Fraction) -> ExactRun | None:
-    """Return the outcome at a point that a store keeps; None where there is none, or where the file is damaged."""
+    """Return the stored outcome at a point; None if there is none, or if the file is damaged."""
     try:
         content = json.loads(_path(root, problem, x, y).read_bytes())
         outcome = {name: float(value) for name, value in content["outcome"].items()}
-        found = ExactRun(Fraction(content["x"]), Fraction(content["y"]), int(content["bits"]), outcome)
-        usable = content["version"] == _VERSION and (found.x, found.y) == (x, y) and set(outcome) == {*problem.channels}
+        run = ExactRun(Fraction(content["x"]), Fraction(content["y"]), int(content["bits"]), outcome)
+        usable = content["version"] == _VERSION and (run.x, run.y) == (x, y) and set(outcome) == {*problem.channels}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError):
         return None
-    return found if usable else None
+    return run if usable else None
 
 
 def point_of(content: Mapping[str, str]) -> tuple[Fraction, Fraction]:

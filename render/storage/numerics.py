@@ -1,7 +1,7 @@
-"""What the last bits of a sample depend on besides its problem.
+"""The numerics: everything besides its problem that the last bits of a sample depend on.
 
-JAX is not asked where only processors can be what it trains on: a film whose samples are all stored does without it,
-a second and a half sooner.
+JAX is not imported where the processor is the only possible device. This saves a second and a half for a film whose
+samples are all stored.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from render.problem.catalogue import OWN_KERNEL
 
 Numerics = dict[str, str | int]
 
-# Raised by hand when a change alters results: tiles of another version are kept apart.
+# Increase this when a change alters results. Tiles of different versions are stored separately.
 KERNEL_VERSION = 1
 
-# The same of levels past float64 alone. 2: lanes start in rings.
+# The same for levels past float64 only. Since version 2 lanes start in rings.
 DIFFERENCES_VERSION = 2
 
-# Vector instructions that XLA uses, the widest of each architecture first, by numpy's names for them.
+# Vector instructions that XLA uses, the widest of each architecture first, by NumPy's names.
 _VECTORS = ("AVX512F", "AVX2", "SVE", "ASIMD")
 
-# What makes JAX look for other devices than processors.
+# Variables and packages that make JAX look for other devices than the processor.
 _CHOICES = ("JAX_PLATFORMS", "JAX_PLATFORM_NAME", "PJRT_NAMES_AND_LIBRARY_PATHS")
 _PLUGINS = ("jax_plugins", "libtpu")
 
 
 def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics:
-    """Return the numerics of a device. backend: JAX's name of its platform. device: of its kind. lanes: of a block.
+    """Return the numerics of a device.
 
-    blas: whether the problem asks NumPy's BLAS, see `asks_blas`. "settings" is part of them only where the environment
-    sets what can change bits: see `render.machine.environment`.
+    backend, device: JAX's names of its platform and its kind. lanes: the lanes of a block. blas: whether the problem
+    uses NumPy's BLAS, see `asks_blas`. The numerics have "settings" only where the environment sets variables that can
+    change bits: see `render.machine.environment`.
     """
     own: Numerics = {
         "kernel": KERNEL_VERSION,
@@ -53,9 +54,9 @@ def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics
 
 
 def following(plain: Mapping[str, str | int], references: Iterable[str]) -> Numerics:
-    """Return the numerics of samples that are followed by differences, given those of plain ones.
+    """Return the numerics of samples that are followed by differences, given the numerics of plain samples.
 
-    references: keys of the reference runs; of one folder of the store there is one, of a whole film there may be more.
+    references: keys of the reference runs. A folder of the store has one; a whole film may have more.
     """
     keys = "+".join(references)
     return {**plain, **({"differences": DIFFERENCES_VERSION, "reference": keys} if keys else {})}
@@ -67,15 +68,15 @@ def plain_part(found: Mapping[str, object]) -> dict[str, object]:
 
 
 def of_processor(problem: Problem) -> Numerics | None:
-    """Return the numerics of this machine's processor; None where only JAX can say what trains, or in which blocks."""
+    """Return the numerics of this machine's processor; None where only JAX knows the device or the size of blocks."""
     lanes = problem.row.lanes
     return None if lanes is None or _may_find_accelerators() else of("cpu", "cpu", lanes, blas=asks_blas(problem))
 
 
 def asks_blas(problem: Problem) -> bool:
-    """Return whether NumPy multiplies or decomposes matrices for a problem: for its data, directions or channels."""
+    """Return whether a problem uses NumPy to multiply or decompose matrices: for its data, directions or channels."""
     settings = dict(problem.settings)
-    if problem.row.kernel == OWN_KERNEL:  # who knows what a user's file does
+    if problem.row.kernel == OWN_KERNEL:  # a user's file may do anything
         return True
     return problem.system == "phases" or settings.get("data") == "teacher" or settings.get("directions") == "random"
 
@@ -92,8 +93,8 @@ def _has_plugins() -> bool:
 def _processor() -> str:
     """Return the architecture and the widest vector instructions of this processor, such as "x86_64 AVX2".
 
-    To JAX every processor is a "cpu", but their widths decide how XLA groups sums, and so the last bits. Numpy asked
-    the processor, and the operating system, what there is.
+    To JAX every processor is a "cpu", but the width of its vectors decides how XLA groups sums, and so the last bits.
+    NumPy reads the features from the processor and the operating system.
     """
     features = importlib.import_module("numpy._core._multiarray_umath").__cpu_features__
     return f"{platform.machine()} {next((name for name in _VECTORS if features.get(name)), 'plain')}"

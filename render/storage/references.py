@@ -1,6 +1,6 @@
-"""Reference runs: one training run in arbitrary precision that others are followed from by their differences.
+"""Reference runs: training runs in arbitrary precision, from which nearby runs are followed by their differences.
 
-They are kept in the store, in the folder of their problem: they cost seconds, and serve every view around their place.
+They are stored in the folder of their problem, because each costs seconds and serves every view around its place.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from render.files.atomic import store_whole
 from render.geometry.tiles import Tile
 from render.problem import Problem
 
-# Bits beyond those that the place itself needs. Rounding moves a run as if it stood 2**-bits beside its place; 64 bits
-# below the sample spacing is 1e-19 of it, and the check below notices where a run needs more.
+# Bits beyond those that the sample spacing needs. Rounding changes a run as if its place were moved by 2**-bits: with
+# 96 more bits that is 1e-29 of the spacing. `reference_run` compares each run with one of more bits, and adds bits
+# where the two differ.
 MARGIN_BITS = 96
 
 
@@ -30,12 +31,12 @@ MARGIN_BITS = 96
 class Reference:
     """The states of one run, rounded to float64 from many more digits.
 
-    x, y: where it stands, hyperparameter values, exact. bits: of its arithmetic.
-    error: the largest difference to the same run with 64 bits fewer, relative to the state's norm, over all steps.
-    value: of the run by the problem's measure; < 0 if it converged, as a good reference does.
-    states: the leaves of the system's state, float64 (or whole numbers) [steps kept + 1, 1, ...]: entry t is the state
-    before step t. Fewer than all steps are kept of a run that leaves float64.
-    kept_in: the folder of the store that it lies in, if it is kept.
+    x, y: exact hyperparameter values. bits: the precision of the arithmetic.
+    error: the largest difference from the same run with 64 bits fewer, relative to the state's norm, over all steps.
+    value: the problem's measure of the run; < 0 if it converged, as a good reference does.
+    states: the leaves of the system's state, float64 or integers [stored steps + 1, 1, ...]: entry t is the state
+    before step t. For a run that leaves the range of float64 only the steps before that are stored.
+    kept_in: the folder of the store that contains it, if it is stored.
     """
 
     x: Fraction
@@ -48,17 +49,17 @@ class Reference:
 
     @property
     def converged(self) -> bool:
-        """Whether it is good for following others down to its last step."""
+        """Return whether other runs can be followed from it up to its last step."""
         return self.value < 0
 
     @property
     def steps(self) -> int:
-        """How many of the problem's steps are kept."""
+        """The number of steps whose states are stored."""
         return len(self.states[0]) - 1
 
     @property
     def key(self) -> str:
-        """12 hex digits that say which reference it is: its place and its bits."""
+        """The 12 hex digits that identify the reference by its place and its bits."""
         return hashlib.sha256(json.dumps(self._names()).encode()).hexdigest()[:12]
 
     def _names(self) -> dict[str, str | int]:
@@ -68,9 +69,9 @@ class Reference:
 def points(
     problem: Problem, tile: Tile, rows: np.ndarray, columns: np.ndarray, reference: Reference | None = None
 ) -> tuple[np.ndarray, ...]:
-    """Return what an engine is given of some samples of a tile: x, y and, with a reference, dx, dy; float64 [points].
+    """Return the arguments of an engine for samples of a tile: x, y and, with a reference, dx, dy; float64 [points].
 
-    rows, columns: int [points], of the tile. dx, dy: exact differences from the reference's place, rounded once.
+    rows, columns: int [points], indices in the tile. dx, dy: exact differences from the reference, rounded once.
     """
     level, (first_x, first_y) = tile.level, tile.first_sample
     values = problem.x.values(level, first_x)[columns], problem.y.values(level, first_y)[rows]
@@ -86,7 +87,7 @@ def bits_for(spacing: float) -> int:
 
 
 def save(reference: Reference, root: Path, problem: Problem) -> Reference:
-    """Keep a reference in a store, whole or not at all, and return it as the one that is kept."""
+    """Store a reference atomically, and return it with its folder."""
     buffer = io.BytesIO()
     meta = json.dumps(reference._names() | {"problem": problem.key, "error": reference.error, "value": reference.value})
     arrays = {f"state_{i}": leaf for i, leaf in enumerate(reference.states)}
@@ -97,18 +98,18 @@ def save(reference: Reference, root: Path, problem: Problem) -> Reference:
 
 
 def load_all(root: Path, problem: Problem) -> list[Reference]:
-    """Return the references of a problem that a store keeps; damaged ones are left out, and made again when needed."""
-    found = []
+    """Return the stored references of a problem. Damaged ones are left out, and made again when needed."""
+    stored = []
     for path in sorted(_folder(root, problem).glob("*.npz")):
         try:
             with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
                 meta = json.loads(str(file["meta"]))
                 states = tuple(file[f"state_{i}"] for i in range(len(file.files) - 1))
             place = Fraction(meta["x"]), Fraction(meta["y"])
-            found.append(Reference(*place, meta["bits"], meta["error"], meta["value"], states, path.parent))
+            stored.append(Reference(*place, meta["bits"], meta["error"], meta["value"], states, path.parent))
         except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
             continue
-    return found
+    return stored
 
 
 def _folder(root: Path, problem: Problem) -> Path:

@@ -1,6 +1,6 @@
-"""Rings of a reference run, kept beside it: what all runs that start at some distance from it have done by some step.
+"""Rings of a reference run, stored beside it: the states, after some steps, of all runs at some distance from it.
 
-A ring belongs to the reference, to its number, and to the numerics that its probes were trained with.
+A ring is identified by its reference, its number, and the numerics with which its probes were trained.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from render.storage.references import Reference
 
 @dataclass(frozen=True, eq=False)
 class Ring:
-    """Where runs that start in a ring around their reference are after `start` steps, as polynomials of their place.
+    """The states, after `start` steps, of runs that start in a ring around the reference: polynomials of their place.
 
-    start: the step, the end of a phase; 0 if no polynomial is good enough at the end of even the first.
-    leaves: of the state's differences and of the measure's sums: coefficients float64 [term, ...] of one lane, or, for
-    leaves that are not float64, the value [1, ...] that all runs have. Empty where start is 0.
+    start: the step, the end of a phase; 0 if no polynomial is good enough at the end of the first phase.
+    leaves: the leaves of the state's differences and of the measure's sums. Each is the coefficients float64
+    [term, ...] of one lane or, for a leaf that is not float64, the value [1, ...] of all runs. Empty if start is 0.
     """
 
     start: int
@@ -33,7 +33,7 @@ class Ring:
 
 
 def save(ring: Ring, reference: Reference, number: int, numerics: Mapping[str, str | int]) -> None:
-    """Keep a ring beside its reference, if that is kept: whole, or not at all."""
+    """Store a ring atomically beside its reference, if the reference is stored."""
     path = _path(reference, number, numerics)
     if path is not None:
         buffer = io.BytesIO()
@@ -46,7 +46,7 @@ def save(ring: Ring, reference: Reference, number: int, numerics: Mapping[str, s
 
 
 def load(reference: Reference, number: int, numerics: Mapping[str, str | int]) -> Ring | None:
-    """Return a ring that is kept beside its reference; None where there is none, or where the file is damaged."""
+    """Return a ring that is stored beside its reference; None if there is none, or if the file is damaged."""
     path = _path(reference, number, numerics)
     if path is None:
         return None
@@ -55,14 +55,14 @@ def load(reference: Reference, number: int, numerics: Mapping[str, str | int]) -
             meta = json.loads(str(file["meta"]))
             leaves = tuple(file[f"leaf_{i}"] for i in range(len(file.files) - 1))
         content = np.concatenate([leaf.ravel().view(np.uint8) for leaf in leaves]) if leaves else np.empty(0)
-        whole = hashlib.sha256(content.tobytes()).hexdigest() == meta["sha256"]
-        return Ring(int(meta["start"]), leaves) if whole and meta["numerics"] == dict(numerics) else None
+        intact = hashlib.sha256(content.tobytes()).hexdigest() == meta["sha256"]
+        return Ring(int(meta["start"]), leaves) if intact and meta["numerics"] == dict(numerics) else None
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None
 
 
 def kept(reference: Reference, numerics: Mapping[str, str | int]) -> dict[int, Ring]:
-    """Return all rings that are kept beside a reference, by number."""
+    """Return all rings that are stored beside a reference, by number."""
     path = _path(reference, 0, numerics)
     numbers = [int(file.stem) for file in sorted(path.parent.glob("*.npz"))] if path is not None else []
     return {number: ring for number in numbers if (ring := load(reference, number, numerics)) is not None}

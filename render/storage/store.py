@@ -1,15 +1,15 @@
-"""Where finished tiles are kept: in memory, or in folders that describe themselves.
+"""Stores of finished tiles: in memory, or in folders that describe their contents.
 
 Below the root of a directory store:
 
-    <problem key>/problem.toml                  what decides every sample in here
-    <problem key>/<numerics key>/numerics.toml  what decides its last bits: lane count, kernel, jaxlib, processor
+    <problem key>/problem.toml                  everything that decides the samples below this folder
+    <problem key>/<numerics key>/numerics.toml  what decides their last bits: lanes, kernel, jaxlib, processor
     <problem key>/<numerics key>/<level>/<ix>/<iy>.npz
 
 A tile is one uncompressed .npz that `np.load` opens: `field`, a structured array [SAMPLES, SAMPLES] with the
-channels of `Problem.channels` by name, and `meta`, a JSON string with the tile's own address and keys. It is
-written whole under a temporary name and renamed, so under the final name there is never half a tile, any number
-of processes may write at once, and what is finished stays finished. Nothing is cached: the files are the truth.
+channels of `Problem.channels` by name, and `meta`, a JSON string with the address and the keys of the tile. It is
+written under a temporary name and then renamed. So a file under its final name is always complete, any number of
+processes may write at the same time, and finished tiles are never lost. The store has no cache: every call reads files.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from render.storage import descriptions, numerics, tile_format
 
 
 class TileStore(Protocol):
-    """Finished tiles by address. Writing a tile again with the same field changes nothing."""
+    """The finished tiles of one problem, by address. Writing a tile again with the same field changes nothing."""
 
     def get(self, tile: Tile) -> Field:
         """Return a tile's field as read-only arrays. Raises KeyError if absent, DamagedTile if its bytes are wrong."""
         ...
 
     def put(self, tile: Tile, field: Field) -> None:
-        """Keep a tile's field: every channel [SAMPLES, SAMPLES], with its dtype. All or nothing."""
+        """Store a tile's field atomically: every channel [SAMPLES, SAMPLES], with its dtype."""
         ...
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile was put, without reading it: a damaged one is there too."""
+        """Return whether a tile is stored, without reading it: this is True for a damaged tile too."""
         ...
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
@@ -54,7 +54,7 @@ class TileStore(Protocol):
 
 
 def check_store(root: Path) -> None:
-    """Refuse a store that cannot be written to, before anything is trained for it."""
+    """Raise StoreError if a store cannot be written, before anything is trained for it."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root):
@@ -66,22 +66,22 @@ def check_store(root: Path) -> None:
 
 
 class MemoryStore:
-    """Tiles that live as long as the process."""
+    """A store in memory, for the lifetime of the process."""
 
     def __init__(self) -> None:
         self._tiles: dict[Tile, Field] = {}
 
     def get(self, tile: Tile) -> Field:
-        """Return a tile's field as read-only arrays; KeyError if absent."""
+        """Return a tile's field as read-only arrays. Raises KeyError if absent."""
         return self._tiles[tile]
 
     def put(self, tile: Tile, field: Field) -> None:
-        """Keep a copy of a tile's field."""
+        """Store a copy of a tile's field."""
         dtype = tile_format.dtype_of(CHANNELS | {name: channel.dtype for name, channel in field.more.items()})
         self._tiles[tile] = tile_format.field_of(tile_format.interleaved(tile, field, dtype))
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile was put."""
+        """Return whether a tile is stored."""
         return tile in self._tiles
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
@@ -92,11 +92,11 @@ class MemoryStore:
 class DirectoryStore:
     """Tiles of one problem, computed with one numerics, as files. May be pickled, and shared by many processes.
 
-    root: folder of the whole store; it is made if need be.
-    problem: what the tiles belong to; a folder whose problem.toml says otherwise is refused.
-    numerics: what the last bits depend on, as JSON values; other numerics lie in other folders, never mixed.
-    fsync: whether every tile also survives a power cut (about 4 ms a tile; a kill never needs it); as RENDER_FSYNC=1
-    says if not given.
+    root: the folder of the whole store; it is made if needed.
+    problem: the problem of the tiles. A folder whose problem.toml differs raises StoreError.
+    numerics: everything that the last bits depend on, as JSON values. Every numerics has a folder of its own.
+    fsync: whether every tile also survives a power cut, at about 4 ms a tile. (No fsync is needed to survive a killed
+    process.) None: as the variable RENDER_FSYNC sets it.
     """
 
     def __init__(
@@ -114,23 +114,23 @@ class DirectoryStore:
 
     @classmethod
     def existing(cls, root: Path, problem: Problem) -> list[DirectoryStore]:
-        """Return the stores of a problem that are there, one for each numerics, the newest first; none is made."""
+        """Return the existing stores of a problem, one for each numerics, newest first."""
         described = sorted((Path(root) / problem.key).glob("*/numerics.toml"), key=os.path.getmtime, reverse=True)
         return [cls(root, problem, descriptions.read_toml(path, "numerics")) for path in described]
 
     @classmethod
     def at(cls, folder: Path) -> DirectoryStore:
-        """Return the store of a folder with a numerics.toml, whatever its problem: to look at what is there."""
+        """Return the store of a folder with a numerics.toml, for any problem, to read its contents."""
         store = cls.__new__(cls)
         store.problem_key, store.numerics_key = folder.parent.name, folder.name
         store.numerics = descriptions.read_toml(folder / "numerics.toml", "numerics")
         store.folder, store.fsync = folder, False
-        told = descriptions.read_toml(folder.parent / "problem.toml", "problem")
+        fields = descriptions.read_toml(folder.parent / "problem.toml", "problem")
         try:
-            store._dtype = tile_format.dtype_of(channels_of(told))
+            store._dtype = tile_format.dtype_of(channels_of(fields))
         except KeyError:
             raise StoreError(
-                f"{folder.parent} holds tiles of the system {told.get('system')!r}, which this version does not know."
+                f"{folder.parent} holds tiles of the system {fields.get('system')!r}, which this version does not know."
             ) from None
         return store
 
@@ -146,15 +146,15 @@ class DirectoryStore:
         return sorted(path.parent.name for path in others)
 
     def path(self, tile: Tile) -> Path:
-        """Return where a tile's file is, or would be."""
+        """Return the path of a tile's file, whether it exists or not."""
         return Path(self._file(tile))
 
     def _file(self, tile: Tile) -> str:
-        # A film reads some thousand tiles a second, and joining paths would take a third of that.
+        # A film reads some thousand tiles a second; joining Path objects would take a third of that time.
         return f"{self.folder}/{tile.level:02d}/{tile.ix}/{tile.iy}.npz"
 
     def tile_of(self, path: Path) -> Tile:
-        """Return the tile whose file this is: the inverse of `path`. ValueError for another file."""
+        """Return the tile of a file: the inverse of `path`. Raises ValueError for another file."""
         tile = Tile(int(path.parts[-3]), int(path.parts[-2]), int(path.stem))
         if self.path(tile) != path:
             raise ValueError(f"{path} must be {self.path(tile)}")
@@ -170,8 +170,8 @@ class DirectoryStore:
             raise KeyError(tile) from None
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
-        # A tile's file follows from its address, its keys and its samples alone. So it is checked by writing it
-        # again and comparing every byte, checksums included: no parser ever sees damaged bytes.
+        # The bytes of a tile's file follow from its address, its keys and its samples alone. So the file is checked by
+        # encoding it again and comparing every byte, checksums included: no parser ever reads damaged bytes.
         samples_bytes = SAMPLES * SAMPLES * self._dtype.itemsize
         meta, samples = self._meta(tile), stored[-tile_format.TAIL_BYTES - samples_bytes : -tile_format.TAIL_BYTES]
         expected = tile_format.npz(meta, samples, self._dtype)
@@ -187,17 +187,17 @@ class DirectoryStore:
         return tile_format.field_of(np.frombuffer(samples, self._dtype).reshape(SAMPLES, SAMPLES))
 
     def put(self, tile: Tile, field: Field) -> None:
-        """Write a tile's file, whole or not at all. StoreError if the folder or the disk refuses."""
+        """Write a tile's file atomically. Raises StoreError if it cannot be written."""
         samples = tile_format.interleaved(tile, field, self._dtype).tobytes()
         content = tile_format.npz(self._meta(tile), samples, self._dtype)
         atomic.store_whole(self.path(tile), content, fsync=self.fsync)
 
     def has(self, tile: Tile) -> bool:
-        """Say whether a tile's file is there, whoever wrote it."""
+        """Return whether a tile's file exists."""
         return os.path.exists(self._file(tile))
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
-        """Return the tiles that have no file, in the order given; every folder is listed once."""
+        """Return the tiles that have no file, in the order given. Every folder is listed only once."""
         listed: dict[tuple[int, int], frozenset[str]] = {}
         absent = []
         for tile in tiles:

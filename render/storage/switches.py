@@ -1,6 +1,6 @@
-"""Where a film's target switches to differences, as measured: kept in the folder of its problem, beside references.
+"""Measured levels at which targets switch to differences, stored in the folder of their problem, beside references.
 
-A measurement costs a minute or two, and every quality of a film, and every frame of it alone, uses the same.
+A measurement costs a minute or two, and all qualities and single frames of a film use the same one.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from pathlib import Path
 from render.files.atomic import store_whole
 from render.problem import Problem
 
-# Raised by hand when a change of the rule, or of either way of training, moves switches: others are measured again.
+# Increase this when a change of the rule, or of either way of training, moves switches. Switches of another version are
+# measured again.
 _VERSION = 1
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What both orders of summation say of a square view: shares of its samples, 0 to 1.
+    """The agreement of both orders of summation in a square view, as fractions of its samples, 0 to 1.
 
-    width: of the view, in positions of the x axis. plain_signs, plain_values: of plain runs, outcomes that agree, and
-    values that agree to 0.1 %. signs, values: the same of runs followed by differences; None where none was.
+    width: the width of the view, in positions of the x axis. plain_signs: the plain runs whose outcomes agree.
+    plain_values: the plain runs whose values agree to 0.1 %. signs, values: the same for runs that are followed by
+    differences; None where that was not measured.
     """
 
     width: float
@@ -34,9 +36,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Measured:
-    """Where a target switches. last_plain_level: None where plain runs are right wherever float64 tells samples apart.
+    """The measured switch of a target.
 
-    views: from the narrowest on. samples: in each of them. reference: key of the run that was followed; "" for none.
+    last_plain_level: None where plain runs are right at every level that float64 resolves. views: the narrowest first.
+    samples: the number of samples in each view. reference: the key of the reference run that was used; "" for none.
     """
 
     last_plain_level: int | None
@@ -46,13 +49,13 @@ class Measured:
 
 
 def save(measured: Measured, root: Path, problem: Problem, target: str) -> None:
-    """Keep what was measured at a target: whole, or not at all."""
+    """Store the measurement at a target atomically."""
     content = {"version": _VERSION, **asdict(measured)}
     store_whole(_path(root, problem, target), json.dumps(content, indent=1).encode())
 
 
 def load(root: Path, problem: Problem, target: str) -> Measured | None:
-    """Return what was measured at a target; None where nothing was, or where the file is damaged."""
+    """Return the stored measurement at a target; None if there is none, or if the file is damaged."""
     try:
         content = json.loads(_path(root, problem, target).read_bytes())
         level = content["last_plain_level"]
@@ -65,9 +68,9 @@ def load(root: Path, problem: Problem, target: str) -> Measured | None:
 
 
 def load_all(root: Path, problem: Problem, targets: Iterable[str]) -> dict[str, Measured]:
-    """Return what was measured at some targets, by target."""
-    found = {target: load(root, problem, target) for target in targets}
-    return {target: measured for target, measured in found.items() if measured is not None}
+    """Return the stored measurements at some targets, by target."""
+    loaded = {target: load(root, problem, target) for target in targets}
+    return {target: measured for target, measured in loaded.items() if measured is not None}
 
 
 def _path(root: Path, problem: Problem, target: str) -> Path:

@@ -1,4 +1,4 @@
-"""A tile's samples as the bytes of its file: an uncompressed .npz that follows from address, keys and samples alone."""
+"""The file format of tiles: an uncompressed .npz whose bytes follow from address, keys and samples alone."""
 
 from __future__ import annotations
 
@@ -64,8 +64,8 @@ def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
 def npz(meta: str, samples: bytes, dtype: np.dtype) -> bytes:
     """Return an .npz of `meta`, a 0-d string, and `field`, structured samples: a zip of two stored members.
 
-    Written by hand because the bytes must be the same on every machine: zipfile notes the operating system, and
-    Python and numpy choose headers by version. PKWARE APPNOTE 6.3, sections 4.3.7 (local header), 4.3.12
+    It is written without zipfile because the bytes must be the same on every machine: zipfile records the system, and
+    Python and NumPy choose headers by version. See PKWARE APPNOTE 6.3, sections 4.3.7 (local header), 4.3.12
     (central directory) and 4.3.16 (its end). Every date is 1 January 1980, the first that a zip can hold.
     """
     body, directory = b"", b""
@@ -83,12 +83,12 @@ def npz(meta: str, samples: bytes, dtype: np.dtype) -> bytes:
     return body + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, count, count, len(directory), len(body), 0)
 
 
-# Beside its samples a tile has names, keys and checksums of about this many bytes, and disks give room in such blocks.
+# The names, keys and checksums of a tile's file take about this many bytes, and file systems allocate such blocks.
 _AROUND_BYTES, _BLOCK_BYTES = 1_024, 4_096
 
 
 def room_bytes(channels: Mapping[str, np.dtype]) -> int:
-    """Return the room on disk that a tile with these channels takes, in bytes."""
+    """Return the disk space that a tile with these channels takes, in bytes."""
     size = SAMPLES**2 * dtype_of(channels).itemsize + _AROUND_BYTES
     return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
 

@@ -1,7 +1,7 @@
-"""Which code of users this process may run. Code is not data: no scene, picture, film or page can say so for a person.
+"""Trust in the code of users: only the user can give it, never a scene, picture, film or page.
 
-A person says so with `--trust FILE`, once for each content, and that is remembered in the user's configuration folder
-by the SHA-256 of the code. A worker of a cluster is told by the process that a person started, with the code itself.
+The user trusts a file with `--trust FILE`, once for each content of it. The SHA-256 of the code is recorded in the
+user's configuration folder. A worker of a cluster receives the trust, with the code, from the user's own process.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _told: set[str] = set()
 
 
 class Untrusted(RenderError):
-    """A scene that would run code which the person has not said to trust."""
+    """A scene would run code that the user has not trusted."""
 
 
 def tell(code_digest: str) -> None:
-    """Let this process run a code. Only for what a person named, or installed."""
+    """Let this process run some code. Call it only for code that the user named or installed."""
     _told.add(code_digest)
 
 
 def remember(source: own.Source) -> bool:
-    """Let this and later processes of this user run a code; False where later ones cannot be told."""
+    """Let this and later processes of this user run some code. Return False if the trust cannot be recorded."""
     tell(source.code_digest)
     folder = places.config_folder("trusted")
     if folder is None:
@@ -41,7 +41,7 @@ def remember(source: own.Source) -> bool:
 
 
 def is_trusted(source: own.Source) -> bool:
-    """Say whether this process may run a code."""
+    """Return whether this process may run some code."""
     if source.code_digest in _told:
         return True
     folder = places.config_folder("trusted", make=False)
@@ -49,7 +49,7 @@ def is_trusted(source: own.Source) -> bool:
 
 
 def require(problem: Problem) -> None:
-    """Raise Untrusted if training a problem would run code that the person has not said to trust."""
+    """Raise Untrusted if training a problem would run code that the user has not trusted."""
     if not own.is_own(problem.system):
         return
     if not own.is_known(problem.system):

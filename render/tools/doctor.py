@@ -38,7 +38,7 @@ _LABELS = "lr₀ 2⁴⁵ −1.5e−3 … · é"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. state: "ok"; "note" if films can be made, but not all or not as fast; "bad" if not."""
+    """The result of one check. state: "ok"; "note" if films can be made, but not all or not as fast; "bad" if not."""
 
     what: str
     state: Literal["ok", "note", "bad"]

@@ -1,4 +1,4 @@
-"""What is kept on disk: which samples, of which problem, how large; and what no longer serves anybody."""
+"""The contents of the disk: which samples, of which problem, how large; and files that no longer have a use."""
 
 from __future__ import annotations
 

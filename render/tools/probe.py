@@ -19,7 +19,7 @@ import numpy as np
 from render import backends
 from render.backends import single_points
 from render.deep import reference_search
-from render.deep.reference_search import Point, Tell
+from render.deep.reference_search import Point, ReportStep
 from render.errors import RenderError
 from render.files.atomic import check_target, write_whole
 from render.geometry import axes
@@ -72,7 +72,7 @@ def run(
     trace: Path | None = None,
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
-    report_step: Tell = lambda words: None,
+    report_step: ReportStep = lambda words: None,
     remark: Callable[[str], None] = lambda words: None,
 ) -> Field:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
@@ -146,7 +146,7 @@ def train(
     precision: Precision = "auto",
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
-    report_step: Tell = lambda words: None,
+    report_step: ReportStep = lambda words: None,
 ) -> Field:
     """Train a problem at the points of a table and return a field [point]; arguments as in `run`."""
     if precision == "exact":
@@ -165,7 +165,7 @@ def _trained(
     precision: Precision,
     make_backend: Callable[[], backends.Backend],
     store: Path,
-    report_step: Tell,
+    report_step: ReportStep,
 ) -> Iterator[tuple[np.ndarray, Field]]:
     """Yield (places of points, their field), each by the engine that it needs."""
     every = range(table.x.size)
@@ -196,7 +196,7 @@ def _point(table: Table, place: int) -> Point:
     return table.exact.get(place) or Point(Fraction(table.x[place]), Fraction(table.y[place]))
 
 
-def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: Tell) -> tuple[Field, np.ndarray]:
+def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: ReportStep) -> tuple[Field, np.ndarray]:
     """Return the field of all points and the bits int [points] of each run. Every outcome is kept as soon as known."""
     from render.train.past_float64.exact_run import ExactEngine
 
@@ -288,7 +288,7 @@ def _exact(where: str, text: str, column: str) -> Fraction:
 
 
 def _holds(value: float, text: str) -> bool:
-    """Say whether float64 holds a number as written: no digit is lost when it is written again."""
+    """Return whether float64 holds a number as written: no digit is lost when it is written again."""
     return len(text) <= sys.float_info.dig or Decimal(repr(value)) == Decimal(text)
 
 

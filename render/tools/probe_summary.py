@@ -1,4 +1,4 @@
-"""What a table of trained points says as a whole, in sentences."""
+"""A summary of a table of trained points, in sentences."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Training: the only package that imports JAX. Settings that must precede every array are made here, once.
+"""Training: the only package that imports JAX. It makes the settings that must precede every array, once.
 
-Whatever the environment says, and whatever a program did with JAX before, training runs give the same bits: see
-`render.machine.environment` for what is set, what is left to the user, and what becomes part of the numerics.
+Training runs give the same bits in every environment, and after any earlier use of JAX in the program. See
+`render.machine.environment` for the options that are set, those left to the user, and those in the numerics.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from render.machine import cores, environment
 
 
 def _check_flags() -> None:
-    """Let another process read XLA_FLAGS first, if the user sets any: XLA ends a process that has a wrong one."""
+    """Try the user's XLA_FLAGS in another process first, because XLA ends a process that has a wrong flag."""
     if not environment.xla_flags(os.environ):
         return
     code = "from jaxlib import xla_client; xla_client.CompileOptions()"
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, errors="replace")
     if tried.returncode:
-        said = [line.partition("] ")[2] for line in tried.stderr.splitlines() if "] " in line]
+        messages = [line.partition("] ")[2] for line in tried.stderr.splitlines() if "] " in line]
         raise RenderError(
             f"XLA_FLAGS must be flags that this version of XLA knows, but it is {os.environ['XLA_FLAGS']!r}: "
-            f"{(said[0] if said else tried.stderr.strip()[-200:]).rstrip('.')}. Correct it, or unset it "
+            f"{(messages[0] if messages else tried.stderr.strip()[-200:]).rstrip('.')}. Correct it, or unset it "
             "(unset XLA_FLAGS)."
         )
 
 
-environment.numerics(True)  # read before the flags of this process are among them
+environment.numerics(True)  # read before SET_FLAGS are added
 _check_flags()
 os.environ["XLA_FLAGS"] = environment.with_our_flags(os.environ)
 
@@ -40,7 +40,7 @@ try:
     with environment.hidden_from_jax():
         import jax
         import jax.numpy as jnp
-except ValueError as error:  # a variable that is the user's to set has a value that JAX does not take
+except ValueError as error:  # a variable that is left to the user has a value that JAX rejects
     raise RenderError(
         f"JAX must understand its variables, but it does not: {error}. Correct or unset what is wrong in "
         f"{environment.user_settings()}."
@@ -56,7 +56,7 @@ def _configure() -> None:
     for name, value in {**environment.RESULTS, **environment.STEADY}.items():
         if name in known:
             _update(name, value)
-    # Where a program has used JAX before, there are as many devices as it made, and training uses those.
+    # If the program has used JAX before, its devices exist already, and training uses those.
     with contextlib.suppress(RuntimeError):
         _update("jax_num_cpu_devices", cores.count())
     compiled.keep(places.cache_folder())
@@ -66,19 +66,19 @@ def _configure() -> None:
 
 
 def _start() -> None:
-    """Let JAX look for its devices. Raises RenderError if the user wants devices that are not there."""
+    """Let JAX find its devices. Raises RenderError if the user asks for devices that do not exist."""
     try:
         jax.local_devices()
-    except (RuntimeError, AssertionError) as error:  # the latter for CUDA where JAX was installed without
+    except (RuntimeError, AssertionError) as error:  # JAX without CUDA raises the latter for CUDA
         wanted = [name for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME") if os.environ.get(name)]
-        said = (str(error).strip() or "JAX knows no such devices on this machine.").splitlines()[0]
+        reason = (str(error).strip() or "JAX knows no such devices on this machine.").splitlines()[0]
         if wanted:
             name = wanted[0]
             raise RenderError(
                 f"{name} must name devices that this machine has and JAX can use, but it is {os.environ[name]!r}: "
-                f"{said} Unset it (unset {name}) to use what there is, or set it to cpu."
+                f"{reason} Unset it (unset {name}) to use what there is, or set it to cpu."
             ) from error
-        raise RenderError(f"JAX cannot start on the devices of this machine: {said}") from error
+        raise RenderError(f"JAX cannot start on the devices of this machine: {reason}") from error
 
 
 def check() -> None:

@@ -1,9 +1,9 @@
-"""Compiled kernels, kept between runs: 0.5 to 2 s become 0.1.
+"""A cache of compiled kernels: loading one takes 0.1 s instead of the 0.5 to 2 s of compiling it.
 
-JAX keeps them as files that it neither checks nor replaces: it would warn of one that a full disk or a killed process
-left empty at every run, for ever. Here each file begins with a digest of its content and is written whole. One that is
-damaged counts as missing and is written again, and a folder that cannot be written keeps nothing. Neither changes a
-result, so neither is reported.
+JAX's own cache neither checks nor replaces its files: it would warn at every run of a file that a full disk or a killed
+process left empty. Here each file begins with a digest of its content and is written atomically. A damaged file counts
+as missing and is written again, and a folder that cannot be written stays empty. Neither changes a result, so neither
+is reported.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SUFFIX = ".kernel"
 
 
 class Kernels(compilation_cache_interface.CacheInterface):
-    """Compiled kernels in a folder, by their key. The folder holds machine code: the user's own."""
+    """The compiled kernels in a folder, by key. The folder holds machine code, so it must belong to the user."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder
 
     def get(self, key: str) -> bytes | None:
-        """Return what was kept under a key; None if there is nothing, or nothing whole."""
+        """Return the kernel of a key; None if there is none, or if its file is damaged."""
         try:
             content = (self._path / f"{key}{_SUFFIX}").read_bytes()
         except OSError:
@@ -37,7 +37,7 @@ class Kernels(compilation_cache_interface.CacheInterface):
         return kernel if hashlib.sha256(kernel).digest() == digest else None
 
     def put(self, key: str, value: bytes) -> None:
-        """Keep a kernel under a key, if the folder can be written."""
+        """Store a kernel under a key, if the folder can be written."""
         path = self._path / f"{key}{_SUFFIX}"
         partial = path.with_name(f".{key[-40:]}.{secrets.token_hex(8)}.tmp")
         with contextlib.suppress(OSError):
@@ -50,10 +50,10 @@ class Kernels(compilation_cache_interface.CacheInterface):
 
 
 def keep(folder: Path | None) -> None:
-    """Keep kernels in a user's cache folder from now on; nowhere if there is none."""
+    """Cache kernels in a user's cache folder from now on; None turns the cache off."""
     update: Callable[[str, object], None] = jax.config.update
     compilation_cache.get_file_cache = lambda path: (Kernels(Path(path)), path)
     update("jax_compilation_cache_dir", None if folder is None else str(folder / "xla"))
     update("jax_persistent_cache_min_compile_time_secs", 0.0)
     update("jax_persistent_cache_min_entry_size_bytes", -1)
-    compilation_cache.reset_cache()  # a program that used JAX before may have another
+    compilation_cache.reset_cache()  # a program that used JAX before may have another cache

@@ -12,7 +12,7 @@ from render.problem.catalogue.settings import MlpSettings
 
 
 class Draws(NamedTuple):
-    """What all samples of a problem share, as NumPy arrays.
+    """The data that all samples of a problem share, as NumPy arrays.
 
     weights: per layer [inputs, outputs] float64. inputs: [examples, inputs]. targets: [examples].
     batches: [steps, batch] int32 example indices, or None for full-batch training.
@@ -25,14 +25,14 @@ class Draws(NamedTuple):
 
 
 def example_count(settings: MlpSettings) -> int:
-    """Return the number of examples: the published rules are one per parameter, or one per input."""
+    """Return the number of examples. The published rules are one per parameter, or one per input."""
     n = settings.width
     if isinstance(settings.examples, int):
         return settings.examples
     return {"parameters": n * n * (settings.depth - 1) + n, "inputs": n}[settings.examples]
 
 
-# Key of the minibatch order in the published code, the same for every seed of weights and data.
+# The key of the minibatch order in the published code, which is the same for every seed of weights and data.
 _BATCH_SEED = 42
 
 
@@ -40,7 +40,7 @@ def gaussian(problem: Problem) -> Draws:
     """Draw weights, inputs and targets i.i.d. N(0, 1) in the published order (Sohl-Dickstein/fractal).
 
     The published pictures need the legacy threefry generator: JAX's present default gives other weights for the
-    same seed, and then the published windows show no border at all.
+    same seed, with which the published windows show no border at all.
     """
     settings = problem.settings_as(MlpSettings)
     n, count = settings.width, example_count(settings)
@@ -57,7 +57,7 @@ def gaussian(problem: Problem) -> Draws:
         targets = np.asarray(jax.random.normal(use, (count, 1), np.float64))[:, 0]
         batches = None
         if settings.batch is not None:
-            # split(key, steps) of the legacy generator depends on steps: a shorter run has another order.
+            # split(key, steps) of the legacy generator depends on steps: a shorter run has a different order.
             step_keys = jax.random.split(jax.random.key(_BATCH_SEED), problem.steps)
             size = settings.batch
             batches = np.asarray(jax.vmap(lambda k: jax.random.randint(k, (size,), 0, count))(step_keys), np.int32)

@@ -1,9 +1,9 @@
-"""The engine: batches of hyperparameter points in, fields out.
+"""The engine trains batches of hyperparameter points and returns fields.
 
 A batch is cut into blocks of a fixed number of lanes, and each block runs a phase of steps as one compiled loop.
-Between phases, lanes that escaped are retired and the survivors moved together into full blocks. Neither the
-place of a lane, nor its neighbours, nor the phases change its bits; the number of lanes in a block would, so it
-is fixed per kind of device and part of the numerics (tests prove both).
+Between phases, lanes that escaped are retired, and the remaining lanes are moved together into full blocks. The bits
+of a lane do not depend on its place, its neighbours or the phases. They do depend on the number of lanes in a block,
+so that number is fixed for each kind of device and is part of the numerics (tests check both).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from render.train import check, measures, prefixes, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
-    """lanes: per block, fixed. blocks: most blocks in one batch."""
+    """lanes: the fixed number of lanes in a block. blocks: the largest number of blocks in one batch."""
 
     lanes: int
     blocks: int
@@ -36,17 +36,17 @@ class BlockShape(NamedTuple):
 BLOCK_SHAPES = {"cpu": BlockShape(LANES, 64), "gpu": BlockShape(4096, 4)}
 
 
-# What a block's step may take of memory, with every device working on one.
+# The memory that a step of a block may take, when every device runs one.
 _BLOCK_BYTES = {"cpu": 2**29, "gpu": 2**34}
 
 
 class Carry(NamedTuple):
-    """What a batch carries from phase to phase; first axis: lane."""
+    """The arrays that a batch carries from phase to phase; first axis: lane."""
 
-    lane: jax.Array  # original place, int32
+    lane: jax.Array  # original index in the batch, int32
     hyper: systems.Hyper
     state: systems.State
-    sums: Any  # of the measure
+    sums: Any  # the sums of the measure
     loss: jax.Array  # last recorded loss
     escape_step: jax.Array  # int32, -1 while alive
     finite: jax.Array  # bool: the loss at the escape step was finite
@@ -55,18 +55,18 @@ class Carry(NamedTuple):
 
 def devices() -> list[jax.Device]:
     """Return the devices to train on: every accelerator, else every core."""
-    found: list[jax.Device] = jax.local_devices()
-    return found
+    local: list[jax.Device] = jax.local_devices()
+    return local
 
 
 def _shape(device: jax.Device, problem: Problem, system: systems.System) -> BlockShape:
-    """Return the shape of a batch: as large as is fast, or as memory allows."""
+    """Return the shape of a batch: the fastest one, or the largest that memory allows."""
     kind = "cpu" if device.platform == "cpu" else "gpu"
     lanes, blocks = BLOCK_SHAPES[kind]
     if kind == "cpu" and problem.row.lanes is not None:
         return BlockShape(problem.row.lanes, min(blocks, 4096 // problem.row.lanes))
     fitting = _BLOCK_BYTES[kind] // max(system.bytes_per_lane, 1)
-    # A power of two, so that blocks still fill tiles.
+    # The number is a power of two, so that blocks still fill tiles.
     return BlockShape(min(lanes, 1 << max(fitting.bit_length() - 1, 0)), blocks)
 
 
@@ -77,10 +77,10 @@ def phase_ends(steps: int) -> list[int]:
 
 
 class Engine:
-    """The compiled training of one problem. Thread-safe: one call at a time and device is the intended use."""
+    """The compiled training of one problem. It is thread-safe, and meant for one call at a time per device."""
 
     def __init__(self, problem: Problem, *, escape_radius: float | None = None, backwards: bool = False) -> None:
-        """escape_radius: another than the system's. backwards: take every sum in the opposite order (train.reorder)."""
+        """escape_radius: replaces the system's. backwards: take every sum in the opposite order (`reversed_sums`)."""
         self.problem = problem
         self._system = reversed_sums.backwards(systems.make(problem)) if backwards else systems.make(problem)
         self._measure = measures.MEASURES[problem.measure]
@@ -92,12 +92,12 @@ class Engine:
         self._shorter = jax.jit(self._sums_of_shorter)
 
     def capacity(self, device: jax.Device | None = None) -> int:
-        """Return the most points that one call of `run` takes."""
+        """Return the largest number of points for one call of `run`."""
         shape = _shape(device or devices()[0], self.problem, self._system)
         return shape.lanes * shape.blocks
 
     def lanes(self, device: jax.Device | None = None) -> int:
-        """Return the number of lanes of a block: fewer points than this take as long."""
+        """Return the number of lanes of a block. Fewer points take as long as a full block."""
         return _shape(device or devices()[0], self.problem, self._system).lanes
 
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
@@ -131,8 +131,8 @@ class Engine:
     def judge(self, x: float, y: float, run: Iterable[tuple[list[np.ndarray], float]]) -> Field:
         """Return the field [1] of one run at (x, y) that is computed elsewhere, as if it had been trained here.
 
-        run: the leaves of its state [1, ...] and the loss before each step; after the last step the state and nan. Not
-        asked for more once the run has escaped.
+        run: yields the leaves of the state [1, ...] and the loss before each step, and after the last step the state
+        and nan. It is not iterated further once the run has escaped.
         """
         carry, shorter = self._begin_block((jnp.full(1, x), jnp.full(1, y)), 1), self._no_values(1)
         tree = jax.tree.structure(carry.state)
@@ -152,17 +152,17 @@ class Engine:
     ) -> Float64[np.ndarray, "point step"]:
         """Return the loss before every step of runs at the points (x[i], y[i]); nan after a run's escape step.
 
-        They are the losses of the very runs that `run` trains: the same blocks, the same steps, the same bits.
+        They are the losses of the runs that `run` trains, bit for bit: the blocks and the steps are the same.
         """
         device, lanes, _ = self._padded((x[:1], y[:1]), None)
-        found = np.empty((x.size, self.problem.steps))
+        losses = np.empty((x.size, self.problem.steps))
         traced = jax.jit(self._traced_block)
         for first in range(0, x.size, lanes):
             piece = slice(first, min(first + lanes, x.size))
             padded = (np.resize(v[piece], lanes) for v in (x, y))
             carry = self._begin(tuple(jax.device_put(v, device) for v in padded), lanes)
-            found[piece] = np.asarray(traced(carry))[: piece.stop - first]
-        return found
+            losses[piece] = np.asarray(traced(carry))[: piece.stop - first]
+        return losses
 
     def _traced_block(self, carry: Carry) -> Float64[Array, "lane step"]:
         def step(t: jax.Array, now: tuple[Carry, jax.Array]) -> tuple[Carry, jax.Array]:
@@ -177,10 +177,10 @@ class Engine:
         return traced[1]
 
     def first_steps(self, device: jax.Device | None = None) -> str:
-        """Return a digest of all that a block of runs over the whole plane carries after at most 32 steps.
+        """Return a digest of the carry of a block of runs over the whole plane after at most 32 steps.
 
-        Machines that would train to other bits, for whatever reason (another library of mathematics preloaded, say),
-        tell each other apart by it. It takes the kernels that every batch takes.
+        It shows whether two machines train to the same bits; a preloaded mathematics library, for example, may change
+        them. It uses the same kernels as every batch.
         """
         problem = self.problem
         device, capacity, lanes = device or devices()[0], self.capacity(device), self.lanes(device)
@@ -200,9 +200,9 @@ class Engine:
     def _padded(
         self, columns: tuple[np.ndarray, ...], device: jax.Device | None
     ) -> tuple[jax.Device, int, list[np.ndarray]]:
-        """Check a batch; return its device, the lanes of a block, and the columns padded to the capacity's one shape.
+        """Check a batch; return its device, the lanes of a block, and the columns padded to the capacity.
 
-        Padding repeats the first point; blocks of nothing but padding are not run.
+        Padding repeats the first point. Blocks that contain only padding are not run.
         """
         check()
         device = device or devices()[0]
@@ -248,7 +248,7 @@ class Engine:
         return self._judged(carry._replace(state=state), loss, t)
 
     def _judged(self, carry: Carry, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Carry:
-        """Add the loss before step t to what is known of each lane, and see whether the lane has left."""
+        """Update each lane with the loss before step t, and record whether the lane escapes."""
         reference = self._measure.reference(carry.sums, loss, t)
         inside = loss <= self._escape_radius * reference  # False for nan, and for inf beyond a finite radius
         was_alive = carry.escape_step < 0
@@ -262,16 +262,16 @@ class Engine:
             kept=None if carry.kept is None else prefixes.keep(carry.kept, loss, t),
         )
 
-    # ---- shorter runs, whose values are kept beside those of the whole ones: see prefixes ------------------------
+    # ---- values of shorter runs, stored beside those of the full runs: see prefixes -------------------------------
 
     def _no_values(self, points: int) -> dict[int, np.ndarray]:
-        """Return an array [point] for the values after each prefix, still to be filled."""
+        """Return an unfilled array [point] for the values after each prefix."""
         return {end: np.full(points, np.nan) for end in self.problem.prefixes}
 
     def _add_value(self, shorter: dict[int, np.ndarray], carry: Carry, end: int) -> None:
-        """Fill in the values of runs of `end` steps, if that is a prefix; the carry is that after as many steps.
+        """Fill in the values of runs of `end` steps, if that is a prefix.
 
-        Of lanes that escaped it may be any later one, or what they were left with.
+        carry: the carry after `end` steps; lanes that escaped may have a later state, or that of their last step.
         """
         if end not in shorter:
             return
@@ -281,7 +281,7 @@ class Engine:
         shorter[end][lane[inside]], _ = self._measure.finish(sums, escape_step, end)
 
     def _sums_of_shorter(self, carry: Carry, end: Int[Array, ""]) -> tuple[jax.Array, Any, jax.Array]:
-        """Return lane, sums and escape step [lane] as runs of `end` steps have them."""
+        """Return lane, sums and escape step [lane] of runs of `end` steps."""
         assert carry.kept is not None
         escape_step = jnp.where(carry.escape_step < end, carry.escape_step, -1)
         return carry.lane, prefixes.sums_of(self._measure, carry.sums, carry.kept, escape_step, end), escape_step
@@ -305,7 +305,7 @@ class Engine:
 
 
 def _compact_lanes(carry: Carry, points: Int[Array, ""]) -> tuple[Carry, Int[Array, ""]]:
-    """Move the living lanes to the front, keeping their order; return also their number. Padding counts as dead."""
+    """Move the lanes that have not escaped to the front, in order; also return their number. Padding is left behind."""
     alive = (carry.escape_step < 0) & (carry.lane < points)
     order = jnp.argsort(~alive, stable=True)
     moved: Any = jax.tree.map(lambda a: a[order], carry)

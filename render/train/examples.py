@@ -14,14 +14,14 @@ from jaxtyping import Array, Float64
 from render.problem import Problem
 from render.problem.catalogue.settings import NetworkSettings
 
-# The stream of a problem's seed from which its data are drawn.
+# The stream of a problem's seed from which the data are drawn.
 _DATA = 0
 
 
 class Examples(NamedTuple):
     """inputs: float64 [example, input]. targets: float64 [example, output].
 
-    Classes are +1 and -1 of one output, or 0 and 1 of as many outputs as there are classes.
+    Two classes are +1 and -1 on one output. More classes have one output each, with 1 for the right class and 0 else.
     """
 
     inputs: np.ndarray
@@ -31,20 +31,20 @@ class Examples(NamedTuple):
 def make(problem: Problem) -> Examples:
     """Return the examples that all samples of a problem share; with cross-entropy, targets are classes."""
     settings = problem.settings_as(NetworkSettings)
-    found = EXAMPLES[settings.data](settings, np.random.default_rng([problem.seed, _DATA]))
-    if settings.loss == "cross-entropy" and found.targets.shape[1] == 1:
-        return Examples(found.inputs, np.where(found.targets >= 0, 1.0, -1.0))
-    return found
+    examples = EXAMPLES[settings.data](settings, np.random.default_rng([problem.seed, _DATA]))
+    if settings.loss == "cross-entropy" and examples.targets.shape[1] == 1:
+        return Examples(examples.inputs, np.where(examples.targets >= 0, 1.0, -1.0))
+    return examples
 
 
 def _gaussian(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
-    """Return inputs and targets i.i.d. N(0, 1): nothing to learn but the examples themselves."""
+    """Return inputs and targets i.i.d. N(0, 1): there is nothing to learn but the examples themselves."""
     count = settings.examples
     return Examples(rng.standard_normal((count, _inputs(settings))), rng.standard_normal((count, 1)))
 
 
 def _teacher(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
-    """Return N(0, 1) inputs with the outputs of a random tanh network, of standard deviation about 1/2, and noise."""
+    """Return N(0, 1) inputs, and noisy outputs of a random tanh network, of standard deviation about 1/2."""
     inputs, units = _inputs(settings), settings.teacher_width
     x = rng.standard_normal((settings.examples, inputs))
     hidden = np.tanh(x @ rng.standard_normal((inputs, units)) / math.sqrt(inputs))
@@ -69,7 +69,7 @@ def _moons(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
 
 
 def _digits(settings: NetworkSettings, rng: np.random.Generator) -> Examples:
-    """Return the first handwritten digits of 8 x 8 pixels, each pixel of mean 0 and the whole of variance 1.
+    """Return the first handwritten digits of 8 x 8 pixels. Each pixel has mean 0; all pixels together have variance 1.
 
     Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, CC BY 4.0; the
     first 500 of its test part.

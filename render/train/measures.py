@@ -1,6 +1,6 @@
-"""Measures: running sums that turn a trajectory of losses into one signed value, with no history kept.
+"""Measures: running sums that turn a trajectory of losses into one signed value, without storing the losses.
 
-A measure is a row of MEASURES. Adding one is a few functions here and its name in the catalogue rows that offer it.
+A measure is a row of MEASURES. A new one needs a few functions here, and its name in the catalogue rows that offer it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from jaxtyping import Array, Bool, Float64, Int
 # Losses relative to the first are capped here, and non-finite losses count as this (published code).
 CAP = 1e6
 
-# A run converged when the mean of its last 20 relative losses is below 1 (published code).
+# A run has converged if the mean of its last 20 relative losses is below 1 (published code).
 TAIL = 20
 
-# A run of nothing but zeros (c = 0 of the Mandelbrot set) still has a value below zero.
+# A run whose losses are all zero (c = 0 of the Mandelbrot set) still needs a value below zero.
 _TINY = np.finfo(np.float64).tiny
 
 
@@ -28,10 +28,10 @@ Steps = int | Int[Array, ""]
 
 
 class Ends(NamedTuple):
-    """Which sums are of a run's first or last losses, and so are others in a run of another length.
+    """The sums over a run's first or last losses, which differ in a run of another length.
 
-    head, tail: names of fields of the sums. losses(steps) -> of how many losses at either end, which never falls as
-    steps, a number or an array, rises; 0 where there are no such fields.
+    head, tail: names of the fields of the sums. losses(steps) -> the number of losses at either end, which never falls
+    as steps (a number or an array) rises; 0 if there are no such fields.
     """
 
     head: tuple[str, ...]
@@ -40,12 +40,12 @@ class Ends(NamedTuple):
 
 
 class Measure(NamedTuple):
-    """How a run is judged, in functions over [lane] arrays.
+    """The functions over [lane] arrays by which a run is judged.
 
     begin(lanes) -> the sums before step 0, a NamedTuple of arrays.
-    reference(sums, loss, t) -> what the escape radius multiplies.
+    reference(sums, loss, t) -> the loss that the escape radius is relative to.
     add(sums, loss, alive, t, steps) -> the sums with the loss before update t of the lanes that are alive.
-    above_cap(sums, loss, t) -> by how much what is added for this loss exceeds the cap before it is capped.
+    above_cap(sums, loss, t) -> the amount by which the term of this loss exceeds the cap.
     finish(sums, escape_step, steps), in NumPy -> (value float64, < 0 if converged; converged bool).
     ends: which of the sums depend on the number of steps, see `Ends`.
     """
@@ -81,7 +81,7 @@ def add(sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t:
 def add_absolute(
     sums: Sums, loss: Float64[Array, "lane"], alive: Bool[Array, "lane"], t: Int[Array, ""], steps: Steps
 ) -> Sums:
-    """Add the loss before update t of the lanes that are alive, as it is: v = min(l_t, CAP)."""
+    """Add the absolute loss before update t of the lanes that are alive: v = min(l_t, CAP)."""
     return _added(sums, jnp.ones_like(loss), loss, alive, t, steps)
 
 
@@ -120,7 +120,7 @@ def finish(
 def finish_absolute(
     sums: Sums, escape_step: Int[np.ndarray, "lane"], steps: int
 ) -> tuple[Float64[np.ndarray, "lane"], Bool[np.ndarray, "lane"]]:
-    """Return value and converged of losses as they are: the mean of the last 20 must be below 1."""
+    """Return value and converged for absolute losses: a run has converged if the mean of the last 20 is below 1."""
     total, inverse, tail = _filled(sums, escape_step, steps, np.full(escape_step.shape, CAP))
     converged = tail / min(TAIL, steps) < 1
     return np.where(converged, -np.maximum(total, _TINY), inverse), converged
@@ -141,8 +141,8 @@ class Chart(NamedTuple):
     first: jax.Array  # loss 0, non-finite -> CHART_CAP
     total: jax.Array  # sum of v
     head: jax.Array  # sum of v over the first twentieth of the run
-    tail: jax.Array  # the same of the last twentieth
-    tail_squares: jax.Array  # and of v^2
+    tail: jax.Array  # sum of v over the last twentieth
+    tail_squares: jax.Array  # sum of v^2 over the last twentieth
 
 
 # Losses relative to the first are capped here, and non-finite losses count as this.
@@ -173,9 +173,9 @@ def finish_chart(
 
     Converged: over n = steps / 20 losses at either end, mean(last) + 0.1 < mean(first), variance(last) < 0.01 and
     mean(last) < 0.4. With S the sum of all and A = 1 + 0.4 (steps - 1), the published magnitude is
-    m = sqrt((A - S) / (0.4 (steps - 1))) if converged, else sqrt((S - A) / (1 + 9.6 (steps - 1))): large is quick.
-    Here large is slow, as with every measure, so the value is m - 2 if converged and else 2 - m; where the published
-    root has no value, m counts as 0. From its escape on a run counts what a loss that is not finite does.
+    m = sqrt((A - S) / (0.4 (steps - 1))) if converged, else sqrt((S - A) / (1 + 9.6 (steps - 1))): large is fast.
+    Here large is slow, as with every measure, so the value is m - 2 if converged, else 2 - m. Where the root is not
+    real, m is 0. From the escape step on, every loss counts as a non-finite loss does.
     """
     ends = _twentieth(steps)
     gone = escape_step >= 0
@@ -210,7 +210,7 @@ def _filled(
 
 
 def _reference_first(sums: Any, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Float64[Array, "lane"]:
-    return jnp.where(t == 0, loss, sums.first)  # the first loss as it was, finite or not
+    return jnp.where(t == 0, loss, sums.first)  # the first loss itself, finite or not
 
 
 def _reference_one(sums: Any, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Float64[Array, "lane"]:
@@ -226,7 +226,7 @@ def _above(sums: Any, loss: jax.Array, t: jax.Array) -> jax.Array:
 
 
 def _twentieth(steps: Any) -> Any:
-    """Return a twentieth of a number of steps, at least 1; of an array too."""
+    """Return a twentieth of a number of steps, or of an array of such numbers, at least 1."""
     return max(1, steps // 20) if isinstance(steps, int) else jnp.maximum(1, steps // 20)
 
 
@@ -245,5 +245,5 @@ MEASURES = {
 
 
 def before_tail(steps: int) -> int:
-    """Return the last step before which no measure looks at how a run of so many steps ends."""
+    """Return the step from which on a measure may depend on the end of a run of so many steps."""
     return max(0, steps - max(TAIL, steps // 20))

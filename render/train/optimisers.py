@@ -1,7 +1,7 @@
 """Optimisers and learning-rate schedules: pure functions on one array of weights, with hyperparameters per lane.
 
-optax was looked at: its hyperparameters are one number a call, so that rates of their own for every lane and layer need
-vmap around wrapped states. What is needed of it are the lines below.
+optax is not used: its hyperparameters are one number for each call, so separate rates for every lane and layer would
+need vmap around wrapped states. The few lines below do the same.
 
 An optimiser is a row of OPTIMISERS. Its update turns a gradient into a direction d; the weights then move by
 -rate * schedule(t) * (d + weight_decay * w). So weight decay is decoupled (Loshchilov and Hutter 2017,
@@ -24,11 +24,11 @@ Hyper = dict[str, Array]  # name -> [lane, 1, ...], as many axes as the weights 
 
 
 class Optimiser(NamedTuple):
-    """slots: how many arrays it remembers, each zero at first. update(gradient, memory, hyper, t) -> (d, memory)."""
+    """slots: the number of arrays in its memory, initially zero. update(gradient, memory, hyper, t) -> (d, memory)."""
 
     slots: int
     update: Callable[[Array, Memory, Hyper, Array], tuple[Array, Memory]]
-    adaptive: bool = False  # whether the size of d hardly depends on the gradient's
+    adaptive: bool = False  # whether the size of d hardly depends on that of the gradient
 
 
 def _sgd(g: Array, memory: Memory, hyper: Hyper, t: Array) -> tuple[Array, Memory]:
@@ -42,7 +42,7 @@ def _momentum(g: Array, memory: Memory, hyper: Hyper, t: Array) -> tuple[Array, 
 
 
 def _nesterov(g: Array, memory: Memory, hyper: Hyper, t: Array) -> tuple[Array, Memory]:
-    """Sutskever et al. 2013, at the point looked ahead to: v <- momentum v + g, d = g + momentum v."""
+    """Sutskever et al. 2013, at the look-ahead point: v <- momentum v + g, d = g + momentum v."""
     velocity = hyper["momentum"] * memory[0] + g
     return g + hyper["momentum"] * velocity, (velocity,)
 
@@ -69,23 +69,23 @@ OPTIMISERS = {
     "rmsprop": Optimiser(1, _rmsprop, adaptive=True),
 }
 
-# name -> share of the learning rate at a share 0..1 of the run
+# name -> factor of the learning rate at a fraction 0..1 of the run
 SCHEDULES: dict[str, Callable[[Array], Array]] = {
     "constant": jnp.ones_like,
-    "linear": lambda share: 1 - share,
-    "cosine": lambda share: (1 + jnp.cos(math.pi * share)) / 2,
+    "linear": lambda progress: 1 - progress,
+    "cosine": lambda progress: (1 + jnp.cos(math.pi * progress)) / 2,
 }
 
 
 def rate_share(schedule: str, warmup: Float64[Array, "lane"], t: Int[Array, ""], steps: int) -> Float64[Array, "lane"]:
-    """Return the share of the rate [lane] at step t, with a linear rise over the first `warmup` [lane] steps."""
+    """Return the factor of the rate [lane] at step t, with a linear rise over the first `warmup` [lane] steps."""
     now = jnp.asarray(t, jnp.float64)
     rise = jnp.minimum(1.0, (now + 1) / jnp.maximum(warmup, 1.0))
     return rise * SCHEDULES[schedule](now / steps)
 
 
 def begin(name: str, weights: Array) -> Memory:
-    """Return what an optimiser remembers before its first step."""
+    """Return the memory of an optimiser before its first step."""
     return tuple(jnp.zeros_like(weights) for _ in range(OPTIMISERS[name].slots))
 
 

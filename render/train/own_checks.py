@@ -1,4 +1,4 @@
-"""What a system made of a user's file must hold, seen by tracing its step: float64 throughout, and shapes that stay."""
+"""Requirements on a system from a user's file, checked by tracing its step: float64 throughout, constant shapes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from render.train.systems import System
 
 
 def check(problem: Problem, made: System) -> None:
-    """Trace a step, and refuse one that leaves float64 or does not fit its own state."""
+    """Trace a step. Raises RenderError if it leaves float64 or does not fit its own state."""
     known, hyper = own.find(problem.system), _stand_ins(problem, 2)
     state = jax.eval_shape(made.start, hyper)
     traced, shapes = jax.make_jaxpr(made.step, return_shape=True)(state, hyper, jnp.int32(0))
@@ -28,7 +28,7 @@ def check(problem: Problem, made: System) -> None:
     name = known.source.name
     before = jax.tree.leaves_with_path(state)
     if str(jax.tree.structure(state)) != str(jax.tree.structure(after)):
-        raise RenderError(f"{name}: a step must leave the parameters in the structure which they had before it.")
+        raise RenderError(f"{name}: a step must return the parameters in the structure that they had before it.")
     for (path, old), new in zip(before, jax.tree.leaves(after), strict=True):
         if old.shape != new.shape or old.dtype != new.dtype:
             raise RenderError(
@@ -39,7 +39,7 @@ def check(problem: Problem, made: System) -> None:
         raise RenderError(f"{name}: the loss must be one float64 a lane, not {loss.dtype} {list(loss.shape)}.")
     for where, what in rounded(known, traced.jaxpr):
         raise RenderError(
-            f"{where or name}: computes in {what}, and samples must be float64 throughout. Give the layers and arrays "
+            f"{where or name}: computes in {what}, but samples must be float64 throughout. Give the layers and arrays "
             "dtype float64 (flax: param_dtype=jnp.float64), or leave the dtype out."
         )
 
@@ -68,12 +68,12 @@ def line_of(known: Known, eqn: Any) -> str:
 
 
 def _stand_ins(problem: Problem, lanes: int) -> dict[str, Any]:
-    """Return a hyperparameter table of shapes alone."""
+    """Return a table of abstract hyperparameters."""
     return {name: operations.shaped((lanes,)) for name in operations.hyperparameters(problem)}
 
 
 def bytes_per_lane(start: Callable[..., Any], step: Callable[..., Any], problem: Problem) -> int:
-    """Return at most what a lane's step takes: all its results, as if none were freed before the end."""
+    """Return an upper limit of the memory of a lane's step: the size of all its results, as if none were freed."""
     hyper = _stand_ins(problem, 2)
     state = jax.eval_shape(start, hyper)
     jaxpr = jax.make_jaxpr(step)(state, hyper, jnp.int32(0)).jaxpr

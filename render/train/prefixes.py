@@ -1,9 +1,9 @@
-"""What the measure says of a run's first steps, had they been all: one run gives the values of all shorter ones.
+"""The measure of a run's first steps, as if the run had ended there: one run gives the values of all shorter runs.
 
-Most sums of a measure grow from loss to loss, and those of a shorter run are what they were at its end. Some are of
-the last losses of a run, or of a first share of it (`measures.Ends`): for these a lane keeps its first losses and its
-last ones, and they are added up once more, by the measure itself, in the order in which the shorter run would have
-added them. So a value has the bits that a problem with so many steps gives it.
+Most sums of a measure grow from loss to loss, and the sums of a shorter run are those at its end. Some sums are over
+the last losses of a run, or over its first part (`measures.Ends`). For these a lane stores its first and its last
+losses, and the measure adds them again in the order in which the shorter run would have added them. So a value has the
+same bits as in a problem with that number of steps.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from render.train.measures import Measure
 
 
 class Kept(NamedTuple):
-    """Losses of each lane, float64 [lane, loss]: the first, and the last, by their step modulo how many are kept."""
+    """Losses of each lane, float64 [lane, loss]: the first, and the last by step modulo their number."""
 
     first: jax.Array
     last: jax.Array
 
 
 def begin(measure: Measure, lanes: int, steps: int) -> Kept:
-    """Return room for the losses that the longest run of so many steps needs."""
+    """Return empty arrays for the losses that a run of `steps` steps needs."""
     count = int(measure.ends.losses(steps))
     return Kept(
         jnp.zeros((lanes, count if measure.ends.head else 0)), jnp.zeros((lanes, count if measure.ends.tail else 0))
@@ -33,7 +33,7 @@ def begin(measure: Measure, lanes: int, steps: int) -> Kept:
 
 
 def keep(kept: Kept, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Kept:
-    """Return the losses with that before step t."""
+    """Return the stored losses with the loss before step t added."""
     first, last = kept
     if count := first.shape[1]:
         place = jnp.minimum(t, count - 1)
@@ -44,10 +44,10 @@ def keep(kept: Kept, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Kept:
 
 
 def sums_of(measure: Measure, sums: Any, kept: Kept, escape_step: Int[Array, "lane"], steps: Int[Array, ""]) -> Any:
-    """Return the sums of runs of so many steps, given those that grew up to there and the losses kept by then.
+    """Return the sums of runs of `steps` steps, given the running sums and the stored losses after as many steps.
 
-    escape_step: of the runs, -1 where they have not escaped by then. A lane that has escaped may have been left alone
-    since: what it kept is still what its last steps need, since it was kept when it escaped, or later.
+    escape_step: that of the runs; -1 where a run has not escaped by then. A lane that escaped may not have been updated
+    since. Its stored losses are still those that are needed, because they were stored at its escape or later.
     """
     ends = measure.ends
 

@@ -1,8 +1,8 @@
-"""A system whose every sum is taken backwards: the same training in exact arithmetic, other rounding in float64.
+"""A system with every sum taken backwards: the same training in exact arithmetic, but other rounding in float64.
 
-Where the two agree, the order of summation does not matter, and so, most likely, rounding does not. The step is traced
-once and its operations are evaluated one by one (as in JAX's guide to custom interpreters); before a product or a sum,
-its operands are reversed along what is summed over.
+Where both agree, the order of summation does not matter, and so, most likely, rounding does not matter either. The
+step is traced once, and its operations are evaluated one by one (as in JAX's guide to custom interpreters). The
+operands of a product or a sum are reversed along the axes of the sum.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def backwards(system: System) -> System:
 
 
 def sums(problem: Problem) -> int:
-    """Return how many sums and products of a problem's step `backwards` reverses: with none, nothing is compared."""
+    """Return how many sums and products of a problem's step `backwards` reverses; 0 leaves nothing to compare."""
     system = systems.make(problem)
     hyper = {name: jnp.ones(1) for name in operations.hyperparameters(problem)}
     state = jax.eval_shape(system.start, hyper)
@@ -59,9 +59,9 @@ def _evaluate(jaxpr: Any, consts: Any, arguments: list[Any]) -> list[Any]:
 
 
 def _contracted(eqn: Any) -> list[tuple[int, ...]]:
-    """Return for each operand the axes that are summed over; nothing for an operation that sums nothing.
+    """Return the axes of the sum for each operand; an empty list for an operation without a sum.
 
-    Axes of one element count too: so a step has the same operations for one lane as for many, as differences need it.
+    Axes of one element count too, so that a step has the same operations for one lane as for many, as differences need.
     """
     if eqn.primitive.name == "dot_general":
         (left, right), _ = eqn.params["dimension_numbers"]
@@ -88,6 +88,6 @@ def _count(jaxpr: Any) -> int:
 
 
 def _adds_up(eqn: Any) -> bool:
-    """Whether an operation sums more than one element."""
+    """Return whether an operation sums more than one element."""
     shape = eqn.invars[0].aval.shape if eqn.invars else ()
     return any(shape[axis] > 1 for axis in next(iter(_contracted(eqn)), ()))

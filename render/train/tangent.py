@@ -1,6 +1,6 @@
-"""A run in full: its loss at every step, and the tangent of its state by the two hyperparameters.
+"""The full history of a run: its loss at every step, and the tangent of its state by the two hyperparameters.
 
-For looking at single points. Films need neither, and the engine keeps no history.
+This serves the study of single points. Films do not need it, and the engine stores no history.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from render.train import engine, systems
 
 
 class Trace(NamedTuple):
-    """Runs, step by step.
+    """The history of runs.
 
-    losses: float64 [step, point], the loss before each step; inf and nan as they came.
+    losses: float64 [step, point], the loss before each step, including inf and nan.
     growth: float64 [step, point], |dW/du| / |W| after each step; inf or nan from where a run has left float64. W: the
     system's whole state, Euclidean norm. u: the two axes' positions (log10 of the value on a log10 axis), so the unit
     is one over a decade; both directions are taken together, as the root of the sum of their squares. Exact derivatives
@@ -37,7 +37,7 @@ class Trace(NamedTuple):
     def parting(self) -> np.ndarray:
         """The largest growth at any step, float64 [point].
 
-        1e8 means that runs 1e-8 decades apart end up far from each other: structure goes on to about that depth.
+        1e8 means that runs 1e-8 decades apart end far from each other: there is structure down to about that depth.
         """
         largest: np.ndarray = np.fmax.reduce(self.growth, axis=0)
         return largest
@@ -51,8 +51,8 @@ def run(
 ) -> Trace:
     """Train at the points (x[i], y[i]), one block of lanes after the other, recording every step.
 
-    x, y: float64 [point], hyperparameter values. states: the leaves [steps + 1, 1, ...] of the state of one run, for
-    its only point, where float64 alone would lose its way.
+    x, y: float64 [point], hyperparameter values. states: the leaves [steps + 1, 1, ...] of the states of one run in
+    higher precision, for its only point, where float64 is not enough.
     """
     lanes = 1 if states is not None else engine.Engine(problem).lanes()
     size = -(-x.size // lanes) * lanes
@@ -103,7 +103,7 @@ def _compiled(problem: Problem) -> Callable[..., tuple[jax.Array, jax.Array]]:
 
 
 def _still(before: jax.Array, after: jax.Array, moves: jax.Array) -> jax.Array:
-    """Return a leaf's tangent with zero for what does not move at all.
+    """Return a leaf's tangent, with zero for elements that do not move at all.
 
     Adam divides by the root of a mean square that is exactly zero where no gradient ever comes (tokens that no example
     has); the slope of the root is infinite there, and infinity times zero is not a number.

@@ -1,4 +1,4 @@
-"""What can be trained or iterated, as pure data: one row of SYSTEMS each, in rows.
+"""Everything that can be trained or iterated, as pure data: one row of SYSTEMS each, in rows.
 
 A row says what a scene may set, what its axes may be, and where the system comes from. Scene tables, their errors, the
 editor schema, axis labels and `render systems` follow from it. The kernel is the function `make` in the file of

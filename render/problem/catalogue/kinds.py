@@ -83,7 +83,7 @@ class When:
     text: str
 
     def holds(self, settings: Settings) -> bool:
-        """Say whether it holds; a setting that is not known yet, because it is at fault, may be anything."""
+        """Return whether it holds; a setting that is not known yet, because it is at fault, may be anything."""
         return self.setting not in settings or settings[self.setting] in self.values
 
 
@@ -154,6 +154,6 @@ class System:
         return None if when is None or when.holds(settings) else when.text
 
     def matters(self, group: str, settings: Settings) -> bool:
-        """Say whether a group of `once` must be set."""
+        """Return whether a group of `once` must be set."""
         when = self.optional.get(group)
         return when is None or when.holds(settings)

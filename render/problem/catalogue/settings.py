@@ -1,4 +1,4 @@
-"""What a scene may set of each system: one dataclass a kernel, whose fields have types, defaults and permitted values.
+"""The settings of each system: one dataclass for each kernel, whose fields have types, defaults and permitted values.
 
 A kernel asks for its own class (`problem.settings_as(MlpSettings)`), so that mypy knows every name and type in it.
 """

@@ -1,4 +1,4 @@
-"""What a user's file declares, read without running it: a row of the catalogue, or every fault with its line.
+"""The declaration in a user's file, read without running it: a row of the catalogue, or every fault with its line.
 
 Declarations are assignments of plain values at the top level of the file. They are data, so that a scene can be checked
 and listed in a blink, whoever wrote the file, and by whoever has no reason to trust it.

@@ -46,10 +46,10 @@ def find(system: str) -> Known:
 
 
 def is_known(system: str) -> bool:
-    """Say whether this process has read the file behind a name."""
+    """Return whether this process has read the file behind a name."""
     return system in _known
 
 
 def is_own(system: str) -> bool:
-    """Say whether a name is that of a user's file, known here or not."""
+    """Return whether a name is that of a user's file, known here or not."""
     return "#" in system

@@ -65,7 +65,7 @@ class Source:
 
     @functools.cached_property
     def versions(self) -> dict[str, str]:
-        """What `installed` gave where this was read, or where it came from."""
+        """The value of `installed` where this code was read, or where it came from."""
         return self.installed()
 
     def installed(self) -> dict[str, str]:
@@ -111,7 +111,7 @@ def file_of(name: str, source: Source) -> str:
 
 
 def beside(folder: Path, name: str) -> bool:
-    """Say whether a top-level name is a module or a package beside a file."""
+    """Return whether a top-level name is a module or a package beside a file."""
     return (folder / f"{name}.py").is_file() or _is_package(folder / name)
 
 

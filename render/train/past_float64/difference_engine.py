@@ -61,7 +61,7 @@ class Followed(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What a batch gave: the field, and the step [point] at which each lane left the reference; -1 if it never did."""
+    """The result of a batch: the field, and the step [point] at which each lane left the reference, or -1."""
 
     field: Field
     promotion_step: np.ndarray

@@ -77,5 +77,5 @@ def _numbers_of_bits() -> Iterator[int]:
 
 
 def _same(one: dict[str, float], other: dict[str, float]) -> bool:
-    """Whether two outcomes agree to 12 digits; what is infinite or not a number must be so in both."""
+    """Return whether two outcomes agree to 12 digits; what is infinite or not a number must be so in both."""
     return np.allclose(list(one.values()), list(other.values()), rtol=_AGREE, atol=0.0, equal_nan=True)

@@ -1,4 +1,4 @@
-"""Whether lanes come near a kink: a place where an operation takes one of several cases, such as max(z, 0) at z = 0.
+"""Detection of lanes near a kink: a place where an operation takes one of several cases, such as max(z, 0) at z = 0.
 
 Between kinks a run is a smooth function of its hyperparameters. On a kink it is not, and a polynomial that is fitted to
 probes on both sides, or on one side where the fold lies between them, is wrong without a sign of it.
@@ -50,7 +50,7 @@ def _stepped(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 
 def _largest(op: Operation, pairs: list[Pair]) -> jax.Array:
-    """Which element is the largest of those that reduce_max reduces."""
+    """Return whether moving the values by the reach changes which of them is the largest for reduce_max."""
     (big,), (x,) = op.spread(pairs[:1]), op.changes(pairs[:1])
     axes = op.all.params["axes"]
     own = big + _REACH * x
@@ -58,7 +58,7 @@ def _largest(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 
 def _selected(op: Operation, pairs: list[Pair]) -> jax.Array:
-    """Which case is selected. A comparison that decides it was asked before, with more reach."""
+    """Return whether a lane selects another case than the reference. The comparison itself is checked before."""
     which = pairs[0]
     if which.change is None:
         return jnp.zeros(1, dtype=bool)
@@ -66,7 +66,7 @@ def _selected(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 
 def _discrete(op: Operation, pairs: list[Pair]) -> jax.Array:
-    """Operations whose result is no float: whether a lane has another one than the reference."""
+    """Return whether a lane has another result than the reference, for operations whose result is not a float."""
     return op.on(*op.values(pairs[:-1])) != spread(pairs[-1].ref, op.shape)
 
 

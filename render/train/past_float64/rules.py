@@ -1,4 +1,4 @@
-"""What each primitive operation does to differences from a reference run: one exact rule each.
+"""The effect of each primitive operation on differences from a reference run: one exact rule each.
 
 With reference values in capitals and differences small, a rule returns f(X + x) - f(X) without subtracting two nearly
 equal numbers. Adding one is a function here and its name in RULES.
@@ -70,7 +70,7 @@ Rule = Callable[[Operation, list[Pair]], Any]
 
 
 def is_float(value: jax.Array) -> bool:
-    """Say whether an array has differences at all: booleans and whole numbers are carried as they are."""
+    """Return whether an array has differences at all: booleans and whole numbers are carried as they are."""
     return bool(jnp.issubdtype(value.dtype, jnp.inexact))
 
 

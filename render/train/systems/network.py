@@ -46,7 +46,7 @@ _NORM_EPSILON = 1e-5  # of the variance, as everybody has it
 
 
 class State(NamedTuple):
-    """What a lane carries: weights, and what the optimiser remembers of each array of them."""
+    """The state of a lane: the weights, and the optimiser's state for each array of weights."""
 
     weights: Any
     memory: Any

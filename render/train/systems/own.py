@@ -52,7 +52,7 @@ class _File:
         return hasattr(self.module, name)
 
     def asks(self, name: str, needs: int, what: str) -> bool:
-        """Say whether a function asks for a further argument, such as hyper."""
+        """Return whether a function asks for a further argument, such as hyper."""
         return what in self._asked(name, needs, {*self.offered, what})
 
     def call(self, name: str, *given: Any, **more: Any) -> Any:
