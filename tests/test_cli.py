@@ -20,8 +20,8 @@ from tests.helpers.command import refused, run
 
 TINY = (ROOT / "scenes/tiny.toml").read_text()
 COMMANDS = ["video", "preview", "frame", "sheet", "recolour", "encode", "plan", "show", "probe", "doctor", "clean"]
-COMMANDS += ["explore", "export"]
-COMMANDS += ["store ls", "store verify", "store prune"]
+COMMANDS += ["explore", "export", "publish", "poster"]
+COMMANDS += ["store ls", "store verify", "store prune", "store merge"]
 
 
 @pytest.fixture

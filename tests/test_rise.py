@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import backends, scene
+from render import api, backends, scene
 from render.errors import DepthError, RenderError, SceneError
 from render.film import cost, deliver, qualities, rendering, training_rate
 from render.film.frame_arrays import FrameArrays
@@ -273,3 +273,11 @@ def test_a_resolved_scene_is_the_same_scene() -> None:
 def test_scenes_in_which_something_rises_are_whole(name: str) -> None:
     found = scene.with_quality(scene.load(name), "preview")
     assert 10 <= len(Plan(found).slices.problems) <= 12, "at most as many as the quality affords"
+
+
+def test_values_of_a_frame_as_arrays_are_those_of_its_slice(tmp_path: Path) -> None:
+    found = rising(STILL)
+    first, last = (api.field(found, at, samples=32, store=tmp_path) for at in ("0", "last"))
+    plain = scene.load("tiny", settings=["problem.fixed={offset = 0.2}"])
+    np.testing.assert_array_equal(last.field.value, api.field(plain, "0", samples=32, store=tmp_path).field.value)
+    assert (first.field.value != last.field.value).any()

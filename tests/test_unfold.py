@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from render import scene
+from render import api, scene
 from render.errors import SceneError
 from render.film import deliver, qualities, rendering, sheet
 from render.film.rendering import Job, Progress
@@ -199,3 +199,13 @@ def test_a_resolved_scene_is_the_same_scene() -> None:
 def test_scenes_along_training_time_are_whole(name: str) -> None:
     found = scene.load(name)
     assert found.problem.prefixes and {1.0, 1000.0} <= set(found.tracks[0].values)
+
+
+def test_values_of_a_frame_as_arrays_are_those_after_its_steps(store: Path) -> None:
+    found = unfolding()
+    first, last = (api.field(found, at, samples=8, store=store) for at in ("0", "last"))
+    assert set(np.unique(np.abs(first.field.value))) == {1.0}, "after one step every run has a value of 1"
+    assert not any(name.startswith("value_after") for name in first.field.more)
+    assert len(np.unique(last.field.value)) > 10
+    middle = api.field(found, "50%", samples=8, store=store)
+    assert len(np.unique(middle.field.value)) > 3

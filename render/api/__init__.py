@@ -10,10 +10,13 @@ from render.api.films import Film, contact_sheet, convert, frame, pictures, plan
 from render.api.listener import SILENT, Listener
 from render.api.own import trust
 from render.api.pages import explore
+from render.api.posters import PosterPlan, plan_poster, poster
 from render.api.preparation import Outlook
 from render.api.progress import Progress
+from render.api.publishing import publish
 from render.api.targets import descend
 from render.errors import RenderError
+from render.explorer.published_site import Published
 from render.scene import Scene, load
 
 __all__ = [
@@ -21,7 +24,9 @@ __all__ = [
     "Film",
     "Listener",
     "Outlook",
+    "PosterPlan",
     "Progress",
+    "Published",
     "RenderError",
     "Scene",
     "Window",
@@ -36,7 +41,10 @@ __all__ = [
     "load",
     "pictures",
     "plan",
+    "plan_poster",
+    "poster",
     "probe",
+    "publish",
     "recolour",
     "trust",
     "video",

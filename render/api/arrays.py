@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
 from render.errors import RenderError
 from render.film import selection
-from render.geometry import axes
+from render.film.slices import Slices
+from render.geometry import axes, camera
 from render.geometry.axes import Axis
 from render.geometry.tiles import SAMPLES, TileRange
 from render.samples import Field
@@ -63,12 +64,17 @@ def field(
 
     at: the frame, as `frame` reads it. window: instead, (x_low, x_high, y_low, y_high) in hyperparameter units, as
     numbers, or as texts of any number of digits. samples: along x, at least; the coarsest level that has as many is
-    taken, so that films of the scene share these samples.
+    taken, so that films of the scene share these samples. Where steps, hyperparameters or settings move between
+    keyframes, the values are those of the slice that the frame shows most of.
     Raises RenderError for a window that is empty, lies outside the plane, or holds more than 100 million samples.
     """
     if samples < 2:
         raise RenderError(f"samples must be at least 2, not {samples}.")
-    x0, x1, y0, y1 = _frame_edges(scene, at) if window is None else _window_edges(scene, window)
+    path, s = _place(scene, at)
+    x0, x1, y0, y1 = path.viewport(s).edges() if window is None else _window_edges(scene, window)
+    slices = Slices(scene.problem, path, scene.output.slices)
+    shown = slices.nearest(s)
+    scene = replace(scene, problem=slices.problems[shown.problem])
     level = max(0, math.ceil(math.log2(samples / (SAMPLES * float(x1 - x0)))))
     columns, rows = _indices(x0, x1, level), _indices(y0, y1, level)
     if not columns or not rows:
@@ -93,7 +99,7 @@ def field(
         listener.training(scene, tiles, missing, prepared.backend) as report,
         subject.trained_tiles(prepared, tiles, report) as fetch,
     ):
-        whole = subject.field_of(fetch, area)
+        whole = slices.field(shown.steps, subject.field_of(fetch, area))
     first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
     inside = (
         slice(rows.start - first_y, rows.stop - first_y),
@@ -143,13 +149,13 @@ def probe(
         )
 
 
-def _frame_edges(scene: Scene, at: str) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-    """Return the unit coordinates of the edges of a frame's view."""
+def _place(scene: Scene, at: str) -> tuple[camera.Path, float]:
+    """Return the camera's path, and the path length of a frame."""
     path, fps = scene.path(scene.output), scene.output.fps
     numbers = selection.numbers([at], path.frame_count(fps), path.duration_s)
     if len(numbers) != 1:
         raise RenderError(f"at must select one frame, not {len(numbers)}: {at!r}.")
-    return path.viewport(path.s_of_frame(numbers[0], fps)).edges()
+    return path, path.s_of_frame(numbers[0], fps)
 
 
 def _window_edges(scene: Scene, window: Sequence[str | float]) -> tuple[Fraction, Fraction, Fraction, Fraction]:

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -25,6 +25,7 @@ from render.cli.options import (
     PLAIN,
     Changes,
     Debug,
+    Each,
     Effort,
     Folders,
     Machines,
@@ -39,6 +40,9 @@ from render.cli.options import (
 )
 from render.errors import RenderError, SceneError
 from render.machine import signals
+
+if TYPE_CHECKING:
+    from render import scene as scenes
 
 app = App(
     name="render",
@@ -57,6 +61,8 @@ app = App(
         render encode   mean_lr.toml --codec av1     the film in another format; trains nothing
         render probe    mean_lr.toml --points p.csv --out v.csv
         render export   mean_lr.toml --out m.zarr    the values of a view, for other programs
+        render poster   mean_lr.toml --cm 75x50      a picture for print
+        render publish  mean_lr.toml site            a page for any web server, with the film as a ride
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
         render doctor                                is everything there that films need?
         render explore  mean_lr.toml                 find the target with the mouse
@@ -76,6 +82,7 @@ def video(
     scene: Scene,
     /,
     *more: More,
+    each: Each = False,
     effort: Effort = AUTO,
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
@@ -95,22 +102,28 @@ def video(
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --palette vik
+        render video tanh.toml relu.toml linear.toml --each
     """
     from render import api
-    from render.cli import messages, terminal
+    from render.cli import batches, messages, terminal
 
-    film = api.video(
-        changes.load(scene, *more),
-        quality=effort.quality,
-        budget_min=effort.budget,
-        out=folders.out,
-        store=folders.store,
-        force=folders.force,
-        poster=poster,
-        make_backend=machines.make,
-        listener=terminal.TerminalListener(),
-    )
-    messages.wrote(*film.files)
+    def film(of: scenes.Scene) -> tuple[Path, ...]:
+        return api.video(
+            of,
+            quality=effort.quality,
+            budget_min=effort.budget,
+            out=folders.out,
+            store=folders.store,
+            force=folders.force,
+            poster=poster,
+            make_backend=machines.make,
+            listener=terminal.TerminalListener(),
+        ).files
+
+    if not each:
+        messages.wrote(*film(changes.load(scene, *more)))
+    elif not batches.each((scene, *more), changes, film):
+        _leave(2)
 
 
 @app.command
@@ -118,6 +131,7 @@ def preview(
     scene: Scene,
     /,
     *more: More,
+    each: Each = False,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -129,7 +143,7 @@ def preview(
 
         render preview mean_lr.toml
     """
-    video(scene, *more, effort=Effort("preview"), changes=changes, machines=machines, folders=folders)
+    video(scene, *more, each=each, effort=Effort("preview"), changes=changes, machines=machines, folders=folders)
 
 
 @app.command
@@ -260,6 +274,8 @@ app.command(own.new)
 app.command(own.check)
 app.command(points.probe)
 app.command(exports.export)
+app.command(exports.publish)
+app.command(exports.poster)
 app.command(descend.descend)
 app.command(variants.sheet)
 app.command(variants.recolour)

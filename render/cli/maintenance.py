@@ -87,6 +87,28 @@ def verify(
 
 
 @store.command
+def merge(
+    other: Annotated[Path, Parameter(help="The store to take samples from; it stays as it is.")],
+    /,
+    *,
+    store: Store = Path("store"),
+    printing: Printing = PLAIN,
+) -> None:
+    """Take over the samples of another store, as of another machine. Every tile is read and its bytes are checked.
+
+    What both have stays as it is here; a tile that is damaged here is replaced. Exit code 1 if anything was left out.
+
+    Try:
+
+        render store merge /mnt/other/store
+    """
+    from render.cli import terminal_maintenance
+
+    if not terminal_maintenance.show_merged(other, store):
+        raise SystemExit(1)
+
+
+@store.command
 def prune(
     *scenes: Annotated[str, Parameter(help="Everything that is kept of these scenes.")],
     yes: Yes = False,

@@ -19,6 +19,9 @@ Scene = Annotated[
     str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
 More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
+Each = Annotated[
+    bool, Parameter(help="Make a film of every file, one after the other, instead of one film of all.", negative="")
+]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
 Trust = Annotated[

@@ -15,6 +15,7 @@ from rich.text import Text
 from render import backends
 from render.analyse import tables
 from render.api.listener import Listener
+from render.api.posters import PosterPlan
 from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
@@ -160,6 +161,21 @@ def show_plan(outlook: Outlook) -> None:
     elif outlook.is_deep and outlook.target is not None:
         rows["target"] = tables.budget(outlook.target)
     show_table(rows.items())
+
+
+def show_poster_plan(plan: PosterPlan) -> None:
+    """Print what a print would take: pixels, runs, time, size."""
+    if speaks_json():
+        result("plan", "", **asdict(plan))
+        return
+    width, height = plan.size_px
+    show_table(
+        [
+            ("picture", f"{width:,} x {height:,} pixels, {plan.size_bytes / 1e6:,.0f} MB before compression"),
+            ("samples", f"{plan.samples:,} training runs of level {plan.level}, {plan.samples_to_do:,} of them to do"),
+            ("time", f"about {duration(plan.training_s)} of training"),
+        ]
+    )
 
 
 def _moving(track: Track, problem: Problem) -> str:

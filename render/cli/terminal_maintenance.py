@@ -11,7 +11,7 @@ from render import scene
 from render.backends.local import LocalBackend
 from render.cli import messages
 from render.problem import Problem, own
-from render.tools import inventory
+from render.tools import inventory, merging
 from render.tools.doctor import Finding
 from render.tools.inventory import Kept
 
@@ -86,6 +86,23 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
     else:
         text = f"{_size(total)} would be freed. Add --yes to do it; training them again takes as long as it took."
     messages.emit("total", text, bytes=total, removed=yes)
+
+
+def show_merged(other: Path, store: Path) -> bool:
+    """Take over another store; return whether nothing was left out."""
+    with messages.working("merging") as tell:
+        merged = merging.merge(
+            other, store, lambda now: tell(f"{now.added:,} tiles added, {now.known:,} known, {now.repaired:,} repaired")
+        )
+    for fault in merged.faults:
+        messages.result("left_out", fault, fault=fault)
+    text = (
+        f"{merged.added:,} tiles added, {merged.known:,} were here already, {merged.repaired:,} damaged ones replaced; "
+        f"{merged.runs:,} reference runs and exact runs added; {len(merged.faults):,} left out."
+    )
+    facts = asdict(merged) | {"faults": len(merged.faults)}
+    messages.emit("merged", text, **facts)
+    return not merged.faults
 
 
 def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:

@@ -112,9 +112,12 @@ def encode(
     /,
     *frames: Annotated[str, Parameter(help="Only these, as in `render frame`: 0..99, t=5s..t=9s.")],
     codec: Annotated[
-        str, Parameter(help="h264, upload, hevc, av1, prores, prores4444, ffv1, png (a folder), webp or gif.")
+        str,
+        Parameter(help="h264, upload, hevc, av1, vp9 (WebM), prores, prores4444, ffv1, png (a folder), webp or gif."),
     ],
-    crf: Annotated[int | None, Parameter(help="1 (best) to 51 (63 for av1), instead of the codec's own.")] = None,
+    crf: Annotated[
+        int | None, Parameter(help="1 (best) to 51 (63 for av1 and vp9), instead of the codec's own.")
+    ] = None,
     quality: Stored = "auto",
     changes: Changes = AS_WRITTEN,
     folders: Folders = HOME,

@@ -164,9 +164,14 @@ def _as_exr(values: np.ndarray) -> np.ndarray:
         return values.astype(np.uint32)
     if values.dtype != np.float64:
         return values if values.dtype == np.float16 else values.astype(np.float32)
+    return narrowed(values)
+
+
+def narrowed(values: np.ndarray) -> np.ndarray:
+    """Return float64 values as float32; one too small for that becomes the smallest number of its sign."""
     with np.errstate(over="ignore", under="ignore"):
         narrow = values.astype(np.float32)
-    lost = (narrow == 0) & (values != 0)
+    lost = (np.abs(narrow) < _LEAST32) & (values != 0)
     narrow[lost] = np.copysign(_LEAST32, values[lost])
     return narrow
 

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 SEQUENCE: Literal["png"] = "png"
 
 # Every way to write a film: the rows of CODECS, and the sequence.
-CodecName = Literal["h264", "upload", "hevc", "av1", "prores", "prores4444", "ffv1", "webp", "gif", "png"]
+CodecName = Literal["h264", "upload", "hevc", "av1", "vp9", "prores", "prores4444", "ffv1", "webp", "gif", "png"]
 
 # Without tags a player guesses BT.601, an error of up to 40 of 255 on flat colours. Conversion, frame parameters and
 # output flags are all needed: ffmpeg 4 to 7 take the flags for mere labels, 9 drops two of them without setparams.
@@ -43,6 +43,10 @@ _MOV = "-movflags +faststart+write_colr -f mov"
 # Segments are joined by their times, so they are kept where these are exact, and where the colours' tags are not lost.
 _MP4_SEGMENT = "-movflags +write_colr -f mp4"
 _MOV_SEGMENT = "-movflags +write_colr -f mov"
+
+# Matroska rounds times to milliseconds, and the sum of two rounded ones may be one off. Every packet is one frame, so a
+# packet's number says its time.
+_BY_NUMBER = "-bsf:v setts=ts=round(N*1000*{seconds})"
 
 # Every bit of a frame, in any format of pixels.
 _LOSSLESS = "-c:v ffv1 -level 3 -coder 1 -context 1 -slices {slices} -slicecrc 1"
@@ -163,6 +167,20 @@ CODECS: dict[str, Codec] = {
         crf=(28, 63),
         bits=16,
     ),
+    "vp9": Codec(
+        "yuv420p",
+        "-c:v libvpx-vp9 -b:v 0 -deadline good -cpu-used 2 -row-mt 0 -tile-columns 2",
+        "WebM, for web pages",
+        suffix=".webm",
+        container="-f webm",
+        crf=(24, 63),
+        # As of ffv1: Matroska, which WebM is, rounds times to milliseconds. A frame that is not shown travels in the
+        # packet of one that is, so here too a packet's number says its time.
+        segment="-f matroska",
+        join=_BY_NUMBER,
+        # 8,192 x 8,192 took 92 s a frame. For 16,254 x 16,254 17 GB of memory were not enough.
+        most_pixels=2**26,
+    ),
     "prores": Codec(
         "yuv422p10le",
         "-c:v prores_ks -profile:v hq -vendor apl0",
@@ -192,10 +210,9 @@ CODECS: dict[str, Codec] = {
         crf=None,
         filters=_RGB,
         tags=_RGB_TAGS,
-        # Matroska rounds times to milliseconds, and the sum of two rounded ones may be one off. MOV does not, but loses
-        # the range. Every packet is one frame, so a packet's number says its time.
+        # MOV would keep exact times, but loses the range.
         segment="-f matroska",
-        join="-bsf:v setts=ts=round(N*1000*{seconds})",
+        join=_BY_NUMBER,
     ),
     "webp": Codec(
         "yuv420p",

@@ -59,7 +59,8 @@ class VideoWriter:
     size_px: (width, height), both even and at least 16.
     fps: 0.1 to 1000 frames per second, taken as `frame_rates.exact` does.
     codec: a name in `CODECS`.
-    crf: 1 (best) to 51 (63 for AV1; smallest), or None for the codec's own; ignored where a codec has no such choice.
+    crf: 1 (best) to 51 (63 for AV1 and VP9; smallest), or None for the codec's own; ignored where there is no such
+        choice.
         At 16, H.264 scored VMAF 99.9 with two thirds of the bits of 12.
     metadata: provenance, kept as one JSON object in the film's comment.
     published: as in `WholeFile`: to write the film's record.

@@ -21,26 +21,19 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-import render
 from render.errors import RenderError
-from render.explorer import colouring, film_preview, keyframes, pagefiles, requests, stills
+from render.explorer import colouring, descriptions, film_preview, keyframes, pagefiles, requests, stills
 from render.explorer.guard import SUBPROTOCOL, Guard
 from render.explorer.live import Live
-from render.explorer.planes import Planes
+from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
 from render.explorer.trainer import Trainer
-from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
-from render.picture import palettes
-from render.samples import Status
 from render.scene import Scene
 
 # Slow requests, one at a time each; more than these waiting are refused, so that a flood costs nothing.
 _MOST_WAITING = 8
-
-# At zoom z a page shows 8 pixels from sample to sample of level z: two deeper at the usual half sample per pixel.
-_SHARPER_LEVELS = 2
 
 _MOST_TARGETS = 12
 
@@ -140,20 +133,14 @@ class _Desk:
 
     async def start_up(self, _: Request) -> Response:
         return JSONResponse(
-            {
-                "version": render.__version__,
-                "scenes": await run_in_threadpool(self.planes.names),
-                "first": self.planes.first,
-                "palettes": colouring.PALETTES,
-                "statuses": [status.name.lower().replace("_", "-") for status in Status],
-                "samples": SAMPLES,
-                "folder": str(self.settings.folder),
-            }
+            descriptions.start(
+                await run_in_threadpool(self.planes.names), self.planes.first, folder=str(self.settings.folder)
+            )
         )
 
     async def scene(self, request: Request) -> Response:
         found = await run_in_threadpool(self.planes.load, request.query_params.get("name", "")[:200])
-        return JSONResponse(_described(found))
+        return JSONResponse(descriptions.scene(found))
 
     async def palette(self, request: Request) -> Response:
         name = request.query_params.get("name", "")[: requests.MOST_PALETTE]
@@ -162,6 +149,12 @@ class _Desk:
             return JSONResponse({"colours": colours, "remark": colouring.remark(name)})
         except ValueError as error:
             raise requests.AskError(str(error)) from None
+
+    async def _plane(self, raw: dict[str, Any]) -> tuple[Plane, tuple[tuple[str, float], ...]]:
+        """Return the plane that a request is about, and the values of dials that it gives."""
+        name = requests.text(raw, "scene")
+        at = requests.dials_of(raw, await run_in_threadpool(self.planes.load, name))
+        return await run_in_threadpool(self.planes.open, name, dict(at)), at
 
     # ---- one place ---------------------------------------------------------------------------------------------
 
@@ -175,7 +168,7 @@ class _Desk:
     async def trace(self, request: Request) -> Response:
         """Train one sample again and return its losses."""
         raw = requests.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
+        plane, _ = await self._plane(raw)
         # A run past float64 is known by its difference from a reference only.
         level = requests.whole(
             raw, "level", 0, plane.problem.deepest_level if plane.last_plain_level is None else plane.last_plain_level
@@ -202,8 +195,8 @@ class _Desk:
     async def targets(self, request: Request) -> Response:
         """Rank places on the boundary in a view."""
         raw = requests.table(await request.body())
-        plane = await run_in_threadpool(self.planes.open, requests.text(raw, "scene"))
-        view = requests.view(raw, plane.problem, plane.deepest_level)
+        plane, at = await self._plane(raw)
+        view = requests.view(raw, plane.problem, plane.deepest_level, at)
         seed = requests.whole(raw, "seed", 0, 2**53)
 
         def find() -> list[dict[str, Any]]:
@@ -302,43 +295,6 @@ class _Desk:
                 yield
         finally:
             self._waiting[kind] -= 1
-
-
-def _described(found: Scene) -> dict[str, Any]:
-    """Return what a page must know of a scene."""
-    problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
-    deepest_level = problem.deepest_level if last_plain_level is None else DEEPEST_LEVEL
-    lines = [line[1:].strip() for line in found.text.split("\n") if line.startswith("#") and not line.startswith("#:")]
-    return {
-        "name": found.name,
-        "about": " ".join(lines),
-        "key": problem.key,
-        "steps": problem.steps,
-        "axes": [
-            {
-                "name": axis.name,
-                "label": label,
-                "scale": axis.scale,
-                "lo": float(axis.lo),
-                "span": float(axis.span),
-                "exact": {"lo": str(axis.lo), "span": str(axis.span)},
-            }
-            for axis, label in zip((problem.x, problem.y), problem.labels, strict=True)
-        ],
-        "channels": {
-            name: {"name": row.name, "converged": row.converged, "diverged": row.diverged}
-            for name, row in colouring.channels(problem).items()
-        },
-        "deepest_level": deepest_level,
-        "deepest_zoom": deepest_level - _SHARPER_LEVELS,
-        "last_plain_level": last_plain_level,
-        "look": {
-            "palette": palettes.written(found.look.palette),
-            "gap": found.look.gap,
-            "background": found.look.background,
-        },
-        "film": keyframes.described(found),
-    }
 
 
 def _digits(axis: Any, unit: Fraction, step: Decimal) -> dict[str, str | None]:

@@ -29,9 +29,13 @@ PALETTES = (
 _MOST_VALUES = 200_000
 
 
-def channels(problem: Problem) -> dict[str, Channel]:
-    """Return the ways to see a problem's samples on both sides of the border: the usual ones, and its system's own."""
-    return {name: channel(name) for name in (*CHANNELS, *problem.row.channels) if name != "status"}
+def channels(problem: Problem, *, shorter: bool = False) -> dict[str, Channel]:
+    """Return the ways to see a problem's samples on both sides of the border: the usual ones, and its system's own.
+
+    shorter: those of runs that are looked at before their end, of whose states nothing is stored.
+    """
+    names = ("value", "escape_time") if shorter else (*CHANNELS, *problem.row.channels)
+    return {name: channel(name) for name in names if name != "status"}
 
 
 def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:

@@ -19,9 +19,11 @@ from render.explorer import keyframes
 from render.explorer.keyframes import Edit
 from render.explorer.planes import Plane
 from render.files.atomic import write_whole
-from render.film import cost, qualities, switch, training_rate
+from render.film import cost, qualities, rendering, switch, training_rate
 from render.film.plan import depth_warning
+from render.film.slices import Slices
 from render.scene import QUALITY, Scene
+from render.storage.store import DirectoryStore, TileStore
 
 # Views of a path that a page gets: enough for a smooth preview of a minute, and for a drawn line.
 _PATH_VIEWS = 600
@@ -59,13 +61,17 @@ def path(of: Scene) -> dict[str, Any]:
     """Return a scene's path as a page draws and plays it: views at even times, and where its keyframes stand."""
     made = of.path(of.output)
     times = [made.duration_s * i / _PATH_VIEWS for i in range(_PATH_VIEWS + 1)]
-    views = [made.view(made.s_at(time_s)) for time_s in times]
+    places = [made.s_at(time_s) for time_s in times]
+    views = [made.view(s) for s in places]
+    slices = Slices(of.problem, made, of.output.slices)
     return {
         "duration_s": made.duration_s,
         "octaves": made.length,
         "aspect": of.output.height_px / of.output.width_px,
         "arrivals_s": [key.time_s for key in of.keyframes],
         "views": [keyframes.place(view) for view in views],
+        # Of the slice that a frame shows most of: what the film trains.
+        "at": [slices.values(slices.nearest(s)) for s in places] if made.tracks else None,
     }
 
 
@@ -96,9 +102,12 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
             yield {"quality": name, "fault": str(error)}
             continue
         samples_per_s = samples_per_s or training_rate.measure(plan, plane.backend).samples_per_s
-        store = switch.stored(plan, plane.root, plane.store)
-        missing = len(store.missing(plan.order)) / max(len(plan.order), 1)
-        samples = round(plan.samples * missing)
+        first: TileStore = rendering.stored_like(of.problem, plane.root, plane.store)
+        if isinstance(first, DirectoryStore):
+            first = switch.stored(plan, plane.root, first)
+        stores = [first] + [rendering.stored_like(p, plane.root, plane.store) for p in plan.slices.problems[1:]]
+        missing = sum(len(store.missing(order)) for store, order in zip(stores, plan.orders, strict=True))
+        samples = round(plan.samples * missing / max(sum(map(len, plan.orders)), 1))
         output = plan.scene.output
         yield {
             "quality": name,

@@ -17,9 +17,10 @@ from typing import Any
 import tomlkit
 
 from render.errors import RenderError
-from render.explorer import requests, toml_document
+from render.explorer import dials, requests, toml_document
 from render.geometry.axes import Axis
 from render.geometry.camera import EASINGS, View
+from render.geometry.tracks import STEPS
 from render.picture import palettes
 from render.picture.colour import Look
 from render.scene import Scene
@@ -46,12 +47,16 @@ _SAME = 1e-9
 
 @dataclass(frozen=True)
 class Keyframe:
-    """A keyframe on a page. source: its place in the scene's text if it came from there, and then view as there."""
+    """A keyframe on a page. source: its place in the scene's text if it came from there, and then view as there.
+
+    at: what it sets besides its view, by name (see `dials`).
+    """
 
     view: View
     hold_s: float
     time_s: float | None
     source: int | None
+    at: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,12 @@ def edit(raw: dict[str, Any], scene: Scene) -> Edit:
     easing = requests.text(raw, "easing")
     if easing not in EASINGS:
         raise requests.AskError(f"easing must be one of {', '.join(EASINGS)}.")
+    made = [_keyframe(row, scene, timed) for row in rows]
+    # All keyframes set the same: one that does not say has the scene's own value.
+    names = dict.fromkeys(name for key in made for name, _ in key.at)
+    usual = dials.own(scene, names)
     return Edit(
-        keyframes=tuple(_keyframe(row, scene, timed) for row in rows),
+        keyframes=tuple(replace(key, at=tuple(sorted((usual | dict(key.at)).items()))) for key in made),
         octaves_per_s=None if raw.get("octaves_per_s") is None else requests.number(raw, "octaves_per_s", 1e-3, 1e3),
         easing=easing,
         palette=requests.text(raw, "palette", requests.MOST_PALETTE),
@@ -97,7 +106,16 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
         if away < 1e-3 and abs(view.width / there.width - 1) < _SAME:
             view = there
     time_s = requests.number(row, "time_s", 0, 3600) if timed else None
-    return Keyframe(view, requests.number(row, "hold_s", 0, 3600), time_s, source)
+    at = requests.dials_of(row, scene)
+    if source is not None:
+        there_at = dials.of_keyframe(scene, source)
+        at = tuple((name, there_at[name] if _alike(there_at.get(name), value) else value) for name, value in at)
+    return Keyframe(view, requests.number(row, "hold_s", 0, 3600), time_s, source, at)
+
+
+def _alike(one: float | None, other: float) -> bool:
+    """Say whether a page means a scene's own number: it rounds to six digits."""
+    return one is not None and math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-300)
 
 
 def described(scene: Scene) -> dict[str, Any]:
@@ -112,6 +130,7 @@ def described(scene: Scene) -> dict[str, Any]:
                 "hold_s": key.hold_s,
                 "time_s": round(key.time_s, 3),
                 "source": i,
+                "at": dials.of_keyframe(scene, i),
             }
             for i, key in enumerate(scene.keyframes)
         ],
@@ -184,6 +203,11 @@ def _rewrite_keyframes(document: toml_document.Document, scene: Scene, edit: Edi
         camera["keyframes"] = tomlkit.value(str(replace(listed, items=items)))
 
     rows = document.tables(*_KEYFRAMES)
+    if document.tables(*_KEYFRAMES, "set"):
+        raise RenderError(
+            f"{scene.name} has tables [{'.'.join(_KEYFRAMES)}.set], which cannot move with their keyframes here; write "
+            'them as set = { NAME = "VALUE" } within their keyframes, and try again.'
+        )
     if rows:
         made = [table(key) for key in edit.keyframes]
         made[-1].tail = rows[-1].tail  # none, if the file ends there
@@ -265,10 +289,34 @@ def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> list[str]:
         gone += ["view", "height", "height_decades", *(["centre"] if logs else [])]
         width = float(f"{key.view.width * float(x.span):.7g}")
         _set(row, "width_decades" if x.scale == "log10" else "width", width, default=None)
+    gone += _fill_dials(row, dict(key.at), scene, None if key.source is None else dials.of_keyframe(scene, key.source))
     _set(row, "hold_s", _plain(key.hold_s), default=0.0)
     if timed:
         _set(row, "time_s", _plain(key.time_s or 0.0), default=None)
     return gone
+
+
+def _fill_dials(row: Any, at: dict[str, float], scene: Scene, there: dict[str, float] | None) -> list[str]:
+    """Write what a keyframe sets besides its view; return the keys that are to go. there: what its text sets."""
+    if at == there:
+        return []
+    gone = []
+    if STEPS in at:
+        _set(row, STEPS, round(at[STEPS]), default=None)
+    else:
+        gone.append(STEPS)
+    own = {name: value for name, value in at.items() if name != STEPS}
+    if not own:
+        return [*gone, "set"]
+    table = tomlkit.inline_table()
+    for name, value in own.items():
+        table[name] = int(value) if name in scene.problem.row.settings else _decimal(value)
+    row["set"] = table
+    return gone
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.12g}"
 
 
 def _plain(number: float) -> float:

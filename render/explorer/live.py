@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from render.errors import RenderError
-from render.explorer import colouring, requests
+from render.explorer import colouring, dials, requests
 from render.explorer.growing_tile import UNKNOWN, masks
 from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
@@ -139,13 +139,15 @@ class Live:
     async def _look(self, socket: WebSocket, page: _Page, message: dict[str, object]) -> None:
         name = requests.text(message, "scene")
         try:
-            same = page.view is not None and page.view.scene == name
-            plane = page.plane if same and page.plane else await run_in_threadpool(self._planes.open, name)
+            loaded = await run_in_threadpool(self._planes.load, name) if message.get("at") else None
+            at = () if loaded is None else requests.dials_of(message, loaded)
+            same = page.view is not None and (page.view.scene, page.view.at) == (name, at)
+            plane = page.plane if same and page.plane else await run_in_threadpool(self._planes.open, name, dict(at))
         except RenderError as error:
             await socket.send_text(json.dumps({"type": "fault", "text": str(error)}))
             return
-        view = requests.view(message, plane.problem, plane.deepest_level)
-        if page.view is None or plane is not page.plane or view.channel != page.view.channel:
+        view = requests.view(message, plane.problem, plane.deepest_level, at)
+        if page.view is None or plane is not page.plane or (view.channel, at) != (page.view.channel, page.view.at):
             page.sent.clear()
             page.generation = plane.generation
         if plane is not page.plane:
@@ -284,6 +286,7 @@ class Live:
             if growing is None or growing.version == 0:
                 return None
             version, samples = growing.version, growing.field
+        samples = dials.shown(plane.problem, dict(view.at), samples, UNKNOWN)
         signed = colouring.channels(plane.problem)[view.channel].signed(samples)
         parts = (
             signed.astype("<f8"),
@@ -320,7 +323,8 @@ class Live:
         for tiles in candidates:
             fields = [self._known(page.side(tile), tile) for tile in tiles]
             signed = colouring.channels(plane.problem)[view.channel].signed
-            values = [signed(f)[f.status != UNKNOWN] for f in fields if f is not None]
+            seen = [dials.shown(plane.problem, dict(view.at), f, UNKNOWN) for f in fields if f is not None]
+            values = [signed(f)[f.status != UNKNOWN] for f in seen]
             known = sum(part.size for part in values)
             # A finer level replaces a coarser one as soon as it has more to say everywhere.
             if values and (not best or (all(f is not None for f in fields) and known > sum(b.size for b in best))):

@@ -7,6 +7,8 @@ change of threads costs milliseconds (25 files: 1.0 s from disk by way of thread
 from __future__ import annotations
 
 import functools
+import html
+from collections.abc import Iterable
 from pathlib import Path
 
 from starlette.requests import Request
@@ -15,22 +17,65 @@ from starlette.routing import Route
 
 _FOLDER = Path(__file__).parent / "page"
 
+# Beside what the explorer serves: parts that stand in the place of those that ask its server, on a published page.
+_PUBLISHED = "published"
+
+# As guard.py has it for the explorer, but for what a page may not say of itself, and without a live connection.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+_HINT = "loading; a page that is opened as a file cannot load its parts: serve the folder"
+
 # Not left to the machine's own table, which may call a module plain text, and browsers then refuse it.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def routes() -> list[Route]:
     """Return a route for every file of the page but its HTML."""
-    return [_route(path) for path in _files() if path.suffix != ".html"]
+    return [_route(path) for path in _served() if path.suffix != ".html"]
 
 
 def index(token: str) -> str:
     """Return the page's HTML, with the token, and with its modules named so that they load side by side."""
-    modules = "\n  ".join(
-        f'<link rel="modulepreload" href="{_address(path)}">' for path in _files() if path.parent.name == "js"
-    )
+    modules = [_address(path) for path in _served() if path.parent.name == "js"]
+    return _html(modules, f'<meta name="token" content="{token}">')
+
+
+def published_files(scene: str, about: str) -> list[tuple[str, bytes]]:
+    """Return the files of a page that needs no server of its own, as (path below the site, content).
+
+    scene: whose page it is. about: a line that search engines and links show.
+    """
+    files = {_address(path).lstrip("/"): path for path in _served() if path.suffix != ".html"}
+    files |= {f"page/js/{path.name}": path for path in _files() if path.parent.name == _PUBLISHED}
+    head = [
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+        '<meta name="referrer" content="no-referrer">',
+        f'<meta name="scene" content="{html.escape(scene)}">',
+        f'<meta name="description" content="{html.escape(about)}">',
+    ]
+    text = _html([name for name in files if name.startswith("page/js/")], "\n  ".join(head))
+    for served, published in (
+        ('"/page/', '"page/'),
+        ("<title>render explore</title>", f"<title>{html.escape(scene)}</title>"),
+        ("<body>", '<body class="published">'),
+        (">connecting<", f">{_HINT}<"),
+    ):
+        assert served in text, served
+        text = text.replace(served, published)
+    return [("index.html", text.encode()), *((name, path.read_bytes()) for name, path in files.items())]
+
+
+def _html(modules: Iterable[str], head: str) -> str:
+    preload = "\n  ".join(f'<link rel="modulepreload" href="{address}">' for address in modules)
     text = (_FOLDER / "index.html").read_text(encoding="utf-8")
-    return text.replace("{{modules}}", modules).replace("{{token}}", token)
+    return text.replace("{{modules}}", preload).replace("{{head}}", head)
+
+
+def _served() -> list[Path]:
+    return [path for path in _files() if path.parent.name != _PUBLISHED]
 
 
 @functools.cache

@@ -15,6 +15,7 @@ import numpy as np
 from render import backends, scene
 from render.backends import Backend
 from render.errors import DamagedTile, SceneError
+from render.explorer import dials
 from render.explorer.growing_tile import GrowingTile
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.tiles import Tile
@@ -27,6 +28,9 @@ from render.storage.store import DirectoryStore
 
 # Scenes that came out of a dropped still are kept by number, so many of them.
 _MOST_DROPPED = 8
+
+# Planes of other values of dials that stay open, beside those of the scenes as they are.
+_MOST_MOVED = 12
 
 # Places of a plane that stay open, each with some megabytes of what is compiled for it; others are opened again.
 _MOST_PLACES = 8
@@ -165,6 +169,7 @@ class Planes:
         self._given = given
         self._lock = threading.Lock()
         self._open: dict[tuple[str, int | None], Plane] = {}
+        self._moved: OrderedDict[tuple[str, int | None], Plane] = OrderedDict()
         self._dropped: OrderedDict[str, Scene] = OrderedDict()
 
     @property
@@ -201,14 +206,19 @@ class Planes:
                 self._dropped.popitem(last=False)
             return name
 
-    def open(self, name: str) -> Plane:
-        """Return the plane of a scene."""
+    def open(self, name: str, values: dials.Values | None = None) -> Plane:
+        """Return the plane of a scene, or that of other values of its dials."""
         found = self.load(name)
         problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
+        moved = dials.problem_at(problem, values or {})
+        key = moved.key, last_plain_level
         with self._lock:
-            plane = self._open.get((problem.key, last_plain_level))
+            plane = self._open.get(key) or self._moved.get(key)
             if plane is None:
-                plane = self._open[problem.key, last_plain_level] = Plane(
-                    problem, self._store_root, last_plain_level=last_plain_level
-                )
+                plane = Plane(moved, self._store_root, last_plain_level=last_plain_level)
+                (self._open if moved == problem else self._moved)[key] = plane
+            if key in self._moved:
+                self._moved.move_to_end(key)
+            while len(self._moved) > _MOST_MOVED:
+                self._moved.popitem(last=False)
             return plane

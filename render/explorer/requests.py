@@ -9,12 +9,14 @@ from fractions import Fraction
 from typing import Any
 
 from render.errors import RenderError
-from render.explorer import colouring
+from render.explorer import colouring, dials
 from render.explorer.wanted_tiles import Look
 from render.geometry.axes import DEEPEST_LEVEL, exact
 from render.geometry.tiles import Tile
+from render.geometry.tracks import STEPS
 from render.geometry.viewport import Viewport
 from render.problem import Problem
+from render.scene import Scene
 
 MOST_PX = 8192
 DETAILS = (1.0, 0.5, 0.25, 0.125)
@@ -42,6 +44,7 @@ class View:
     """One look of a page at a scene. serial: the page's own count. train: whether to train what is missing.
 
     keep: whether a glance aside, as the film's preview is: what the view before wanted is trained on meanwhile.
+    at: values of dials, by name.
     whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in Look.
     """
 
@@ -53,6 +56,7 @@ class View:
     whole_plane: bool
     train: bool
     keep: bool
+    at: tuple[tuple[str, float], ...] = ()
 
 
 def table(text: str | bytes) -> dict[str, Any]:
@@ -128,8 +132,23 @@ def _is_index(text: object) -> bool:
     return isinstance(text, str) and len(text) <= _MOST_DIGITS and text.isascii() and text.isdigit()
 
 
-def view(raw: dict[str, Any], problem: Problem, deepest_level: int) -> View:
-    """Return a view as a page asks for it. deepest_level: that its scene can show."""
+# More dials than any scene has.
+_MOST_DIALS = 64
+
+
+def dials_of(raw: dict[str, Any], scene: Scene) -> tuple[tuple[str, float], ...]:
+    """Return the values of a scene's dials that a request gives, by name; none where it gives none."""
+    given = raw.get("at") or {}
+    if not isinstance(given, dict) or len(given) > _MOST_DIALS:
+        raise AskError("at must be an object of dials.")
+    try:
+        return tuple(sorted(dials.snapped(scene, {name: number(given, name, -1e300, 1e300) for name in given}).items()))
+    except KeyError as error:
+        raise AskError(f"there is no dial {str(error.args[0])[:60]!r}.") from None
+
+
+def view(raw: dict[str, Any], problem: Problem, deepest_level: int, at: tuple[tuple[str, float], ...] = ()) -> View:
+    """Return a view as a page asks for it. deepest_level: that its scene can show. at: see `dials_of`."""
     x, y = (coordinate(raw, name, -_MOST_WIDTH, _MOST_WIDTH) for name in ("x", "y"))
     width = number(raw, "width", LEAST_WIDTH, _MOST_WIDTH)
     width_px, height_px = (whole(raw, name, 1, MOST_PX) for name in ("width_px", "height_px"))
@@ -139,7 +158,8 @@ def view(raw: dict[str, Any], problem: Problem, deepest_level: int) -> View:
     detail = number(raw, "detail", DETAILS[-1], DETAILS[0])
     if detail not in DETAILS:
         raise AskError(f"detail must be one of {DETAILS}.")
-    channel, known = text(raw, "channel"), colouring.channels(problem)
+    shorter = dict(at).get(STEPS, problem.steps) < problem.steps
+    channel, known = text(raw, "channel"), colouring.channels(problem, shorter=shorter)
     if channel not in known:
         raise AskError(f"channel must be one of {', '.join(known)}.")
     return View(
@@ -151,6 +171,7 @@ def view(raw: dict[str, Any], problem: Problem, deepest_level: int) -> View:
         whole_plane=raw.get("whole_plane") is True,
         train=raw.get("train") is True,
         keep=raw.get("keep") is True,
+        at=at,
     )
 
 

@@ -113,7 +113,7 @@ class Compositor:
         """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
         view = self._plan.path.viewport(s)
         layers, tables = self._layers(view, s)
-        inside = _plane_share(view)
+        inside = plane_share(view)
         lit = None
         if len(tables) > 1:  # relief needs neighbours: the whole picture first
             channels = np.empty((6, view.height_px, view.width_px), dtype=np.float32)
@@ -136,8 +136,8 @@ class Compositor:
     # ---- levels ------------------------------------------------------------------------------------------------
 
     def _layers(self, view: Viewport, s: float) -> tuple[list[Layer], list[np.ndarray]]:
-        """Return the levels that show at s, coarse to fine, and the tables of their colours: see `_colours`."""
-        code, tables = self._colours(s)
+        """Return the levels that show at s, coarse to fine, and the tables of their colours: see `colours`."""
+        code, tables = self.colours(s)
         mix = self._plan.mix(s)
         for level in self._mosaics.keys() - {level for level, _ in mix}:
             del self._mosaics[level]
@@ -178,7 +178,7 @@ class Compositor:
 
     # ---- colours -----------------------------------------------------------------------------------------------
 
-    def _colours(self, s: float) -> tuple[Coding, list[np.ndarray]]:
+    def colours(self, s: float) -> tuple[Coding, list[np.ndarray]]:
         """Return how values are coded at s, and what each code shows: see `_tables`."""
         if self._look.channel == "status":
             return colour.status_code, self._tables(colour.STATUS_TABLE, colour.STATUS_TONES)
@@ -252,7 +252,7 @@ class _Piece(NamedTuple):
     there: tuple[slice, slice]
 
 
-def _plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
+def plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the share of each row (from the top) and column of pixels in the plane, float32; None if all of it is."""
     x0, x1, y0, y1 = view.edges()
     if x0 >= 0 and x1 <= 1 and y0 >= 0 and y1 <= 1:

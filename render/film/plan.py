@@ -176,10 +176,15 @@ class Plan:
             return Shown([], list(dict.fromkeys(tile for place in (s, *more) for tile in self.tiles_at(place))))
         view = self.path.viewport(s)
         areas = {level: view.cover(level) for level, _ in self.mix(s)}
-        anchors = self.anchors if self.scene.look.equalise == "film" else self.anchors_at(s)[:2]
-        curves = dict.fromkeys(tile for anchor in anchors for tile in self._curve_tiles(anchor))
-        others = [tile for tile in curves if tile.level not in areas or not areas[tile.level].holds(tile)]
+        others = [
+            tile for tile in self.curve_tiles_at(s) if tile.level not in areas or not areas[tile.level].holds(tile)
+        ]
         return Shown([(area, area.mask(self.levels[level].parts(area))) for level, area in areas.items()], others)
+
+    def curve_tiles_at(self, s: float) -> list[Tile]:
+        """Return the tiles that give the colours of a frame at s."""
+        anchors = self.anchors if self.scene.look.equalise == "film" else self.anchors_at(s)[:2]
+        return list(dict.fromkeys(tile for anchor in anchors for tile in self._curve_tiles(anchor)))
 
     @functools.cached_property
     def samples(self) -> int:

@@ -205,7 +205,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
         for store in stores:
             whole = switch.stored(choice.plan, store_root, store)
             refusing = RefusingBackend(store.numerics)
-            others = tuple(Kept(refusing, _stored(p, store_root, store)) for p in choice.plan.slices.problems[1:])
+            others = tuple(Kept(refusing, stored_like(p, store_root, store)) for p in choice.plan.slices.problems[1:])
             job = Job(choice.name, choice.plan, refusing, whole, others=others)
             kept = (whole, *(own.store for own in others))
             missing = sum(len(own.missing(order)) for own, order in zip(kept, choice.plan.orders, strict=True))
@@ -225,7 +225,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     )
 
 
-def _stored(problem: Problem, root: Path, like: DirectoryStore) -> TileStore:
+def stored_like(problem: Problem, root: Path, like: DirectoryStore) -> TileStore:
     """Return the store of a problem that was trained with the numerics of another one; empty if there is none."""
     found = (own for own in DirectoryStore.existing(root, problem) if own.numerics == like.numerics)
     return next(found, MemoryStore())

@@ -122,6 +122,13 @@ class Slices:
         """Return the slice that a frame at s shows most of."""
         return max(self.at(s), key=lambda shown: shown[1])[0]
 
+    def values(self, shown: Slice) -> dict[str, float]:
+        """Return what moves, by name, as a slice has it."""
+        problem = self.problems[shown.problem]
+        known = dict(problem.fixed) | {name: value for name, value in problem.settings if type(value) is int}
+        values = {track.name: float(known[track.name]) for track in self._moved}
+        return values | ({STEPS: float(shown.steps)} if self._steps is not None else {})
+
     # ---- fields of slices, made from those of whole runs ---------------------------------------------------------
 
     @property

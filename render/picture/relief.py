@@ -19,13 +19,20 @@ _SURROUNDINGS_PX = 15
 _SLOPE_PX = 0.1
 
 
-def drawn(channels: Float32[np.ndarray, "6 row column"], look: Look) -> Float32[np.ndarray, "3 row column"]:
+# How far the ink of a pixel reaches: rows of a picture that is drawn in bands need so many more on both sides.
+REACH_PX = _SURROUNDINGS_PX // 2 + 1
+
+
+def drawn(
+    channels: Float32[np.ndarray, "6 row column"], look: Look, lines: int | None = None
+) -> Float32[np.ndarray, "3 row column"]:
     """Return a picture, linear light float32 [3, height, width], with what the look asks for.
 
     channels: float32 [6, height, width]: the picture; the side, -1 to 1, in the mean over a pixel; the tone, 0 to 1; 0.
+    lines: of the whole picture, where this is a band of it.
     """
     picture, side, tone = channels[:3], channels[3], channels[4]
-    px = channels.shape[1] / _LINES
+    px = (lines or channels.shape[1]) / _LINES
     if look.shading > 0:
         # Each side slopes down to the border from its fastest runs: as heights, tones of both sides rise towards it.
         down, right = np.gradient(tone)

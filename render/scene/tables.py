@@ -284,7 +284,7 @@ class OutputTable(Table):
     codec: CodecName = Output.codec
     """How the film is compressed; "png" is a folder of pictures."""
     crf: Annotated[int, Field(ge=1, le=63)] = absent(
-        "The encoder's quality: 1 (best) to 51 (63 for av1; smallest); left out, the codec's own."
+        "The encoder's quality: 1 (best) to 51 (63 for av1 and vp9; smallest); left out, the codec's own."
     )
     bits: Literal[8, 16] = Output.bits
     """Of a channel of single frames and PNG sequences."""

@@ -56,6 +56,11 @@ def load(root: Path, problem: Problem, x: Fraction, y: Fraction) -> ExactRun | N
     return found if usable else None
 
 
+def point_of(content: Mapping[str, str]) -> tuple[Fraction, Fraction]:
+    """Return the hyperparameter values of the point that a kept file is about. Raises KeyError, ValueError."""
+    return Fraction(content["x"]), Fraction(content["y"])
+
+
 def _path(root: Path, problem: Problem, x: Fraction, y: Fraction) -> Path:
     place = hashlib.sha256(f"{x} {y}".encode()).hexdigest()[:16]
     return root / problem.key / "exact" / f"{place}.json"

@@ -61,7 +61,7 @@ def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], 
     for toml in root.glob("*/*/numerics.toml"):
         folder, problem = toml.parent, toml.parent.parent
         made_by, describes = read_toml(toml, "numerics"), read_toml(problem / "problem.toml", "problem")
-        tiles = list(_tiles(folder))
+        tiles = list(tile_files(folder))
         levels = [int(path.relative_to(folder).parts[0]) for path in tiles]
         found.append(
             Kept(
@@ -106,7 +106,7 @@ def verify(kept: Kept, *, remove: bool = False) -> Iterator[str | None]:
     """Read every tile and yield for each what is wrong with it, or None. remove: those that are damaged, so that they
     are trained again."""
     store = DirectoryStore.at(kept.folder)
-    for path in _tiles(kept.folder):
+    for path in tile_files(kept.folder):
         try:
             store.get(store.tile_of(path))
             yield None
@@ -143,7 +143,7 @@ def left_behind(out: Path, store: Path) -> list[Path]:
     ]
 
 
-def _tiles(folder: Path) -> Iterator[Path]:
+def tile_files(folder: Path) -> Iterator[Path]:
     """Yield the files of tiles. Beside the folders of their levels lie an analysis's points, which are none."""
     for level in sorted(folder.glob("[0-9][0-9]")):
         yield from (path for path in _files(level) if path.suffix == ".npz" and not path.name.startswith("."))

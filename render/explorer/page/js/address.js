@@ -1,12 +1,19 @@
 // The address of a view: #tanh@0.5123,0.4711,1e-6 and what differs from the scene's look. No token: it may be shared.
+// On a published page, which has one scene: ?x=0.5123&y=0.4711&level=19.93, the level being the doublings of the zoom.
 
 import { apart, isDecimal } from "./place.js";
 
 const LEAST_WIDTH = 2 ** -406; // as the server has it
 
-/** { scene, x, y, width, palette, channel } -> the part of an address behind #. */
+const published = document.querySelector('meta[name="scene"]')?.content; // the scene of a published page
+
+/** The part of this page's own address that says what it shows. */
+export const here = () => published === undefined ? location.hash : location.search;
+
+/** { scene, x, y, width, palette, channel } -> that part of an address. */
 export function write({ scene, x, y, width, ...look }) {
   const extra = Object.entries(look).filter(([, v]) => v !== undefined && v !== null && v !== "");
+  if (published !== undefined) return `?${new URLSearchParams([["x", x], ["y", y], ["level", (-Math.log2(width)).toFixed(7)], ...extra])}`;
   const query = extra.length ? `?${new URLSearchParams(extra)}` : "";
   return `#${encodeURIComponent(scene)}@${x},${y},${width}${query}`;
 }
@@ -21,6 +28,11 @@ export function same(one, other) {
 
 /** The other way round; null where an address says nothing, or nonsense. */
 export function read(hash) {
+  if (published !== undefined) {
+    const { x, y, level, ...look } = Object.fromEntries(new URLSearchParams(hash));
+    const width = level ? 2 ** -Number(level) : NaN;
+    return isPlace(x, y, width) ? { scene: published, x, y, width, ...look } : { scene: published, ...look };
+  }
   const parts = /^#([^@?]+)(?:@([^,]+),([^,]+),([^?]+))?(\?.*)?$/.exec(hash);
   if (!parts) return null;
   const [x, y] = parts.slice(2, 4);
@@ -32,6 +44,7 @@ export function read(hash) {
   } catch {
     return null;
   }
-  const placed = [x, y].every((v) => v && isDecimal(v) && v >= -1 && v <= 2) && width > LEAST_WIDTH && width < 16;
-  return placed ? { scene, x, y, width, ...look } : { scene, ...look };
+  return isPlace(x, y, width) ? { scene, x, y, width, ...look } : { scene, ...look };
 }
+
+const isPlace = (x, y, width) => [x, y].every((v) => v && isDecimal(v) && v >= -1 && v <= 2) && width > LEAST_WIDTH && width < 16;

@@ -66,7 +66,8 @@ export class Film {
     const { x, y, width } = this.app.framed();
     if (!inPlane({ x, y })) return toast("A keyframe's centre must lie in the plane.");
     const last = this.keyframes.at(-1);
-    this.keyframes.push({ x, y, width, hold_s: 1, time_s: last ? (last.time_s ?? 0) + last.hold_s + 10 : 0, source: null });
+    const at = this.app.dials.held(this.keyframes);
+    this.keyframes.push({ x, y, width, at, hold_s: 1, time_s: last ? (last.time_s ?? 0) + last.hold_s + 10 : 0, source: null });
     this.app.showTab("film");
     this.show();
     return toast(`Keyframe ${this.keyframes.length} added.`);
@@ -87,14 +88,21 @@ export class Film {
       type: "number", min: "0", max: "3600", step: "any", value: String(key[field] ?? 0),
       onchange: (event) => { key[field] = Math.max(0, Number(event.target.value) || 0); this.changed(); },
     }), " s");
-    const go = make("button", { className: "go", title: "Go there", onclick: () => this.app.go(key) }, widthText(axes[0], key.width));
+    const go = make("button", { className: "go", title: "Go there", onclick: () => this.visit(key) }, widthText(axes[0], key.width));
     const acts = make("span", { className: "acts" },
-      make("button", { title: "Set it to the framed view", onclick: () => { Object.assign(key, this.app.framed()); this.show(); } }, "set"),
+      make("button", { title: "Set it to the framed view", onclick: () => { Object.assign(key, this.app.framed(), { at: this.app.dials.held(this.keyframes) }); this.show(); } }, "set"),
       make("button", { title: "Remove it", onclick: () => { this.keyframes.splice(i, 1); this.show(); } }, "×"));
     const numbers = make("span", { className: "numbers" }, number("hold_s", "rest", "Seconds of rest after arrival"),
       ...this.timed ? [number("time_s", "at", "Second of arrival")] : []);
     const grip = make("span", { className: "grip", tabIndex: 0, title: "Drag, or use the arrow keys, to reorder" }, String(i + 1));
-    return make("li", {}, grip, go, acts, numbers);
+    const held = this.app.dials.words(key.at);
+    return make("li", {}, grip, go, acts, numbers, ...held ? [make("span", { className: "held" }, held)] : []);
+  }
+
+  /** Go to a keyframe's view, and set what it holds. */
+  visit(key) {
+    if (this.app.dials.take(key.at ?? {})) this.app.redial();
+    this.app.go(key);
   }
 
   /** Something about the film is another: its path and cost are, too. */
@@ -181,7 +189,7 @@ export class Film {
       this.drawn.addLayer(L.rectangle(bounds, { color: "#e6f598", weight: 1, opacity: 0.5, fill: false, interactive: false }));
       const icon = L.divIcon({ className: "stop", html: String(i + 1), iconSize: [20, 20] });
       const marker = L.marker([y, x], { icon, title: `Keyframe ${i + 1}` });
-      this.drawn.addLayer(marker.on("click", () => this.app.go(this.keyframes[i])));
+      this.drawn.addLayer(marker.on("click", () => this.visit(this.keyframes[i])));
     });
   }
 

@@ -17,8 +17,12 @@ export function listen(app) {
   for (const [id, act] of Object.entries(acts)) $(id).onclick = act;
   const keys = {
     0: acts.home, b: acts.box, s: acts.surprise, c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
-    k: () => app.film.add(), escape: () => { if ($("map").classList.contains("boxing")) boxZoom(app); },
+    k: () => app.film.add(), r: () => app.film.preview.ride(), escape: () => {
+      app.film.preview.ride(false);
+      if ($("map").classList.contains("boxing")) boxZoom(app);
+    },
   };
+  if (app.published) for (const key of ["s", "k"]) delete keys[key];
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -29,7 +33,7 @@ export function listen(app) {
     }
   });
   for (const name of ["film", "look", "sample"]) $(`tab-${name}`).onclick = () => app.showTab(name);
-  listenForFiles(app);
+  if (!app.published) listenForFiles(app);
 }
 
 /** The next drag on the map draws the box to zoom into, as shift + drag always does. */

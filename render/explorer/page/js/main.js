@@ -4,6 +4,7 @@ import * as address from "./address.js";
 import * as api from "./api.js";
 import { Cache, Ground } from "./cache.js";
 import { Colours } from "./colours.js";
+import { Dials } from "./dials.js";
 import { $, calmly, copyText, make, toast } from "./dom.js";
 import { Film } from "./film.js";
 import { listen } from "./keys.js";
@@ -17,11 +18,13 @@ import { Sample } from "./sample.js";
 
 const SEND_MS = 120; // a moving map says where it is this often
 const POINT_MS = 500; // and where the pointer is, this often: the order of training follows it
+const EMPTY_MS = 700; // samples at other values of the dials come within this, or are not there yet
 const SETTLED_MS = 900; // a view that stands this long is a step for back and forward
 const USUAL = "mean_lr"; // the scene that every command takes if none is named
 
 class App {
   constructor() {
+    this.published = document.body.classList.contains("published"); // without a server that trains
     this.cache = new Cache();
     this.ground = new Ground(this.cache, PLANE);
     this.deepestZoom = 45;
@@ -39,6 +42,7 @@ class App {
     this.layer = made.layer;
     this.view = viewOf(this.map, PLANE);
     this.sample = new Sample(this);
+    this.dials = new Dials(this);
     this.lookAgain = throttle(() => this.say(), SEND_MS);
     this.pointAgain = throttle(() => this.say(), POINT_MS);
     this.settled = calmly(() => this.writeAddress(true), SETTLED_MS);
@@ -78,6 +82,7 @@ class App {
     Object.assign(this.look, scene.look, { deepestLevel: scene.deepest_level, channel: at.channel in scene.channels ? at.channel : "value" });
     if (at.palette) this.look.palette = at.palette;
     this.deepestZoom = scene.deepest_zoom;
+    this.dials.open(scene);
     this.recolour();
     this.film.open(scene);
     if (at.width) this.go(at, { quietly: true }); else this.whole({ quietly: true });
@@ -155,7 +160,7 @@ class App {
   asked(place = this.ground.root.place(this.view.local), { width_px, height_px } = this.view) {
     const { look, ground, pointer } = this;
     return {
-      scene: this.scene.name, ...place, width_px: Math.round(width_px), height_px: Math.round(height_px),
+      scene: this.scene.name, at: this.dials.at, ...place, width_px: Math.round(width_px), height_px: Math.round(height_px),
       pointer: pointer && ground.inside(pointer) ? ground.root.place({ ...pointer, width: this.view.local.width }) : null, detail: look.detail, channel: look.channel, gap: look.gap, whole_plane: look.wholePlane, train: false,
     };
   }
@@ -170,9 +175,32 @@ class App {
     this.writeAddress();
   }
 
+  /** The dials were moved: all samples are others. Those of before stay until the first of them is there. */
+  redial() {
+    if (this.dials.shorter && !["value", "escape_time"].includes(this.look.channel)) {
+      this.look.channel = "value"; // others are read off the last state of a run
+      this.panel.show();
+    }
+    this.old = true;
+    clearTimeout(this.emptying);
+    this.emptying = setTimeout(() => this.empty(), EMPTY_MS);
+    this.film.preview.seen = 0;
+    this.since = this.live.serial + 1;
+    this.lookAgain();
+  }
+
+  /** Drop samples of other values of the dials. */
+  empty() {
+    if (!this.old) return;
+    this.old = false;
+    this.cache.clear();
+    this.repaint();
+  }
+
   take(buffer) {
     const serial = new DataView(buffer).getUint32(4, true);
     if (serial < this.since) return;
+    this.empty();
     this.changed.push(this.cache.add(buffer));
     this.soon();
   }
@@ -216,12 +244,12 @@ class App {
       channel: look.channel === "value" ? null : look.channel,
     });
     // Back and forward come to a view but for a last bit, and must not count as a step of their own.
-    if (address.same(hash, location.hash)) return;
+    if (address.same(hash, address.here())) return;
     if (step) history.pushState(null, "", hash); else history.replaceState(null, "", hash);
   }
 
   async readAddress() {
-    const at = address.read(location.hash);
+    const at = address.read(address.here());
     if (!at) return;
     if (at.scene !== this.scene?.name) await this.open(at.scene, at);
     else if (at.width) this.go(at, { quietly: true });
@@ -304,11 +332,12 @@ async function begin() {
   app.live = new Live();
   const lost = $("lost");
   app.live.addEventListener("lost", ({ detail }) => {
-    lost.textContent = detail.code === 1013 ? "Too many pages of this explorer are open. Close one."
-      : "The explorer's server is gone. What is here stays; start it again with render explore, and open the address it prints.";
+    lost.textContent = detail.text ?? (detail.code === 1013 ? "Too many pages of this explorer are open. Close one."
+      : "The explorer's server is gone. What is here stays; start it again with render explore, and open the address it prints.");
     lost.hidden = false;
   });
   app.live.addEventListener("open", () => { lost.hidden = true; app.cache.clear(); });
+  app.live.addEventListener("found", () => { lost.hidden = true; });
   app.live.addEventListener("reset", () => { app.cache.clear(); app.repaint(); });
   app.live.addEventListener("tile", ({ detail }) => app.take(detail));
   app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));
@@ -340,7 +369,7 @@ async function begin() {
   new ResizeObserver(() => app.map.invalidateSize({ animate: false })).observe($("map"));
   listen(app);
 
-  const at = address.read(location.hash);
+  const at = address.read(address.here());
   await app.open(at && start.scenes.includes(at.scene) ? at.scene : start.first ?? (start.scenes.includes(USUAL) ? USUAL : start.scenes[0]), at ?? {});
   if (!start.first && !at) toast("Choose a scene above: each is another network, or another pair of hyperparameters.");
   app.ready = true;

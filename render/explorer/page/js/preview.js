@@ -8,6 +8,7 @@ import { Root } from "./place.js";
 
 const ASK_MS = 180; // while the preview moves, the server is asked for stored tiles this often
 const BUSY_MS = 1500; // after that long the map has the server's attention again
+const PANEL_PX = 640; // across the picture in the panel
 const FIRST_LOOK_MS = 400; // what a new path needs for its first picture
 const LEVELS_ABOVE = 12; // its root is this much wider than the view: coarser samples than that are not worth painting
 
@@ -23,16 +24,47 @@ export class Preview {
     this.seen = 0; // tiles at hand when its colours were last asked for
     $("time").oninput = () => { this.stop(); this.seek(); };
     $("play").onclick = () => this.playing ? this.stop() : this.play();
+    this.riding = false;
+    $("ride").onclick = () => this.ride();
+    $("preview").onclick = () => this.ride(false);
   }
 
   /** Take another path, or none. */
   take(path) {
     this.path = path;
-    const canvas = $("preview");
-    canvas.height = Math.round(canvas.width * (path?.aspect ?? 9 / 16));
-    $("time").disabled = $("play").disabled = !path;
+    this.ride(false);
+    this.shape();
+    $("time").disabled = $("play").disabled = $("ride").disabled = !path;
     if (this.serial < 0) this.colours.setCurve(this.app.colours.curve); // until it has one of its own
     this.seen = 0;
+    this.repaint();
+  }
+
+  /** Give the picture its size: that of the panel, or of a ride. */
+  shape() {
+    const aspect = this.path?.aspect ?? 9 / 16;
+    const { clientWidth: width, clientHeight: height } = $("map");
+    const canvas = $("preview");
+    canvas.width = this.riding ? Math.max(64, Math.round(Math.min(width, height / aspect) * Math.min(devicePixelRatio, 2))) : PANEL_PX;
+    canvas.height = Math.round(canvas.width * aspect);
+  }
+
+  /** Show the film's path in the place of the map, from its start; or go back to the map, where the ride has come to. */
+  ride(on = !this.riding) {
+    if (on === this.riding || !this.path) return;
+    this.riding = on;
+    document.body.classList.toggle("riding", on);
+    if (on) $("map").after($("preview")); else $("film").prepend($("preview"));
+    $("ride").setAttribute("aria-pressed", String(on));
+    this.shape();
+    if (on) {
+      $("time").value = 0;
+      this.play();
+      return;
+    }
+    this.stop();
+    const { root, local } = this.view();
+    this.app.go(root.place(local));
     this.repaint();
   }
 
@@ -55,6 +87,7 @@ export class Preview {
   seek(busyMs = BUSY_MS) {
     if (!this.path) return;
     this.busy = true;
+    this.follow();
     this.seen = this.app.cache.tiles.size;
     clearTimeout(this.rest);
     this.rest = setTimeout(() => { this.busy = false; this.app.say(); }, busyMs);
@@ -67,6 +100,12 @@ export class Preview {
       this.serial = this.app.live.look({ ...asked, pointer: null, keep: true, detail: 0.5 });
     }
     this.repaint();
+  }
+
+  /** Set the dials to what the film has at the slider. */
+  follow() {
+    const { at } = this.path;
+    if (at && this.app.dials.take(at[Math.round(Number($("time").value) / 1000 * (at.length - 1))])) this.app.redial();
   }
 
   /** Ask for new colours once there is much more to see; before the map has samples, it keeps the server's attention. */
@@ -87,7 +126,7 @@ export class Preview {
       $("clock").textContent = "";
       return;
     }
-    if ($("film").hidden) return;
+    if ($("film").hidden && !this.riding) return;
     this.lookAgain();
     const { root, local: { x, y, width } } = this.view();
     const height = width * canvas.height / canvas.width;

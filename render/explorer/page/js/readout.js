@@ -6,11 +6,11 @@ import { count, decades, positionText, short, valueText, widthText } from "./num
 const STATES = { idle: "idle", starting: "starting", training: "training", failed: "stopped" };
 
 /** The line about the trainer. */
-export function showActivity({ state: training, samples_per_s: rate, tiles_waiting: waiting, error, reference }) {
+export function showActivity({ state: training, samples_per_s: rate, tiles_waiting: waiting, error, reference, text }) {
   const box = $("activity");
   const state = reference?.coming && training === "idle" ? "starting" : training;
   box.dataset.state = state;
-  box.textContent = reference ? `${reference.coming ? "past float64: " : ""}${reference.text}` : state === "failed" ? `training stopped: ${error}`
+  box.textContent = text ? text : reference ? `${reference.coming ? "past float64: " : ""}${reference.text}` : state === "failed" ? `training stopped: ${error}`
     : state === "training" ? `${count(rate)} samples/s, ${count(waiting)} tiles waiting`
     : state === "starting" ? `starting, ${count(waiting)} tiles waiting` : "nothing to train";
   box.title = reference ? box.textContent : STATES[state] + (error ? `: ${error}` : "");
@@ -30,11 +30,12 @@ export function showReadout(app, pointer) {
       : [axis.name, valueText(axis, value, view.width)];
     rows.push(place(xAxis, exact[0], plain.x), place(yAxis, exact[1], plain.y));
     const found = ground.sample(at.x, at.y, app.finest - ground.root.level);
-    rows.push(found ? sampleRow(app, found) : ["here", app.reference?.text ?? "not trained yet", "digits"]);
+    rows.push(found ? sampleRow(app, found) : ["here", app.reference?.text ?? (app.published ? "not on this page" : "not trained yet"), "digits"]);
   }
   const zoomed = Math.max(0, -Math.log10(view.width));
   const left = decades((scene.last_plain_level ?? scene.deepest_level) - app.finest);
-  const ends = deep ? "by differences" : `${left.toFixed(1)} left in float64`;
+  const ends = app.published ? `${decades(scene.deepest_level - app.finest).toFixed(1)} to the last level`
+    : deep ? "by differences" : `${left.toFixed(1)} left in float64`;
   rows.push(["view", `${widthText(xAxis, view.width)}, level ${app.finest}`]);
   rows.push(["zoomed", `${zoomed.toFixed(1)} decades, ${ends}`]);
   define($("readout"), rows);

@@ -46,14 +46,18 @@ export class Sample {
     this.at = ground.root.place({ x: found.ix / scaleOf(found), y: found.iy / scaleOf(found), width: 1 / scaleOf(found) });
     this.place();
     app.showTab("sample");
+    if (app.published) {
+      this.known(found, level, "This page trains nothing, so it has no loss curve of this run.");
+      return;
+    }
     if (scene.last_plain_level !== null && level > scene.last_plain_level) {
-      this.followed(found, level);
+      this.known(found, level, "Past float64 a run is followed by its difference from a reference run: there is no loss curve of its own to draw.");
       return;
     }
     $("sample-hint").textContent = "training this run …";
     $("sample-hint").hidden = false;
     try {
-      const trace = await api.post("trace", { scene: scene.name, level, ...lattice(ground.root, found) });
+      const trace = await api.post("trace", { scene: scene.name, at: app.dials.at, level, ...lattice(ground.root, found) });
       if (serial !== this.serial) return; // another was clicked meanwhile
       $("sample-hint").hidden = true;
       this.draw(trace.losses, found);
@@ -73,12 +77,12 @@ export class Sample {
     return { tile: null, level, ix: ground.nearest(x, level, "x"), iy: ground.nearest(y, level, "y") };
   }
 
-  /** A sample past float64: what is known of its run, but for the curve. */
-  followed(found, level) {
+  /** What is known of a run, but for its curve; why that is not there. */
+  known(found, level, why) {
     const { app } = this;
     $("curve").replaceChildren();
     $("sample-hint").hidden = false;
-    $("sample-hint").textContent = "Past float64 a run is followed by its difference from a reference run: there is no loss curve of its own to draw.";
+    $("sample-hint").textContent = why;
     const digits = [this.at.x, this.at.y].map((unit, i) => positionText(app.scene.axes[i], fixed(unit), this.at.width));
     this.facts(found, level, digits, found.tile ? [["last loss", short(found.tile.loss[found.at], 6)]] : [], { positions: true });
   }

@@ -1,0 +1,191 @@
+"""Pictures for print, of any size."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from render.analyse import subject
+from render.analyse.subject import Subject
+from render.api.listener import SILENT, Listener
+from render.api.preparation import MakeBackend, local_backend, reference_run
+from render.encode import tiff
+from render.encode.tiff import Print
+from render.errors import RenderError
+from render.files.atomic import check_target
+from render.film import qualities, selection, training_rate
+from render.film.poster import Poster, Sheet, srgb_bands
+from render.film.rendering import Progress, Report
+from render.geometry.tiles import SAMPLES, Tile
+from render.samples import Field
+from render.scene import Scene
+
+StrPath = str | os.PathLike[str]
+
+# Tiles that the rate of training is measured on, spread evenly over the print.
+_MEASURED = 64
+
+
+@dataclass(frozen=True)
+class PosterPlan:
+    """What a print would take. size_px: (width, height) with bleed. level: of its samples. samples: training runs.
+
+    samples_to_do: those that the store lacks. training_s: seconds for them on this machine, 0 if there are none.
+    size_bytes: of the picture before it is compressed.
+    """
+
+    size_px: tuple[int, int]
+    level: int
+    samples: int
+    samples_to_do: int
+    training_s: float
+    size_bytes: int
+
+
+def plan_poster(
+    scene: Scene,
+    at: str = "last",
+    *,
+    cm: tuple[float, float],
+    dpi: float = 300.0,
+    bleed_mm: float = 0.0,
+    bits: int = 8,
+    detail: float = 0.5,
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> PosterPlan:
+    """Return what a print would take. It trains nothing but a measurement of about a second. See `poster`."""
+    sheet = Sheet(cm, dpi, bleed_mm, detail)
+    _check_sheet(sheet)
+    made = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
+    missing = made.missing()
+    training_s = 0.0
+    if missing:
+        with listener.working("measuring this machine"):
+            rate = training_rate.measure_tiles(scene.problem, made.some_tiles(), made.subject.backend)
+        training_s = rate.time_s(missing)
+    area = made.poster.area()
+    rows, columns = area.shape
+    samples = rows * columns * SAMPLES**2
+    return PosterPlan(made.print.size_px, area.level, samples, missing, training_s, made.print.size_bytes)
+
+
+def poster(
+    scene: Scene,
+    out: StrPath,
+    at: str = "last",
+    *,
+    cm: tuple[float, float],
+    dpi: float = 300.0,
+    bleed_mm: float = 0.0,
+    bits: int = 8,
+    detail: float = 0.5,
+    store: StrPath = "store",
+    make_backend: MakeBackend = local_backend,
+    listener: Listener = SILENT,
+) -> Path:
+    """Write a frame of a scene as a picture for print, in bands, with little memory; return its path.
+
+    out: .tif, or .btf for BigTIFF. cm: (width, height) once trimmed; the frame fits into it, and the picture goes on
+    where the shape is another. dpi: pixels an inch. bleed_mm: more picture around the trimmed one. bits: 8 or 16 a
+    channel. detail: samples per pixel, at least, along one direction. The caption is the scene's output.caption; axes
+    are not drawn.
+    Samples are kept, so the same call goes on where it was stopped. Raises RenderError, EncodeError, WriteError.
+    """
+    path = Path(out)
+    sheet = Sheet(cm, dpi, bleed_mm, detail)
+    _check_sheet(sheet)
+    tiff.check(path, Print(sheet.size_px, bits, sheet.dpi))
+    check_target(path)
+    made = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
+    missing = made.missing()
+    with listener.training(scene, made.some_tiles(), missing, made.subject.backend) as report:
+        with subject.trained_tiles(made.subject, made.poster.curve_tiles(), report) as fetch:
+            colours = made.poster.colours(fetch)
+        metadata = {"scene": scene.name, "problem": scene.problem.key, "frame": at, "level": str(made.poster.level)}
+        bands = srgb_bands(made.poster, colours, made.print, made.training(report, missing))
+        tiff.write(path, made.print, bands, metadata)
+    return path
+
+
+def _check_sheet(sheet: Sheet) -> None:
+    if not (all(0 < side <= 10_000 for side in sheet.cm) and 1 <= sheet.dpi <= 10_000):
+        raise RenderError(
+            f"a print must have sides of up to 10,000 cm and 1 to 10,000 dpi, not {sheet.cm}, {sheet.dpi}."
+        )
+    if not 0 <= sheet.bleed_mm <= 100:
+        raise RenderError(f"--bleed must be from 0 to 100 mm, not {sheet.bleed_mm:g}.")
+    if not 0.01 <= sheet.detail <= 4:
+        raise RenderError(f"--detail must be from 0.01 to 4 samples per pixel, not {sheet.detail:g}.")
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A print that is ready to be trained."""
+
+    poster: Poster
+    print: Print
+    subject: Subject
+
+    def missing(self) -> int:
+        """Return the training runs that the store lacks, band by band: all tiles at once would fill the memory."""
+        seen_above: frozenset[Tile] = frozenset()
+        count = 0
+        for rows in self.poster.bands:
+            tiles = self.poster.tiles(rows)
+            count += subject.missing_samples(self.subject, [tile for tile in tiles if tile not in seen_above])
+            seen_above = frozenset(tiles)
+        curve = [tile for tile in self.poster.curve_tiles() if not self.poster.area().holds(tile)]
+        return count + subject.missing_samples(self.subject, curve)
+
+    def some_tiles(self) -> list[Tile]:
+        """Return tiles from all over the print."""
+        area = self.poster.area()
+        rows, columns = area.shape
+        every = max(1, rows * columns // _MEASURED)
+        return [
+            Tile(area.level, area.x0 + i % columns, area.y0 + i // columns) for i in range(0, rows * columns, every)
+        ]
+
+    def training(
+        self, report: Report, total: int
+    ) -> Callable[[slice], AbstractContextManager[Callable[[Tile], Field]]]:
+        """Return what trains the tiles of some rows; its context gives what reads them."""
+        done = 0
+
+        @contextlib.contextmanager
+        def trained(rows: slice) -> Iterator[Callable[[Tile], Field]]:
+            nonlocal done
+            tiles: Sequence[Tile] = self.poster.tiles(rows)
+            last = Progress(0, 0, 0, 0)
+
+            def tell(now: Progress) -> None:
+                nonlocal last
+                last = now
+                report(Progress(0, 0, min(total, done + now.samples_done), total, now.repaired))
+
+            with subject.trained_tiles(self.subject, tiles, tell) as fetch:
+                yield fetch
+            done += last.samples_done
+
+        return trained
+
+
+def _prepared(
+    scene: Scene, at: str, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
+) -> _Prepared:
+    plan = qualities.named(scene, "scene").plan
+    path, fps = plan.path, scene.output.fps
+    numbers = selection.numbers([at], path.frame_count(fps), path.duration_s)
+    if len(numbers) != 1:
+        raise RenderError(f"a print shows one frame, not {len(numbers)}: {at!r}.")
+    made = Poster(plan, path.s_of_frame(numbers[0], fps), sheet)
+    deepest = max(made.level, *(tile.level for tile in made.curve_tiles()))
+    with reference_run(listener) as report_step:
+        prepared = subject.prepare(scene, store, make_backend, level=deepest, report_step=report_step)
+    return _Prepared(made, Print(sheet.size_px, bits, sheet.dpi), prepared)

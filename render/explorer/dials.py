@@ -1,0 +1,114 @@
+"""What a page can set besides the view: after how many steps runs are shown, and hyperparameters that are on no axis.
+
+Each is a slider of the page; keyframes hold what the sliders say.
+"""
+
+from __future__ import annotations
+
+import bisect
+import dataclasses
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from render.geometry.tracks import STEPS
+from render.problem import Problem
+from render.problem.ladder import ladder
+from render.samples import Field
+from render.scene import Scene
+
+Values = Mapping[str, float]
+
+# How far a hyperparameter that no keyframe moves can be set from the scene's own value, as a factor to either side.
+_FACTOR = 100.0
+
+
+class Dial(NamedTuple):
+    """One slider. value: the scene's own. moves: whether the scene's keyframes set it.
+
+    log: whether it is even in its logarithm. whole: whether only whole numbers mean anything. stops: the only values
+    that it can have, rising; none where it can have any from low to high.
+    """
+
+    name: str
+    label: str
+    low: float
+    high: float
+    value: float
+    log: bool
+    moves: bool
+    whole: bool = False
+    stops: tuple[int, ...] = ()
+
+
+def of(scene: Scene) -> list[Dial]:
+    """Return the dials of a scene."""
+    problem, row = scene.problem, scene.problem.row
+    moved = {track.name: track for track in scene.tracks}
+    found = []
+    if not row.no_prefixes(dict(problem.settings)):
+        stops = (*ladder(problem.steps), problem.steps)
+        value = moved[STEPS].values[0] if STEPS in moved else float(problem.steps)
+        found.append(Dial(STEPS, "steps", 1.0, float(problem.steps), value, True, STEPS in moved, True, stops))
+    for track in scene.tracks:
+        if track.name != STEPS:
+            low, high = min(track.values), max(track.values)
+            found.append(
+                Dial(track.name, track.label, low, high, track.values[0], track.logarithmic, True, track.whole)
+            )
+    for name, value in problem.fixed:
+        about = row.hyperparameters[name]
+        if name in moved or (about.scale == "log10" and value <= 0):
+            continue
+        if about.scale == "log10":
+            found.append(Dial(name, about.label, value / _FACTOR, value * _FACTOR, value, True, False))
+        else:
+            reach = max(1.0, 2 * abs(value))
+            found.append(Dial(name, about.label, min(0.0, -reach if value < 0 else 0.0), reach, value, False, False))
+    return [dial for dial in found if dial.low < dial.high]
+
+
+def described(scene: Scene) -> list[dict[str, Any]]:
+    """Return the dials of a scene as a page takes them."""
+    return [{**dial._asdict(), "stops": list(dial.stops)} for dial in of(scene)]
+
+
+def snapped(scene: Scene, values: Values) -> dict[str, float]:
+    """Return values of dials as they can be: whole, on a stop, within bounds. KeyError for one that there is not."""
+    dials = {dial.name: dial for dial in of(scene)}
+    found = {}
+    for name, given in values.items():
+        dial = dials[name]
+        value = min(max(given, dial.low), dial.high)
+        if dial.stops:
+            above = min(bisect.bisect_left(dial.stops, value), len(dial.stops) - 1)
+            value = float(min(dial.stops[max(above - 1, 0) : above + 1], key=lambda stop: abs(stop - value)))
+        found[name] = float(round(value)) if dial.whole else float(f"{value:.6g}")
+    return found
+
+
+def problem_at(problem: Problem, values: Values) -> Problem:
+    """Return the problem with other values; where these say after how many steps, it keeps those of shorter runs."""
+    moved = problem.moved({name: value for name, value in values.items() if name != STEPS})
+    asks = STEPS in values and not moved.prefixes
+    return dataclasses.replace(moved, prefixes=ladder(moved.steps)) if asks else moved
+
+
+def shown(problem: Problem, values: Values, samples: Field, unknown: int) -> Field:
+    """Return the samples of a problem after the steps that dials say. unknown: the status of those not yet trained."""
+    steps = round(values.get(STEPS, problem.steps))
+    if steps >= problem.steps:
+        return samples
+    found = samples.after(steps)
+    found.status[samples.status == unknown] = unknown
+    return found
+
+
+def own(scene: Scene, names: Iterable[str]) -> dict[str, float]:
+    """Return the scene's own values of dials by name."""
+    values = {dial.name: dial.value for dial in of(scene)}
+    return {name: values[name] for name in names}
+
+
+def of_keyframe(scene: Scene, number: int) -> dict[str, float]:
+    """Return what a keyframe of a scene sets."""
+    return {track.name: track.values[number] for track in scene.tracks}

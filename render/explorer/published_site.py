@@ -1,0 +1,135 @@
+"""A folder that any web server can serve: the explorer's page without its server, over the tiles of one film.
+
+<site>/index.html, page/     the page: the explorer's own files, but for what asks a server (page/published)
+<site>/site.json             the scene, its path, palettes, and which packs there are
+<site>/tiles/L/X/Y.tiles     packs of tiles: see packs.py
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from render.errors import RenderError
+from render.explorer import colouring, descriptions, film_preview, packs, pagefiles
+from render.files.folders import whole_folder
+from render.geometry.tiles import Tile, TileRange
+from render.picture.channels import Channel
+from render.samples import Field
+from render.scene import Scene
+
+# What tells a folder that this module wrote from any other.
+MARK = "site.json"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A site on disk. size_bytes: of all of its files; tiles: how many it shows."""
+
+    folder: Path
+    size_bytes: int
+    tiles: int
+    files: int
+
+
+def page_bytes() -> int:
+    """Return the size of everything but the tiles, about: the page itself, palettes, and the path."""
+    return sum(len(content) for _, content in pagefiles.published_files("", "")) + 400_000
+
+
+def shown_channels(scene: Scene, names: Sequence[str]) -> dict[str, Channel]:
+    """Return the channels that a page can colour by: the scene's own first, and those that are named. RenderError."""
+    known = colouring.channels(scene.problem)
+    own = scene.look.channel if scene.look.channel in known else "value"
+    for name in names:
+        if name not in known:
+            raise RenderError(f"--channels must be some of {', '.join(known)}, not {name!r}.")
+    return {name: known[name] for name in dict.fromkeys([own, *names])}
+
+
+def plane_tiles(deepest: int) -> list[Tile]:
+    """Return all tiles of the plane down to a level, coarse ones first."""
+    return [tile for level in range(deepest + 1) for tile in TileRange(level, 0, 1 << level, 0, 1 << level).tiles()]
+
+
+def write(
+    scene: Scene,
+    tiles: Iterable[Tile],
+    fetch: Callable[[Tile], Field],
+    channels: dict[str, Channel],
+    folder: Path,
+    *,
+    most_bytes: int,
+    report: Callable[[int], None] = lambda size_bytes: None,
+) -> Published:
+    """Write a site, whole or not at all.
+
+    fetch: returns the field of a tile. most_bytes: that all files together may have; a site that would have more is
+    not written. Raises RenderError, WriteError.
+    """
+    size = count = 0
+    tiles = sorted(set(tiles))
+
+    with whole_folder(folder, mark=MARK) as root:
+
+        def put(name: str, content: bytes) -> None:
+            nonlocal size, count
+            size += len(content)
+            count += 1
+            if size > most_bytes:
+                raise RenderError(
+                    f"{folder}: the site would have more than {most_bytes / 1e6:,.0f} MB, and was not written. "
+                    "Choose a smaller --quality, a lower --plane-level, or a larger --max."
+                )
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+            report(size)
+
+        for name, content in pagefiles.published_files(scene.name, _about(scene)):
+            put(name, content)
+        digest = hashlib.sha256()
+
+        def put_pack(name: str, content: bytes) -> None:
+            digest.update(content)
+            put(name, content)
+
+        areas = packs.write_all(tiles, fetch, channels, put_pack)
+        put(MARK, json.dumps(_site(scene, channels, areas, digest.hexdigest()[:12]), separators=(",", ":")).encode())
+    return Published(folder, size, len(tiles), count)
+
+
+def _about(scene: Scene) -> str:
+    return f"{scene.name}: {scene.problem.labels[0]} to the right, {scene.problem.labels[1]} upwards"
+
+
+def _site(
+    scene: Scene, channels: dict[str, Channel], areas: dict[int, list[TileRange]], version: str
+) -> dict[str, Any]:
+    deepest = max(areas)
+    described = descriptions.scene(scene)
+    palettes = list(dict.fromkeys([described["look"]["palette"], *colouring.PALETTES]))
+    return {
+        "start": descriptions.start([scene.name], scene.name, palettes),
+        "scene": described
+        | {
+            "channels": {name: described["channels"][name] for name in channels},
+            "deepest_level": deepest,
+            "deepest_zoom": deepest,
+        },
+        "path": film_preview.path(scene),
+        "palettes": {name: {"colours": colouring.palette(name), "remark": colouring.remark(name)} for name in palettes},
+        "packs": {
+            "version": version,
+            "channels": list(channels),
+            # As texts: columns of deep levels have more digits than JavaScript's numbers.
+            "levels": {
+                level: [[str(at) for at in (r.x0, r.x1, r.y0, r.y1)] for r in rectangles]
+                for level, rectangles in areas.items()
+            },
+        },
+    }

@@ -1,0 +1,116 @@
+"""Taking over what another store keeps: nothing is copied that was not read and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from render.errors import DamagedTile, StoreError
+from render.geometry.tiles import Tile
+from render.problem import Problem, described
+from render.storage import exact_runs, references
+from render.storage.descriptions import read_toml
+from render.storage.store import DirectoryStore, check_store
+from render.tools import inventory
+
+
+@dataclass
+class Merged:
+    """What came of a merge. added: tiles that were not here. known: those that were, with the same bytes.
+
+    repaired: those that were here, and damaged. runs: reference runs and exact runs that were not here. faults: what
+    was left where it is, a sentence each.
+    """
+
+    added: int = 0
+    known: int = 0
+    repaired: int = 0
+    runs: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def merge(other: Path, root: Path, report: Callable[[Merged], None] = lambda merged: None) -> Merged:
+    """Take over tiles, reference runs and exact runs of another store; every tile is read and its bytes are checked.
+
+    What both stores have stays as it is here. Raises StoreError where a folder is no store.
+    """
+    if not other.is_dir():
+        raise StoreError(f"{other} must be a store, but there is no such folder.")
+    if root.exists() and other.resolve() == root.resolve():
+        raise StoreError(f"{other} is the store itself. Name another one, or this one with --store.")
+    check_store(root)
+    merged = Merged()
+    found = sorted(other.glob("*/problem.toml"))
+    if not found:
+        raise StoreError(f"{other} holds no samples: a store has folders with a problem.toml.")
+    for toml in found:
+        try:
+            problem = described(read_toml(toml, "problem"))
+        except (ValueError, StoreError) as fault:
+            merged.faults.append(f"{toml.parent} was left out: {fault}.")
+            continue
+        if problem.key != toml.parent.name:
+            merged.faults.append(f"{toml.parent} was left out: its problem.toml describes {problem.key}.")
+            continue
+        _runs(problem, other, root, merged)
+        for numerics in sorted(toml.parent.glob("*/numerics.toml")):
+            _tiles(problem, numerics, root, merged, report)
+    return merged
+
+
+def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Callable[[Merged], None]) -> None:
+    source = DirectoryStore.at(toml.parent)
+    here = DirectoryStore(root, problem, source.numerics)
+    if here.numerics_key != toml.parent.name:
+        merged.faults.append(f"{toml.parent} was left out: its numerics.toml describes {here.numerics_key}.")
+        return
+    for path in inventory.tile_files(toml.parent):
+        try:
+            tile = source.tile_of(path)
+            _take(tile, source, here, merged)
+        except (DamagedTile, ValueError, KeyError) as fault:
+            merged.faults.append(f"{path} was left out: {fault}")
+        report(merged)
+
+
+def _take(tile: Tile, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
+    found = source.get(tile)
+    if not here.has(tile):
+        here.put(tile, found)
+        merged.added += 1
+        return
+    try:
+        here.get(tile)
+    except DamagedTile:
+        here.put(tile, found)
+        merged.repaired += 1
+        return
+    # A tile's file follows from its address, its keys and its samples: the same samples, the same bytes.
+    if here.path(tile).read_bytes() == source.path(tile).read_bytes():
+        merged.known += 1
+    else:
+        merged.faults.append(
+            f"{source.path(tile)} was left out: the tile here has other samples, although problem and numerics are the "
+            "same. One of the two machines computes differently than it says; `render doctor` may know why."
+        )
+
+
+def _runs(problem: Problem, other: Path, root: Path, merged: Merged) -> None:
+    known = {reference.key for reference in references.load_all(root, problem)}
+    for reference in references.load_all(other, problem):
+        if reference.key not in known:
+            references.save(reference, root, problem)
+            merged.runs += 1
+    for path in sorted((other / problem.key / "exact").glob("*.json")):
+        try:
+            content = json.loads(path.read_bytes())
+            x, y = exact_runs.point_of(content)
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as fault:
+            merged.faults.append(f"{path} was left out: it is damaged ({fault}).")
+            continue
+        run = exact_runs.load(other, problem, x, y)
+        if run is not None and exact_runs.load(root, problem, x, y) is None:
+            exact_runs.save(run, root, problem)
+            merged.runs += 1
