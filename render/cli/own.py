@@ -21,14 +21,17 @@ def new(
     Try:
 
         render new my_net.py
-        render frame my_net.toml
+        render frame my_net.toml 0 --quality preview
     """
     from render.cli import messages
     from render.tools import own_new
 
     code, scene = own_new.write(file)
     messages.wrote(code, scene)
-    messages.note(f"Next: render check {code}, render frame {scene}. After a change of {code}, add --trust {code}.")
+    messages.note(
+        f"Next: render check {code}, render frame {scene} 0 --quality preview. After a change of {code}, add "
+        f"--trust {code}."
+    )
 
 
 def check(

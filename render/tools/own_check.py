@@ -235,7 +235,7 @@ def _differences(problem: Problem) -> Finding:
     found = own_checks.without_rules(problem)
     if not found:
         return Finding("deep", "ok", "every operation can be followed by differences, so films may go past float64")
-    said = "; ".join(f"{name}{f' ({where})' if where else ''}" for name, where in sorted(found.items()))
+    said = "; ".join(f"{name} ({where or 'inside a package'})" for name, where in sorted(found.items()))
     return Finding(
         "deep", "note", f"films end where float64 does, at views about 1e-13 wide: there is no rule for {said}"
     )
