@@ -108,7 +108,8 @@ class Plan:
         self.targets = targets.find(scene, self.path, max(self.levels))
         if self.targets.places and len(self.slices.problems) > 1:
             self.targets = targets.Targets()  # plain runs, as far as they go
-        if max(self.levels) > scene.problem.last_plain_level and len(self.slices.problems) > 1:
+        reach = DEEPEST_LEVEL if scene.output.precision == "float64" else scene.problem.last_plain_level
+        if max(self.levels) > reach and len(self.slices.problems) > 1:
             raise DepthError(
                 f"{scene.name}: hyperparameters and settings can only move where float64 reaches, since each of their "
                 "values would need a reference run of its own. Widen the narrowest view, or leave `set` out of the "
