@@ -21,7 +21,7 @@ from render.encode.sound import Sound, length_s, takes_sound
 from render.errors import SceneError
 from render.film import deliver, frame_log, qualities, rendering, soundtrack
 from render.film.frame_log import FrameFacts
-from render.film.rendering import Job
+from render.film.job import Job
 from render.geometry import camera
 
 RATE = 44_100

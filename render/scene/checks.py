@@ -70,7 +70,7 @@ def build(
     try:
         raw = own_files.taken_up(raw, folder)
     except SceneError as error:
-        raise SceneError(*(f"{source_of(fault)}: {fault}" for fault in error.faults)) from None
+        raise type(error)(*(f"{source_of(fault)}: {fault}" for fault in error.faults)) from None
     faults = layout_faults(raw)
     scene = _assemble(raw, faults, name, text)
     scene = scene and replace(scene, folder=folder)
