@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from render import cli, scene
 from render.cli import messages, terminal
 from render.film import rendering
 from render.film.plan import Plan
+from tests import test_sound
 from tests.helpers import ROOT, oracle, published
 from tests.helpers.command import refused, run
 
@@ -301,10 +303,16 @@ def test_the_commands_of_the_production_page_run_one_after_the_other(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenes").symlink_to(ROOT / "scenes")
     (tmp_path / "mine.toml").write_text('[look]\npalette = "viridis"\n')
+    test_sound.tone(tmp_path / "music.wav", 1.0)
     commands = commands_of("assets/docs/production.md")
     assert len(commands) > 15
     for command in commands:
         words = [word.replace("mean_lr", "tiny") for word in shlex.split(command)[1:]]
+        if "--each" in words:  # here they are scenes; above, what is laid over one
+            (tmp_path / "mine.toml").write_text(TINY)
+            (tmp_path / "yours.toml").write_text(TINY)
+        if words[:2] == ["store", "merge"]:
+            shutil.copytree(tmp_path / "store", tmp_path / words[2])
         cli.app(words, exit_on_error=False, print_error=False)
         said = capsys.readouterr().out.splitlines()
         if words[0] in ("video", "frame", "sheet", "recolour", "encode"):
@@ -326,7 +334,7 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     points = tmp_path / "points.csv"
     points.write_text("x,y\n1,2\n")
     arguments = [str(points) if word == "points.csv" else word for word in arguments]
-    arguments = [str(tmp_path / word) if word == "values.csv" else word for word in arguments]
+    arguments = [str(tmp_path / word) if word in ("values.csv", "site") else word for word in arguments]
     if words[1] in ("recolour", "encode", "store"):  # of what is there already
         assert run("preview", "tiny", "--store", tmp_path / "store", "--out", tmp_path / "out").returncode == 0
     if arguments[0] in ("video", "preview", "frame", "sheet", "recolour", "encode", "doctor", "clean", "analyse"):
