@@ -10,7 +10,7 @@ from typing import NamedTuple
 import render
 from render import scene as scenes
 from render.backends import Backend
-from render.film import selection
+from render.film import selection, soundtrack
 from render.film.plan import Plan
 from render.film.schedule import Switch, Training
 from render.film.trainings import Trainings
@@ -91,7 +91,7 @@ class Job:
         texts = scenes.provenance(self.scene, self.quality, self.numerics) | {"render": render.__version__}
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
             texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
-        return texts if frame is None else texts | {"frame": str(frame)}
+        return texts | soundtrack.identity(self.scene) if frame is None else texts | {"frame": str(frame)}
 
 
 def needed(plan: Plan, places: Iterable[float]) -> list[list[Tile]]:

@@ -22,7 +22,7 @@ from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, RenderError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
-from render.film import camera_table, frame_log, passing, qualities, segment_key, switch
+from render.film import camera_table, frame_log, passing, qualities, segment_key, soundtrack, switch
 from render.film.frame_log import FrameFacts, FrameLog
 from render.film.job import Job, Kept, needed
 from render.film.painter import FramePainter
@@ -79,6 +79,7 @@ def check_film(scene: Scene) -> None:
     output = scene.output
     if reason := encode.refusal(output.codec, (output.width_px, output.height_px)):
         raise SceneError(f"{scene.name}: {reason}")
+    soundtrack.check(scene)
 
 
 def prepare(
@@ -171,6 +172,7 @@ def video(
     published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
     """
     output = job.scene.output
+    soundtrack.check(job.scene)
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
         return _sequence(job, path, numbers, report, log)
@@ -191,6 +193,7 @@ def video(
         published=finished,
         key=segment_key.of(job.provenance(), numbers),
         frames_total=len(numbers),
+        sound=soundtrack.of(job.scene, numbers),
     )
     check_target(path.with_suffix(".path.csv"))
     rows: list[FrameFacts] = []  # of the segment that is being made
@@ -344,7 +347,7 @@ def made_of_frames(
     try:
         last: tuple[tuple[float, ...], bytes | None] | None = None
         made: list[T] = []
-        shown = Shown([], [])
+        shown, light = Shown([], []), 0.0
         for done, number in enumerate(numbers):
             places, moves = moments(number), passing.around(plan, number)
             # Frames of a rest are one picture, but for those from which the camera is soon seen to leave.
@@ -356,8 +359,9 @@ def made_of_frames(
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
                 last, made = key, [make(s, places, moves)]
+                light = frame_log.mean_luminance(made[0])
             yield number, made[0]
-            log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
+            log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown, light))
             report(progress(done + 1))
     finally:
         training.stop()
