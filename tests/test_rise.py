@@ -15,6 +15,8 @@ from render.film.plan import Plan
 from render.film.rendering import Progress
 from render.film.slices import Slice
 from render.geometry.tracks import Track
+from render.picture import overlay
+from render.picture.annotate import Annotator
 from render.scene import Scene
 from render.storage.store import DirectoryStore
 
@@ -282,3 +284,15 @@ def test_values_of_a_frame_as_arrays_are_those_of_its_slice(tmp_path: Path) -> N
     plain = scene.load("tiny", settings=["problem.fixed={offset = 0.2}"])
     np.testing.assert_array_equal(last.field.value, api.field(plain, "0", samples=32, store=tmp_path).field.value)
     assert (first.field.value != last.field.value).any()
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [((192, 108), "offset 0.2"), ((1920, 1080), "weight offset added at every step 0.2")]
+)
+def test_a_value_whose_label_finds_no_room_is_shown_by_its_name(size: tuple[int, int], words: str) -> None:
+    found = rising(RISE, f"output.size=[{size[0]}, {size[1]}]")
+    path, problem = found.path(found.output), found.problem
+    frame = np.full((size[1], size[0], 3), 128, np.uint8)
+    Annotator(path, (problem.x, problem.y), problem.labels, found.look, ("values",)).draw(frame, path.length)
+    columns = np.flatnonzero((frame != 128).any(axis=(0, 2)))
+    assert columns[-1] - columns[0] + 1 == overlay.pill_width(overlay.font_of(*size), words) < size[0] / 2

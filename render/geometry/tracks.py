@@ -31,12 +31,12 @@ class Track:
     label: str = ""
     whole: bool = False
 
-    def words(self, value: float) -> str:
-        """Return a value as a frame shows it."""
+    def words(self, value: float, *, short: bool = False) -> str:
+        """Return a value as a frame shows it. short: by the track's name, where its label finds no room."""
         if self.name == STEPS:
             count = round(value)
             return f"after {count:,} step{'s' if count != 1 else ''}"
-        return f"{self.label or self.name} {f'{round(value):,}' if self.whole else f'{value:.3g}'}"
+        return f"{self.name if short or not self.label else self.label} {f'{round(value):,}' if self.whole else f'{value:.3g}'}"
 
     def between(self, i: int, fraction: float) -> float:
         """Return the value at a fraction, 0 to 1, of the way from keyframe i to the next."""

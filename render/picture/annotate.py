@@ -56,7 +56,8 @@ class Annotator:
             if "legend" in self._parts and view.height_px >= _LEAST_LINES:
                 room -= gap + self._legend_box(view, s).shape[1]
             elif "values" in self._parts and self._path.tracks:
-                room -= gap + max(overlay.pill_width(font, words) for words in self._longest)
+                widths = (overlay.pill_width(font, words) for words in self._longest)
+                room -= gap + min(max(widths), view.width_px // 2)
             size_px = view.width_px, view.height_px
             overlay.stamp(frame, caption.masks(self._caption, self._caption_font, size_px, room), beside, gap)
         top = gap
@@ -79,7 +80,9 @@ class Annotator:
         """
         font = overlay.font_of(out.shape[1], out.shape[0])
         for track in self._path.tracks:
-            pill = overlay.pill(font, track.words(self._path.value(track, s)))
+            value, room = self._path.value(track, s), out.shape[1] // 2
+            fits = overlay.pill_width(font, track.words(value)) <= room
+            pill = overlay.pill(font, track.words(value, short=not fits))
             overlay.stamp(out, pill, out.shape[1] - gap - pill.shape[2], top)
             top += pill.shape[1] + gap // 2
         return top
