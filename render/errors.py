@@ -19,6 +19,10 @@ class SceneError(RenderError):
         self.faults = faults
 
 
+class ChangedCode(SceneError):
+    """A scene that was made with another version of a user's file than there is now."""
+
+
 class DepthError(RenderError):
     """A view narrower than float64 hyperparameters can resolve."""
 

@@ -256,6 +256,155 @@ def test_a_sample_does_not_depend_on_its_neighbours_nor_on_its_batch() -> None:
     assert len(np.unique(whole.value)) == 150
 
 
+OPTAX = NET[: NET.index("def update(")].replace("import numpy", "import optax\nimport numpy")
+
+
+def test_an_optimiser_of_optax_does_what_its_formula_says() -> None:
+    x, y = points(6, -3, -1)
+    plain = trained(problem(), x, y)
+    descent = (
+        OPTAX
+        + "def optimiser(hyper):\n"
+        + "    return optax.chain(optax.add_decayed_weights(hyper['decay']), optax.sgd(hyper['lr']))\n"
+    )
+    assert np.allclose(trained(problem(descent), x, y).value, plain.value, rtol=1e-12)
+
+
+MODEL = """
+import equinox as eqx
+
+
+class Net(eqx.Module):
+    hidden: eqx.nn.Linear
+    output: eqx.nn.Linear
+    calls: jax.Array
+    activation: object = jnp.tanh
+
+    def __call__(self, x):
+        return self.output(self.activation(self.hidden(x)))[0]
+
+
+def init(key, settings):
+    a, b = jax.random.split(key)
+    return Net(eqx.nn.Linear(3, settings.width, key=a), eqx.nn.Linear(settings.width, 1, key=b), jnp.zeros(2, int))
+
+
+def loss(params, batch):
+    x, y = batch
+    return jnp.mean((jax.vmap(params)(x) - y) ** 2)
+
+
+def optimiser(hyper, steps):
+    shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, 4, steps)
+    adamw = optax.adamw(lambda t: hyper["lr"] * shape(t), weight_decay=hyper["decay"])
+    return optax.chain(optax.clip_by_global_norm(1.0), adamw)
+
+
+channels = {"size": "of the output weights", "error": "of the first example"}
+
+
+def readout(params, data):
+    x, y = data
+    return {"size": jnp.abs(params.output.weight).sum(), "error": params(x[0]) - y[0]}
+"""
+
+
+def test_a_model_of_a_library_is_trained_with_warm_up_and_weight_decay() -> None:
+    """Against the loop that its users write, one run at a time."""
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    head = OPTAX[: OPTAX.index("def init(")]
+    found = problem(head + MODEL)
+    assert found.channels.keys() >= {"size", "error"}
+    x, y = points(3, -3, -1)
+    field = trained(found, x, y)
+    space: dict[str, object] = {}
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        exec(head + MODEL, space)
+        data = jax.tree.map(jnp.asarray, space["data"](0))  # type: ignore[operator]
+        settings = found.settings_as(found.row.settings_type)
+        for i in range(3):
+            model = space["init"](jax.random.key(0), settings)  # type: ignore[operator]
+            steps = space["optimiser"]({"lr": x[i], "decay": y[i]}, 12)  # type: ignore[operator]
+            memory = steps.init(eqx.filter(model, eqx.is_inexact_array))
+            # Schedules of optax divide the count of steps: of an int32, that would be a float32.
+            memory = jax.tree.map(lambda a: a.astype(jnp.int64) if a.dtype == jnp.int32 else a, memory)
+            for _ in range(12):
+                loss, gradient = eqx.filter_value_and_grad(space["loss"])(model, data)
+                updates, memory = steps.update(gradient, memory, eqx.filter(model, eqx.is_inexact_array))
+                model = eqx.apply_updates(model, updates)
+            assert field.final_loss[i] == pytest.approx(float(loss), rel=1e-11)
+            assert field.more["size"][i] == pytest.approx(float(jnp.abs(model.output.weight).sum()), rel=1e-11)
+
+
+def test_minibatches_are_shuffled_epochs_and_the_loss_of_all_data_is_recorded() -> None:
+    """By a loss that tells which examples it saw."""
+    text = NET[: NET.index("def data(")] + (
+        "def data():\n    return jnp.arange(6.0)\n\n\n"
+        "def init(key):\n    return {'seen': jnp.zeros(6)}\n\n\n"
+        "def loss(params, batch):\n"
+        "    return (params['seen'] * jax.nn.one_hot(batch.astype(int), 6).sum(0)).sum() + batch.size\n\n\n"
+        "def update(params, gradient):\n    return {'seen': params['seen'] + gradient['seen']}\n"
+    )
+    import jax
+
+    from render.train import systems
+
+    for batch, recorded, lengths in ((4, "all", 6), (4, "batch", 4), (None, "all", 6)):
+        made = systems.make(problem(text, batch=batch, recorded=recorded))
+        hyper = {"lr": jax.numpy.ones(2), "decay": jax.numpy.ones(2)}
+        state = made.start(hyper)
+        seen = []
+        for t in range(3):
+            before = np.asarray(state.trained["seen"])
+            state, loss = made.step(state, hyper, jax.numpy.int32(t))
+            seen.append(np.asarray(state.trained["seen"] - before)[0])
+            if t == 0:
+                assert loss[0] == lengths
+        if batch:
+            assert [row.sum() for row in seen] == [4, 4, 4]
+            assert np.array_equal(sum(seen), np.full(6, 2.0))  # three batches of four are two epochs of six
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(RenderError, match="problem.batch must be at most the number of examples, 9, not 10"):
+        trained(problem(batch=10), *points(2))
+
+
+def test_start_and_step_are_a_system_as_they_stand() -> None:
+    """The lower floor: the same training, written over lanes."""
+    text = NET[: NET.index("def update(")].replace("def init(", "def one(").replace("def loss(", "def measured(") + (
+        "\n\ndef start(hyper, settings):\n"
+        "    lanes = hyper['lr'].shape[0]\n"
+        "    return jax.tree.map(lambda p: jnp.broadcast_to(p, (lanes, *p.shape)), one(jax.random.key(0), settings))\n"
+        "\n\ndef step(state, hyper, t, seed):\n"
+        "    batch = data(seed)\n"
+        "    def lane(p, rate, decay):\n"
+        "        value, g = jax.value_and_grad(measured)(p, batch)\n"
+        "        return jax.tree.map(lambda p, g: p - rate * (g + decay * p), p, g), value\n"
+        "    return jax.vmap(lane)(state, hyper['lr'], hyper['decay'])\n"
+    )
+    x, y = points(20)
+    lower, upper = trained(problem(text), x, y), trained(problem(), x, y)
+    assert np.array_equal(lower.value, upper.value)
+    assert "batch" not in dict(problem(text).settings)
+
+
+def test_initial_parameters_may_follow_from_a_hyperparameter() -> None:
+    by_lane = (
+        NET.replace("def init(key, settings):", "def init(key, settings, hyper):")
+        .replace("jax.random.normal(b, (settings.width,))", "hyper['decay'] * jax.random.normal(b, (settings.width,))")
+        .replace('hyper["decay"] * p', "0.0 * p")
+    )
+    x, y = np.full(4, 1e-9), np.array([0.0, 0.5, 1.0, 2.0])
+    first = trained(problem(by_lane), x, y).final_loss
+    curve = np.polyfit(y, first, 2)  # the loss is a square in the scale of the output weights
+    assert np.allclose(np.polyval(curve, y), first, rtol=1e-6)
+    assert len(set(first)) == 4
+
+
 def test_helpers_of_one_name_do_not_meet() -> None:
     using = NET.replace("import numpy as np\n", "import numpy as np\n\nfrom helper import power\n").replace(
         "** 2)", "** power)"
@@ -284,6 +433,11 @@ WRONG = [
         "net.py: line 27: loss failed",
     ),
     ('hyper["lr"]', 'hyper["rate"]', "net.py: line 31: update failed: KeyError: 'rate'"),
+    (
+        "def update(",
+        "def update(params, gradient, hyper):\n    assert hyper['lr'] > 0\n\n\ndef unused(",
+        "no `if` may depend",
+    ),
     ("import numpy as np", "import nump as np", "net.py: line 5: cannot be run: ModuleNotFoundError"),
     (
         "return jax.tree.map(",
@@ -299,6 +453,15 @@ def test_what_code_gets_wrong_is_told_with_its_line(part: str, instead: str, fau
     with pytest.raises(RenderError) as caught:
         trained(problem(NET.replace(part, instead)), *points(2))
     assert fault in str(caught.value)
+
+
+def test_module_level_draws_must_repeat_as_well() -> None:
+    drawn = NET.replace("steps = 12", "steps = 12\nscale = DRAWN").replace("    x = np", "    x = scale * np")
+    with pytest.raises(RenderError, match="data must give the same every time"):
+        trained(problem(drawn.replace("DRAWN", "np.random.default_rng().normal()")), *points(2))
+    trained(
+        problem(drawn.replace("DRAWN", "np.random.normal()")), *points(2)
+    )  # the global generator has the problem's seed
 
 
 def test_a_file_that_the_key_does_not_cover_is_not_read() -> None:
@@ -330,6 +493,10 @@ def test_a_film_of_it_is_made_and_carries_no_path_of_this_machine() -> None:
     Path("net.py").write_text(NET.replace("** 2", "** 4"))
     with pytest.raises(SceneError, match="problem.code must be"):
         scene.load(path)
+    own_files.trusted("net.py")
+    with pytest.raises(RenderError, match="was made by another version of the scene's code. Give --force"):
+        api.frame(scene.load("net.toml"), "last", quality="scene")
+    api.frame(scene.load("net.toml"), "last", quality="scene", force=True)
 
 
 def test_an_unread_file_leaves_jax_unloaded() -> None:

@@ -73,7 +73,7 @@ def test_looking_at_a_scene_runs_nothing(capsys: pytest.CaptureFixture[str]) -> 
 def test_trust_is_remembered_for_one_content(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     def try_it(*more: str) -> None:
         monkeypatch.setattr(trust, "_told", set())  # as another process
-        command("frame", "net.toml", "last", "--quality", "scene", *more)
+        command("frame", "net.toml", "last", "--quality", "scene", "--force", *more)
 
     try_it("--trust", "net.py")
     assert Path("ran").exists()

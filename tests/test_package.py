@@ -76,7 +76,7 @@ def test_every_scene_and_every_data_file_is_in_the_package(built: Path) -> None:
         if name.startswith("render/scenes/") and name.endswith(".toml"):
             first = zipfile.ZipFile(wheel).read(name).decode().partition("\n")[0]
             assert first.startswith("#:schema ")
-            assert os.path.normpath(f"render/scenes/{first.split()[1]}") in inside
+            assert os.path.normpath(os.path.join(os.path.dirname(name), first.split()[1])) in inside
 
 
 def test_the_source_distribution_builds_the_same_package(built: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from render.api.own import trust
 from render.api.pages import explore
 from render.api.posters import PosterPlan, plan_poster, poster
 from render.api.preparation import Outlook
+from render.api.progress import Progress
 from render.api.publishing import publish
 from render.api.targets import descend
 from render.errors import RenderError
@@ -24,6 +25,7 @@ __all__ = [
     "Listener",
     "Outlook",
     "PosterPlan",
+    "Progress",
     "Published",
     "RenderError",
     "Scene",

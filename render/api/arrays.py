@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from render.analyse import subject
-from render.api import preparation
+from render.api import display, preparation
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
 from render.errors import RenderError
@@ -45,6 +45,9 @@ class Window:
     field: Field
     columns: range
     rows: range
+
+    def _repr_html_(self) -> str:
+        return display.window(self)
 
 
 def field(

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from render import encode
-from render.api import preparation
+from render.api import display, preparation
+from render.api.display import Stills
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
-from render.film import climb, deliver, qualities, rendering, sheet
+from render.film import climb, deliver, qualities, rendering, sheet, soundtrack
+from render.film.job import Job
 from render.film.plan import overhang_remark
-from render.film.rendering import Job
 from render.scene import Scene
 
 StrPath = str | os.PathLike[str]
@@ -29,10 +30,16 @@ COUNT, COLUMNS, WIDTH_PX = 24, 6, 320
 
 @dataclass(frozen=True)
 class Film:
-    """A film on disk. path: of the film. files: of the film and of everything beside it: record, log, poster."""
+    """A film on disk. path: of the film. files: of the film and of everything beside it: record, log, poster.
+
+    A notebook plays it.
+    """
 
     path: Path
     files: tuple[Path, ...]
+
+    def _repr_html_(self) -> str:
+        return display.player(self.path)
 
 
 def plan(
@@ -145,8 +152,9 @@ def frame(
     force: bool = False,
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
-) -> list[Path]:
-    """Write single frames as PNG, each with its record, and return their paths; only what they need is trained.
+) -> Stills:
+    """Write single frames as PNG, each with its record, and return their paths as a list; only what they need is
+    trained. A notebook shows the pictures.
 
     frames: "120", "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, the
     frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film. force: as in
@@ -155,7 +163,7 @@ def frame(
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
     _say_totals(job, numbers, listener)
     with listener.rendering(job) as report:
-        return deliver.stills(job, numbers, Path(out), report, force=force)
+        return Stills(deliver.stills(job, numbers, Path(out), report, force=force))
 
 
 def pictures(
@@ -221,6 +229,8 @@ def _say_changes(job: Job, listener: Listener) -> None:
     codec = job.scene.output.codec
     if codec != encode.SEQUENCE and (changes := encode.CODECS[codec].changes):
         listener.note(f'With codec "{codec}" the film is {changes}.')
+    if remark := soundtrack.remark(job.scene, job.frame_count):
+        listener.note(remark)
 
 
 def _film(job: Job, out: Path, poster: str, force: bool, listener: Listener) -> Film:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 from cyclopts import App, CycloptsError, Parameter
 
 import render
-from render.cli import descend, exports, maintenance, points, streams, variants
+from render.cli import descend, exports, maintenance, own, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     AS_WRITTEN,
@@ -270,6 +270,8 @@ def systems(
     systems.show(name)
 
 
+app.command(own.new)
+app.command(own.check)
 app.command(points.probe)
 app.command(exports.export)
 app.command(exports.publish)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from render import scene as scenes
-from render.errors import RenderError, SceneError
+from render.errors import ChangedCode, RenderError, SceneError
 from render.scene import Scene, records
 
 # Fields that a single frame does not show: they say how a film is compressed.
@@ -55,7 +55,9 @@ def _scene_of(path: Path) -> Scene | None:
                 continue
             try:
                 return scenes.parse(text, str(carrier), name, folder=Path.cwd())
-            except SceneError as error:  # of a version that knew other fields, or with a user's file that was changed
+            except ChangedCode:
+                raise RenderError(f"{path} was made by another version of the scene's code. {_ADVICE}") from None
+            except SceneError as error:  # of a version that knew other fields, or with a user's file that is gone
                 raise RenderError(
                     f"{path} was made of a scene that cannot be read any more, so it may be another one: {error} "
                     f"{_ADVICE}"

@@ -6,8 +6,9 @@ tables is their layout. records reads the scene out of what was made from it.
 
 from render.scene.checks import parse
 from render.scene.files import find, load, names, resolved, with_origins, with_schema, with_system
+from render.scene.json_schema import schema
 from render.scene.naming import name_of
-from render.scene.tables import AxisTable, schema
+from render.scene.tables import AxisTable
 from render.scene.values import QUALITY, SHAPES, Made, Output, Quality, Scene, with_quality, with_shape
 from render.scene.variants import between, changed_from, is_among, provenance, tag
 

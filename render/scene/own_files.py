@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import render
-from render.errors import SceneError
+from render.errors import ChangedCode, SceneError
 from render.problem import catalogue, own
 from render.problem.own import declaration
 from render.scene.wording import quoted
@@ -37,7 +37,7 @@ def taken_up(raw: dict[str, Any], folder: Path | None) -> dict[str, Any]:
         return raw
     code = problem.get("code")
     if isinstance(code, str) and code != known.source.digest:
-        raise SceneError(
+        raise ChangedCode(
             f"problem.code must be {known.source.digest}, the digest of {known.source.name} as it is now, not "
             f"{quoted(code)}: the file, what it imports, or a package has changed since. Remove code to train it as it "
             "is now."

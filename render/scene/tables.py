@@ -6,83 +6,39 @@ pydantic is known only here.
 from __future__ import annotations
 
 import functools
-import math
-import operator
 import re
-from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainValidator,
     ValidationError,
-    WithJsonSchema,
     create_model,
 )
 
 from render.encode import CodecName
-from render.geometry import axes, camera
+from render.geometry import camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM, catalogue, own
-from render.problem.catalogue import SYSTEMS, Setting, System
+from render.problem.catalogue import Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
+from render.scene.number_fields import Number, whole_or, whole_or_schema
 from render.scene.values import SIZE_PX, Output
-from render.scene.wording import listed, shown
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
 MOST_STEPS = 1_000_000
 
 
-def _number(value: object) -> Fraction:
-    """Return a decimal string or a whole number as an exact fraction."""
-    if isinstance(value, str):
-        if len(value) > 400:
-            raise ValueError(f"must have at most 400 digits, not {len(value)}")
-        return axes.exact(value)
-    if isinstance(value, float):
-        given = shown(value)
-        if math.isfinite(value):
-            raise ValueError(f'must be a quoted decimal such as "{given}", not {given}: bare TOML floats lose digits')
-        raise ValueError(f"must be finite, not {given}")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= 10**400:
-            raise ValueError("must have at most 400 digits")
-        return Fraction(value)
-    # Not a TypeError: pydantic turns only ValueErrors into faults.
-    raise ValueError(f'must be a quoted decimal such as "1.5e-3", or a whole number, not {shown(value)}')
-
-
-def _whole_or(names: tuple[str, ...], least: int, most: int) -> PlainValidator:
-    def check(value: object) -> object:
-        if value in names if isinstance(value, str) else type(value) is int and least <= value <= most:
-            return value
-        raise ValueError(f"must be {listed(names)} or a whole number {least}..{most}, not {shown(value)}")
-
-    return PlainValidator(check)
-
-
-def _whole_or_schema(names: tuple[str, ...], least: int, most: int) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "integer", "minimum": least, "maximum": most}]})
-
-
-_Number = Annotated[
-    Fraction,
-    PlainValidator(_number),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": r"^[+-]?[0-9._]+([eE][+-]?[0-9]+)?$"}, {"type": "integer"}]}
-    ),
-]
-_Pair = Annotated[list[_Number], Field(min_length=2, max_length=2)]
+_Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
 _Even = Annotated[int, Field(ge=SIZE_PX[0], le=SIZE_PX[1], multiple_of=2)]
 _Positive = Annotated[float, Field(gt=0)]
 _Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
 
 
-def _absent(description: str) -> Any:
+def absent(description: str) -> Any:
     """A field that a person may leave out. TOML has no null, so its type stays that of the value."""
     return Field(default=None, description=description, json_schema_extra=_no_default)
 
@@ -91,19 +47,21 @@ def _no_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-class _Table(BaseModel):
+class Table(BaseModel):
+    """A table of a scene file: nothing in it is turned into another type, and no unknown field is passed over."""
+
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
-class AxisTable(_Table):
+class AxisTable(Table):
     """One axis of the plane; needs range or range_log10."""
 
     name: str
     """The hyperparameter that varies along this axis."""
     scale: Literal["log10", "linear"] = "log10"
     """What the axis is even in."""
-    range: _Pair = _absent("Both ends in the hyperparameter's units, as quoted decimals.")
-    range_log10: _Pair = _absent("Both ends as log10 of the value, as quoted decimals.")
+    range: _Pair = absent("Both ends in the hyperparameter's units, as quoted decimals.")
+    range_log10: _Pair = absent("Both ends as log10 of the value, as quoted decimals.")
 
 
 def _setting(setting: Setting) -> Any:
@@ -111,7 +69,7 @@ def _setting(setting: Setting) -> Any:
     words = (*setting.words, *([setting.none] if setting.none else []))
     if setting.whole and words:
         least, most = setting.whole
-        return Annotated[int | str, _whole_or(words, least, most), _whole_or_schema(words, least, most)]
+        return Annotated[int | str, whole_or(words, least, most), whole_or_schema(words, least, most)]
     if setting.whole:
         return Annotated[int, Field(ge=setting.whole[0], le=setting.whole[1])]
     if setting.number:
@@ -122,14 +80,14 @@ def _setting(setting: Setting) -> Any:
 class SystemTables(NamedTuple):
     """The tables of a scene whose problem is of one system."""
 
-    axis: type[_Table]
-    moved: type[_Table]
-    keyframe: type[_Table]
-    camera: type[_Table]
-    fixed: type[_Table]
-    problem: type[_Table]
-    look: type[_Table]
-    scene: type[_Table]
+    axis: type[Table]
+    moved: type[Table]
+    keyframe: type[Table]
+    camera: type[Table]
+    fixed: type[Table]
+    problem: type[Table]
+    look: type[Table]
+    scene: type[Table]
 
 
 def of_system(system: str) -> SystemTables:
@@ -142,8 +100,8 @@ def _tables(system: str, row: System) -> SystemTables:
     prefix = "".join(word.capitalize() for word in re.split(r"\W|_", system))
     names = tuple(row.hyperparameters)
 
-    def table(kind: str, about: str, fields: dict[str, Any], base: type[_Table] = _Table) -> type[_Table]:
-        made: type[_Table] = create_model(f"{prefix}{kind}", __base__=base, __doc__=about, **fields)
+    def table(kind: str, about: str, fields: dict[str, Any], base: type[Table] = Table) -> type[Table]:
+        made: type[Table] = create_model(f"{prefix}{kind}", __base__=base, __doc__=about, **fields)
         return made
 
     about_name = AxisTable.model_fields["name"].description
@@ -154,15 +112,15 @@ def _tables(system: str, row: System) -> SystemTables:
     fixed = table(
         "FixedTable",
         "Hyperparameters that are not on an axis.",
-        {name: (float, _absent(h.label)) for name, h in row.hyperparameters.items()},
+        {name: (float, absent(h.label)) for name, h in row.hyperparameters.items()},
     )
     moved = table(
         "SetTable",
         SET,
-        {name: (_Number, _absent(h.label)) for name, h in row.hyperparameters.items()}
-        | {name: (_setting(s), _absent(s.about)) for name, s in row.settings.items() if s.whole},
+        {name: (Number, absent(h.label)) for name, h in row.hyperparameters.items()}
+        | {name: (_setting(s), absent(s.about)) for name, s in row.settings.items() if s.whole},
     )
-    keyframe = table("KeyframeTable", KeyframeTable.__doc__ or "", {"set": (moved, _absent(SET))}, KeyframeTable)
+    keyframe = table("KeyframeTable", KeyframeTable.__doc__ or "", {"set": (moved, absent(SET))}, KeyframeTable)
     camera = table("CameraTable", CameraTable.__doc__ or "", {"keyframes": (_keyframes(keyframe), ...)}, CameraTable)
     steps, seed = Annotated[int, Field(ge=1, le=MOST_STEPS)], Annotated[int, Field(ge=0, le=2**32 - 1)]
     settings = {
@@ -181,14 +139,14 @@ def _tables(system: str, row: System) -> SystemTables:
             "seed": (seed, Field(default=0, description="Of everything random.")),
             "measure": (Literal[row.measures], row.measures[0]),
             **(
-                {"code": (str, _absent("Digest of the file that the system is, if it must not be another."))}
+                {"code": (str, absent("Digest of the file that the system is, if it must not be another."))}
                 if own.is_own(system)
                 else {}
             ),
             "fixed": (fixed, Field(default_factory=lambda: fixed())),
         },
     )
-    look = _look_table(prefix, (*CHANNELS, *row.channels))
+    look = look_table(prefix, (*CHANNELS, *row.channels))
     parts = {
         "problem": (problem, ...),
         "camera": (camera, ...),
@@ -201,48 +159,51 @@ def _tables(system: str, row: System) -> SystemTables:
 SET = "Hyperparameters that are on no axis, and whole settings, as they are there; they move in between."
 
 
-def _keyframes(keyframe: type[_Table]) -> Any:
+def _keyframes(keyframe: type[Table]) -> Any:
     return Annotated[list[keyframe], Field(min_length=1, max_length=MOST_KEYFRAMES)]  # type: ignore[valid-type]
 
 
-class KeyframeTable(_Table):
+class KeyframeTable(Table):
     """A resting place of the camera; needs a centre and a width or a height, or says that it shows the whole plane.
 
     On a frame the ranges of both axes are equally long, whatever their scales: a range sets the shape of what is seen.
     """
 
-    view: Literal["whole"] = _absent(
+    view: Literal["whole"] = absent(
         '"whole": all of the plane, whatever the shape of the frame; nothing else is needed.'
     )
-    centre: _Pair = _absent("x and y in the hyperparameters' units, as quoted decimals.")
-    centre_log10: _Pair = _absent("log10 of x and of y, as quoted decimals.")
-    width_decades: _Positive = _absent("Width of the view in decades of a log10 x axis.")
-    width: _Positive = _absent("Width of the view in the units of a linear x axis.")
-    height_decades: _Positive = _absent("Height of the view in decades of a log10 y axis; beside a width, both fit.")
-    height: _Positive = _absent("Height of the view in the units of a linear y axis; beside a width, both fit.")
-    time_s: _Seconds = _absent("Second at which the camera arrives; only in a camera without a speed.")
+    centre: _Pair = absent("x and y in the hyperparameters' units, as quoted decimals.")
+    centre_log10: _Pair = absent("log10 of x and of y, as quoted decimals.")
+    width_decades: _Positive = absent("Width of the view in decades of a log10 x axis.")
+    width: _Positive = absent("Width of the view in the units of a linear x axis.")
+    height_decades: _Positive = absent("Height of the view in decades of a log10 y axis; beside a width, both fit.")
+    height: _Positive = absent("Height of the view in the units of a linear y axis; beside a width, both fit.")
+    time_s: _Seconds = absent("Second at which the camera arrives; only in a camera without a speed.")
     hold_s: _Seconds = 0.0
     """Seconds of rest after arrival."""
     phase: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
     """By how many turns a closed palette is turned there; even in between."""
-    set: dict[str, _Number] = _absent(SET)
-    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = _absent(
+    set: dict[str, Number] = absent(SET)
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = absent(
         "After how many steps runs are shown there, evenly in the logarithm in between; in every keyframe, or in none."
     )
 
 
-class CameraTable(_Table):
+class CameraTable(Table):
     """The camera's path; timed by a speed, or by time_s in every keyframe."""
 
     keyframes: Annotated[list[KeyframeTable], Field(min_length=1, max_length=MOST_KEYFRAMES)]
     easing: camera.Easing = "smooth"
     play: camera.Play = "forward"
     """Forward; backward, from the last keyframe to the first; or ping-pong, there and back without a doubled frame."""
-    octaves_per_s: _Positive = _absent("Mean zoom speed in doublings a second; the published films have 0.667.")
-    decades_per_s: _Positive = _absent("Mean zoom speed in factors of ten a second.")
+    octaves_per_s: _Positive = absent("Mean zoom speed in doublings a second; the published films have 0.667.")
+    decades_per_s: _Positive = absent("Mean zoom speed in factors of ten a second.")
+    bpm: Annotated[float, Field(ge=10, le=1000)] = absent(
+        "Beats a minute of the film's music: arrivals at keyframes, and ends of holds, move to the nearest beat."
+    )
 
 
-class LookTable(_Table):
+class LookTable(Table):
     """How samples are coloured; a change trains nothing."""
 
     palette: Palette = Look.palette
@@ -265,15 +226,15 @@ class LookTable(_Table):
     """Strength of light from the upper left on the slopes of the tones; 0 for none."""
 
 
-def _look_table(prefix: str, channels: tuple[str, ...]) -> type[_Table]:
+def look_table(prefix: str, channels: tuple[str, ...]) -> type[Table]:
     """Return the table of looks that can show these channels."""
     about = Field(default=Look.channel, description=LookTable.model_fields["channel"].description)
     fields: dict[str, Any] = {"channel": (Literal[channels], about)}
-    made: type[_Table] = create_model(f"{prefix}LookTable", __base__=LookTable, __doc__=LookTable.__doc__, **fields)
+    made: type[Table] = create_model(f"{prefix}LookTable", __base__=LookTable, __doc__=LookTable.__doc__, **fields)
     return made
 
 
-class OutputTable(_Table):
+class OutputTable(Table):
     """How the film is sampled and encoded."""
 
     size: Annotated[list[_Even], Field(min_length=2, max_length=2)] = [Output.width_px, Output.height_px]
@@ -282,7 +243,7 @@ class OutputTable(_Table):
     """Frames a second: a number, or a ratio such as "30000/1001"; 23.976, 29.97 and 59.94 mean such ratios."""
     codec: CodecName = Output.codec
     """How the film is compressed; "png" is a folder of pictures."""
-    crf: Annotated[int, Field(ge=1, le=63)] = _absent(
+    crf: Annotated[int, Field(ge=1, le=63)] = absent(
         "The encoder's quality: 1 (best) to 51 (63 for av1 and vp9; smallest); left out, the codec's own."
     )
     bits: Literal[8, 16] = Output.bits
@@ -306,12 +267,17 @@ class OutputTable(_Table):
     """limit: what would flash by WCAG 2.3.1 loses contrast in time; warn: it is only reported; off: neither."""
     precision: Literal["auto", "float64"] = Output.precision
     """auto: samples too close for float64 are followed by differences from a reference run; float64: none is."""
-    frames: Annotated[int, Field(ge=1, le=1_000_000)] = _absent(
+    frames: Annotated[int, Field(ge=1, le=1_000_000)] = absent(
         "Exactly so many frames: the camera's times are stretched to it. Left out, as many as those times give."
     )
+    audio: Annotated[str, Field(max_length=4096)] = Output.audio
+    """A sound file to play with the film, cut at its end or followed by silence; its path counts from where render is
+    started. "" for none."""
+    audio_fade_s: Annotated[float, Field(ge=0, le=60)] = Output.audio_fade_s
+    """Seconds in which the sound fades away at the end of the film."""
 
 
-class SceneTable(_Table):
+class SceneTable(Table):
     """A scene of the film renderer."""
 
     problem: Any
@@ -333,7 +299,7 @@ def system_of(raw: object) -> str:
     return name
 
 
-def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
+def tables_by_path(system: str) -> dict[tuple[str, ...], type[Table]]:
     """Return the table that each key path leads to, list positions left out."""
     own = of_system(system)
     return {
@@ -350,39 +316,10 @@ def tables_by_path(system: str) -> dict[tuple[str, ...], type[_Table]]:
     }
 
 
-class _OwnAxisTable(AxisTable):
-    """One axis of the plane; its scale and range are the file's if it has none of its own."""
-
-
-class _OwnProblemTable(_Table):
-    """A training problem in a user's own file, which declares what may be set of it."""
-
-    model_config = ConfigDict(extra="allow")
-    system: Annotated[str, Field(pattern=r"\.py$")]
-    """A Python file; its path starts at the scene's folder."""
-    x: _OwnAxisTable
-    y: _OwnAxisTable
-    steps: Annotated[int, Field(ge=1, le=1_000_000)] = _absent("Steps of a run.")
-    seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = 0
-    """Of everything random."""
-    measure: Literal["published", "absolute", "bounded", "torkamandi"] = "published"
-    fixed: dict[str, float] = _absent("Hyperparameters that are not on an axis.")
-
-
-def schema() -> dict[str, Any]:
-    """Return the JSON schema of a scene file, for editors; its problem is the table of any one system."""
-    problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS)) | _OwnProblemTable
-    channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels)])
-    look = _look_table("", tuple(channels))
-    parts: dict[str, Any] = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}
-    table = create_model("SceneTable", __base__=SceneTable, __doc__=SceneTable.__doc__, **parts)
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **table.model_json_schema()}
-
-
 # ---- Fields of a file, by these tables -----------------------------------------------------------------------------
 
 
-def good_fields(table: type[_Table], raw: object) -> dict[str, Any]:
+def good_fields(table: type[Table], raw: object) -> dict[str, Any]:
     """Return the fields of a table that are valid by themselves, defaults included."""
     if not isinstance(raw, dict):
         return {}
@@ -405,7 +342,7 @@ def filled(raw: dict[str, Any]) -> dict[str, Any]:
     return _filled(raw, (), tables_by_path(system_of(raw)))
 
 
-def _filled(raw: dict[str, Any], path: tuple[str, ...], tables: dict[tuple[str, ...], type[_Table]]) -> dict[str, Any]:
+def _filled(raw: dict[str, Any], path: tuple[str, ...], tables: dict[tuple[str, ...], type[Table]]) -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for key, info in tables[path].model_fields.items():
         value = raw[key] if key in raw else info.get_default(call_default_factory=True)

@@ -12,8 +12,10 @@ from jax.extend import core
 
 from render.errors import RenderError
 from render.problem import Problem, own
+from render.problem.catalogue import LANES
 from render.problem.own import Known
-from render.train import operations, own_code
+from render.train import operations, own_code, systems
+from render.train.past_float64.rules import RULES
 from render.train.systems import System
 
 
@@ -81,3 +83,51 @@ def bytes_per_lane(start: Callable[..., Any], step: Callable[..., Any], problem:
         return int(own_size) + sum(size(inner) for e in jaxpr.eqns for inner in core.jaxprs_in_params(e.params))
 
     return size(jaxpr) // 2
+
+
+# ---- for `render check` ---------------------------------------------------------------------------------------------
+
+
+def without_rules(problem: Problem) -> dict[str, str]:
+    """Return the operations of a step that cannot be followed by differences, each with a line of the user's file.
+
+    Levels past float64 cannot be trained with any. Operations on what all lanes share need no rule.
+    """
+    known, system, hyper = own.find(problem.system), systems.make(problem), _stand_ins(problem, 2)
+    state = jax.eval_shape(system.start, hyper)
+    found: dict[str, str] = {}
+    for function, given in ((system.start, (hyper,)), (system.step, (state, hyper, jnp.int32(0)))):
+        traced = jax.make_jaxpr(function)(*given)
+        lanes = {id(leaf) for leaf in jax.tree.leaves(given[:2])}
+        own_inputs = [id(leaf) in lanes for leaf in jax.tree.leaves(given)]
+        _add_without_rules(known, traced.jaxpr, own_inputs, found)
+    return found
+
+
+def _add_without_rules(known: Known, jaxpr: Any, own_inputs: list[bool], found: dict[str, str]) -> list[bool]:
+    """Add what a jaxpr has; return which of its results differ from lane to lane. own_inputs: which inputs do."""
+    by_lane = {var for var, is_own in zip(jaxpr.invars, own_inputs, strict=True) if is_own}
+
+    def differs(var: Any) -> bool:
+        return not isinstance(var, core.Literal) and var in by_lane
+
+    for eqn in jaxpr.eqns:
+        inputs = [differs(var) for var in eqn.invars]
+        inner = operations.inside(eqn)
+        if inner is not None:
+            results = _add_without_rules(known, inner.jaxpr, inputs, found)
+        else:
+            results = [any(inputs)] * len(eqn.outvars)
+            if any(inputs) and eqn.primitive.name not in RULES:
+                found.setdefault(eqn.primitive.name, line_of(known, eqn))
+        by_lane |= {var for var, is_own in zip(eqn.outvars, results, strict=True) if is_own}
+    return [differs(var) for var in jaxpr.outvars]
+
+
+def compiled_bytes_per_lane(problem: Problem) -> int:
+    """Return what a lane of a compiled step takes while it runs: its state before and after, and all in between."""
+    system, lanes = systems.make(problem), problem.row.lanes or LANES
+    hyper = _stand_ins(problem, lanes)
+    state = jax.eval_shape(system.start, hyper)
+    used: Any = jax.jit(system.step).lower(state, hyper, jnp.int32(0)).compile().memory_analysis()
+    return int(used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes) // lanes

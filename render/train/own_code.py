@@ -37,16 +37,20 @@ _lock = threading.RLock()
 _running = threading.local()
 
 
-def module(problem: Problem) -> types.ModuleType:
-    """Return the user's file of a problem, run anew: its module-level code has run once in what is returned.
+def module(problem: Problem, copy: int = 0) -> types.ModuleType:
+    """Return the user's file of a problem as a module. copy: 0, or 1 for one that was run by itself, to compare with.
 
     Raises Untrusted for code that the person has not said to trust, RenderError for whatever the code raises.
     """
     trust.require(problem)
-    known = own.find(problem.system)
+    return _module(own.find(problem.system), problem.seed, copy)
+
+
+@functools.lru_cache(maxsize=32)
+def _module(known: Known, seed: int, copy: int) -> types.ModuleType:
     _check_data(known)
     package = f"_render_own_{known.source.code_digest[:24]}_{next(_numbers)}"
-    with _lock, running(known), seeded(problem.seed):
+    with _lock, running(known), seeded(seed):
         finder = _Finder(package, known)
         sys.meta_path.insert(0, finder)
         try:
@@ -82,8 +86,20 @@ def failure(known: Known, error: BaseException, what: str) -> RenderError:
         frames.append((at.tb_frame.f_code.co_filename, at.tb_lineno))
         at = at.tb_next
     where = line_of(known, frames) or known.source.name
-    text = str(error).strip().split("\n\n")[0].replace("\n", " ")
-    return RenderError(f"{where}: {what}: {type(error).__name__}: {text[:400].rstrip('.')}.")
+    text = str(error).strip().split("\n\n")[0].split("\n")[0]
+    return RenderError(f"{where}: {what}: {type(error).__name__}: {text[:400].rstrip('.')}.{_advice(error)}")
+
+
+def _advice(error: BaseException) -> str:
+    """Return what to do about the errors that users of JAX and of this program meet first."""
+    if isinstance(error, ModuleNotFoundError):
+        return f" Install {error.name} into the environment of render ({sys.prefix})."
+    if isinstance(error, (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)):
+        return (
+            " Hyperparameters and parameters are traced, so no `if` may depend on them: use jnp.where, and multiply a "
+            'schedule that optax made of plain numbers, as in optax.adamw(lambda t: hyper["lr"] * schedule(t)).'
+        )
+    return ""
 
 
 @contextmanager
@@ -210,7 +226,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._beside = {name.partition(".")[0] for name in (*self._texts, *known.source.packages) if name}
 
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None = None, target: types.ModuleType | None = None
+        self, fullname: str, path: Any = None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
         """Return the spec of a module of this package; None for any other."""
         if fullname != self._package and not fullname.startswith(self._package + "."):

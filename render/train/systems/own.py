@@ -42,9 +42,9 @@ def make(problem: Problem) -> System:
 class _File:
     """The functions of a file, each given what it asks for by the names of its arguments."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, copy: int = 0) -> None:
         self.problem, self.known = problem, own.find(problem.system)
-        self.module: types.ModuleType = own_code.module(problem)
+        self.module: types.ModuleType = own_code.module(problem, copy)
         self.settings = problem.settings_as(problem.row.settings_type)
         self.offered = {"settings": self.settings, "steps": problem.steps, "seed": problem.seed}
 
@@ -116,7 +116,7 @@ class _Training:
         self._fixed: list[Any] = []  # leaves that are no arrays, as functions in layers; the same for all lanes
         self._tree: Any = None
         self._params = (
-            None if self._by_lane else self._repeated(lambda: self._split(file.call("init", self._key)), "init")
+            None if self._by_lane else self._repeated(lambda one: self._split(one.call("init", self._key)), "init")
         )
 
     @property
@@ -124,25 +124,29 @@ class _Training:
         return jax.random.key(self._file.problem.seed)
 
     def _shared(self, name: str, file: _File) -> Tree:
-        def made() -> Tree:
-            given = getattr(file.module, name)
-            return jax.tree.map(_exact, file.call(name) if callable(given) else given)
+        def made(one: _File) -> Tree:
+            given = getattr(one.module, name)
+            return jax.tree.map(_exact, one.call(name) if callable(given) else given)
 
         return self._repeated(made, name)
 
-    def _repeated(self, made: Callable[[], Tree], name: str) -> Tree:
-        """Return what is made, after making it twice: it must come out the same, as must every sample."""
-        with own_code.seeded(self._file.problem.seed):
-            first = made()
-        with own_code.seeded(self._file.problem.seed):
-            second = made()
-        pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-        if any(np.asarray(_raw(a)).tobytes() != np.asarray(_raw(b)).tobytes() for a, b in pairs):
+    def _repeated(self, made: Callable[[_File], Tree], name: str) -> Tree:
+        """Return what is made, after making it by another run of the file: it must come out the same, as must samples.
+
+        The other comes first, so that what is remembered of structures belongs to what is returned.
+        """
+        bits = []
+        for copy in (1, 0):
+            one = self._file if copy == 0 else _File(self._file.problem, copy)
+            with own_code.seeded(self._file.problem.seed):
+                tree = made(one)
+            bits.append([np.asarray(_raw(leaf)).tobytes() for leaf in jax.tree.leaves(tree)])
+        if bits[0] != bits[1]:
             raise RenderError(
                 f"{self._file.known.source.name}: {name} must give the same every time it is called, and does not. "
                 "Draw random numbers from the key, or from np.random.default_rng(seed)."
             )
-        return first
+        return tree
 
     def _order(self, problem: Problem) -> jax.Array | None:
         """Return the examples of every step's minibatch, [steps, batch]: all of them shuffled, again and again."""
@@ -204,7 +208,7 @@ class _Training:
         memory = ()
         if self._file.has("optimiser"):
             memory = self._optimiser(hyper).init(trained)
-        return _State(trained, rest, jax.tree.map(jnp.asarray, memory))
+        return _State(trained, rest, jax.tree.map(_wide, memory))
 
     def _optimiser(self, hyper: Hyper) -> Any:
         made = self._file.call("optimiser", hyper=hyper)
@@ -225,7 +229,7 @@ class _Training:
                     raise own_code.failure(self._file.known, error, "optimiser failed") from error
             trained = jax.tree.map(lambda p, u: p + u, state.trained, updates)
         else:
-            trained, memory = self._file.call("update", state.trained, gradient, hyper=hyper, step=t), ()
+            trained, memory = self._file.call("update", state.trained, gradient, hyper=hyper, step=_wide(t)), ()
         if self._batches is not None and dict(self._file.problem.settings)["recorded"] == "all":
             loss = self._loss(state.trained, state.rest, hyper, self.data)
         return _State(trained, state.rest, memory), loss
@@ -293,6 +297,15 @@ def _exact(leaf: Any) -> Any:
         return leaf
     array = jnp.asarray(leaf)
     return array.astype(jnp.float64) if jnp.issubdtype(array.dtype, jnp.floating) else array
+
+
+def _wide(leaf: Any) -> jax.Array:
+    """Return an array of an optimiser's memory with its counts of steps as int64.
+
+    To JAX the quotient of an int32 is a float32, and so would be the schedules of optax.
+    """
+    array = jnp.asarray(leaf)
+    return array.astype(jnp.int64) if array.dtype == jnp.int32 else array
 
 
 def _raw(leaf: Any) -> Any:
