@@ -80,7 +80,7 @@ class Codec(NamedTuple):
     the duration of a frame as a ratio, is filled in.
     at_once: filters that need all frames of a film. Such a film cannot be joined from encoded segments. Its segments
     hold the frames after `filters` without loss, in the pixel format `lossless`, and are encoded when all are finished.
-    sound: ffmpeg's encoder of sound, with its options; "" for a film that can have none.
+    sound: ffmpeg's encoder of sound, with its options; "" for a film that can have no sound.
     changes: how a film differs from the input frames apart from colour, as part of a sentence; "" if it does not.
     largest_px: the largest (width, height) of the encoder, after the filters, as measured with the ffmpeg that render
     installs (test_largest_sizes.py). scale: the factor by which the filters enlarge a frame.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import os
 import re
 import shutil
 import subprocess
+import sys
 import warnings
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -170,3 +173,16 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
         )
     except OSError as error:
         raise EncodeError(f"ffmpeg could not be started from {command[0]} ({error.strerror}). {REMEDY}") from None
+
+
+# A frame in 1080p then needs 6 pairs of writes and reads, not 95.
+_PIPE_BYTES = 2**20
+
+
+def widen(pipe: IO[bytes] | None) -> None:
+    """Enlarge the buffer of a pipe, where the system supports (Linux) and allows it."""
+    if pipe is not None and sys.platform == "linux":
+        import fcntl
+
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

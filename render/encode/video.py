@@ -9,7 +9,6 @@ import math
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
@@ -30,6 +29,7 @@ from render.encode.ffmpeg import (
     identity,
     opens,
     stream_s,
+    widen,
 )
 from render.encode.pictures import animated_s, check_frame
 from render.encode.segments import Note, Segments
@@ -46,18 +46,6 @@ _THREADS = "4"
 # The number of frames of a segment, rounded up to whole groups of pictures: 4 s at 24 frames a second. A film that is
 # stopped loses half of that on average. assets/docs/production.md gives the cost of segments.
 _SEGMENT_FRAMES = 96
-
-# A frame in 1080p then needs 6 pairs of writes and reads, not 95.
-_PIPE_BYTES = 2**20
-
-
-def _widen(pipe: IO[bytes] | None) -> None:
-    """Enlarge the buffer of a pipe, where the system supports (Linux) and allows it."""
-    if pipe is not None and sys.platform == "linux":
-        import fcntl
-
-        with contextlib.suppress(OSError):
-            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 class VideoWriter:
@@ -78,7 +66,7 @@ class VideoWriter:
     key: everything that decides the frames, as a text. A caller that gives one must call `pass_finished` before every
         frame, or at least where `at_segment` is true, and `finish_segment` when `is_full` is true.
     frames_total: the number of frames, if known. The last segment is then finished as soon as it has its frames.
-    sound: what the film plays, from its first frame to its last; only where `sound.takes_sound` is true.
+    sound: the sound of the film, from its first frame to its last; only where `sound.takes_sound` returns True.
     """
 
     def __init__(
@@ -357,7 +345,7 @@ class _Ffmpeg:
             raise EncodeError(f"ffmpeg could not be started from {ffmpeg} ({error.strerror}). {REMEDY}") from None
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
-        _widen(self._pipe)
+        widen(self._pipe)
 
     def write(self, frame: np.ndarray) -> None:
         """Write one frame, or other input that the options expect, to the pipe as bytes."""

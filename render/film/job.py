@@ -23,7 +23,7 @@ from render.storage.switches import Measured
 
 
 class Kept(NamedTuple):
-    """What trains a problem, and where its tiles are kept."""
+    """The backend that trains a problem, and the store of its tiles."""
 
     backend: Backend
     store: TileStore
