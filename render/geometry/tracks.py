@@ -36,7 +36,8 @@ class Track:
         if self.name == STEPS:
             count = round(value)
             return f"after {count:,} step{'s' if count != 1 else ''}"
-        return f"{self.name if short or not self.label else self.label} {f'{round(value):,}' if self.whole else f'{value:.3g}'}"
+        name = self.name if short or not self.label else self.label
+        return f"{name} {round(value):,}" if self.whole else f"{name} {value:.3g}"
 
     def between(self, i: int, share: float) -> float:
         """Return the value at a share, 0 to 1, of the way from keyframe i to the next."""
