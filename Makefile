@@ -39,7 +39,7 @@ STAMP  := .venv/installed-$(shell { cat $(LOCKS) pyproject.toml Makefile; pwd -P
 # The Python that .venv was made with may be gone.
 RUNS   := $(shell $(BIN)/python -I -c 'print(1)' 2>/dev/null)
 
-.PHONY: again help video preview frame sheet explore plan test quick check bench soak api lock clean
+.PHONY: again help video preview frame sheet explore plan test quick check bench soak api lock axe clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -88,6 +88,9 @@ lock: $(STAMP) ## resolve the locked dependencies again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own -o requirements/lock.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra cuda12 -c requirements/lock.txt -o requirements/cuda12.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra cuda13 -c requirements/lock.txt -o requirements/cuda13.txt
+
+axe: $(STAMP) ## fetch axe-core, which the test of the explorer's accessibility runs in a browser (needs npm)
+	@mkdir -p .venv/axe && cd .venv/axe && npm pack --silent axe-core@4.14.1 > /dev/null && tar xzf axe-core-4.14.1.tgz
 
 clean: ## remove the environment (trained samples in store/ and films in out/ stay)
 	@rm -rf .venv

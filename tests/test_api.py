@@ -13,7 +13,8 @@ import pytest
 import render
 from render import api
 from render.errors import RenderError
-from render.film.rendering import Job, Report
+from render.film.job import Job
+from render.film.rendering import Report
 from render.geometry.tiles import SAMPLES
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,8 @@ from render import api, backends
 from render.api.preparation import Outlook
 from render.backends import Backend
 from render.film import climb, qualities, rendering, training_rate
-from render.film.rendering import Job, Progress, Report
+from render.film.job import Job
+from render.film.rendering import Progress, Report
 from render.film.training_rate import Rate
 from render.problem import Problem
 from render.scene import Scene
@@ -38,7 +39,7 @@ def small_qualities(monkeypatch: pytest.MonkeyPatch) -> None:
     from render import scene as scenes
     from render.scene import values
 
-    row = values.Quality(64, 6, 1.0, 1.0)
+    row = dataclasses.replace(values.QUALITY["preview"], side_px=64, fps=6)
     table = {name: dataclasses.replace(row, detail=d, rest_detail=d) for name, d in LOWER.items()}
     for place in (values, scenes, qualities, climb):
         monkeypatch.setattr(place, "QUALITY", table)

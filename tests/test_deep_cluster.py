@@ -13,7 +13,7 @@ from render.backends import Cluster
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
 from render.film import qualities, rendering
-from render.film.rendering import Job
+from render.film.job import Job
 from render.film.schedule import Training
 from render.storage import numerics, rings
 from tests.test_switch import SCENE

@@ -20,7 +20,7 @@ from render.files.atomic import WholeFile
 from render.film import cost, deliver, qualities, rendering, sheet, training_rate
 from render.film.cost import Pictures
 from render.film.frame_log import boundary_density
-from render.film.rendering import Job
+from render.film.job import Job
 from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.problem import Problem

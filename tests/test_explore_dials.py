@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from render import scene
+from render.api import targets
 from render.errors import RenderError
 from render.explorer import dials, film_preview, keyframes, requests
 from render.explorer.growing_tile import UNKNOWN
@@ -103,6 +104,20 @@ def test_a_keyframe_holds_what_the_dials_say() -> None:
     plain = edited(scene.load("tiny"), {"at": {"steps": 7}})
     assert plain.tracks[0].values == (20.0, 20.0, 7.0), "the others have the whole run"
     assert edited(OFFSETS, {}).tracks[0].values == (0.0, 0.2, 0.0), "one that says nothing has the scene's own value"
+
+
+def test_keyframes_of_another_film_keep_what_the_scene_sets() -> None:
+    asked = keyframes.described(OFFSETS) | {"palette": "Spectral", "gap": 0.25}
+    asked["keyframes"] = [{"x": 0.5, "y": 0.5, "width": 0.5, "hold_s": 1}]
+    made = film_preview.edited(OFFSETS, keyframes.edit(asked, OFFSETS))
+    assert made.problem == OFFSETS.problem and made.tracks[0].values == (0.0,)
+    asked = keyframes.described(STEPS) | asked | {"keyframes": asked["keyframes"]}
+    assert film_preview.edited(STEPS, keyframes.edit(asked, STEPS)).tracks[0].values == (20.0,), "the whole run"
+
+
+def test_a_descent_into_a_scene_that_moves_keeps_what_its_keyframe_held() -> None:
+    found = scene.parse(targets._scene_to(STEPS, STEPS.keyframes[0].view), "found", "found")
+    assert sorted(found.tracks[0].values) == [1.0, 20.0]
 
 
 def test_tables_that_cannot_move_with_their_keyframes_are_refused() -> None:

@@ -18,8 +18,9 @@ from render.backends.refusing import RefusingBackend
 from render.errors import RenderError
 from render.film import qualities, rendering, training_rate
 from render.film.compose import Compositor
+from render.film.job import Job
 from render.film.plan import Plan
-from render.film.rendering import Job, Progress
+from render.film.rendering import Progress
 from render.film.schedule import Stopped, Training
 from render.geometry.tiles import Tile
 from render.scene import Scene

@@ -19,7 +19,7 @@ from render import scene
 from render.encode import CODECS, VideoWriter
 from render.errors import SceneError
 from render.film import deliver, qualities, rendering
-from render.film.rendering import Job
+from render.film.job import Job
 from render.geometry.frame_rates import exact, plain
 from render.scene import Output
 

@@ -15,7 +15,7 @@ from render import scene
 from render.encode import CODECS, SEQUENCE
 from render.errors import SceneError
 from render.film import deliver, qualities, rendering
-from render.film.rendering import Job
+from render.film.job import Job
 from render.scene import QUALITY, name_of
 from render.scene.naming import MOST_BYTES, checked, checked_choice
 from render.scene.variants import MOST_TAG_BYTES

@@ -15,7 +15,8 @@ from render import scene
 from render.backends.local import LocalBackend
 from render.errors import EncodeError, StoreError
 from render.film import qualities, rendering
-from render.film.rendering import Job, Progress
+from render.film.job import Job
+from render.film.rendering import Progress
 from render.storage.store import DirectoryStore, check_store
 
 TINY = scene.load("tiny")

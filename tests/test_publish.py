@@ -184,7 +184,9 @@ def test_the_command_publishes_and_refuses(store: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/site/index.html\n"
     assert "python -m http.server --directory" in done.stderr
-    assert json.loads((tmp_path / "site/site.json").read_text())["start"]["scenes"] == ["tiny"]
+    site = json.loads((tmp_path / "site/site.json").read_text())
+    assert site["start"]["scenes"] == ["tiny"]
+    assert site["scene"]["dials"] == [], "nothing can be set that would need other samples"
     place = (tmp_path / "other", "--store", store)
     assert "--max must be a size such as 200MB" in refused("publish", "tiny", *place, "--max", "lots")
     assert "--max must be a size" in refused("publish", "tiny", *place, "--max", "0MB")

@@ -10,7 +10,7 @@ import pytest
 from render import api, cli, scene
 from render.errors import RenderError, SceneError
 from render.film import deliver, qualities, rendering
-from render.film.rendering import Job
+from render.film.job import Job
 from render.scene import Scene, tag
 from render.scene.variants import MOST_TAG_BYTES
 

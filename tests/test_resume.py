@@ -22,7 +22,8 @@ from render.encode import CODECS, VideoWriter, video
 from render.encode.segments import abandoned
 from render.errors import EncodeError
 from render.film import compose, deliver, qualities, rendering, segment_key
-from render.film.rendering import Job, Progress
+from render.film.job import Job
+from render.film.rendering import Progress
 from render.geometry.tiles import Tile
 from render.picture.flash import Meter
 from render.samples import Field

@@ -10,8 +10,9 @@ from render import api, backends, scene
 from render.errors import DepthError, RenderError, SceneError
 from render.film import cost, deliver, qualities, rendering, training_rate
 from render.film.frame_arrays import FrameArrays
+from render.film.job import Job
 from render.film.plan import Plan
-from render.film.rendering import Job, Progress
+from render.film.rendering import Progress
 from render.film.slices import Slice
 from render.geometry.tracks import Track
 from render.scene import Scene

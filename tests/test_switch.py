@@ -21,8 +21,8 @@ from render.cli import app
 from render.deep.targets import Target, Targets
 from render.errors import DepthError, RenderError
 from render.film import camera_table, deliver, qualities, rendering, switch, training_rate
+from render.film.job import Job
 from render.film.plan import Plan
-from render.film.rendering import Job
 from render.geometry.axes import Axis
 from render.geometry.camera import Keyframe, View
 from render.geometry.camera import Path as CameraPath

@@ -11,7 +11,8 @@ import pytest
 from render import api, scene
 from render.errors import SceneError
 from render.film import deliver, qualities, rendering, sheet
-from render.film.rendering import Job, Progress
+from render.film.job import Job
+from render.film.rendering import Progress
 from render.film.slices import Slice
 from render.picture import overlay
 from render.picture.annotate import Annotator

@@ -19,6 +19,9 @@ from render.files.atomic import write_whole
 # Okabe and Ito's colours, which nearly everyone can distinguish.
 _COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "published": "#CC79A7", "null": "#888888"}
 
+# Of both null models, which have one colour.
+_NULL = {"smooth": ":", "noise": "-."}
+
 MISSING = "no plot: it needs matplotlib (pip install 'render[analyse]')"
 
 
@@ -68,8 +71,8 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
             (row.width, v) for row in result.levels if (v := row.null[model]["box"]) is not None and row.has_boundary
         ]
         if points:
-            label = "null models, box counting" if model == "noise" else None
-            depth.plot(*zip(*points, strict=True), ":", lw=1.2, color=_COLOURS["null"], label=label)
+            named = f"null model: {model}, box counting"
+            depth.plot(*zip(*points, strict=True), _NULL[model], lw=1.2, color=_COLOURS["null"], label=named)
     if result.published is not None:
         depth.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--", label="published number")
         sides.axhline(result.published, color=_COLOURS["published"], lw=1.2, ls="--")
@@ -100,8 +103,11 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
     sides.set_xscale("log", base=2)
     sides.set_xticks(dimension.sides(result.side), [str(n) for n in dimension.sides(result.side)])
     sides.set(xlabel="samples along the window", ylabel="median dimension (quartiles)", ylim=(0.8, 2.1))
+    for axes in (depth, sides):  # no point, and no end of a bar, is cut off
+        ends = [float(end) for end in axes.dataLim.intervaly if np.isfinite(end)]
+        axes.set_ylim(min([0.8, *ends]) - 0.02, max([2.1, *ends]) + 0.02)
     handles = {label: h for axes in (depth, sides) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
 
 
 def _over_steps(figure: Any, result: dimension_over_steps.Result) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
-from render.analyse import dimension, dimension_over_steps, precision, tuning
+from render.analyse import conclusions, dimension, dimension_over_steps, precision, tuning
 from render.analyse.dimension import Spread
 from render.analyse.estimators import ESTIMATORS
 
@@ -29,7 +30,8 @@ def of_dimension(result: dimension.Result) -> RenderableType:
             f"{row.new_detail:.1%}", f"{row.equal}/{row.again}",
             style=None if row in result.trusted() else "dim",
         )  # fmt: skip
-    return Group(levels, _summary(result), *_remarks(result))
+    said = conclusions.DIMENSION_COLUMNS, *_remarks(result), conclusions.of_dimension(result)
+    return Group(levels, _summary(result), *map(_paragraph, said))
 
 
 def _summary(result: dimension.Result) -> Table:
@@ -102,7 +104,7 @@ def of_precision(result: precision.Result) -> RenderableType:
     if result.leaving is not None:
         facts.add_row("runs", leaving(result.leaving))
     facts.add_row("film", f"its last view is {result.last_width:.2g} {result.unit} high")
-    return Group(views, facts)
+    return Group(views, facts, _paragraph(conclusions.of_precision(result)))
 
 
 def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
@@ -149,7 +151,7 @@ def of_tuning(result: tuning.Result) -> RenderableType:
     loss, x, y = result.best
     facts.add_row("best", f"{loss:.4g} at {result.names[0]} = {x:.6g}, {result.names[1]} = {y:.6g}")
     facts.add_row("effective hyperparameters", _effective(result))
-    return Group(curve, scan, facts)
+    return Group(curve, scan, facts, *map(_paragraph, (conclusions.TUNING_COLUMNS, conclusions.of_tuning(result))))
 
 
 def _effective(result: tuning.Result) -> str:
@@ -158,6 +160,11 @@ def _effective(result: tuning.Result) -> str:
     if result.effective is not None:
         return f"{result.effective} (the same for every threshold up to 20 %)"
     return "none: c drifts with the threshold, so the low tail is no quadratic bowl"
+
+
+def _paragraph(text: str) -> Text:
+    """Return a text that is broken between words."""
+    return Text(text, overflow="fold", no_wrap=False)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -8,7 +8,9 @@ opda's (https://github.com/nicholaslourie/opda, Apache-2.0).
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -108,7 +110,6 @@ def run(subject: Subject, draws: int, seed: int, last_view: bool, report: Report
     scene, problem = subject.scene, subject.problem
     x, y = points(scene, draws, seed, last_view)
     field = train_points(subject, x, y, report)
-    report(Progress(0, 0, draws, draws))  # the fits take half a minute
     losses = np.where(np.isnan(field.final_loss), np.inf, field.final_loss)
     best = int(np.argmin(losses))
     edges = _window(scene, last_view)
@@ -118,7 +119,7 @@ def run(subject: Subject, draws: int, seed: int, last_view: bool, report: Report
     return Result(
         scene.name, problem.key, (problem.x.name, problem.y.name), tuple(map(float, positions)),  # type: ignore[arg-type]
         draws, seed, _share(field.value < 0), (float(losses[best]), float(x[best]), float(y[best])),
-        curve(losses), fits(losses, QUANTILES),
+        curve(losses), fits(losses, QUANTILES, lambda words: report(Progress(0, 0, draws, draws, notes=(words,)))),
     )  # fmt: skip
 
 
@@ -160,11 +161,19 @@ def curve(losses: np.ndarray) -> Curve:
     return Curve(tuple(map(int, ns)), values(high_cdf), values(point), values(low_cdf))
 
 
-def fits(losses: np.ndarray, quantiles: tuple[float, ...]) -> tuple[Fit, ...]:
-    """Return noisy quadratics fitted to the losses [draw] below rising quantiles, by opda's maximum spacing method."""
+def fits(
+    losses: np.ndarray, quantiles: tuple[float, ...], report: Callable[[str], None] = lambda words: None
+) -> tuple[Fit, ...]:
+    """Return noisy quadratics fitted to the losses [draw] below rising quantiles, by opda's maximum spacing method.
+
+    report: called with a sentence before every fit: they take seconds to a minute each, as the first one shows.
+    """
     opda = need_opda()
-    found = []
-    for q in quantiles:
+    found: list[Fit] = []
+    start_s = time.monotonic()
+    for done, q in enumerate(quantiles):
+        left = "" if not done else f", about {(time.monotonic() - start_s) / done * (len(quantiles) - done):.0f} s left"
+        report(f"Fit {done + 1} of {len(quantiles)} to the low tail of the losses{left}.")
         threshold = float(np.quantile(losses, q, method="lower"))
         count = int(np.sum(losses <= threshold))
         if not np.isfinite(threshold) or count < _LEAST_TAIL:

@@ -14,9 +14,9 @@ from render.api import display, preparation
 from render.api.display import Stills
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
-from render.film import climb, deliver, qualities, rendering, sheet
+from render.film import climb, deliver, qualities, rendering, sheet, soundtrack
+from render.film.job import Job
 from render.film.plan import overhang_remark
-from render.film.rendering import Job
 from render.scene import Scene
 
 StrPath = str | os.PathLike[str]
@@ -229,6 +229,8 @@ def _say_changes(job: Job, listener: Listener) -> None:
     codec = job.scene.output.codec
     if codec != encode.SEQUENCE and (changes := encode.CODECS[codec].changes):
         listener.note(f'With codec "{codec}" the film is {changes}.')
+    if remark := soundtrack.remark(job.scene, job.frame_count):
+        listener.note(remark)
 
 
 def _film(job: Job, out: Path, poster: str, force: bool, listener: Listener) -> Film:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from render.backends import Backend
 from render.film import rendering
-from render.film.rendering import Job, Progress, Report
+from render.film.job import Job
+from render.film.rendering import Progress, Report
 from render.geometry.tiles import Tile
 from render.scene import Scene
 

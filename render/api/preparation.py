@@ -23,8 +23,8 @@ from render.deep import switch_search
 from render.errors import RenderError
 from render.film import climb, cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
+from render.film.job import Job
 from render.film.plan import depth_warning
-from render.film.rendering import Job
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
 from render.picture import palettes

@@ -12,7 +12,8 @@ from rich.progress import Progress as Bar
 
 from render.api.listener import Listener
 from render.film import rendering
-from render.film.rendering import Job, Report
+from render.film.job import Job
+from render.film.rendering import Report
 
 if TYPE_CHECKING:
     from render.api.preparation import Outlook

@@ -17,7 +17,7 @@ from render.explorer import packs, published_site
 from render.explorer.published_site import MARK, Published
 from render.files.folders import check_folder
 from render.film import qualities
-from render.film.rendering import Job
+from render.film.job import Job
 from render.geometry.tiles import Tile
 from render.scene import QUALITY, Scene
 

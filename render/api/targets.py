@@ -12,7 +12,7 @@ from render.api.films import StrPath
 from render.api.listener import SILENT, Listener
 from render.deep import descend as descending
 from render.errors import RenderError
-from render.explorer import keyframes
+from render.explorer import dials, keyframes
 from render.files.atomic import check_target, write_whole
 from render.geometry.camera import View
 from render.scene import Scene
@@ -106,6 +106,7 @@ def _scene_to(loaded: Scene, target: View) -> str:
     place = loaded.keyframes.index(last)
     edit = keyframes.own_edit(loaded)
     kept = [key for key in edit.keyframes if key.source != place]
-    deep = keyframes.Keyframe(target, last.hold_s, last.time_s, place)
+    held = tuple(sorted(dials.of_keyframe(loaded, place).items()))
+    deep = keyframes.Keyframe(target, last.hold_s, last.time_s, place, held)
     speed = edit.octaves_per_s or _OCTAVES_PER_S
     return keyframes.rewritten(loaded, dataclasses.replace(edit, keyframes=(*kept, deep), octaves_per_s=speed))

@@ -51,8 +51,8 @@ def dimension(
         render analyse dimension linear.toml --side 128 --deepest 8
         render analyse dimension tanh.toml --over steps --deepest 8
     """
+    from render.analyse import conclusions, dimension_over_steps, subject, tables
     from render.analyse import dimension as measuring
-    from render.analyse import dimension_over_steps, subject, tables
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
         tiles = measuring.tiles_of(measuring.windows(what.scene, side, deepest))
@@ -71,8 +71,9 @@ def dimension(
     level = measuring.windows(loaded, side, deepest)[-1].level
     if over:
         loaded = dimension_over_steps.asking(loaded)
-    table = tables.of_dimension_over_steps if over else tables.of_dimension
-    _analyse(loaded, name, folders, machines, plan, run, table, level)
+        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension_over_steps, level=level)
+    else:
+        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, conclusions.of_dimension, level)
 
 
 @app.command
@@ -91,8 +92,8 @@ def precision(
 
         render analyse precision mean_lr.toml
     """
+    from render.analyse import conclusions, subject, tables
     from render.analyse import precision as measuring
-    from render.analyse import subject, tables
     from render.geometry.tiles import Tile
 
     def plan(what: Subject) -> tuple[list[Tile], int]:
@@ -100,7 +101,9 @@ def precision(
 
     loaded = changes.load(scene, *more)
     level = subject.last_level(loaded)
-    _analyse(loaded, "precision", folders, HERE, plan, measuring.run, tables.of_precision, level)
+    _analyse(
+        loaded, "precision", folders, HERE, plan, measuring.run, tables.of_precision, conclusions.of_precision, level
+    )
 
 
 @app.command
@@ -123,7 +126,7 @@ def tuning(
         render analyse tuning tanh.toml
         render analyse tuning tanh.toml --draws 4096
     """
-    from render.analyse import subject, tables
+    from render.analyse import conclusions, subject, tables
     from render.analyse import tuning as measuring
     from render.geometry.tiles import Tile
 
@@ -138,7 +141,7 @@ def tuning(
     options = {"": draws if draws != 1024 else None, "seed": seed or None}
     name = "tuning" + ("-last-view" if last_view else "")
     name += "".join(f"-{option}{value}" for option, value in options.items() if value is not None)
-    _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_tuning)
+    _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_tuning, conclusions.of_tuning)
 
 
 def _analyse(
@@ -149,6 +152,7 @@ def _analyse(
     plan: Callable[[Subject], tuple[list[Tile], int]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
+    conclude: Callable[[Any], str] | None = None,
     level: int = 0,
 ) -> None:
     """Say what is to come, measure with progress, print, write.
@@ -175,7 +179,12 @@ def _analyse(
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
     with terminal.progress() as report:
         result = run(what, report)
-    facts = files.facts(result, numerics=what.numerics, made_of=scenes.provenance(loaded, "scene", what.numerics))
+    facts = files.facts(
+        result,
+        conclusion=conclude(result) if conclude else None,
+        numerics=what.numerics,
+        made_of=scenes.provenance(loaded, "scene", what.numerics),
+    )
     messages.result(kind.partition("-")[0], "", **facts)
     messages.show(table(result))
     written = [files.write_json(targets[0], facts)]

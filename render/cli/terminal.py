@@ -22,8 +22,9 @@ from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
 from render.deep import switch_search
 from render.film import rendering, training_rate
+from render.film.job import Job
 from render.film.plan import Plan
-from render.film.rendering import Job, Report
+from render.film.rendering import Report
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS, Track
 from render.machine import signals

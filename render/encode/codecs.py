@@ -80,6 +80,7 @@ class Codec(NamedTuple):
     a film; {seconds} is filled in: the seconds of a frame, as a ratio.
     at_once: filters that need every frame of a film. Such a film cannot be joined of encoded segments: its segments are
     lossless, of the frames after `filters`, with pixels of the format `lossless`, and are encoded when all are there.
+    sound: ffmpeg's encoder of sound, with its options; "" for a film that can have none.
     changes: in what a film differs from the frames handed to it, as part of a sentence; "" if in nothing but colour.
     largest_px: the largest (width, height) that the encoder takes, as it leaves the filters; both as measured with the
     ffmpeg that render brings (test_largest_sizes.py). scale: how many times a frame's size that is.
@@ -100,6 +101,7 @@ class Codec(NamedTuple):
     join: str = ""
     at_once: str = ""
     lossless: str = ""
+    sound: str = "-c:a aac -b:a 192k"
     changes: str = ""
     largest_px: tuple[int, int] = (16384, 16384)
     scale: int = 1
@@ -173,6 +175,7 @@ CODECS: dict[str, Codec] = {
         "WebM, for web pages",
         suffix=".webm",
         container="-f webm",
+        sound="-c:a libopus -b:a 160k",
         crf=(24, 63),
         # As of ffv1: Matroska, which WebM is, rounds times to milliseconds. A frame that is not shown travels in the
         # packet of one that is, so here too a packet's number says its time.
@@ -187,6 +190,7 @@ CODECS: dict[str, Codec] = {
         "ten bits, 4:2:2, for editing",
         suffix=".mov",
         container=_MOV,
+        sound="-c:a pcm_s16le",
         segment=_MOV_SEGMENT,
         crf=None,
         bits=16,
@@ -197,6 +201,7 @@ CODECS: dict[str, Codec] = {
         "ten bits, full colour resolution, for editing",
         suffix=".mov",
         container=_MOV,
+        sound="-c:a pcm_s16le",
         segment=_MOV_SEGMENT,
         crf=None,
         bits=16,
@@ -207,6 +212,7 @@ CODECS: dict[str, Codec] = {
         "lossless: every pixel of every frame",
         suffix=".mkv",
         container="-f matroska",
+        sound="-c:a flac",
         crf=None,
         filters=_RGB,
         tags=_RGB_TAGS,
@@ -220,6 +226,7 @@ CODECS: dict[str, Codec] = {
         "small and moving, for messages",
         suffix=".webp",
         container="-f webp",
+        sound="",
         crf=None,
         filters=_SMALL,
         largest_px=(16384, 16382),
@@ -236,6 +243,7 @@ CODECS: dict[str, Codec] = {
         "the same, for where nothing else moves",
         suffix=".gif",
         container="-f gif",
+        sound="",
         crf=None,
         filters=_SMALL,
         tags="",

@@ -94,6 +94,21 @@ def frame_times(path: Path) -> tuple[Fraction, list[int]]:
     return Fraction(clock[1]), sorted(int(line.split(",")[2]) for line in done.stdout.splitlines() if line[0] != "#")
 
 
+def stream_s(path: Path, stream: str, *, decode: bool = False) -> float:
+    """Return the second at which a stream of a file ends, such as "0:a:0"; 0 if there is none, or it cannot be read.
+
+    decode: decode every packet, since some files do not say the length of theirs.
+    """
+    how = [] if decode else ["-c", "copy"]
+    done = _run("-v", "error", "-xerror", "-i", f"file:{path}", "-map", stream, *how, "-f", "framecrc", "-")
+    clock = re.search(r"^#tb 0: (\d+/\d+)$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or clock is None:
+        return 0.0
+    packets = (line.split(",") for line in done.stdout.splitlines() if line[0] != "#")
+    ends = (int(packet[2]) + int(packet[3]) for packet in packets)
+    return float(Fraction(clock[1]) * max(ends, default=0))
+
+
 def opens(path: Path) -> bool:
     """Say whether the first frame of a film is decoded, and those of its last second, which a player jumps to."""
     ends = (["-i", f"file:{path}", "-frames:v", "1"], ["-sseof", "-1", "-i", f"file:{path}"])

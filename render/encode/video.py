@@ -20,9 +20,20 @@ from typing import IO, Self
 import numpy as np
 
 from render.encode.codecs import CODECS, refusal
-from render.encode.ffmpeg import REMEDY, binary, check_encoder, comment_file, count_frames, frame_times, identity, opens
+from render.encode.ffmpeg import (
+    REMEDY,
+    binary,
+    check_encoder,
+    comment_file,
+    count_frames,
+    frame_times,
+    identity,
+    opens,
+    stream_s,
+)
 from render.encode.pictures import animated_s, check_frame
 from render.encode.segments import Note, Segments
+from render.encode.sound import Sound
 from render.errors import EncodeError
 from render.files import places
 from render.files.atomic import WholeFile
@@ -67,6 +78,7 @@ class VideoWriter:
     key: everything that decides the frames, as a text. Whoever gives one asks `pass_finished` before every frame, or
         at least where `at_segment` says so, and calls `finish_segment` where `is_full` says so.
     frames_total: the number of frames, where it is known: the last segment is then finished as soon as it has them.
+    sound: what the film plays, from its first frame to its last; only where `sound.takes_sound` says so.
     """
 
     def __init__(
@@ -81,6 +93,7 @@ class VideoWriter:
         published: Callable[[str], None] | None = None,
         key: str = "",
         frames_total: int | None = None,
+        sound: Sound | None = None,
     ) -> None:
         if any(side < 16 or side % 2 for side in size_px):
             raise EncodeError(f"{path}: width and height must be even and at least 16, not {size_px[0]}x{size_px[1]}.")
@@ -112,16 +125,15 @@ class VideoWriter:
             f"{row.segment_encoder(size_px)} {'' if row.at_once else quality} "
             f"-g {group} -pix_fmt {pixels} {row.tags} {exact} {row.segment}"
         ).split()
-        film = f"-c copy {row.join.format(seconds=f'{rate.denominator}/{rate.numerator}')}"
+        film = f"-c:v copy {row.join.format(seconds=f'{rate.denominator}/{rate.numerator}')}"
         if row.at_once:
             film = f"-vf {row.at_once} {row.encoder} {quality} -pix_fmt {row.pixels} {row.tags}"
         # JSON is ASCII, so no locale can harm it.
         comment = json.dumps(dict(metadata or {}), sort_keys=True)
         self._comment = comment_file(comment)
         container = row.container_with(len(comment))
-        self._join = (
-            f"-f ffmetadata -i - -map 0:v {film} {exact} {container} -map_metadata 1 -map_metadata:s -1".split()
-        )
+        self._sound = sound
+        self._join = f"-map 0:v {film} {exact} {container} -map_metadata 1 -map_metadata:s -1".split()
         self._file = WholeFile(path, check=self._check, published=published)
         self._partial: Path | None = None
         self._segments: Segments | None = None
@@ -258,7 +270,12 @@ class VideoWriter:
             listed.write_text("ffconcat version 1.0\n" + "\n".join(lines) + "\n", encoding="ascii")
         except OSError as error:
             raise self._unwritable(error) from None
-        self._encoder = _Ffmpeg(self, ["-f", "concat", "-i", f"file:{listed.absolute()}", *self._join], self._partial)
+        inputs = ["-f", "concat", "-i", f"file:{listed.absolute()}", "-f", "ffmetadata", "-i", "-"]
+        sound: list[str] = []
+        if self._sound is not None:
+            inputs += ["-i", f"file:{self._sound.path.absolute()}"]
+            sound = self._sound.options(self._codec, self.frames / self._rate)
+        self._encoder = _Ffmpeg(self, [*inputs, *sound, *self._join], self._partial)
         self._encoder.write(np.frombuffer(self._comment, np.uint8))
         self._encoder.end()
 
@@ -282,6 +299,10 @@ class VideoWriter:
                 f"{self.path}: every frame must be shown at its time, but {len(late)} are not, from frame {late[0]} "
                 f"on. {REMEDY}"
             )
+        # A packet of sound lasts up to 0.1 s (AAC 23 ms, Opus 20 ms, FLAC 96 ms).
+        film_s = float(self.frames / self._rate)
+        if self._sound is not None and not abs((found_s := stream_s(partial, "0:a:0")) - film_s) <= 0.15:
+            raise EncodeError(f"{self.path}: its sound must last {film_s:g} s, but lasts {found_s:g} s. {REMEDY}")
         if not opens(partial):
             raise EncodeError(f"{self.path}: the film must open, but ffmpeg does not decode it. {REMEDY}")
 

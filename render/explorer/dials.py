@@ -47,8 +47,8 @@ def of(scene: Scene) -> list[Dial]:
     found = []
     if not row.no_prefixes(dict(problem.settings)):
         stops = (*ladder(problem.steps), problem.steps)
-        value = moved[STEPS].values[0] if STEPS in moved else float(problem.steps)
-        found.append(Dial(STEPS, "steps", 1.0, float(problem.steps), value, True, STEPS in moved, True, stops))
+        whole = float(problem.steps)
+        found.append(Dial(STEPS, "steps", 1.0, whole, whole, True, STEPS in moved, True, stops))
     for track in scene.tracks:
         if track.name != STEPS:
             low, high = min(track.values), max(track.values)

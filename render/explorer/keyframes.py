@@ -80,8 +80,9 @@ def edit(raw: dict[str, Any], scene: Scene) -> Edit:
     if easing not in EASINGS:
         raise requests.AskError(f"easing must be one of {', '.join(EASINGS)}.")
     made = [_keyframe(row, scene, timed) for row in rows]
-    # All keyframes set the same: one that does not say has the scene's own value.
-    names = dict.fromkeys(name for key in made for name, _ in key.at)
+    # All keyframes set the same, and what the scene's set, or its plane would become another: one that does not say has
+    # the scene's own value.
+    names = dict.fromkeys([*(track.name for track in scene.tracks), *(name for key in made for name, _ in key.at)])
     usual = dials.own(scene, names)
     return Edit(
         keyframes=tuple(replace(key, at=tuple(sorted((usual | dict(key.at)).items()))) for key in made),

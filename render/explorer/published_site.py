@@ -120,6 +120,7 @@ def _site(
             "channels": {name: described["channels"][name] for name in channels},
             "deepest_level": deepest,
             "deepest_zoom": deepest,
+            "dials": [],  # tiles are of the scene's own values alone
         },
         "path": film_preview.path(scene),
         "palettes": {name: {"colours": colouring.palette(name), "remark": colouring.remark(name)} for name in palettes},

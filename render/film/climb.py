@@ -8,8 +8,8 @@ from pathlib import Path
 
 from render import encode
 from render.film import deliver, qualities
+from render.film.job import Job
 from render.film.qualities import Choice
-from render.film.rendering import Job
 from render.film.replacing import record_path
 from render.film.training_rate import Rate
 from render.scene import QUALITY, Scene

@@ -12,13 +12,15 @@ import numpy as np
 from render.film.plan import Plan
 from render.geometry.tiles import SAMPLES, Tile, TileRange
 from render.geometry.viewport import Viewport, Window
-from render.picture import colour, flash_limit, loops, palettes, raster, relief, resample
+from render.picture import colour, flash_limit, loops, palettes, raster, relief, resample, roughness
 from render.picture.channels import channel
 from render.picture.colour import Code, Coding, Curve
 from render.picture.flash_limit import Passing
 from render.picture.level_ends import Edge, LevelEnds
 from render.picture.mosaic import Mosaic
 from render.picture.raster import Layer
+from render.picture.resample import Taps
+from render.picture.roughness import Rough
 from render.samples import Field
 
 # Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows.
@@ -99,6 +101,7 @@ class Compositor:
         self._mosaics: dict[int, Mosaic] = {}
         output = plan.scene.output
         self._ends = LevelEnds(2 * output.detail * output.height_px)
+        self._strength = roughness.strength(output.detail)
 
     def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
         """Return the picture at a path length, without overlay: sRGB uint8 (or uint16) [height, width, 3].
@@ -148,14 +151,24 @@ class Compositor:
             edge = self._edge(view, level, s) if found and parts else None
             if not parts or (edge is not None and edge.misses()):
                 break  # what is finer still lies inside what is not there
-            if edge is None and all(coarser[3] is None for coarser in found):
+            hides = self._opacity(weight) == 1
+            if edge is None and hides and all(coarser[3] is None for coarser in found):
                 found = []  # nothing below shows
             found.append((level, weight, parts, edge))
-        return [self._layer(view, level, parts, weight, code, edge) for level, weight, parts, edge in found], tables
+        return [
+            self._layer(view, level, parts, weight, (code, tables[0]), edge) for level, weight, parts, edge in found
+        ], tables
 
     def _layer(
-        self, view: Viewport, level: int, parts: list[TileRange], weight: float, code: Coding, edge: Edge | None
+        self,
+        view: Viewport,
+        level: int,
+        parts: list[TileRange],
+        weight: float,
+        coded: tuple[Coding, np.ndarray],
+        edge: Edge | None,
     ) -> Layer:
+        code, table = coded
         area = functools.reduce(TileRange.union, parts)
         planned = area.mask(parts)
         window = view.window(level).within(area)
@@ -163,14 +176,41 @@ class Compositor:
         codes = mosaic.codes(area, planned, code, window)
         box = view.box(level, window.x0, window.y0)
         # A level fades in as its own filter: from that of its parent, whose samples are every second of its own.
-        rows, columns = (
-            resample.taps(low, high, size_px, count, coarse=1 - weight, first_even=first % 2)
-            for low, high, size_px, count, first in (
-                (box.y0, box.y1, view.height_px, codes.shape[0], window.y0),
-                (box.x0, box.x1, view.width_px, codes.shape[1], window.x0),
-            )
+        ways = (
+            (box.y0, box.y1, view.height_px, codes.shape[0], window.y0),
+            (box.x0, box.x1, view.width_px, codes.shape[1], window.x0),
         )
-        return Layer(codes, rows, columns, edge, gaps=not bool(planned.all()))
+
+        def read(widen: float = 1.0, known: Sequence[np.ndarray | None] = (None, None)) -> tuple[Taps, Taps]:
+            rows, columns = (
+                resample.taps(
+                    *way[:4],
+                    coarse=1 - weight,
+                    first_even=way[4] % 2,
+                    widen=widen,
+                    least_blur=roughness.LEAST_BLUR * self._strength,
+                    known=counts,
+                )
+                for way, counts in zip(ways, known, strict=True)
+            )
+            return rows, columns
+
+        rough = None
+        if self._strength > 0:
+            known = [roughness.known_around(low, high, count, 1 - weight) for low, high, _, count, _ in ways]
+            share = roughness.share(codes, table, 1 - weight, (window.y0 % 2, window.x0 % 2), (known[0], known[1]))
+            if share.any():
+                up, across = (resample.taps(*way[:4], "linear") for way in ways)
+                rough = Rough(share * np.float32(self._strength), up, across, *read(roughness.WIDEN, known))
+        return Layer(codes, *read(), edge, gaps=not bool(planned.all()), rough=rough, opacity=self._opacity(weight))
+
+    def _opacity(self, weight: float) -> float:
+        """Return how much a level that comes in hides of its parent.
+
+        By its filter alone it is like its parent at first; but what is drawn as means reaches farther than filters do,
+        and near the end of a level its means are of other samples than the parent's.
+        """
+        return min(1.0, 2 * weight) if self._strength > 0 else 1.0
 
     def _parts(self, area: Viewport | TileRange, level: int) -> list[TileRange]:
         """Return where a level's tiles lie in a view or an area."""

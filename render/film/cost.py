@@ -14,9 +14,9 @@ import numpy as np
 
 from render.files import places
 from render.film import rendering
+from render.film.job import Job, Kept
 from render.film.painter import FramePainter
 from render.film.plan import Plan
-from render.film.rendering import Job, Kept
 from render.film.training_rate import Rate
 from render.geometry.tiles import SAMPLES, Tile
 from render.machine import cores

@@ -27,7 +27,8 @@ from render.errors import RenderError, WriteError
 from render.files.atomic import check_target, write_whole
 from render.film import frame_log, rendering, replacing, switch
 from render.film.frame_log import FrameFacts
-from render.film.rendering import Job, Log, Report
+from render.film.job import Job
+from render.film.rendering import Log, Report
 from render.film.replacing import record_path
 from render.geometry import frame_rates
 from render.geometry.tracks import Track

@@ -20,8 +20,9 @@ from render.encode.arrays import Facts
 from render.errors import EncodeError, WriteError
 from render.files.atomic import check_target
 from render.film import camera_table, rendering, sliced
+from render.film.job import Job
 from render.film.plan import Plan
-from render.film.rendering import Fetch, Job, Make, Report
+from render.film.rendering import Fetch, Make, Report
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.picture import palettes

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
-import render
 from render import backends, encode
 from render import scene as scenes
 from render.backends import Backend
@@ -24,22 +22,19 @@ from render.deep import switch_search
 from render.deep.reference_search import Tell
 from render.errors import EncodeError, RenderError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
-from render.film import camera_table, frame_log, passing, qualities, segment_key, selection, switch
+from render.film import camera_table, frame_log, passing, qualities, segment_key, soundtrack, switch
 from render.film.frame_log import FrameFacts, FrameLog
+from render.film.job import Job, Kept, needed
 from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
 from render.film.qualities import Choice
-from render.film.schedule import Switch, Training
-from render.film.trainings import Trainings
 from render.geometry.tiles import Tile
-from render.picture import flash, typeface
+from render.picture import flash
 from render.picture.flash_limit import Passing
 from render.problem import Problem
 from render.samples import Field
 from render.scene import Scene
-from render.storage import numerics
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
-from render.storage.switches import Measured
 
 # How often a waiting render looks up to report progress.
 _TICK_S = 0.5
@@ -75,78 +70,6 @@ def ignore_frame_facts(_: FrameFacts) -> None:
     """Do nothing with the facts of a frame."""
 
 
-class Kept(NamedTuple):
-    """What trains a problem, and where its tiles are kept."""
-
-    backend: Backend
-    store: TileStore
-
-
-@dataclass(frozen=True)
-class Job:
-    """A planned render: what to train, with what, and where it is kept. `prepare` makes one.
-
-    switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
-    of the precision of runs at the film's targets. others: what trains and keeps the film's further problems, where
-    hyperparameters move between keyframes.
-    """
-
-    quality: str
-    plan: Plan
-    backend: Backend
-    store: TileStore
-    switch: Switch | None = None
-    measured: tuple[Measured, ...] = ()
-    others: tuple[Kept, ...] = ()
-
-    @property
-    def scene(self) -> Scene:
-        """The scene at the job's quality."""
-        return self.plan.scene
-
-    @property
-    def frame_count(self) -> int:
-        """Number of frames of the whole film."""
-        return self.plan.path.frame_count(self.scene.output.fps)
-
-    def frame_numbers(self, selections: Iterable[str]) -> list[int]:
-        """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
-        return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
-
-    @property
-    def numerics(self) -> dict[str, str | int]:
-        """Everything besides the problem that the samples depend on, those past float64 included."""
-        return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
-
-    def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
-        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
-        orders = self.plan.orders if numbers is None else _needed(self.plan, self._moments(numbers))
-        return self.trainings(orders).samples_total
-
-    def trainings(self, orders: Sequence[Sequence[Tile]]) -> Trainings:
-        """Return the training of tiles of every problem, each in order of first use; nothing begins yet."""
-        kept = (Kept(self.backend, self.store), *self.others)
-        problems = self.plan.slices.problems
-        return Trainings(
-            [
-                Training(problem, order, own.store, own.backend, self.switch)
-                for problem, order, own in zip(problems, orders, kept, strict=True)
-            ]
-        )
-
-    def _moments(self, numbers: Iterable[int]) -> Iterator[float]:
-        output = self.scene.output
-        return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
-
-    def provenance(self, frame: int | None = None) -> dict[str, str]:
-        """Return what makes the film again, or one frame of it, as short texts."""
-        output = self.scene.output
-        texts = scenes.provenance(self.scene, self.quality, self.numerics) | {"render": render.__version__}
-        if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:
-            texts["font"] = f"{font.name} {hashlib.sha256(font.read_bytes()).hexdigest()[:16]}"
-        return texts if frame is None else texts | {"frame": str(frame)}
-
-
 def ignore_step(_: str) -> None:
     """Do nothing with the message about a step."""
 
@@ -156,6 +79,7 @@ def check_film(scene: Scene) -> None:
     output = scene.output
     if reason := encode.refusal(output.codec, (output.width_px, output.height_px)):
         raise SceneError(f"{scene.name}: {reason}")
+    soundtrack.check(scene)
 
 
 def prepare(
@@ -248,6 +172,7 @@ def video(
     published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
     """
     output = job.scene.output
+    soundtrack.check(job.scene)
     numbers = range(job.frame_count) if numbers is None else numbers
     if output.codec == encode.SEQUENCE:
         return _sequence(job, path, numbers, report, log)
@@ -268,6 +193,7 @@ def video(
         published=finished,
         key=segment_key.of(job.provenance(), numbers),
         frames_total=len(numbers),
+        sound=soundtrack.of(job.scene, numbers),
     )
     check_target(path.with_suffix(".path.csv"))
     rows: list[FrameFacts] = []  # of the segment that is being made
@@ -409,7 +335,7 @@ def made_of_frames(
     if orders is None and len(numbers) == job.frame_count:
         orders = plan.orders
     elif orders is None:
-        orders = _needed(plan, (s for n in numbers for s in moments(n)))
+        orders = needed(plan, (s for n in numbers for s in moments(n)))
     training = job.trainings(orders)
     facts = FrameLog(plan, training)
     make = maker(plan, training.fetch)
@@ -421,30 +347,21 @@ def made_of_frames(
     try:
         last: tuple[tuple[float, ...], bytes | None] | None = None
         made: list[T] = []
-        shown = Shown([], [])
+        shown, light = Shown([], []), 0.0
         for done, number in enumerate(numbers):
             places, moves = moments(number), passing.around(plan, number)
             # Frames of a rest are one picture, but for those from which the camera is soon seen to leave.
             if (key := (places, None if moves is None else moves.moves.tobytes())) != last:
                 shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:
-                    needed = dict.fromkeys(plan.slices.shown(*places), shown.tiles())
-                    while not training.wait_for(needed, _TICK_S):
+                    wanted = dict.fromkeys(plan.slices.shown(*places), shown.tiles())
+                    while not training.wait_for(wanted, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
                 last, made = key, [make(s, places, moves)]
+                light = frame_log.mean_luminance(made[0])
             yield number, made[0]
-            log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown))
+            log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown, light))
             report(progress(done + 1))
     finally:
         training.stop()
-
-
-def _needed(plan: Plan, places: Iterable[float]) -> list[list[Tile]]:
-    """Return the tiles of every problem that the frames at some places show, in the plan's order."""
-    wanted: list[set[Tile]] = [set() for _ in plan.orders]
-    for s in set(places):
-        tiles = plan.tiles_at(s)
-        for number in plan.slices.shown(s):
-            wanted[number].update(tiles)
-    return [[tile for tile in order if tile in own] for order, own in zip(plan.orders, wanted, strict=True)]

@@ -14,7 +14,8 @@ from render import encode
 from render.errors import RenderError
 from render.files.atomic import check_target
 from render.film import rendering, replacing
-from render.film.rendering import Job, Report
+from render.film.job import Job
+from render.film.rendering import Report
 from render.picture.typeface import BUNDLED
 
 _PAPER, _INK = (24, 24, 28), (225, 225, 225)

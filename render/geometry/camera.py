@@ -303,6 +303,20 @@ def _timing(keyframes: tuple[Keyframe, ...], marks: np.ndarray, easing: Easing) 
     return MonotoneCubic(np.asarray(times, dtype=float), np.asarray(lengths, dtype=float))
 
 
+def on_beats(times_s: list[float], holds_s: list[float], bpm: float) -> tuple[list[float], list[float]]:
+    """Return arrivals and holds in whole beats of a music of so many a minute, as near to those given as can be.
+
+    A way between two keyframes takes a beat at least, and so does a hold that is not 0.
+    """
+    beat_s = 60 / bpm
+    arrivals, holds, free = [], [], 0
+    for time_s, hold_s in zip(times_s, holds_s, strict=True):
+        arrivals.append(max(free, round(time_s / beat_s)))
+        holds.append(max(1, round(hold_s / beat_s)) if hold_s > 0 else 0)
+        free = arrivals[-1] + holds[-1] + 1
+    return [n * beat_s for n in arrivals], [n * beat_s for n in holds]
+
+
 def stretched(keyframes: tuple[Keyframe, ...], duration_s: float) -> tuple[Keyframe, ...]:
     """Return keyframes whose timeline, holds included, is stretched evenly to last so long."""
     now_s = keyframes[-1].time_s + keyframes[-1].hold_s

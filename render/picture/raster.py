@@ -17,6 +17,7 @@ from render.machine import cores
 from render.picture import loops
 from render.picture.level_ends import Edge
 from render.picture.resample import Taps
+from render.picture.roughness import Rough
 
 # Rows of pixels in a band. Neighbouring bands read up to eight of the same rows of samples; larger bands would leave a
 # processor's cache (64 rows of 1920 are 1.5 MB), and keep fewer cores busy.
@@ -28,7 +29,8 @@ class Layer:
     """A level's samples, coded, and how pixels read them.
 
     codes: uint16 [rows, columns], row 0 lowest. rows (from the lowest), columns: what pixels read.
-    edge: where the level ends inside the frame, if it does. gaps: whether some codes are 0, no sample.
+    edge: where the level ends inside the frame, if it does. gaps: whether some codes are 0, no sample. rough: what of
+    it is drawn as means; None for nothing. opacity: how much of the coarser levels below it hides where it is, 0 to 1.
     """
 
     codes: np.ndarray
@@ -36,6 +38,8 @@ class Layer:
     columns: Taps
     edge: Edge | None = None
     gaps: bool = False
+    rough: Rough | None = None
+    opacity: float = 1.0
 
 
 def bands(height_px: int) -> list[slice]:
@@ -54,8 +58,16 @@ def band(layers: Sequence[Layer], table: np.ndarray, rows: slice) -> np.ndarray:
     shape = rows.stop - rows.start, width_px
     picture = np.zeros((3, *shape), dtype=np.float32)
     for layer, share in zip(layers, _shares(layers, from_below, shape), strict=False):
-        if share is not None:
-            loops.add_pixels(picture, layer.codes, table, *layer.rows.of(from_below), *layer.columns, share, layer.gaps)
+        if share is None:
+            continue
+        rough = layer.rough
+        if rough is not None:
+            means = np.zeros(shape, dtype=np.float32)
+            read = *rough.rows.of(from_below), *rough.columns
+            loops.split_share(share, means, rough.share, *read, 0, width_px, 1.0)
+            read = *rough.wide_rows.of(from_below), *rough.wide_columns
+            loops.add_pixels(picture, layer.codes, table, *read, means, layer.gaps)
+        loops.add_pixels(picture, layer.codes, table, *layer.rows.of(from_below), *layer.columns, share, layer.gaps)
     return picture
 
 
@@ -70,13 +82,18 @@ def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> lis
     for finer in layers[1:]:
         edge = finer.edge
         if edge is None or edge.covers(rows):
-            shares[-1] = None
+            coarser = None
         elif edge.misses(rows):
             break
         else:
             visible, coarser = np.zeros(shape, dtype=np.float32), visible
             taps = *edge.rows.of(rows), *edge.columns
             loops.split_share(coarser, visible, edge.cells, *taps, edge.begin, edge.end, edge.margin)
+        if finer.opacity < 1:
+            hidden = visible * np.float32(1 - finer.opacity)
+            visible = visible - hidden
+            coarser = hidden if coarser is None else coarser + hidden
+        shares[-1] = coarser
         shares.append(visible)
     return shares
 

@@ -76,15 +76,20 @@ def taps(
     *,
     coarse: float = 0.0,
     first_even: int = 0,
+    widen: float = 1.0,
+    least_blur: float = 0.0,
+    known: np.ndarray | None = None,
 ) -> Taps:
     """Return what `size_px` pixels between two positions on a lattice of `count` samples read.
 
     low, high: the frame's edges in sample positions, sample 0 at 0.0. Beyond the lattice the outermost samples go on.
     coarse: weight of the filter on every second sample alone, from number first_even on; the rest is that on all.
+    widen: by how much the filter is wider than usual; it is the roundest of its kind then. least_blur: how round it is
+    at least, 0 to 1. known: float [count], how much each sample counts beside the filter's own weight; 1 for None.
     """
     scale = (high - low) / size_px
     centres = np.clip(low + (np.arange(size_px) + 0.5) * scale, -0.5, count - 0.5)
-    wide = max(scale, 2.0 if coarse else 1.0)
+    wide = max(scale, 2.0 if coarse else 1.0) * widen
     reach = FILTERS[filter_name].reach * wide
     first = np.clip(np.ceil(centres - reach), 0, count - 1).astype(np.int64)
     last = np.clip(np.floor(centres + reach), first, count - 1).astype(np.int64)
@@ -92,9 +97,14 @@ def taps(
     first = np.minimum(first, count - most)
     weights = np.zeros((size_px, most))
     pieces = FILTERS[filter_name].pieces
-    loops.add_weights(weights, centres, first, pieces(_blur(scale)), max(scale, 1.0), 1.0 - coarse, 1, 0)
+    least_blur = 1.0 if widen > 1 else least_blur
+    blurs = [max(_blur(scale / step), least_blur) for step in (1, 2)]
+    loops.add_weights(weights, centres, first, pieces(blurs[0]), max(scale, 1.0) * widen, 1.0 - coarse, 1, 0)
     if coarse:
-        loops.add_weights(weights, centres, first, pieces(_blur(scale / 2)), wide, coarse, 2, first_even)
+        loops.add_weights(weights, centres, first, pieces(blurs[1]), wide, coarse, 2, first_even)
+    if known is not None:
+        weights *= known[first[:, None] + np.arange(most)]
+        weights /= weights.sum(axis=1, keepdims=True)
     return Taps(first, weights.astype(np.float32))
 
 

@@ -295,6 +295,14 @@ def _keyframes(
         times = camera.times_from_speed(whole, size_px, holds, speed, tracks)
     else:
         times = [float(key.get("time_s", 0.0)) for key in keyframes]
+    if (bpm := good_fields(CameraTable, raw).get("bpm")) is not None:
+        if output.frames is not None:
+            faults.append(
+                "camera.bpm keeps keyframes on beats, and output.frames stretches the film off them; leave one of them "
+                "out"
+            )
+            return None
+        times, holds = camera.on_beats(times, holds, bpm)
     if times[-1] + holds[-1] > MOST_SECONDS:
         length = f"{times[-1] + holds[-1]:.6g}"
         faults.append(f"camera: the film must last at most {MOST_SECONDS:g} s, not {length} s; raise the speed")

@@ -6,76 +6,33 @@ pydantic is known only here.
 from __future__ import annotations
 
 import functools
-import math
 import re
-from fractions import Fraction
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PlainValidator,
     ValidationError,
-    WithJsonSchema,
     create_model,
 )
 
 from render.encode import CodecName
-from render.geometry import axes, camera
+from render.geometry import camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM, catalogue, own
 from render.problem.catalogue import Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
+from render.scene.number_fields import Number, whole_or, whole_or_schema
 from render.scene.values import SIZE_PX, Output
-from render.scene.wording import listed, shown
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
 MOST_STEPS = 1_000_000
 
 
-def _number(value: object) -> Fraction:
-    """Return a decimal string or a whole number as an exact fraction."""
-    if isinstance(value, str):
-        if len(value) > 400:
-            raise ValueError(f"must have at most 400 digits, not {len(value)}")
-        return axes.exact(value)
-    if isinstance(value, float):
-        given = shown(value)
-        if math.isfinite(value):
-            raise ValueError(f'must be a quoted decimal such as "{given}", not {given}: bare TOML floats lose digits')
-        raise ValueError(f"must be finite, not {given}")
-    if isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) >= 10**400:
-            raise ValueError("must have at most 400 digits")
-        return Fraction(value)
-    # Not a TypeError: pydantic turns only ValueErrors into faults.
-    raise ValueError(f'must be a quoted decimal such as "1.5e-3", or a whole number, not {shown(value)}')
-
-
-def _whole_or(names: tuple[str, ...], least: int, most: int) -> PlainValidator:
-    def check(value: object) -> object:
-        if value in names if isinstance(value, str) else type(value) is int and least <= value <= most:
-            return value
-        raise ValueError(f"must be {listed(names)} or a whole number {least}..{most}, not {shown(value)}")
-
-    return PlainValidator(check)
-
-
-def _whole_or_schema(names: tuple[str, ...], least: int, most: int) -> WithJsonSchema:
-    return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "integer", "minimum": least, "maximum": most}]})
-
-
-_Number = Annotated[
-    Fraction,
-    PlainValidator(_number),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "pattern": r"^[+-]?[0-9._]+([eE][+-]?[0-9]+)?$"}, {"type": "integer"}]}
-    ),
-]
-_Pair = Annotated[list[_Number], Field(min_length=2, max_length=2)]
+_Pair = Annotated[list[Number], Field(min_length=2, max_length=2)]
 _Even = Annotated[int, Field(ge=SIZE_PX[0], le=SIZE_PX[1], multiple_of=2)]
 _Positive = Annotated[float, Field(gt=0)]
 _Seconds = Annotated[float, Field(ge=0, le=MOST_SECONDS)]
@@ -112,7 +69,7 @@ def _setting(setting: Setting) -> Any:
     words = (*setting.words, *([setting.none] if setting.none else []))
     if setting.whole and words:
         least, most = setting.whole
-        return Annotated[int | str, _whole_or(words, least, most), _whole_or_schema(words, least, most)]
+        return Annotated[int | str, whole_or(words, least, most), whole_or_schema(words, least, most)]
     if setting.whole:
         return Annotated[int, Field(ge=setting.whole[0], le=setting.whole[1])]
     if setting.number:
@@ -160,7 +117,7 @@ def _tables(system: str, row: System) -> SystemTables:
     moved = table(
         "SetTable",
         SET,
-        {name: (_Number, absent(h.label)) for name, h in row.hyperparameters.items()}
+        {name: (Number, absent(h.label)) for name, h in row.hyperparameters.items()}
         | {name: (_setting(s), absent(s.about)) for name, s in row.settings.items() if s.whole},
     )
     keyframe = table("KeyframeTable", KeyframeTable.__doc__ or "", {"set": (moved, absent(SET))}, KeyframeTable)
@@ -226,7 +183,7 @@ class KeyframeTable(Table):
     """Seconds of rest after arrival."""
     phase: Annotated[float, Field(ge=-1000, le=1000)] = 0.0
     """By how many turns a closed palette is turned there; even in between."""
-    set: dict[str, _Number] = absent(SET)
+    set: dict[str, Number] = absent(SET)
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = absent(
         "After how many steps runs are shown there, evenly in the logarithm in between; in every keyframe, or in none."
     )
@@ -241,6 +198,9 @@ class CameraTable(Table):
     """Forward; backward, from the last keyframe to the first; or ping-pong, there and back without a doubled frame."""
     octaves_per_s: _Positive = absent("Mean zoom speed in doublings a second; the published films have 0.667.")
     decades_per_s: _Positive = absent("Mean zoom speed in factors of ten a second.")
+    bpm: Annotated[float, Field(ge=10, le=1000)] = absent(
+        "Beats a minute of the film's music: arrivals at keyframes, and ends of holds, move to the nearest beat."
+    )
 
 
 class LookTable(Table):
@@ -310,6 +270,11 @@ class OutputTable(Table):
     frames: Annotated[int, Field(ge=1, le=1_000_000)] = absent(
         "Exactly so many frames: the camera's times are stretched to it. Left out, as many as those times give."
     )
+    audio: Annotated[str, Field(max_length=4096)] = Output.audio
+    """A sound file to play with the film, cut at its end or followed by silence; its path counts from where render is
+    started. "" for none."""
+    audio_fade_s: Annotated[float, Field(ge=0, le=60)] = Output.audio_fade_s
+    """Seconds in which the sound fades away at the end of the film."""
 
 
 class SceneTable(Table):

@@ -38,6 +38,7 @@ class Output:
     flash: "limit" lowers the contrast in time of what would flash, "warn" only reports it, "off" does neither.
     precision: "auto" follows the samples of deep levels by differences from a reference run, "float64" trains all of
         them plainly.
+    audio: a sound file that films play; "" for none. audio_fade_s: seconds in which it fades at the film's end.
     frames: exactly so many frames, to which the camera's times are stretched; None for as many as those times give.
     """
 
@@ -57,6 +58,8 @@ class Output:
     flash: Literal["limit", "warn", "off"] = "limit"
     precision: Literal["auto", "float64"] = "auto"
     frames: int | None = None
+    audio: str = ""
+    audio_fade_s: float = 2.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fps", frame_rates.exact(self.fps))

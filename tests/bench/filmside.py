@@ -20,7 +20,7 @@ import numpy as np
 from render.backends import Batch, make
 from render.encode import VideoWriter
 from render.film import qualities, rendering, training_rate
-from render.film.rendering import Job
+from render.film.job import Job
 from render.scene import load
 
 # A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.

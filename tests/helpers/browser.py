@@ -128,9 +128,10 @@ class Page:
             self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def key(self, key: str) -> None:
-        """Press a key."""
+        """Press a key: a character, or one that has a name, such as ArrowLeft or Enter."""
+        text = key if len(key) == 1 else ""
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, text=key if kind == "keyDown" else "")
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, text=text if kind == "keyDown" else "")
 
     def write(self, text: str) -> None:
         """Type a text into what has the focus."""

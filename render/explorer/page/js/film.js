@@ -84,17 +84,20 @@ export class Film {
 
   row(key, i) {
     const { axes } = this.app.scene;
+    const called = `Keyframe ${i + 1}`;
     const number = (field, label, title) => make("label", { title }, `${label} `, make("input", {
       type: "number", min: "0", max: "3600", step: "any", value: String(key[field] ?? 0),
+      title: `${title}: 0 to 3600`, "aria-label": `${called}: ${title.toLowerCase()}`,
       onchange: (event) => { key[field] = Math.max(0, Number(event.target.value) || 0); this.changed(); },
     }), " s");
-    const go = make("button", { className: "go", title: "Go there", onclick: () => this.visit(key) }, widthText(axes[0], key.width));
+    const go = make("button", { className: "go", title: "Go there", "aria-label": `Go to keyframe ${i + 1}, ${widthText(axes[0], key.width)} wide`, onclick: () => this.visit(key) }, widthText(axes[0], key.width));
     const acts = make("span", { className: "acts" },
-      make("button", { title: "Set it to the framed view", onclick: () => { Object.assign(key, this.app.framed(), { at: this.app.dials.held(this.keyframes) }); this.show(); } }, "set"),
-      make("button", { title: "Remove it", onclick: () => { this.keyframes.splice(i, 1); this.show(); } }, "×"));
+      make("button", { title: "Set it to the framed view", "aria-label": `Set keyframe ${i + 1} to the framed view`, onclick: () => { Object.assign(key, this.app.framed(), { at: this.app.dials.held(this.keyframes) }); this.show(); } }, "set"),
+      make("button", { title: "Remove it", "aria-label": `Remove keyframe ${i + 1}`, onclick: () => { this.keyframes.splice(i, 1); this.show(); } }, "×"));
     const numbers = make("span", { className: "numbers" }, number("hold_s", "rest", "Seconds of rest after arrival"),
       ...this.timed ? [number("time_s", "at", "Second of arrival")] : []);
-    const grip = make("span", { className: "grip", tabIndex: 0, title: "Drag, or use the arrow keys, to reorder" }, String(i + 1));
+    const grip = make("span", { className: "grip", tabIndex: 0, role: "button", title: "Drag, or use the arrow keys, to reorder",
+      "aria-label": `${called} of ${this.keyframes.length}: reorder with the arrow keys` }, String(i + 1));
     const held = this.app.dials.words(key.at);
     return make("li", {}, grip, go, acts, numbers, ...held ? [make("span", { className: "held" }, held)] : []);
   }
@@ -187,8 +190,8 @@ export class Film {
       const half = [width / 2, width * this.aspect / 2];
       const bounds = [[y - half[1], x - half[0]], [y + half[1], x + half[0]]];
       this.drawn.addLayer(L.rectangle(bounds, { color: "#e6f598", weight: 1, opacity: 0.5, fill: false, interactive: false }));
-      const icon = L.divIcon({ className: "stop", html: String(i + 1), iconSize: [20, 20] });
-      const marker = L.marker([y, x], { icon, title: `Keyframe ${i + 1}` });
+      const icon = L.divIcon({ className: "stop", html: String(i + 1), iconSize: [24, 24] });
+      const marker = L.marker([y, x], { icon, title: `Keyframe ${i + 1}`, alt: `Keyframe ${i + 1}` });
       this.drawn.addLayer(marker.on("click", () => this.visit(this.keyframes[i])));
     });
   }

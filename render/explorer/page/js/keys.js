@@ -32,8 +32,31 @@ export function listen(app) {
       act();
     }
   });
-  for (const name of ["film", "look", "sample"]) $(`tab-${name}`).onclick = () => app.showTab(name);
+  $("map").addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.target !== $("map")) return;
+    event.preventDefault();
+    const { x, y } = app.view.local;
+    app.sample.show(x, y);
+  });
+  listenForTabs(app);
   if (!app.published) listenForFiles(app);
+}
+
+/** Tabs: a click, or the arrow keys, Home and End while one has the focus. */
+function listenForTabs(app) {
+  const names = ["film", "look", "sample"];
+  names.forEach((name, i) => {
+    const tab = $(`tab-${name}`);
+    tab.onclick = () => app.showTab(name);
+    tab.onkeydown = (event) => {
+      const to = { ArrowLeft: i - 1, ArrowRight: i + 1, Home: 0, End: -1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const next = names.at(to % names.length);
+      app.showTab(next);
+      $(`tab-${next}`).focus();
+    };
+  });
 }
 
 /** The next drag on the map draws the box to zoom into, as shift + drag always does. */

@@ -299,14 +299,17 @@ class App {
     for (const tab of ["film", "look", "sample"]) {
       $(tab).hidden = tab !== name;
       $(`tab-${tab}`).setAttribute("aria-selected", String(tab === name));
+      $(`tab-${tab}`).tabIndex = tab === name ? 0 : -1; // the arrow keys lead to the others
     }
     this.film.showGuide(name === "film");
     if (name === "film") this.film.preview.repaint(); // it was not painted while it was hidden
     if (name === "look") this.panel.opened();
   }
 
-  fold() {
-    document.body.classList.toggle("folded");
+  /** Fold the panel or show it; or, given which, one of these. */
+  fold(folded = !document.body.classList.contains("folded")) {
+    document.body.classList.toggle("folded", folded);
+    $("fold").setAttribute("aria-expanded", String(!folded));
     this.map.invalidateSize({ animate: false });
   }
 }

@@ -54,7 +54,7 @@ export function paint(canvas, view, ground, colours, finest, { smooth = false, b
     if (some) levels.push([level, part]);
     if (all) break; // coarser ones would be hidden
   }
-  for (const [level, part] of levels.reverse()) paintLevel(context, canvas, part, level, ground, colours, pxPerUnit);
+  levels.reverse().forEach(([level, part], i) => paintLevel(context, canvas, part, level, ground, colours, pxPerUnit, i === 0));
   context.restore();
   return levels.length > 0;
 }
@@ -71,8 +71,11 @@ function clipToPlane(context, view, plane, pxPerUnit, height) {
   context.clip();
 }
 
-/** Paint one level's samples: each fills the square around its place on the lattice. */
-function paintLevel(context, canvas, part, level, ground, colours, pxPerUnit) {
+/**
+ * Paint one level's samples: each fills the square around its place on the lattice. lowest: nothing is below it, so that
+ * samples to come take the colours of those of coarser levels beside them, and no ground shows between.
+ */
+function paintLevel(context, canvas, part, level, ground, colours, pxPerUnit, lowest) {
   const { scale, i0, j0, i1, j1, last, left, bottom } = part;
   // The plane's last samples stand half a cell before its edge: they go on to it.
   const columns = i1 - i0 + 1 + (i1 === last.i);
@@ -83,6 +86,7 @@ function paintLevel(context, canvas, part, level, ground, colours, pxPerUnit) {
     const tile = ground.get(level, ix, iy);
     if (tile) copy(colours.of(tile), ix * SIDE, iy * SIDE, part, pixels, columns, rows);
   }
+  if (lowest) fill(pixels, columns, rows, part);
   if (i1 === last.i) for (let row = 0; row < rows; row++) pixels[row * columns + columns - 1] = pixels[row * columns + columns - 2];
   if (j1 === last.j) pixels.copyWithin(0, columns, 2 * columns);
   scratch.width = columns;
@@ -92,6 +96,20 @@ function paintLevel(context, canvas, part, level, ground, colours, pxPerUnit) {
   const x = (left - 0.5) * pitch;
   const y = canvas.height - (bottom - 0.5 + rows) * pitch;
   context.drawImage(scratch, x, y, columns * pitch, rows * pitch);
+}
+
+/** Give pixels without a sample the colour of the sample of the nearest coarser level at their lower left, if there is one. */
+function fill(pixels, columns, rows, { i0, j0 }) {
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const at = row * columns + column;
+      for (let step = 2; !pixels[at] && step <= SIDE; step *= 2) {
+        const i = Math.floor((i0 + column) / step) * step - i0;
+        const j = Math.floor((j0 + rows - 1 - row) / step) * step - j0;
+        if (i >= 0 && j >= 0) pixels[at] = pixels[(rows - 1 - j) * columns + i];
+      }
+    }
+  }
 }
 
 /** Copy the part of a tile's colours that lies in an extent; row 0 of the pixels is the highest. */

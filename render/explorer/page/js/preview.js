@@ -22,7 +22,7 @@ export class Preview {
     this.colours = new Colours();
     this.playing = null;
     this.seen = 0; // tiles at hand when its colours were last asked for
-    $("time").oninput = () => { this.stop(); this.seek(); };
+    $("time").oninput = () => { this.stop(); this.follow(); this.seek(); };
     $("play").onclick = () => this.playing ? this.stop() : this.play();
     this.riding = false;
     $("ride").onclick = () => this.ride();
@@ -87,7 +87,6 @@ export class Preview {
   seek(busyMs = BUSY_MS) {
     if (!this.path) return;
     this.busy = true;
-    this.follow();
     this.seen = this.app.cache.tiles.size;
     clearTimeout(this.rest);
     this.rest = setTimeout(() => { this.busy = false; this.app.say(); }, busyMs);
@@ -102,9 +101,9 @@ export class Preview {
     this.repaint();
   }
 
-  /** Set the dials to what the film has at the slider. */
+  /** Set the dials to what the film has at the slider, when a person moves that: else they stay as a person set them. */
   follow() {
-    const { at } = this.path;
+    const at = this.path?.at;
     if (at && this.app.dials.take(at[Math.round(Number($("time").value) / 1000 * (at.length - 1))])) this.app.redial();
   }
 
@@ -150,6 +149,7 @@ export class Preview {
       at = Math.min(1000, at + (now - before) / 1000 / this.path.duration_s * 1000);
       before = now;
       slider.value = at;
+      this.follow();
       this.seek();
       if (at >= 1000) this.stop(); else this.playing = requestAnimationFrame(step);
     };

@@ -30,7 +30,7 @@ export function showReadout(app, pointer) {
       : [axis.name, valueText(axis, value, view.width)];
     rows.push(place(xAxis, exact[0], plain.x), place(yAxis, exact[1], plain.y));
     const found = ground.sample(at.x, at.y, app.finest - ground.root.level);
-    rows.push(found ? sampleRow(app, found) : ["here", app.reference?.text ?? (app.published ? "not on this page" : "not trained yet"), "digits"]);
+    rows.push(found ? ["ended", ...outcome(app, found.tile, found.at)] : ["ended", app.reference?.text ?? (app.published ? "not on this page" : "not stored yet"), "digits"]);
   }
   const zoomed = Math.max(0, -Math.log10(view.width));
   const left = decades((scene.last_plain_level ?? scene.deepest_level) - app.finest);
@@ -41,8 +41,9 @@ export function showReadout(app, pointer) {
   define($("readout"), rows);
 }
 
-function sampleRow(app, { tile, at }) {
+/** How a sample's run ended, in words, and on which side of the border: the same wherever it is said. */
+export function outcome(app, tile, at) {
   const status = app.statuses[tile.status[at]] ?? "?";
-  const outcome = tile.escape[at] >= 0 ? `${status} at step ${tile.escape[at]}` : `${status}, loss ${short(tile.loss[at])}`;
-  return ["run", outcome, status === "converged" ? "converged" : "diverged"];
+  const words = tile.escape[at] >= 0 ? `${status} at step ${tile.escape[at]}` : `${status}, loss ${short(tile.loss[at])}`;
+  return [words, status === "converged" ? "converged" : "diverged"];
 }

@@ -84,15 +84,20 @@ function roundStep(size) {
 }
 
 function names(c, axes, width, height) {
-  c.fillStyle = "#fff";
-  c.shadowColor = "#000";
-  c.shadowBlur = 5;
   c.textAlign = "right";
-  c.fillText(`${axes[0].label} →`, width - 10, height - BAND_PX - 8);
+  named(c, `${axes[0].label} →`, width - 10, height - BAND_PX - 8);
   c.save();
   c.translate(SIDE_PX + 15, 12);
   c.rotate(-Math.PI / 2);
-  c.fillText(`${axes[1].label} →`, 0, 0);
+  named(c, `${axes[1].label} →`, 0, 0);
   c.restore();
-  c.shadowBlur = 0;
+}
+
+/** Write a text that ends at a place on a ground of its own: the map below has any colour. */
+function named(c, text, x, y) {
+  const { width } = c.measureText(text);
+  c.fillStyle = "#111115d4";
+  c.fillRect(x - width - 4, y - 11, width + 8, 15);
+  c.fillStyle = "#fff";
+  c.fillText(text, x, y);
 }

@@ -4,11 +4,14 @@ import * as api from "./api.js";
 import { SIDE } from "./cache.js";
 import { $, define, toast } from "./dom.js";
 import { decades, positionText, short } from "./numbers.js";
+import { outcome } from "./readout.js";
 import { fixed } from "./place.js";
 
 const WIDTH = 320;
 const HEIGHT = 200;
 const PAD = { left: 46, right: 8, top: 14, bottom: 26 };
+const MOST_RISE = 6; // decades above the first loss that are drawn: the published measure counts no more of a loss
+const MOST_FALL = 20; // decades in all
 const SVG = "http://www.w3.org/2000/svg";
 
 function svg(name, attributes, text) {
@@ -45,6 +48,7 @@ export class Sample {
     const serial = ++this.serial;
     this.at = ground.root.place({ x: found.ix / scaleOf(found), y: found.iy / scaleOf(found), width: 1 / scaleOf(found) });
     this.place();
+    app.fold(false); // what is asked for must be seen
     app.showTab("sample");
     if (app.published) {
       this.known(found, level, "This page trains nothing, so it has no loss curve of this run.");
@@ -101,12 +105,11 @@ export class Sample {
   /** positions: whether the coordinates are positions on their axes, and not values. */
   facts({ tile, at }, level, coordinates, more, { positions = false } = {}) {
     const { axes, deepest_level: deepest } = this.app.scene;
-    const status = tile ? this.app.statuses[tile.status[at]] : "not stored yet";
+    const [ended, kind] = tile ? outcome(this.app, tile, at) : ["not stored yet", ""];
     const name = (axis) => positions && axis.scale === "log10" ? `log10 ${axis.name}` : axis.name;
     define($("sample-facts"), [
       ...axes.map((axis, i) => [name(axis), coordinates[i], "digits"]),
-      ["ended", status, status === "converged" ? "converged" : tile ? "diverged" : ""],
-      ...tile && tile.escape[at] >= 0 ? [["escaped at step", String(tile.escape[at])]] : [],
+      ["ended", ended, kind],
       ["level", `${level} of ${deepest}, ${decades(level).toFixed(1)} decades deep`],
       ...more,
     ]);
@@ -116,10 +119,12 @@ export class Sample {
     const known = losses.map((loss, step) => [step, loss]).filter(([, loss]) => loss !== null && loss > 0);
     if (!known.length) return toast("This run has no finite loss to draw.");
     const logs = known.map(([, loss]) => Math.log10(loss));
-    const low = Math.floor(Math.min(...logs));
-    const high = Math.max(Math.ceil(Math.max(...logs)), low + 1);
+    // A run that escapes reaches any size in a few steps, and would press all before it into one line.
+    const high = Math.min(Math.ceil(Math.max(...logs)), Math.ceil(logs[0]) + MOST_RISE);
+    const low = Math.min(Math.max(Math.floor(Math.min(...logs)), high - MOST_FALL), high - 1);
+    const within = (log) => Math.min(Math.max(log, low), high);
     const x = (step) => PAD.left + (WIDTH - PAD.left - PAD.right) * step / Math.max(losses.length - 1, 1);
-    const y = (log) => PAD.top + (HEIGHT - PAD.top - PAD.bottom) * (high - log) / (high - low);
+    const y = (log) => PAD.top + (HEIGHT - PAD.top - PAD.bottom) * (high - within(log)) / (high - low);
     const plot = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "Loss over the training steps" });
     const every = Math.ceil((high - low) / 6);
     for (let n = high; n >= low; n -= every) {
@@ -132,7 +137,7 @@ export class Sample {
       const step = Math.round(share * (losses.length - 1));
       plot.append(svg("text", { x: x(step), y: HEIGHT - 8, "text-anchor": ["start", "middle", "end"][share * 2] }, String(step)));
     }
-    plot.append(svg("text", { x: PAD.left, y: 9 }, "loss before each step (dashes: the first)"));
+    plot.append(svg("text", { x: PAD.left, y: 9 }, `loss before each step (dashes: the first)${Math.max(...logs) > high ? `, cut at 1e${high}` : ""}`));
     const kind = tile && this.app.statuses[tile.status[at]] === "converged" ? "converged" : "diverged";
     plot.append(svg("path", { class: `line ${kind}`, d: known.map(([s], i) => `${i ? "L" : "M"}${x(s).toFixed(1)} ${y(logs[i]).toFixed(1)}`).join("") }));
     this.follow(plot, known, x, y);

@@ -1,0 +1,71 @@
+"""What an analysis found, each in one sentence, and what the columns of its tables mean."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from render.analyse import dimension, precision, tuning
+from render.analyse.estimators import ESTIMATORS
+
+# The columns of the table of windows, for a reader who has not read the documentation.
+DIMENSION_COLUMNS = (
+    "conv.: samples that converged. box, sausage, pairs: the boundary's dimension by box counting, by the Minkowski "
+    "sausage and by the uncertainty exponent. tiles: by box counting in each 32 x 32 samples, median ± deviation. "
+    "smooth, noise: null models of as many converged samples, by box counting. new: samples that end unlike the "
+    "coarser one beside them. bits: of shared points trained again, how many had the same bits."
+)
+TUNING_COLUMNS = (
+    "share: of the draws, those with the lowest losses, to which the noisy quadratic is fitted. below: the largest of "
+    "these losses. a: the best loss there is. o: standard deviation of the noise. c: effective number of "
+    "hyperparameters."
+)
+
+
+def of_dimension(result: dimension.Result) -> str:
+    """Return a sentence on the boundary's dimension, by all estimators, beside its smooth null model."""
+    found = [spread.median for name in ESTIMATORS if (spread := result.dimension(name)) is not None]
+    published = result.by_side("published").get(result.side)
+    found += [published.median] if published is not None else []
+    if not found:
+        return "No window shows a boundary that can be trusted, so there is no dimension to report."
+    words = f"The boundary's dimension is {_between(found)} by {_count(len(found), 'estimator')}"
+    windows = _count(len(result.trusted()), "window")
+    smooth = result.null("smooth", "box")
+    null = "" if smooth is None else f"; its smooth null model gives {smooth.median:.2f}"
+    number = "" if result.published is None else f"; the published number is {result.published:.2f}"
+    return f"{words} (medians over {windows}){null}{number}."
+
+
+def of_precision(result: precision.Result) -> str:
+    """Return a sentence on where float64 ends, and whether the film's last view lies beyond."""
+    ends, last = result.float64_ends, result.last_width
+    view = f"the film's last view is {last:.2g} {result.unit} high"
+    if ends is None:
+        return f"Float64 is right in every view that was tried, and {view}."
+    there = "wide enough" if last >= ends else "too deep for plain runs, so its levels are followed by differences"
+    return f"Float64 is right down to views of about {ends:.1g} {result.unit}; {view}: {there}."
+
+
+def of_tuning(result: tuning.Result) -> str:
+    """Return a sentence on what random search finds with a few draws and with many."""
+    share, _, _ = result.converged
+    last = len(result.curve.ns) - 1
+    found = f"Of {result.draws:,} draws {share:.0%} converged"
+    if np.isfinite(result.curve.point[last]):
+        found += (
+            f"; the best of {result.curve.ns[last]} draws has a loss of {result.curve.point[last]:.3g} at the median, "
+            f"and the best of all {result.best[0]:.3g}"
+        )
+    if result.effective is None:
+        return f"{found}; no number of effective hyperparameters fits every part of the low tail."
+    return f"{found}; near the best the landscape behaves as one of {_count(result.effective, 'hyperparameter')}."
+
+
+def _between(found: list[float]) -> str:
+    low, high = f"{min(found):.2f}", f"{max(found):.2f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _count(number: int, what: str) -> str:
+    words = ("no", "one", "two", "three", "four", "five")
+    return f"{words[number] if number < len(words) else number} {what}{'s' * (number != 1)}"

@@ -1,0 +1,57 @@
+"""The sound of a film: checked before anything is trained, and cut to the frames that are shown."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from render.encode.sound import Sound, length_s, takes_sound
+from render.errors import SceneError
+from render.scene import Scene
+
+
+def check(scene: Scene) -> None:
+    """Refuse a film whose sound cannot be played. Raises SceneError."""
+    output = scene.output
+    if not output.audio or not takes_sound(output.codec):
+        return
+    path = Path(output.audio)
+    if not path.is_file():
+        raise SceneError(f"{scene.name}: output.audio must be a sound file, but there is no file {path.absolute()}.")
+    if not length_s(path):
+        raise SceneError(f"{scene.name}: output.audio: {path} has no sound that ffmpeg can read.")
+
+
+def of(scene: Scene, numbers: Sequence[int]) -> Sound | None:
+    """Return what a film of some frames plays: the part of the sound that belongs to them, if they are in a row."""
+    output = scene.output
+    if not output.audio or not takes_sound(output.codec) or [*numbers] != [*range(numbers[0], numbers[-1] + 1)]:
+        return None
+    return Sound(Path(output.audio), float(numbers[0] / output.fps), output.audio_fade_s)
+
+
+def identity(scene: Scene) -> dict[str, str]:
+    """Return the name and a digest of the sound file, for the film's provenance; nothing without sound."""
+    path = Path(scene.output.audio)
+    if not scene.output.audio or not path.is_file():
+        return {}
+    with path.open("rb") as file:
+        return {"audio": f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"}
+
+
+def remark(scene: Scene, frames: int) -> str | None:
+    """Return how the sound's length differs from the film's, and what would make them equal; None where it does not."""
+    if not scene.output.audio:
+        return None
+    if not takes_sound(scene.output.codec):
+        return f'A film of codec "{scene.output.codec}" has no sound: output.audio is left out.'
+    fps = scene.output.fps
+    sound_s, film_s = length_s(Path(scene.output.audio)), float(frames / fps)
+    if abs(sound_s - film_s) <= 0.1:
+        return None
+    what = "is cut" if sound_s > film_s else "ends before the film, which goes on in silence"
+    return (
+        f"{Path(scene.output.audio).name} lasts {sound_s:.1f} s, the film {film_s:.1f} s: it {what}. "
+        f"output.frames = {max(1, round(sound_s * fps))} makes the film as long."
+    )
