@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from render import encode, scene
+from render.deep import reference_search
 from render.errors import RenderError
 from render.explorer import colouring, film_preview, keyframes, requests, stills
 from render.explorer.growing_tile import UNKNOWN, GrowingTile, masks

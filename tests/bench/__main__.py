@@ -168,6 +168,7 @@ def figure() -> None:
     from scipy.stats import spearmanr
 
     from render import backends
+    from render.backends import single_points
     from render.samples import Field
     from tests.helpers import published
 
