@@ -135,7 +135,7 @@ def condition_draws(condition: Condition) -> Draws:
     return draws(examples=condition.examples, batch=condition.batch, steps=condition.steps)
 
 
-def problem_of(condition: Condition) -> "Problem":
+def problem_of(condition: Condition) -> Problem:
     """Return the condition as a problem of `render`, over the whole published plane."""
     from render.geometry.axes import Axis
     from render.problem import Problem
