@@ -120,7 +120,7 @@ def test_every_fault_of_a_scene_is_told_at_once(scene_file: Path) -> None:
     scene_file.write_text(text.replace('palette = "Spectral"', 'palette = "Spektral"'))
     lines = refused("plan", scene_file).splitlines()
     assert len(lines) == 3
-    assert all(line.startswith(f"render: {scene_file}: ") for line in lines)
+    assert all(line.startswith(f"render: {scene_file}") and ", line " in line for line in lines), lines
 
 
 @pytest.mark.parametrize(

@@ -442,7 +442,7 @@ WRONG = [
     (
         "return jax.tree.map(",
         'return {"w": params["w"]} or jax.tree.map(',
-        "must leave the parameters in the structure",
+        "must return the parameters in the structure",
     ),
 ]
 

@@ -12,7 +12,7 @@ from render import api, scene
 from render.api.listener import Listener
 from render.errors import SceneError
 from render.explorer import film_preview, keyframes
-from render.film.plan import overhang_remark
+from render.film.depth import overhang_remark
 from render.scene import Scene
 
 TEXT = """

@@ -15,8 +15,8 @@ from render.api.display import Stills
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
 from render.film import climb, deliver, qualities, rendering, sheet, soundtrack
+from render.film.depth import overhang_remark
 from render.film.job import Job
-from render.film.plan import overhang_remark
 from render.scene import Scene
 
 StrPath = str | os.PathLike[str]

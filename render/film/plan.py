@@ -21,15 +21,13 @@ from typing import NamedTuple
 import numpy as np
 
 from render.deep import targets
-from render.errors import DepthError
+from render.film import depth
 from render.film.slices import Slices
 from render.geometry import tiles
-from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
 from render.geometry.float64_limits import TRUSTED_WIDTH_DECADES
 from render.geometry.tiles import Tile, TileRange
 from render.geometry.viewport import Window
-from render.problem import Problem
 from render.scene import Scene
 
 # The path is examined this many times per octave. Between two such views, both nearly the same, the camera leaves
@@ -103,18 +101,12 @@ class Plan:
         self._places = _places(self.path, 2 * output.detail * max(output.width_px, output.height_px))
         self.levels = self._complete_levels()
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
-        _refuse_too_deep(scene, max(self.levels), self.path)
+        depth.refuse_too_deep(scene, max(self.levels), self.path)
         # Which tiles are followed by differences.
         self.targets = targets.find(scene, self.path, max(self.levels))
-        if self.targets.places and len(self.slices.problems) > 1:
+        if len(self.slices.problems) > 1:
+            depth.refuse_moving_past_float64(scene, max(self.levels))
             self.targets = targets.Targets()  # plain runs, as far as they go
-        reach = DEEPEST_LEVEL if scene.output.precision == "float64" else scene.problem.last_plain_level
-        if max(self.levels) > reach and len(self.slices.problems) > 1:
-            raise DepthError(
-                f"{scene.name}: hyperparameters and settings can only move where float64 reaches, since each of their "
-                "values would need a reference run of its own. Widen the narrowest view, or leave `set` out of the "
-                "keyframes."
-            )
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
@@ -341,51 +333,6 @@ def _add_covers(plan: LevelPlan, level: int, path: Path, places: np.ndarray) -> 
             if not any(other.contains(area) for other in plan.ranges):
                 plan.ranges.append(area)
                 plan.tiles.update(area.tiles())
-
-
-def _refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
-    problem: Problem = scene.problem
-    plainly = scene.output.precision == "float64"
-    limit = problem.deepest_level if plainly else DEEPEST_LEVEL
-    if level <= limit:
-        return
-    axis = min((problem.x, problem.y), key=lambda a: a.deepest_level)
-    narrowest = min(path.view(float(s)).width for s in path.marks) * float(problem.x.span)
-    possible = narrowest * 2.0 ** (level - limit)
-    unit = "decades" if problem.x.scale == "log10" else "units"
-    raise DepthError(
-        f"{scene.name}: the film needs level {level}, but "
-        + (f"axis {axis.name!r} separates neighbouring samples only to level {limit} (float64). " if plainly else "")
-        + (f"no level is deeper than {limit}. " if not plainly else "")
-        + f"Its narrowest view is {narrowest:.2g} {unit} wide; at this size and detail it must be at least "
-        f"{possible:.2g}. Widen the last keyframe, or lower output.size or output.detail"
-        + (', or set output.precision = "auto".' if plainly else ".")
-    )
-
-
-# Of a frame, beyond the plane, that a person is told of.
-_LEAST_OVERHANG = 0.02
-
-
-def overhang_remark(scene: Scene) -> str:
-    """Return a sentence on the views of a scene that hang over an edge of the plane; "" if there are none.
-
-    A view that shows an axis from end to end does not hang over its ends.
-    """
-    output, found = scene.output, []
-    for i, key in enumerate(scene.keyframes):
-        width, height = key.view.width, key.view.width * output.height_px / output.width_px
-        inside = 1.0
-        for centre, extent in ((key.view.x, width), (key.view.y, height)):
-            low, high = float(centre) - extent / 2, float(centre) + extent / 2
-            if low > 0 or high < 1:
-                inside *= (min(high, 1.0) - max(low, 0.0)) / extent
-        if 1 - inside > _LEAST_OVERHANG:
-            found.append(f"camera.keyframes[{i}] ({1 - inside:.0%} of the frame)")
-    if not found:
-        return ""
-    views = "A view hangs" if len(found) == 1 else "Views hang"
-    return f"{views} over the edge of the plane, where nothing is trained: {', '.join(found)}."
 
 
 def depth_warning(plan: Plan) -> str | None:

@@ -29,9 +29,9 @@ class Trap(WorkerPlugin):
             def __getattr__(self, name: str) -> object:
                 return getattr(self.engine, name)
 
-            def run(self, x: np.ndarray, y: np.ndarray, device: object) -> object:
-                spring(x, y)
-                return self.engine.run(x, y, device)  # type: ignore[attr-defined]
+            def train(self, columns: tuple[np.ndarray, ...], device: object) -> object:
+                spring(*columns[:2])
+                return self.engine.train(columns, device)  # type: ignore[attr-defined]
 
         trained._engine = lambda problem, threads: Engine(self.plain(problem, threads))
 
