@@ -145,3 +145,16 @@ def test_the_record_of_a_film_says_what_was_measured(
     switch = json.loads((tmp_path / "film.mp4.json").read_text())["switch"]
     assert switch["last_plain_level"] == 22 and switch["measured"][0]["views"][0]["plain_values"] == 0.1
     assert np.isfinite(switch["end_alike"])
+
+
+def test_a_film_whose_hyperparameters_move_is_trained_plainly_whatever_was_measured(
+    loaded: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reference run is of one problem, and every value that moves makes another."""
+    monkeypatch.setattr(switch_search, "_measure", grain)
+    text = NARROW.replace("width_decades = 1e-5\n", 'width_decades = 1e-5\nset = { init_mean = "0.1" }\n', 1)
+    text = text.replace("width_decades = 1e-7\n", 'width_decades = 1e-7\nset = { init_mean = "0.9" }\n', 1)
+    job, _ = preparation.prepare(of(text, tmp_path), "scene", 15, tmp_path, preparation.local_backend, SILENT)
+    assert len(job.plan.slices.problems) > 1
+    assert job.plan.targets.places == () and job.switch is None
+    assert not list(tmp_path.rglob("references/*"))

@@ -21,7 +21,7 @@ import numpy as np
 
 from render import backends
 from render.backends import Backend, Batch
-from render.deep import switch_search
+from render.deep import switch_search, targets
 from render.deep.reference_search import ReportStep
 from render.files.atomic import store_whole
 from render.film import switch
@@ -89,7 +89,8 @@ def prepare(
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
     if level:
         scene = switch_search.measured(scene, store_root, report_step)
-    store, meeting = switch.prepare(scene, level, store_root, plain, report_step)
+    places = targets.find(scene, scene.path(scene.output), level)
+    store, meeting = switch.prepare(scene.problem, places, store_root, plain, report_step)
     return Subject(scene, plain, store, folder, meeting)
 
 

@@ -76,8 +76,9 @@ class Job:
         problems = self.plan.slices.problems
         return Trainings(
             [
-                Training(problem, order, own.store, own.backend, self.switch)
-                for problem, order, own in zip(problems, orders, kept, strict=True)
+                # A reference run is of one problem: a plan with several has no deep targets.
+                Training(problem, order, own.store, own.backend, self.switch if number == 0 else None)
+                for number, (problem, order, own) in enumerate(zip(problems, orders, kept, strict=True))
             ]
         )
 

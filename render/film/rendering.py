@@ -92,7 +92,7 @@ def prepare(
     """
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
-    store, meeting = switch.prepare(plan.scene, max(plan.levels), store_root, backend, report_step)
+    store, meeting = switch.prepare(plan.scene.problem, plan.targets, store_root, backend, report_step)
     others = []
     for problem in plan.slices.problems[1:]:
         own = _like(backend, problem)

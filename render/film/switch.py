@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from render.backends import Backend
-from render.deep import reference_search, targets
+from render.deep import reference_search
 from render.deep.reference_search import ReportStep
 from render.deep.targets import Targets
 from render.film.plan import Plan
@@ -21,7 +21,6 @@ from render.film.schedule import Switch
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
-from render.scene import Scene
 from render.storage import numerics
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
@@ -70,15 +69,14 @@ class Ready(NamedTuple):
     switch: Switch | None
 
 
-def prepare(scene: Scene, level: int, root: Path, backend: Backend, report_step: ReportStep | None) -> Ready:
-    """Return what keeps the tiles of a scene down to a level, and the reference runs that these need.
+def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, report_step: ReportStep | None) -> Ready:
+    """Return what keeps the tiles of a problem's film, and the reference runs that its targets need.
 
-    report_step: called with the progress of the reference runs that have to be made. None: only stored ones are used.
+    places: the deep targets, as a plan has them, so that plan and training never differ about a tile. report_step:
+    called with the progress of the reference runs that have to be made. None: only stored ones are used.
     Raises DepthError where no run converges; RenderError for a system that cannot be followed.
     """
-    problem = scene.problem
     plain = DirectoryStore(root, problem, backend.numerics)
-    places = targets.find(scene, scene.path(scene.output), level)
     if not places.places:
         return Ready(plain, None)
     made = tuple(reference_search.reference_at(problem, target.view, root, report_step) for target in places.places)
