@@ -15,7 +15,7 @@ from imageio_ffmpeg import count_frames_and_secs
 
 from render import backends, scene
 from render.backends.refusing import RefusingBackend
-from render.errors import RenderError
+from render.errors import RenderError, StoreError
 from render.film import qualities, rendering, training_rate
 from render.film.compose import Compositor
 from render.film.job import Job
@@ -106,8 +106,22 @@ def test_a_new_look_or_timing_trains_nothing(other: Scene, store_root: Path, bac
 
 def test_the_refusing_backend_refuses(tmp_path: Path, backend: backends.Backend) -> None:
     job = stored_job(tmp_path, backend)
-    with pytest.raises(RuntimeError, match="nothing may be trained"):
+    with pytest.raises(StoreError, match="this command trains nothing"):
         pictures(job)
+
+
+def test_a_sample_that_was_damaged_since_ends_what_trains_nothing_with_a_word(
+    tmp_path: Path, backend: backends.Backend, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every tile is there when the command begins; one of them cannot be read."""
+    job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path, backend=backend)
+    list(rendering.frames(job, [0]))
+    damaged = next(tile for tile in job.plan.tiles_at(0.0))
+    path = job.store.path(damaged)  # type: ignore[attr-defined]
+    path.write_bytes(path.read_bytes()[:200])
+    refusing = dataclasses.replace(job, backend=RefusingBackend(backend.numerics))
+    with pytest.raises(StoreError, match="Run `render video` at the same quality, which repairs the store"):
+        list(rendering.frames(refusing, [0]))
 
 
 def test_a_lower_quality_finds_its_samples_in_the_store_of_a_higher_one(

@@ -1,4 +1,4 @@
-"""A backend that trains nothing: whoever hands it a batch did not keep the promise to train nothing."""
+"""A backend that trains nothing, for commands that work with stored samples alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from render.backends import Batch
+from render.errors import StoreError
 from render.samples import Field
 
 
@@ -20,8 +21,11 @@ class RefusingBackend:
         self.numerics: dict[str, str | int] = dict(numerics or {})
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
-        """Yield nothing, or raise RuntimeError if there is work."""
+        """Yield nothing, or raise StoreError if there is work: tiles were there when the command began."""
         batch = next_batch()
         if batch is not None:
-            raise RuntimeError(f"asked to train {len(batch.tiles)} tiles where nothing may be trained")
+            raise StoreError(
+                f"{batch.tiles[0]} must be trained again, since the store no longer has it undamaged, but this command "
+                "trains nothing. Run `render video` at the same quality, which repairs the store, and then this again."
+            )
         yield from ()
