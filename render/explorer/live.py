@@ -96,12 +96,17 @@ class Live:
 
     async def serve(self, socket: WebSocket, subprotocol: str) -> None:
         """Serve a page until it goes."""
-        await socket.accept(subprotocol)
+        page, wake = _Page(), asyncio.Event()
         if len(self._wakes) >= MOST_PAGES:
+            await socket.accept(subprotocol)
             await socket.close(1013, "too many pages are open")
             return
-        page, wake = _Page(), asyncio.Event()
-        self._wakes[page.client] = wake
+        self._wakes[page.client] = wake  # before the page hears that it is accepted, and another one asks
+        try:
+            await socket.accept(subprotocol)
+        except BaseException:
+            del self._wakes[page.client]
+            raise
         tasks = [
             asyncio.create_task(self._receive(socket, page, wake)),
             asyncio.create_task(self._send(socket, page, wake)),
