@@ -8,14 +8,15 @@ import pytest
 
 from render.errors import WriteError
 from render.files import folders
-from render.files.folders import whole_folder
+from render.files.folders import Layout, whole_folder
 from render.tools import inventory
 
 MARK = "mark"
+LAYOUT = Layout(MARK, b"", r"mark|page/.+")
 
 
 def fill(path: Path, word: str) -> None:
-    with whole_folder(path, mark=MARK) as folder:
+    with whole_folder(path, layout=LAYOUT) as folder:
         (folder / MARK).write_text(word)
 
 
@@ -25,7 +26,7 @@ def names(folder: Path) -> list[str]:
 
 def test_a_folder_gets_its_name_when_it_is_whole_and_replaces_the_one_before(tmp_path: Path) -> None:
     place = tmp_path / "deep" / "site"
-    with whole_folder(place, mark=MARK) as folder:
+    with whole_folder(place, layout=LAYOUT) as folder:
         (folder / MARK).write_text("one")
         assert not place.exists()
     assert names(place) == [MARK]
@@ -37,7 +38,7 @@ def test_a_folder_gets_its_name_when_it_is_whole_and_replaces_the_one_before(tmp
 def test_whatever_ends_it_early_leaves_what_was_there(tmp_path: Path) -> None:
     place = tmp_path / "site"
     for before in ([], ["site"]):
-        with pytest.raises(KeyboardInterrupt), whole_folder(place, mark=MARK) as folder:
+        with pytest.raises(KeyboardInterrupt), whole_folder(place, layout=LAYOUT) as folder:
             (folder / "half").write_text("half")
             raise KeyboardInterrupt
         assert names(tmp_path) == before
@@ -51,9 +52,30 @@ def test_an_empty_folder_is_taken_and_a_foreign_one_refused(tmp_path: Path) -> N
     fill(place, "one")
     (place / MARK).unlink()
     (place / "other").write_text("x")
-    with pytest.raises(WriteError, match=r"holds something else \(it has no mark\)"):
+    with pytest.raises(WriteError, match=r"holds something else \(it has no mark of render\'s\)"):
         fill(place, "two")
     assert names(place) == ["other"]
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", ".git/HEAD", "page2/a.js"])
+def test_a_folder_in_which_somebody_keeps_other_files_is_never_replaced(name: str, tmp_path: Path) -> None:
+    place = tmp_path / "site"
+    fill(place, "one")
+    (place / name).parent.mkdir(exist_ok=True)
+    (place / name).write_text("precious")
+    with pytest.raises(WriteError, match="holds a file of another origin"):
+        fill(place, "two")
+    assert (place / name).read_text() == "precious" and (place / MARK).read_text() == "one"
+
+
+def test_a_foreign_folder_with_the_same_mark_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / MARK).write_text("of another program")
+    with (
+        pytest.raises(WriteError, match="it has no mark of render's"),
+        whole_folder(tmp_path, layout=LAYOUT._replace(says=b"render")),
+    ):
+        pass
+    assert names(tmp_path) == [MARK]
 
 
 def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
@@ -68,7 +90,7 @@ def test_a_folder_that_a_dead_process_left_is_removed_and_that_of_a_living_one_s
     dead = tmp_path / ".site.0123456789abcdef.partial"
     (dead / "content").mkdir(parents=True)
     (dead / "content" / "tile").write_bytes(b"x" * 100)
-    with whole_folder(tmp_path / "site", mark=MARK) as living:
+    with whole_folder(tmp_path / "site", layout=LAYOUT) as living:
         assert not dead.exists()
         fill(tmp_path / "site", "meanwhile")
         assert living.is_dir()

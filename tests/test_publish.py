@@ -77,12 +77,16 @@ def test_the_same_samples_give_the_same_site(store: Path, tmp_path: Path) -> Non
 def test_an_earlier_site_is_replaced_and_anything_else_stays(store: Path, tmp_path: Path) -> None:
     scene = render.load("tiny")
     render.publish(scene, tmp_path / "site", quality="scene", store=store)
-    (tmp_path / "site" / "old.html").write_text("old")
+    before = files(tmp_path / "site")
     render.publish(scene, tmp_path / "site", quality="scene", store=store)
-    assert "old.html" not in files(tmp_path / "site")
+    assert files(tmp_path / "site") == before
+    (tmp_path / "site" / "CNAME").write_text("mine.example")
+    with pytest.raises(WriteError, match="holds a file of another origin, CNAME"):
+        render.publish(scene, tmp_path / "site", quality="scene", store=store)
+    assert files(tmp_path / "site") == before | {"CNAME": b"mine.example"}
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "index.html").write_text("mine")
-    with pytest.raises(WriteError, match=r"holds something else \(it has no site\.json\)"):
+    with pytest.raises(WriteError, match=r"holds something else \(it has no site\.json of render"):
         render.publish(scene, tmp_path / "home", store=tmp_path / "empty")
     assert files(tmp_path / "home") == {"index.html": b"mine"}
     assert not (tmp_path / "empty").exists(), "nothing may be trained for it"

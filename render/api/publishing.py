@@ -14,7 +14,7 @@ from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
 from render.errors import RenderError
 from render.explorer import packs, published_site
-from render.explorer.published_site import MARK, Published
+from render.explorer.published_site import LAYOUT, Published
 from render.files.folders import check_folder
 from render.film import qualities
 from render.film.job import Job
@@ -55,7 +55,7 @@ def publish(
     if not 0 <= plane_level <= _MOST_PLANE_LEVEL:
         raise RenderError(f"--plane-level must be from 0 to {_MOST_PLANE_LEVEL}, not {plane_level}.")
     shown = published_site.shown_channels(scene, channels)
-    check_folder(folder, mark=MARK)
+    check_folder(folder, layout=LAYOUT)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
     if job.plan.path.tracks:
         listener.warning("The page shows how runs end: what moves besides the camera stands still in it.")

@@ -17,7 +17,7 @@ import numpy as np
 
 from render.errors import EncodeError
 from render.files.atomic import WholeFile
-from render.files.folders import check_folder, whole_folder
+from render.files.folders import Layout, check_folder, whole_folder
 
 # Samples along a side of a chunk in Zarr and TIFF: half a megabyte of float64.
 _CHUNK = 256
@@ -26,7 +26,8 @@ _CHUNK = 256
 _CLASSIC_TIFF_BYTES = 2**32 - 2**25
 
 # A file that Zarr, version 3, has in every group.
-_ZARR_MARK = "zarr.json"
+# Of format 3: groups and arrays, each with its own metadata, and chunks.
+_ZARR = Layout("zarr.json", b'"zarr_format"', r"(\w+/)?zarr\.json|\w+/c(/\d+)*")
 
 # OpenEXR has no 64-bit floats. A value too small for 32 bits becomes this number, with its sign.
 _LEAST32 = np.finfo(np.float32).tiny
@@ -76,7 +77,7 @@ def format_of(path: Path) -> Format:
             f"`pip install 'render[export]'`, or `.venv/bin/pip install {' '.join(row.packages)}`."
         ) from error
     if path.suffix.lower() == ".zarr":
-        check_folder(path, mark=_ZARR_MARK)
+        check_folder(path, layout=_ZARR)
     return row
 
 
@@ -99,7 +100,7 @@ def _zarr(path: Path, arrays: Arrays) -> None:
     )
     # Every dimension has chunks, so that a reader of a part of a large window reads only that part.
     chunks = {name: {"chunks": tuple(min(_CHUNK, n) for n in values.shape)} for name, values in data.data_vars.items()}
-    with whole_folder(path, mark=_ZARR_MARK) as folder, warnings.catch_warnings():
+    with whole_folder(path, layout=_ZARR) as folder, warnings.catch_warnings():
         # Consolidated metadata let readers open the file faster, and xarray warns where they are missing. zarr warns
         # that they are not in the specification yet; readers that do not support them ignore them.
         warnings.filterwarnings("ignore", message="Consolidated metadata")

@@ -16,14 +16,16 @@ from typing import Any
 
 from render.errors import RenderError
 from render.explorer import colouring, descriptions, film_preview, packs, pagefiles
-from render.files.folders import whole_folder
+from render.files.folders import Layout, whole_folder
 from render.geometry.tiles import Tile, TileRange
 from render.picture.channels import Channel
 from render.samples import Field
 from render.scene import Scene
 
-# What tells a folder that this module wrote from any other.
 MARK = "site.json"
+
+# What tells a folder that this module wrote from any other.
+LAYOUT = Layout(MARK, b'"packs"', r"index\.html|site\.json|page/.+|tiles/\d+/\d+/\d+\.tiles")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def write(
     size = count = 0
     tiles = sorted(set(tiles))
 
-    with whole_folder(folder, mark=MARK) as root:
+    with whole_folder(folder, layout=LAYOUT) as root:
 
         def put(name: str, content: bytes) -> None:
             nonlocal size, count

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from render.errors import WriteError
 from render.files import partials
@@ -70,15 +72,27 @@ def is_left_behind(folder: Path) -> bool:
     return is_partial(folder) and abandoned(folder)
 
 
+class Layout(NamedTuple):
+    """What a kind of folder holds, so that no folder that a person keeps other files in is ever replaced.
+
+    mark: the name of a file that every such folder has. says: what that file contains. files: a regular expression of
+    the paths of all files, relative to the folder, with "/" between names.
+    """
+
+    mark: str
+    says: bytes
+    files: str
+
+
 @contextlib.contextmanager
-def whole_folder(path: Path, *, mark: str) -> Iterator[Path]:
+def whole_folder(path: Path, *, layout: Layout) -> Iterator[Path]:
     """Yield an empty folder to fill. It is renamed to `path` at a clean end of the with-block, and removed otherwise.
 
-    mark: the name of a file that every such folder has. An existing folder at `path` is replaced if it has that file,
-    or is empty. Raises WriteError before any work for any other folder.
+    An existing folder at `path` is replaced if it is empty, or if all of its files belong to this layout. Raises
+    WriteError before any work for any other folder.
     """
     with worded(path):
-        plain = check_folder(path, mark=mark)
+        plain = check_folder(path, layout=layout)
         plain.parent.mkdir(parents=True, exist_ok=True)
         for left in plain.parent.glob(f".{partials.stem(plain)}.*.partial"):
             if is_left_behind(left):
@@ -97,14 +111,25 @@ def whole_folder(path: Path, *, mark: str) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def check_folder(path: Path, *, mark: str) -> Path:
+def check_folder(path: Path, *, layout: Layout) -> Path:
     """Return the folder that a path leads to. Raises WriteError if it must not be replaced."""
     plain = Path(os.path.realpath(path)) if path.is_symlink() else path
     if plain.exists() and not plain.is_dir():
         raise WriteError(path, "it must become a folder, but there is a file")
-    if plain.is_dir() and any(plain.iterdir()) and not (plain / mark).exists():
-        raise WriteError(path, f"the folder there holds something else (it has no {mark})")
+    if plain.is_dir() and any(plain.iterdir()):
+        _refuse_other_files(path, plain, layout)
     return plain
+
+
+def _refuse_other_files(path: Path, plain: Path, layout: Layout) -> None:
+    """Raise WriteError for a folder with any file that is not of a layout: replacing the folder would remove it."""
+    mark = plain / layout.mark
+    if not (mark.is_file() and layout.says in mark.read_bytes()):
+        raise WriteError(path, f"the folder there holds something else (it has no {layout.mark} of render's)")
+    for found in sorted(plain.rglob("*")):
+        name = found.relative_to(plain).as_posix()
+        if (found.is_symlink() or not found.is_dir()) and not re.fullmatch(layout.files, name):
+            raise WriteError(path, f"the folder there holds a file of another origin, {name}: move it away")
 
 
 def _publish(content: Path, plain: Path) -> None:
