@@ -317,7 +317,10 @@ def test_a_site_past_level_105_has_the_same_numbers_there(visit: Visit, tmp_path
     with static.serving(made.folder) as url:
         level = -np.log2(target.width)
         page.open(f"{url}?x={decimal(target.x)}&y={decimal(target.y)}&level={level}")
-        page.until(f"globalThis.explorer?.ready && {IDLE}")
+        # The page may be idle for a moment before it goes to its address.
+        page.until(
+            f"globalThis.explorer?.ready && {IDLE} && [...explorer.cache.tiles.values()].some(t => t.level > 105)"
+        )
         found = page.js(
             "[...explorer.cache.tiles.values()].map(t => [t.level, t.ix, t.iy, t.signed[0], t.signed[1], t.signed[32]])"
         )
