@@ -187,8 +187,8 @@ def test_a_film_of_stored_slices_is_made_without_training(store: Path) -> None:
     DirectoryStore.existing(store, job.plan.slices.problems[1])[0].path(job.plan.orders[1][0]).unlink()
     with pytest.raises(RenderError, match="but 1 of its"):
         rendering.prepare_stored(rising(), "scene", store)
-    mended = job_of(rising(), store)
-    for _ in rendering.frames(mended, range(mended.frame_count)):
+    again = job_of(rising(), store)
+    for _ in rendering.frames(again, range(again.frame_count)):
         pass
 
 

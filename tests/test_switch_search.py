@@ -11,7 +11,8 @@ from render import scene
 from render.api import preparation
 from render.api.listener import SILENT
 from render.deep import switch_search, targets
-from render.film import qualities, rendering
+from render.film import qualities, rendering, training_rate
+from render.film.training_rate import Rate
 from render.scene import Scene
 from render.storage import switches
 from render.storage.switches import Agreement, Measured
@@ -158,3 +159,16 @@ def test_a_film_whose_hyperparameters_move_is_trained_plainly_whatever_was_measu
     assert len(job.plan.slices.problems) > 1
     assert job.plan.targets.places == () and job.switch is None
     assert not list(tmp_path.rglob("references/*"))
+
+
+def test_all_films_on_the_way_to_the_best_switch_at_the_same_level(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the first of them would show grain, and none of its samples would serve the next."""
+    monkeypatch.setattr(switch_search, "_measure", grain)
+    monkeypatch.setattr(training_rate, "measure", lambda plan, *_: Rate(plan.samples / 500))
+    large = of(NARROW.replace("size = [64, 36]", "size = [1280, 720]"), tmp_path)
+    jobs, _ = preparation.prepare_climb(large, "auto", 1e6, tmp_path, preparation.local_backend, SILENT)
+    assert len(jobs) > 1
+    assert [job.plan.targets.last_plain_level for job in jobs] == [22] * len(jobs)
+    assert len({job.switch.keys for job in jobs if job.switch is not None}) == 1

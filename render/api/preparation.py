@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from render import backends, scene
 from render.analyse import precision
@@ -62,10 +62,10 @@ def prepare(
     film: whether the job becomes a film, and not pictures alone: then its codec must take frames of its size.
     Raises RenderError, SceneError, StoreError, DepthError or ClusterError.
     """
-    job, rate, _ = _prepared(
+    best = _prepared(
         loaded, quality, budget_min, store, make_backend, listener, make_reference=make_reference, film=film
     )
-    return job, rate
+    return best.job, best.rate
 
 
 def prepare_climb(
@@ -75,14 +75,24 @@ def prepare_climb(
 
     They are several where "auto" chose one that takes so long that others are worth making before it.
     """
-    job, rate, backend = _prepared(loaded, quality, budget_min, store, make_backend, listener, film=True)
+    job, rate, backend, measured = _prepared(loaded, quality, budget_min, store, make_backend, listener, film=True)
     if quality != "auto" or loaded.made is not None or not job.missing_samples():
         return [job], rate
-    lower = [rendering.prepare(choice, store, backend=backend) for choice in climb.below(loaded, job)]
+    # Of the scene as measured: all qualities switch to differences at the same levels, and share their samples.
+    lower = [rendering.prepare(choice, store, backend=backend) for choice in climb.below(measured, job)]
     if lower and rate is None:
         with listener.working("measuring this machine"):
             rate = training_rate.measure(lower[0].plan, lower[0].backend, lower[0].switch)
     return [*(climb.rungs(job, lower, rate) if rate else []), job], rate
+
+
+class _Prepared(NamedTuple):
+    """What `prepare` returns, the backend that its job may have been made from, and the scene as it was measured."""
+
+    job: Job
+    rate: Rate | None
+    backend: Backend
+    scene: Scene
 
 
 def _prepared(
@@ -95,8 +105,8 @@ def _prepared(
     *,
     make_reference: bool = True,
     film: bool = False,
-) -> tuple[Job, Rate | None, Backend]:
-    """Return the same as `prepare`, and the backend that the job's may have been made from."""
+) -> _Prepared:
+    """Return the same as `prepare`, and what it was made from."""
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
@@ -137,7 +147,7 @@ def _prepared(
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
     # The quality was chosen before there was a reference run, by the rate of plain runs.
-    return job, rate if job.switch is None or not job.switch.is_ready else None, backend
+    return _Prepared(job, rate if job.switch is None or not job.switch.is_ready else None, backend, loaded)
 
 
 def remark(loaded: Scene, listener: Listener) -> None:

@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from render.geometry.camera import Path, View
 from render.geometry.tiles import Tile
+from render.geometry.tracks import STEPS
 from render.scene import Scene
 
 # How far a target may stand from the middle of a deep view, in widths of it: farther away lanes leave its reference run
@@ -87,7 +88,7 @@ def find(scene: Scene, path: Path, deepest: int) -> Targets:
     level is no target. On its way between two targets the camera pulls back so far that every view holds one of them
     within half its width (measured for distances of 1 to 10,000 widths), so that no view is far from all of them.
     """
-    if scene.output.precision == "float64":
+    if not may_have(scene):
         return Targets()
     found: list[Target] = []
     reach = deepest - max(path.viewport(s).level for s in _marks(path))
@@ -95,6 +96,15 @@ def find(scene: Scene, path: Path, deepest: int) -> Targets:
         if not any(is_near(target, view) for target in found):
             found.append(Target(view.x, view.y, view.width, last_plain_level(scene, view)))
     return Targets(tuple(found))
+
+
+def may_have(scene: Scene) -> bool:
+    """Return whether runs of a scene may be followed by differences.
+
+    A reference run is of one problem. Where hyperparameters or settings move between keyframes, every value makes
+    another one, and such a film is trained plainly.
+    """
+    return scene.output.precision != "float64" and all(track.name == STEPS for track in scene.tracks)
 
 
 def last_plain_level(scene: Scene, view: View) -> int:

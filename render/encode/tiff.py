@@ -19,7 +19,7 @@ TILE_PX = 256
 # A TIFF of 32-bit offsets ends at 4 GiB, and deflated noise is as large as noise; tables need little more.
 _CLASSIC_BYTES = 2**32 - 2**26
 
-# BigTIFF, of 64-bit offsets, has a suffix of its own, so that nobody sends one to a printer who cannot read it.
+# BigTIFF (64-bit offsets) has a suffix of its own, so that no print shop gets one that it cannot read.
 _SUFFIXES = {".tif": False, ".tiff": False, ".btf": True}
 
 # TIFF counts pixels in 32 bits, but few programs open a side of more than Photoshop's limit.

@@ -1,4 +1,4 @@
-"""Atomic writing: a file is complete or absent, and leftovers of killed processes are told from work in progress.
+"""Atomic writing: a file is complete or absent, and leftovers of killed processes differ from work in progress.
 
 Content goes to a partial file beside the path, `.NAME.<16 hex digits>.partial`, which is checked and then renamed: a
 rename is atomic within one file system only. The digits are random, because host names and process numbers are the same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from render.deep import targets
 from render.errors import DepthError
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
@@ -13,6 +14,12 @@ def refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
     """Raise DepthError for a film whose path in a scene needs a level that is deeper than its precision allows."""
     problem: Problem = scene.problem
     plainly = scene.output.precision == "float64"
+    if not plainly and not targets.may_have(scene) and level > problem.last_plain_level:
+        raise DepthError(
+            f"{scene.name}: hyperparameters and settings can only move where float64 reaches, since each of their "
+            "values would need a reference run of its own. Widen the narrowest view, or leave `set` out of the "
+            "keyframes."
+        )
     limit = problem.deepest_level if plainly else DEEPEST_LEVEL
     if level <= limit:
         return
@@ -30,7 +37,7 @@ def refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
     )
 
 
-# Of a frame, beyond the plane, that a person is told of.
+# The share of a frame beyond the plane from which on a view is remarked on.
 _LEAST_OVERHANG = 0.02
 
 
@@ -53,14 +60,3 @@ def overhang_remark(scene: Scene) -> str:
         return ""
     views = "A view hangs" if len(found) == 1 else "Views hang"
     return f"{views} over the edge of the plane, where nothing is trained: {', '.join(found)}."
-
-
-def refuse_moving_past_float64(scene: Scene, level: int) -> None:
-    """Raise DepthError for a film whose hyperparameters move, if it needs a level past float64."""
-    problem = scene.problem
-    if level > (problem.deepest_level if scene.output.precision == "float64" else problem.last_plain_level):
-        raise DepthError(
-            f"{scene.name}: hyperparameters and settings can only move where float64 reaches, since each of their "
-            "values would need a reference run of its own. Widen the narrowest view, or leave `set` out of the "
-            "keyframes."
-        )

@@ -74,11 +74,11 @@ class Job:
         """Return the training of tiles of every problem, each in order of first use; nothing begins yet."""
         kept = (Kept(self.backend, self.store), *self.others)
         problems = self.plan.slices.problems
+        # Where there are several problems, there is no switch: see `targets.may_have`.
         return Trainings(
             [
-                # A reference run is of one problem: a plan with several has no deep targets.
-                Training(problem, order, own.store, own.backend, self.switch if number == 0 else None)
-                for number, (problem, order, own) in enumerate(zip(problems, orders, kept, strict=True))
+                Training(problem, order, own.store, own.backend, self.switch)
+                for problem, order, own in zip(problems, orders, kept, strict=True)
             ]
         )
 

@@ -104,9 +104,6 @@ class Plan:
         depth.refuse_too_deep(scene, max(self.levels), self.path)
         # Which tiles are followed by differences.
         self.targets = targets.find(scene, self.path, max(self.levels))
-        if len(self.slices.problems) > 1:
-            depth.refuse_moving_past_float64(scene, max(self.levels))
-            self.targets = targets.Targets()  # plain runs, as far as they go
         for level, plan in self.levels.items():
             _add_covers(plan, level, self.path, self._places)
         self.first_level = min(self.levels)
