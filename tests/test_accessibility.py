@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.helpers import axe, browser
-from tests.helpers.explorer import Server
+from tests.helpers.explorer import in_browser
 
 CHROMIUM, AXE = browser.find(), axe.find()
 pytestmark = pytest.mark.skipif(
@@ -20,20 +19,9 @@ DESKTOP, PHONE = (1366, 768), (390, 844)
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Page]:
-    folder = tmp_path_factory.mktemp("accessible")
-    server = Server(folder, "tiny")
     assert CHROMIUM is not None
-    try:
-        with browser.running(CHROMIUM, folder / "profile") as chromium:
-            page = chromium.page()
-            page.size(*DESKTOP)
-            page.open(server.url)
-            page.until("globalThis.explorer?.ready && explorer.cache.tiles.size > 0")
-            yield page
-    finally:
-        if server.process.poll() is None:
-            server.stop()
-        shutil.rmtree(folder / "profile", ignore_errors=True)
+    with in_browser(CHROMIUM, tmp_path_factory.mktemp("accessible"), "tiny", size_px=DESKTOP) as (page, _):
+        yield page
 
 
 def focus(page: browser.Page, name: str) -> None:

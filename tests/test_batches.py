@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -104,6 +105,23 @@ def test_a_damaged_tile_is_left_out_and_one_here_is_replaced(stored: Path, tmp_p
     assert str(theirs[0]) in fault and "is damaged" in fault
     assert not (ours / theirs[0].relative_to(other)).exists()
     assert (ours / theirs[1].relative_to(other)).read_bytes() == theirs[1].read_bytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
+def test_what_stands_in_a_tiles_place_and_is_no_file_stops_nothing(stored: Path, tmp_path: Path) -> None:
+    """A FIFO that nobody writes to would keep a reader waiting for ever."""
+    other, ours = tmp_path / "other", tmp_path / "ours"
+    shutil.copytree(stored, other)
+    theirs = sorted(other.rglob("*.npz"))
+    theirs[0].unlink()
+    os.mkfifo(theirs[0])
+    (ours / theirs[1].relative_to(other)).mkdir(parents=True)
+    merged = merging.merge(other, ours)
+    assert merged.added == len(theirs) - 2
+    assert len(merged.faults) == 2
+    (fifo,) = (fault for fault in merged.faults if str(theirs[0]) in fault)
+    (folder,) = (fault for fault in merged.faults if str(theirs[1]) in fault)
+    assert "it has 0 bytes" in fifo and "it is a folder" in folder
 
 
 def test_two_sound_tiles_that_differ_are_reported_and_ours_stays(stored: Path, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import http.server
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ import pytest
 from render import encode, scene
 from render.explorer import keyframes
 from tests.helpers import browser
-from tests.helpers.explorer import Server
+from tests.helpers.explorer import Server, in_browser
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(
@@ -35,21 +34,10 @@ LAPTOP, PHONE = (1366, 768), (390, 844)
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[browser.Page, Server]]:
     """One tab of one browser on one explorer; the tests go on where the one before left off."""
-    folder = tmp_path_factory.mktemp("page")
-    server = Server(folder, "tiny")
     assert CHROMIUM is not None
-    try:
-        with browser.running(CHROMIUM, folder / "profile") as chromium:
-            page = chromium.page()
-            page.size(*LAPTOP)
-            page.open(server.url)
-            page.until("globalThis.explorer?.ready && explorer.cache.tiles.size > 0")
-            choose(page, "detail", "0.125")  # few samples: what is tested is the page
-            yield page, server
-    finally:
-        if server.process.poll() is None:
-            server.stop()
-        shutil.rmtree(folder / "profile", ignore_errors=True)
+    with in_browser(CHROMIUM, tmp_path_factory.mktemp("page"), "tiny", size_px=LAPTOP) as (page, server):
+        choose(page, "detail", "0.125")  # few samples: what is tested is the page
+        yield page, server
 
 
 def shot(page: browser.Page, name: str) -> None:

@@ -258,16 +258,28 @@ def test_a_film_of_arrays_goes_on_from_the_frames_that_are_whole(store: Path, tm
     folder = tmp_path / "frames"
     first, second, _ = render.export_frames(scene, folder, "3,4", quality="scene", store=store)
     whole = first.read_bytes()
-    second.write_bytes(whole[:99])
+    second.unlink()
     first_time = first.stat().st_mtime_ns
     render.export_frames(scene, folder, "3,4", quality="scene", store=store)
     assert first.stat().st_mtime_ns == first_time
     assert set(read_exr(second)) >= {"R", "G", "B", "value", "status", "escape_step", "final_loss"}
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
-    render.export_frames(
-        render.load("tiny", settings=["look.palette=viridis"]), folder, "3", quality="scene", store=store
-    )
-    assert first.read_bytes() != whole, "a frame of another scene is no frame of this one"
+    other = render.load("tiny", settings=["look.palette=viridis"])
+    for frames in ("3", "7"):  # in its place, or beside it
+        with pytest.raises(WriteError, match="a frame of another film, or a damaged one, is there: move it away"):
+            render.export_frames(other, folder, frames, quality="scene", store=store)
+    assert first.read_bytes() == whole and not (folder / "00007.exr").exists()
+    second.write_bytes(whole[:99])
+    with pytest.raises(WriteError, match="a damaged one"):
+        render.export_frames(scene, folder, "3,4", quality="scene", store=store)
+
+
+@pytest.mark.parametrize("samples", [10**20])
+def test_more_samples_than_any_memory_holds_are_refused(samples: int, tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match="more than 100,000,000"):
+        render.field(render.load("tiny"), samples=samples, store=tmp_path)
+    with pytest.raises(RenderError, match="more than 100,000,000"):
+        render.field(render.load("tiny"), window=("1", "1." + "0" * 30 + "1", "1", "2"), samples=16, store=tmp_path)
 
 
 def test_statuses_leave_room_for_the_pixels_outside() -> None:

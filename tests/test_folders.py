@@ -78,6 +78,16 @@ def test_a_foreign_folder_with_the_same_mark_is_never_replaced(tmp_path: Path) -
     assert names(tmp_path) == [MARK]
 
 
+def test_a_place_that_cannot_become_a_folder_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(WriteError, match="Not a directory"):
+        folders.check_folder(tmp_path / "file" / "site", layout=LAYOUT)
+    with pytest.raises(WriteError, match="there is a file"):
+        folders.check_folder(tmp_path / "file", layout=LAYOUT)
+    assert folders.check_folder(tmp_path / "new" / "site", layout=LAYOUT) == tmp_path / "new" / "site"
+    assert names(tmp_path / "new") == []
+
+
 def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     fill(tmp_path / "real", "one")
     (tmp_path / "link").symlink_to("real")

@@ -137,7 +137,7 @@ def test_all_faults_are_told_at_once() -> None:
 
 def test_a_file_that_is_not_there_is_refused() -> None:
     Path("net.toml").write_text(SCENE)
-    with pytest.raises(SceneError, match=r"must be a file beside the scene, and there is no \"./net.py\""):
+    with pytest.raises(SceneError, match=r"must be a file beside the scene, and the folder \"\.\" has no \"./net.py\""):
         scene.load("net.toml")
 
 

@@ -123,6 +123,22 @@ def test_a_plane_of_one_colour_is_noticed() -> None:
     assert found["outcomes"].found.startswith("all of 64 runs over the plane converge")
 
 
+def test_data_that_is_not_a_number_is_found_at_the_first_loss() -> None:
+    found = findings(NET.replace("jnp.tanh(x @", "jnp.tanh(jnp.nan * x @"))
+    assert found["outcomes"].state == "bad"
+    assert found["outcomes"].found == "the first loss of every run is not finite"
+
+
+def test_what_jax_says_in_several_lines_is_said_whole() -> None:
+    """A loop whose carry changes its type: the second line says which."""
+    loop = (
+        "jax.lax.scan(lambda h, _: (h.astype(jnp.float32), None), jnp.zeros(3), None, length=2)[0].sum() + jnp.tanh(x @"
+    )
+    found = findings(NET.replace("jnp.tanh(x @", loop))
+    assert found["training"].state == "bad"
+    assert "carry" in found["training"].found and "float32" in found["training"].found
+
+
 def test_a_file_without_ranges_gets_a_plane_about_its_defaults() -> None:
     Path("net.py").write_text(NET.replace(', "range": ["1e-3", "100"]', "").replace(', "range": [0, 1]', ""))
     problem = own_check.problem_of(Path("net.py"))

@@ -212,6 +212,9 @@ def test_a_print_is_refused_before_any_training(tmp_path: Path, monkeypatch: pyt
     ):
         with pytest.raises(RenderError, match=message):
             render.poster(scene, tmp_path / "a.tif", store=own, **{**SMALL, **changes})
+    for bits in (0, 12, -8):
+        with pytest.raises(EncodeError, match=f"must have 8 or 16 bits a channel, not {bits}"):
+            render.plan_poster(scene, store=own, **{**SMALL, "bits": bits})
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tifffile", None)
         with pytest.raises(EncodeError, match="needs the extra `export`"):

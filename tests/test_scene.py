@@ -644,7 +644,7 @@ def test_a_file_that_may_not_be_read_is_refused(folder: Path, monkeypatch: pytes
 
 def test_a_huge_file_is_refused(folder: Path) -> None:
     (folder / "huge.toml").write_text("#" * 1_000_001)
-    assert refused("huge.toml") == "huge.toml: a scene file must have at most 1000000 bytes."
+    assert refused("huge.toml") == "huge.toml: must have at most 1000000 bytes."
 
 
 def test_a_file_that_is_not_utf8_is_refused(folder: Path) -> None:

@@ -77,11 +77,12 @@ def field(
     scene = replace(scene, problem=slices.problems[shown.problem])
     level = max(0, math.ceil(math.log2(samples / (SAMPLES * float(x1 - x0)))))
     columns, rows = _indices(x0, x1, level), _indices(y0, y1, level)
-    if not columns or not rows:
+    width, height = columns.stop - columns.start, rows.stop - rows.start  # more than len() takes, perhaps
+    if width <= 0 or height <= 0:
         raise RenderError(f"{scene.name}: the window holds no sample of the plane. Choose another one.")
-    if len(columns) * len(rows) > _MOST_SAMPLES:
+    if width * height > _MOST_SAMPLES:
         raise RenderError(
-            f"{scene.name}: the window would hold {len(columns) * len(rows):,} samples, more than {_MOST_SAMPLES:,}. "
+            f"{scene.name}: the window would hold {width * height:,} samples, more than {_MOST_SAMPLES:,}. "
             "Ask for fewer samples."
         )
     area = TileRange(

@@ -62,6 +62,7 @@ def plan_poster(
     """Return what a print would take. It trains nothing but a measurement of about a second. See `poster`."""
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
+    tiff.check_bits(bits)
     made = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
     missing = made.missing()
     training_s = 0.0

@@ -20,6 +20,7 @@ from render.analyse.precision import Tangents
 from render.api.listener import Listener
 from render.backends import Backend
 from render.deep import switch_search
+from render.deep.reference_search import ReportStep
 from render.errors import RenderError
 from render.film import climb, cost, qualities, rendering, training_rate
 from render.film.cost import Forecast
@@ -118,8 +119,12 @@ def _prepared(
     check_store(store)
     with listener.working("measuring this machine"):
         backend = make_backend(loaded.problem)
-    with listener.working("measuring where rounding decides the picture") as show_words:
-        loaded = switch_search.measured(loaded, store, show_words if make_reference else None)
+    with _explained(
+        listener,
+        "measuring where rounding decides the picture",
+        "Where rounding decides the picture is measured first, about the film's target (once; a minute or two).",
+    ) as report_step:
+        loaded = switch_search.measured(loaded, store, report_step if make_reference else None)
     with listener.working("measuring this machine"):
         choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
     if film:
@@ -167,19 +172,26 @@ def _former_code(job: Job, store: Path) -> str:
     return file if any(other.startswith(f"{file}#") and other != system for other in others) else ""
 
 
-@contextlib.contextmanager
-def reference_run(listener: Listener) -> Iterator[Callable[[str], None]]:
+def reference_run(listener: Listener) -> contextlib.AbstractContextManager[ReportStep]:
     """Give the function that a reference run reports its progress to; the first report explains what is going on."""
+    return _explained(
+        listener,
+        "a reference run, for the levels past float64",
+        "This goes past float64: a reference run is made first, in some hundred digits (once; minutes).",
+    )
+
+
+@contextlib.contextmanager
+def _explained(listener: Listener, what: str, note: str) -> Iterator[ReportStep]:
+    """Give a function that shows the steps of slow work; its first call also tells the listener a note."""
     explained = False
-    with listener.working("a reference run, for the levels past float64") as show_words:
+    with listener.working(what) as show_words:
 
         def report_step(words: str) -> None:
             nonlocal explained
             if not explained:
                 explained = True
-                listener.note(
-                    "This goes past float64: a reference run is made first, in some hundred digits (once; minutes)."
-                )
+                listener.note(note)
             show_words(words)
 
         yield report_step

@@ -40,12 +40,17 @@ class Print:
         return self.size_px[0] * self.size_px[1] * 3 * self.bits // 8
 
 
+def check_bits(bits: int) -> None:
+    """Refuse a number of bits a channel that no print has. Raises EncodeError."""
+    if bits not in (8, 16):
+        raise EncodeError(f"A print must have 8 or 16 bits a channel, not {bits}.")
+
+
 def check(path: Path, made: Print) -> None:
     """Refuse a print that its file cannot hold. Raises EncodeError."""
     if path.suffix.lower() not in _SUFFIXES:
         raise EncodeError(f"{path}: the name of a print must end in .tif, or in .btf for BigTIFF beyond 4 GB.")
-    if made.bits not in (8, 16):
-        raise EncodeError(f"{path}: a print must have 8 or 16 bits a channel, not {made.bits}.")
+    check_bits(made.bits)
     width, height = made.size_px
     if not (16 <= width <= _MOST_PX and 16 <= height <= _MOST_PX):
         raise EncodeError(

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from render.errors import WriteError
 from render.files import partials
-from render.files.atomic import WholeFile, is_abandoned, is_partial, remove_abandoned, worded
+from render.files.atomic import WholeFile, check_target, is_abandoned, is_partial, remove_abandoned, worded
 
 _OWNER = "owner"
 
@@ -92,8 +92,7 @@ def whole_folder(path: Path, *, layout: Layout) -> Iterator[Path]:
     WriteError before any work for any other folder.
     """
     with worded(path):
-        plain = check_folder(path, layout=layout)
-        plain.parent.mkdir(parents=True, exist_ok=True)
+        plain = check_folder(path, layout=layout)  # makes its parents
         for left in plain.parent.glob(f".{partials.stem(plain)}.*.partial"):
             if is_left_behind(left):
                 remove(left)
@@ -112,12 +111,20 @@ def whole_folder(path: Path, *, layout: Layout) -> Iterator[Path]:
 
 
 def check_folder(path: Path, *, layout: Layout) -> Path:
-    """Return the folder that a path leads to. Raises WriteError if it must not be replaced."""
-    plain = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if plain.exists() and not plain.is_dir():
-        raise WriteError(path, "it must become a folder, but there is a file")
-    if plain.is_dir() and any(plain.iterdir()):
-        _refuse_other_files(path, plain, layout)
+    """Return the folder that a path leads to. Raises WriteError if it must not be replaced, or cannot be written."""
+    with worded(path):
+        plain = Path(os.path.realpath(path)) if os.path.islink(path) else path
+        if os.path.exists(plain) and not os.path.isdir(plain):
+            raise WriteError(path, "it must become a folder, but there is a file")
+        if os.path.isdir(plain):
+            if not os.access(plain, os.W_OK):
+                raise WriteError(path, "the folder there is read-only")
+            if any(plain.iterdir()):
+                _refuse_other_files(path, plain, layout)
+    try:
+        check_target(_beside(plain))
+    except WriteError as error:
+        raise WriteError(path, error.reason, error.advice) from None
     return plain
 
 

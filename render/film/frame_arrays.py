@@ -10,6 +10,7 @@ import contextlib
 import itertools
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -132,11 +133,14 @@ def write_frames(
     """
     arrays.format_of(frame_path(folder, 0))
     table = folder / PATH_NAME
-    for path in (table, *(frame_path(folder, number) for number in numbers)):
-        if path.exists() and not path.is_file():
-            raise WriteError(path, "frames are read again, and must be plain files")
     check_target(table)
-    todo = [number for number in numbers if not _is_written(job, number, frame_path(folder, number))]
+    for path in (table, *(frame_path(folder, number) for number in numbers)):
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise WriteError(path, "frames are read again, and must be plain files")
+    for path in folder.glob("[0-9]" * 5 + ".exr"):
+        if not _is_written(job, int(path.stem), path):
+            raise WriteError(path, "a frame of another film, or a damaged one, is there: move it away")
+    todo = [number for number in numbers if not frame_path(folder, number).exists()]
 
     def maker(plan: Plan, fetch: Fetch) -> Make[Channels]:
         frame_arrays = FrameArrays(plan, fetch)

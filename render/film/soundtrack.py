@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,8 +18,9 @@ def check(scene: Scene) -> None:
     if not output.audio or not takes_sound(output.codec):
         return
     path = Path(output.audio)
-    if not path.is_file():
-        raise SceneError(f"{scene.name}: output.audio must be a sound file, but there is no file {path.absolute()}.")
+    if not os.path.isfile(path):  # False too where it may not be looked at
+        why = "is no plain file" if os.path.exists(path) else "is not there, or cannot be read"
+        raise SceneError(f"{scene.name}: output.audio must be a sound file, but {path.absolute()} {why}.")
     if not length_s(path):
         raise SceneError(f"{scene.name}: output.audio: {path} has no sound that ffmpeg can read.")
 
@@ -34,7 +36,7 @@ def of(scene: Scene, numbers: Sequence[int]) -> Sound | None:
 def identity(scene: Scene) -> dict[str, str]:
     """Return the name and a digest of the sound file, for the film's provenance; nothing without sound."""
     path = Path(scene.output.audio)
-    if not scene.output.audio or not path.is_file():
+    if not scene.output.audio or not os.path.isfile(path):
         return {}
     with path.open("rb") as file:
         return {"audio": f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"}

@@ -17,6 +17,7 @@ import tomli_w
 import render
 from render.errors import SceneError
 from render.geometry import frame_rates
+from render.machine import texts
 from render.problem import own
 from render.scene import naming, own_files, records
 from render.scene.checks import build, read_toml
@@ -210,19 +211,10 @@ def _plain_scene(layers: Layers, called: str) -> Scene | None:
 
 
 def _read(path: Path, source: str) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise SceneError(f"{source}: cannot be read ({error.strerror}).") from None
-    if len(content) > MOST_BYTES:
-        raise SceneError(f"{source}: a scene file must have at most {MOST_BYTES} bytes.")
+    text = texts.read(path, source, MOST_BYTES)
     if path.stem.startswith("."):  # the stem names the film's folder
         raise SceneError(f"{source}: the name of a scene file must not start with a dot.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SceneError(f"{source}: must be UTF-8 text; byte {error.start} is not.") from None
+    return text
 
 
 def resolved(scene: Scene) -> str:

@@ -136,8 +136,8 @@ def _known(system: str, folder: Path | None) -> own.Known | None:
             there = False
         if not there:
             raise SceneError(
-                f"problem.system must be a file beside the scene, and there is no {quoted(system)} in {folder}. "
-                "(`render new my_net.py` writes one to begin with.)"
+                f"problem.system must be a file beside the scene, and the folder {quoted(str(folder))} has no "
+                f"{quoted(system)}. (`render new my_net.py` writes one to begin with.)"
             )
         return read(path)
     path_offered = _offered().get(system)

@@ -65,6 +65,10 @@ def check_store(root: Path) -> None:
         ) from error
 
 
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
 class MemoryStore:
     """A store in memory, for the lifetime of the process."""
 
@@ -164,10 +168,13 @@ class DirectoryStore:
         """Return a tile's field as read-only arrays. Raises KeyError if absent, DamagedTile if its bytes are wrong."""
         path = self._file(tile)
         try:
-            with open(path, "rb", buffering=0) as file:
+            # A FIFO in the place of a tile must not hold the program up: opened so, it reads as empty.
+            with open(path, "rb", buffering=0, opener=_without_waiting) as file:
                 stored = file.read()
         except FileNotFoundError:
             raise KeyError(tile) from None
+        except IsADirectoryError:
+            raise DamagedTile(f"{path} must be a file, but it is a folder. Remove it.") from None
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}.") from error
         # The bytes of a tile's file follow from its address, its keys and its samples alone. So the file is checked by

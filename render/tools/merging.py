@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,20 +37,20 @@ def merge(other: Path, root: Path, report: Callable[[Merged], None] = lambda mer
 
     What both stores have stays as it is here. Raises StoreError where a folder is no store.
     """
-    if not other.is_dir():
-        raise StoreError(f"{other} must be a store, but there is no such folder.")
+    if not os.path.isdir(other):  # False too where it may not be looked at
+        raise StoreError(f"{other} must be a store, but there is no such folder, or it cannot be read.")
     if root.exists() and other.resolve() == root.resolve():
         raise StoreError(f"{other} is the store itself. Name another one, or this one with --store.")
-    check_store(root)
-    merged = Merged()
     found = sorted(other.glob("*/problem.toml"))
     if not found:
         raise StoreError(f"{other} holds no samples: a store has folders with a problem.toml.")
+    check_store(root)
+    merged = Merged()
     for toml in found:
         try:
             problem = described(read_toml(toml, "problem"))
         except (ValueError, StoreError) as fault:
-            merged.faults.append(f"{toml.parent} was left out: {fault}.")
+            merged.faults.append(f"{toml.parent} was left out: {str(fault).rstrip('.')}.")
             continue
         if problem.key != toml.parent.name:
             merged.faults.append(f"{toml.parent} was left out: its problem.toml describes {problem.key}.")
@@ -77,6 +78,8 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
 
 def _take(tile: Tile, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
     found = source.get(tile)
+    if here.path(tile).is_dir():
+        raise DamagedTile(f"{here.path(tile)} must be a file, but it is a folder. Remove it.")
     if not here.has(tile):
         here.put(tile, found)
         merged.added += 1

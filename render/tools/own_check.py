@@ -181,6 +181,10 @@ def _determinism(problem: Problem, made) -> Finding:  # type: ignore[no-untyped-
 def _outcomes(field: Field) -> Finding:
     ends = {name: int((field.status == status).sum()) for name, status in _ENDS.items()}
     said = ", ".join(f"{count} {name}" for name, count in ends.items() if count)
+    if ((field.status == Status.NON_FINITE) & (field.escape_step == 0)).all():
+        return Finding(
+            "outcomes", "bad", "the first loss of every run is not finite", "Look at what data, init and loss return."
+        )
     low = int((field.value < 0).sum())
     if 0 < low < field.value.size:
         return Finding("outcomes", "ok", f"of {field.value.size} runs all over the plane: {said}")

@@ -86,7 +86,8 @@ def failure(known: Known, error: BaseException, what: str) -> RenderError:
         frames.append((at.tb_frame.f_code.co_filename, at.tb_lineno))
         at = at.tb_next
     where = line_of(known, frames) or known.source.name
-    text = str(error).strip().split("\n\n")[0].split("\n")[0]
+    # JAX says in its first line that something differs, and in the next what it is; after dashes, how to see frames.
+    text = " ".join(str(error).partition("\n-----")[0].split())
     return RenderError(f"{where}: {what}: {type(error).__name__}: {text[:400].rstrip('.')}.{_advice(error)}")
 
 

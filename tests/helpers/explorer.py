@@ -6,15 +6,36 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from websockets.sync.client import connect
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, browser
+
+
+@contextlib.contextmanager
+def in_browser(
+    chromium: str, folder: Path, *arguments: str, size_px: tuple[int, int]
+) -> Iterator[tuple[browser.Page, Server]]:
+    """Yield the page of an explorer in a browser, once it shows its first samples, and the explorer."""
+    server = Server(folder, *arguments)
+    try:
+        with browser.running(chromium, folder / "profile") as running:
+            page = running.page()
+            page.size(*size_px)
+            page.open(server.url)
+            page.until("globalThis.explorer?.ready && explorer.cache.tiles.size > 0")
+            yield page, server
+    finally:
+        if server.process.poll() is None:
+            server.stop()
+        shutil.rmtree(folder / "profile", ignore_errors=True)
 
 
 class Server:

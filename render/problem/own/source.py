@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from render.errors import SceneError
+from render.machine import texts
 
 _MOST_MODULES = 200
 _MOST_BYTES = 1_000_000  # of a module
@@ -169,17 +170,7 @@ def parsed(text: str, file: str) -> ast.Module:
 
 
 def _text(path: Path, name: str) -> str:
-    try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise SceneError(f"{name}: cannot be read ({error.strerror}).") from None
-    if len(content) > _MOST_BYTES:
-        raise SceneError(f"{name}: must have at most {_MOST_BYTES} bytes.")
-    try:
-        text = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
-    except UnicodeDecodeError as error:
-        raise SceneError(f"{name}: must be UTF-8 text; byte {error.start} is not.") from None
+    text = texts.read(path, name, _MOST_BYTES).replace("\r\n", "\n").replace("\r", "\n")
     parsed(text, name)
     return text
 
