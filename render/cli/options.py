@@ -28,6 +28,13 @@ Trust = Annotated[
     tuple[str, ...],
     Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
 ]
+Force = Annotated[
+    bool,
+    Parameter(
+        help="Replace files of the same name that another scene or other settings made, or another program.",
+        negative="",
+    ),
+]
 Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
 
 
@@ -56,9 +63,7 @@ class Folders:
 
     out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
-    force: Annotated[
-        bool, Parameter(help="Replace files of the same name that another scene or other settings made.", negative="")
-    ] = False
+    force: Force = False
 
 
 HOME = Folders()
