@@ -190,12 +190,16 @@ def test_numbers_in_packs_have_four_digits_and_their_sign() -> None:
 
 
 def test_the_command_publishes_and_refuses(store: Path, tmp_path: Path) -> None:
-    done = run("publish", "tiny", tmp_path / "site", "--quality", "scene", "--store", store, "--max", "5MB")
+    done = run(
+        "publish", "tiny", tmp_path / "site", "--quality", "scene", "--store", store, "--max", "5MB",
+        "--channels", "final_loss,escape_time", "--channels", "value",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/site/index.html\n"
     assert "python -m http.server --directory" in done.stderr
     site = json.loads((tmp_path / "site/site.json").read_text())
     assert site["start"]["scenes"] == ["tiny"]
+    assert site["packs"]["channels"] == ["value", "final_loss", "escape_time"]
     assert site["scene"]["dials"] == [], "nothing can be set that would need other samples"
     place = (tmp_path / "other", "--store", store)
     assert "--max must be a size such as 200MB" in refused("publish", "tiny", *place, "--max", "lots")

@@ -8,7 +8,7 @@ import pytest
 
 from render.machine import sizes
 
-_BYTES = {"bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
+_BYTES = {"byte": 1.0, "bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 
 
 @pytest.mark.parametrize("exponent", range(45))

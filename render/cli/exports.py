@@ -129,7 +129,8 @@ def publish(
     channels: Annotated[
         tuple[str, ...],
         Parameter(
-            help="What else the page can colour by, such as final_loss; each adds half to the size.", negative=""
+            help="What else the page can colour by, such as final_loss,escape_time; each adds half to the size.",
+            negative="",
         ),
     ] = (),
     force: Force = False,
@@ -159,7 +160,7 @@ def publish(
         quality=effort.quality,
         budget_min=effort.budget,
         plane_level=plane_level,
-        channels=channels,
+        channels=[name for names in channels for name in names.split(",")],
         most_bytes=_bytes(max),
         force=force,
         store=store,
