@@ -63,7 +63,10 @@ def check(folder: Path, proof: Mapping[str, str]) -> None:
         for name in sorted({*known, *proof} - {DIGEST})
         if known.get(name) != proof.get(name)
     ]
-    why = "; ".join(changed) or "no version differs, so it may be a preloaded library"
+    why = "; ".join(changed) or (
+        "no version differs, so it may be a preloaded library, another processor, or a GPU whose kernels were chosen "
+        "again"
+    )
     raise StoreError(
         f"{folder} holds samples that were trained with another arithmetic: the first steps of runs give other bits "
         f"now ({why}). Samples of both must not be mixed. Use another --store, or go back to what it was."
