@@ -251,10 +251,12 @@ def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monke
     assert reference is not None
     backend = Clock(reference)
     monkeypatch.setattr("render.film.training_rate.time.perf_counter", lambda: backend.now_s)
-    deep = np.mean([job.switch.targets.of(tile) is not None for tile in job.plan.order])
-    assert 0 < deep < 1
+    tiles = job.plan.order
+    deep = [tile for tile in tiles if job.switch.targets.of(tile) is not None]
+    assert 0 < len(deep) < len(tiles)
+    rings = len({tile.level for tile in deep}) * 96 / 1024  # in tiles: one of 96 runs for each level
     rate = training_rate.measure(job.plan, backend, job.switch)
-    assert rate.samples_per_s == pytest.approx(1e3 / (1 + 2 * deep))
+    assert rate.samples_per_s == pytest.approx(1e3 * len(tiles) / (len(tiles) + 2 * len(deep) + 3 * rings))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:

@@ -34,6 +34,9 @@ _STRETCHES = 256
 # one that is not known yet costs as much as 128 runs. A film needs one for every level, whatever its number of samples.
 _DEEP_STRETCHES = 8
 
+# The cost of a ring in training runs of its level: 53 by `make bench ARGS=switched`, 87 to 96 by ARGS=rings.
+_RING_RUNS = 96
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -50,8 +53,8 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
     """Train a sample of a plan's points for a second and return the rate; results are not kept.
 
     The points are spread evenly over all tiles, so the share of runs that escape early counts as it will in the film.
-    switch: the reference runs of levels past float64; the levels of each are measured apart then. Where one is yet to
-    be made, all levels count as plain ones.
+    switch: the reference runs of levels past float64; the levels of each are measured apart then, with the
+    rings that they need. Where a reference run is yet to be made, all levels count as plain ones.
     """
     problem, tiles = plan.scene.problem, plan.order
     if len(plan.slices.problems) > 1:
@@ -61,10 +64,12 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
     parts: dict[int | None, list[Tile]] = {}
     for tile in tiles:
         parts.setdefault(switch.targets.of(tile), []).append(tile)
-    times = [
-        measure_tiles(problem, part, backend, switch.reference_of(part[0])).time_s(len(part)) for part in parts.values()
-    ]
-    return Rate(len(tiles) / sum(times))
+    time_s = 0.0
+    for number, part in parts.items():
+        rate = measure_tiles(problem, part, backend, switch.reference_of(part[0]))
+        rings = 0 if number is None else len({tile.level for tile in part})
+        time_s += rate.time_s(len(part) * SAMPLES**2 + rings * _RING_RUNS)
+    return Rate(len(tiles) * SAMPLES**2 / time_s)
 
 
 def _of_several(plan: Plan, backend: Backend) -> Rate:

@@ -7,6 +7,7 @@
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
     make bench ARGS=rings            what rings save past float64
+    make bench ARGS=switched         what the levels after the switch of a film cost, by both ways of training
     make bench ARGS=truth            outcomes and values against runs in as many bits as they need (hours)
 
 Ways are run in turn, several rounds, and medians are shown: machines drift. Printouts with machine and date are
@@ -140,13 +141,20 @@ def rings_side() -> Iterator[Row]:
 
 
 # Parts of the table by name: `make bench ARGS=kernel` is one of them.
+def switched_side() -> Iterator[Row]:
+    """Yield what the levels after a film's switch cost."""
+    from tests.bench import switched
+
+    return switched.measured()
+
+
 TABLE: dict[str, Callable[[], Iterator[Row]]] = {
     "kernel": kernels,
     "ways": ways,
     "plan": plans,
     "film": picture_side,
 }
-PARTS = TABLE | {"coding": coding, "explorer": explorer_start, "rings": rings_side}
+PARTS = TABLE | {"coding": coding, "explorer": explorer_start, "rings": rings_side, "switched": switched_side}
 
 
 def speed(*names: str) -> None:
