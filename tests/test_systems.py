@@ -169,7 +169,7 @@ FAULTS = {
     "a setting of another system": (
         ('system = "newton"\nwidth = 3', "re", "im"),
         [
-            'problem has no field "width"; its fields are x, y, system, degree, steps, seed, measure, fixed.',
+            'problem has no field "width"; its fields are x, y, system, degree, steps, seed, measure, fixed, observe.',
         ],
     ),
     "an axis of another system": (
