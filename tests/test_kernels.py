@@ -25,6 +25,7 @@ from render.machine.cards import Card
 from render.problem import Problem
 from render.storage import numerics
 from render.train import engine, fused_check
+from tests.helpers import ROOT
 
 X, Y = (Axis(name, "log10", Fraction(-3), Fraction(6)) for name in ("lr_input", "lr_output"))
 SMALL = Problem(X, Y, width=5, examples=12, steps=40)
@@ -197,6 +198,26 @@ def test_a_film_of_its_samples_goes_on_where_it_was(fused_engine: object, tmp_pa
     assert api.plan(scene, quality="scene", store=tmp_path / "store", make_backend=make).samples_to_do == 0
     assert api.plan(scene, quality="scene", store=tmp_path / "store").samples_to_do > 0, "XLA's samples are others"
     assert api.video(scene, make_backend=make, **options).path.read_bytes() == first
+
+
+def test_the_measurement_for_a_card_runs_to_its_end(fused_engine: object) -> None:
+    """On a processor, where its rates mean nothing, but every line of it is run and both kernels agree."""
+    gpu = importlib.import_module("tests.bench.gpu")
+    size = gpu.Size(points=30, side=4, rounds=1, copied_bytes=2**16)
+    card = Card("Some card", "9.0", 132, 1980)
+    film = lambda: scenes.load("tiny", settings=("output.fps=3",))  # noqa: E731
+    found = dict(gpu.rows(card, engine.devices()[0], size=size, conditions={"small": SMALL}, film=film))
+    assert found["bits of the fused kernel"] == (
+        "again none of 30 differ, in another order none of 30 differ, in three batches none of 30 differ"
+    )
+    assert found["small, outcomes as on the processor"].startswith("XLA 100.0%, fused ")
+    assert len(found) == 13 and not [figure for figure in found.values() if "nan" in figure]
+
+
+def test_without_a_card_the_measurement_is_one_sentence() -> None:
+    done = subprocess.run([sys.executable, "-m", "tests.bench", "gpu"], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith("bench gpu needs an NVIDIA device")
 
 
 # ---- what a card can do ---------------------------------------------------------------------------------------------
