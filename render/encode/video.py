@@ -25,6 +25,7 @@ from render.encode.ffmpeg import (
     check_encoder,
     comment_file,
     count_frames,
+    environ,
     frame_times,
     identity,
     opens,
@@ -338,6 +339,7 @@ class _Ffmpeg:
                 [ffmpeg, *_QUIETLY, *options, f"file:{target.absolute()}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
+                env=environ(),
                 stderr=self._log,
                 start_new_session=True,
             )
