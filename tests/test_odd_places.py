@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -129,3 +130,14 @@ def test_a_checkout_whose_name_xla_cannot_take_is_named(tmp_path: Path) -> None:
     assert done.returncode == 2, done.stderr
     assert b"must have a name that is UTF-8 text" in done.stderr and b"Traceback" not in done.stderr
     assert not list((place / "store").rglob("*.npz"))
+
+
+def test_a_limit_on_the_size_of_files_is_named(tmp_path: Path) -> None:
+    words = ["video", "tiny", "--quality", "scene", "--store", str(tmp_path / "store"), "--out"]
+    assert run(*words, tmp_path / "whole").returncode == 0
+    film = shlex.join([sys.executable, "-m", "render.cli", *words, str(tmp_path / "limited")])
+    done = subprocess.run(
+        ["bash", "-c", f"ulimit -f 10; exec {film}"], cwd=ROOT, env=environments.clean(), capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stderr
+    assert "ulimit -f" in done.stderr and "Traceback" not in done.stderr

@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -19,6 +20,7 @@ import numpy as np
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec
 from render.errors import EncodeError
+from render.machine import sizes
 
 # Variables that make ffmpeg write a report of every run, which may fail, and colours into what it says.
 _REPORTS = ("FFREPORT", "AV_LOG_FORCE_COLOR", "AV_LOG_FORCE_256COLOR")
@@ -194,6 +196,19 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
         )
     except OSError as error:
         raise EncodeError(f"ffmpeg could not be started from {command[0]} ({error.strerror}). {REMEDY}") from None
+
+
+def room(path: Path, code: int = 0) -> str:
+    """Return as a phrase what room there was for a file that ffmpeg could not write; "" if its folder is gone.
+
+    code: ffmpeg's exit code, where it has ended.
+    """
+    if os.name == "posix" and code == -signal.SIGXFSZ:
+        return " (it met the limit on the size of files: ulimit -f)"
+    try:
+        return f" (disk: {sizes.in_words(shutil.disk_usage(path.parent).free)} free)"
+    except OSError:
+        return ""
 
 
 # A frame in 1080p then needs 6 pairs of writes and reads, not 95.
