@@ -6,7 +6,7 @@ followed by differences from a reference run at their target; their tiles lie in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +60,11 @@ class SwitchedStore:
             for tile in (self.plain if number is None else self.below[number]).missing(part)
         }
         return [tile for tile in tiles if tile in absent]
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Raise StoreError if what a backend trains has other bits than what is stored."""
+        for store in (self.plain, *self.below):
+            store.check_proof(proof)
 
 
 class Ready(NamedTuple):

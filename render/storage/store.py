@@ -4,6 +4,7 @@ Below the root of a directory store:
 
     <problem key>/problem.toml                  everything that decides the samples below this folder
     <problem key>/<numerics key>/numerics.toml  what decides their last bits: lanes, kernel, jaxlib, processor
+    <problem key>/<numerics key>/first_steps.toml  what shows that they were trained with one arithmetic
     <problem key>/<numerics key>/<level>/<ix>/<iy>.npz
 
 A tile is one uncompressed .npz that `np.load` opens: `field`, a structured array [SAMPLES, SAMPLES] with the
@@ -30,7 +31,7 @@ from render.geometry.tiles import SAMPLES, Tile
 from render.machine import environment
 from render.problem import Problem, channels_of
 from render.samples import CHANNELS, Field
-from render.storage import descriptions, numerics, tile_format
+from render.storage import descriptions, first_steps, numerics, tile_format
 
 
 class TileStore(Protocol):
@@ -50,6 +51,10 @@ class TileStore(Protocol):
 
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
         """Return the tiles that are not in the store, in the order given."""
+        ...
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Raise StoreError if what a backend trains has other bits than what is stored: see `first_steps.check`."""
         ...
 
 
@@ -91,6 +96,9 @@ class MemoryStore:
     def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
         """Return the tiles that are not in the store, in the order given."""
         return [tile for tile in tiles if tile not in self._tiles]
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Check nothing: all tiles are of this process."""
 
 
 class DirectoryStore:
@@ -214,6 +222,10 @@ class DirectoryStore:
             if not listed[column] or f"{tile.iy}.npz" not in listed[column]:
                 absent.append(tile)
         return absent
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Raise StoreError if what a backend trains has other bits than what is stored: see `first_steps.check`."""
+        first_steps.check(self.folder, proof)
 
     def _meta(self, tile: Tile) -> str:
         address = {"level": int(tile.level), "ix": int(tile.ix), "iy": int(tile.iy)}
