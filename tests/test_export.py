@@ -23,6 +23,7 @@ from render.api import exports
 from render.encode import arrays
 from render.encode.arrays import Arrays
 from render.errors import EncodeError, RenderError, WriteError
+from render.geometry import patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.picture import colour
 from render.samples import NO_SAMPLE, Field, Status
@@ -231,8 +232,10 @@ def test_every_pixel_of_a_frame_has_its_nearest_sample_and_the_frame_s_light(sto
                     count = SAMPLES << level
                     i, j = (min(count - 1, math.floor(at * count + Fraction(1, 2))) for at in (x, y))
                     tile = Tile(level, i // SAMPLES, j // SAMPLES)
-                    if 0 <= x < 1 and 0 <= y < 1 and tile in job.plan.levels[level].tiles:
-                        wanted = kept.get(tile).at((j % SAMPLES, i % SAMPLES))
+                    at = j % SAMPLES, i % SAMPLES
+                    own = job.plan.patches.get(tile, 0)
+                    if 0 <= x < 1 and 0 <= y < 1 and patches.samples(own)[at]:
+                        wanted = kept.get(tile, own).at(at)
                 if wanted is None:
                     assert found["status"][row, column] == NO_SAMPLE
                     assert math.isnan(found["value"][row, column])

@@ -15,9 +15,9 @@ import numpy as np
 
 from render.geometry.tiles import SAMPLES, Rectangle, Tile, TileRange
 
-# Samples along each side of a patch. Of the previews of `mean_lr` and `tanh`, whose coarsest frames have 31 x 17
-# samples, whole tiles hold 2.3 and 2.5 times the samples that the frames read, patches of 16 samples 1.5 and 1.6 times,
-# of 8 samples 1.25 and 1.26, and of 4 samples 1.1 times.
+# Samples along each side of a patch. A preview's level is complete with 61 x 35 samples a frame. Of `mean_lr` and of
+# `tanh` whole tiles then hold 2.3 and 2.5 times the samples that the frames read, patches of 16 samples 1.5 and 1.6
+# times, of 8 samples 1.25 and 1.26, and of 4 samples 1.1 times.
 SIDE = 8
 PER_TILE = SAMPLES // SIDE
 

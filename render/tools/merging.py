@@ -80,8 +80,9 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
 
 def _take(tile: Tile, patches: Patches, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
     found = source.stored(tile, patches)
-    if here.path(tile).is_dir():
-        raise DamagedTile(f"{here.path(tile)} must be a file, but it is a folder. Remove it.")
+    for place in (here.path(tile), here.path(tile, patches)):
+        if place.is_dir():
+            raise DamagedTile(f"{place} must be a file, but it is a folder. Remove it.")
     (held,) = here.held([tile])
     try:
         known = here.get(tile, held & patches) if held & patches else None
