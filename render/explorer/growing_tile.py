@@ -39,7 +39,7 @@ def masks() -> tuple[np.ndarray, ...]:
 
 
 def stage_of(patches: Patches) -> float:
-    """Return how much some patches of a tile are beside its parts: less than one of these, as they are no whole tile."""
+    """Return how far some patches of a tile bring it, in parts: less than one, as they are no whole tile."""
     return patches.bit_count() / 16
 
 

@@ -6,6 +6,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,8 +33,7 @@ class Stopped(Exception):
     """Training was asked to stop before it was done. Everything finished is in the store."""
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What is to be trained of a tile.
 
     patches: those that are wanted and lacking. parent: the tile that has the even samples of some of them already, or
