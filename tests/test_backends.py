@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from render.film import qualities, rendering
 from render.film.plan import Plan
 from render.film.schedule import Training
 from render.geometry.tiles import Tile
+from render.problem import Problem
+from render.samples import Field
 from render.storage.store import MemoryStore
 from tests.helpers.traps import SetTrap, Trap
 from tests.helpers.waiting import until
@@ -63,8 +65,8 @@ def some_batches(count: int, points: int = 40) -> list[Batch]:
     return [Batch((), 10 ** random.uniform(-3, 3, points), 10 ** random.uniform(-3, 3, points)) for _ in range(count)]
 
 
-def values(results: list[tuple[Batch, object]], batches: list[Batch]) -> list[bytes]:
-    by_batch = {id(batch): field.value.tobytes() for batch, field in results}  # type: ignore[attr-defined]
+def values(results: Iterable[tuple[Batch, Field | Failed]], batches: list[Batch]) -> list[bytes]:
+    by_batch = {id(batch): field.value.tobytes() for batch, field in results if isinstance(field, Field)}
     return [by_batch[id(batch)] for batch in batches]
 
 
@@ -393,9 +395,13 @@ def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:
 
 def test_an_analysis_on_a_cluster_has_the_samples_of_this_machine(cluster: DaskBackend, tmp_path: Path) -> None:
     x, y = (10 ** np.random.default_rng(0).uniform(-3, 3, 200) for _ in "xy")
+    make_backends: dict[str, Callable[[Problem], Backend]] = {
+        "far": lambda _: cluster,
+        "here": lambda problem: backends.make("local", problem),
+    }
     far, here = (
-        subject.train_points(subject.prepare(TINY, tmp_path / name, lambda _, b=one: b), x, y, lambda now: None)
-        for name, one in (("far", cluster), ("here", backends.make("local", PROBLEM)))
+        subject.train_points(subject.prepare(TINY, tmp_path / name, make), x, y, lambda now: None)
+        for name, make in make_backends.items()
     )
     assert far.value.tobytes() == here.value.tobytes()
     assert len(list((tmp_path / "far").rglob("points/*.npz"))) == 3

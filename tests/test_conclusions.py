@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 
 import numpy as np
@@ -73,15 +74,13 @@ def test_no_end_of_a_bar_is_cut_off_and_every_line_is_named(measured: dimension.
     names = [text.get_text() for text in legend.get_texts()]
     assert len({*names}) == len(names)
     assert {"null model: smooth, box counting", "null model: noise, box counting"} <= {*names}
-    looks = {
-        (line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines() if line.get_label()[0] != "_"
-    }
-    assert len(looks) == sum(line.get_label()[0] != "_" for line in figure.axes[0].get_lines())
+    lines = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
 
 
 def test_fits_say_which_one_runs_and_how_long_the_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 20.0, 30.0])
-    monkeypatch.setattr(tuning.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     said: list[str] = []
     losses = np.full(100, np.inf)  # no tail at all: every fit is passed over, which takes no time
     assert tuning.fits(losses, (0.1, 0.2, 0.3), said.append) == ()

@@ -230,7 +230,7 @@ def test_in_a_pure_zoom_no_sample_is_trained_twice() -> None:
     """Every lattice position of the film counts once, on whichever levels it stands."""
     planned = zoomed(4, detail=0.5)
     deepest = max(planned.levels)
-    positions = set()
+    positions: set[tuple[int, int]] = set()
     for tile in planned.order:
         x, y = tile.first_sample
         shift = deepest - tile.level
@@ -248,7 +248,9 @@ def test_a_plan_knows_nothing_of_time_and_colour(planned: Plan, fps: float, slow
         keyframes=retimed,
         easing="linear",
         look=dataclasses.replace(scene.look, palette="viridis", gap=0.1, background="#ffffff"),
-        output=dataclasses.replace(scene.output, fps=fps, crf=30, codec="hevc", overlay=not scene.output.overlay),
+        output=dataclasses.replace(
+            scene.output, fps=Fraction(fps), crf=30, codec="hevc", overlay=not scene.output.overlay
+        ),
     )
     assert Plan(other).order == planned.order
 

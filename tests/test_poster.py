@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from render.samples import Field
 from tests.helpers.command import refused, run
 
 # Of 10 x 8 cm at 100 pixels an inch: 394 x 315, two bands.
-SMALL = {"cm": (10.0, 8.0), "dpi": 100.0, "detail": 0.25}
+SMALL: dict[str, Any] = {"cm": (10.0, 8.0), "dpi": 100.0, "detail": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,7 @@ def test_the_file_has_its_size_resolution_and_profile(store: Path, tmp_path: Pat
         assert page.tags["XResolution"].value == page.tags["YResolution"].value == (100, 1)
         assert page.tags["ResolutionUnit"].value == 2
         assert json.loads(page.description)["scene"] == "tiny"
+        assert page.iccprofile is not None
         profile = ImageCms.ImageCmsProfile(io.BytesIO(page.iccprofile))
         assert "sRGB" in ImageCms.getProfileDescription(profile)
     made, fields = poster(store)

@@ -11,6 +11,7 @@ from render import api, cli, scene
 from render.errors import RenderError, SceneError
 from render.film import deliver, qualities, rendering
 from render.film.job import Job
+from render.film.replacing import record_path
 from render.scene import Scene, tag
 from render.scene.variants import MOST_TAG_BYTES
 
@@ -140,7 +141,7 @@ def test_what_an_output_makes_again_has_the_output_s_own_name(root: Path, tmp_pa
     (still,) = deliver.stills(job, [7], tmp_path / "out")
     film = deliver.whole_film(job, deliver.film_path(tmp_path / "out", job))
     before = {path: path.read_bytes() for path in (still, *film)}
-    for source in (still, deliver.record_path(still), film[0], film[1]):
+    for source in (still, record_path(still), film[0], film[1]):
         again = scene.load(source)
         assert scene.changed_from(again) == scene.changed_from(job.scene)
         same = job_of(again, root)
@@ -214,9 +215,10 @@ def test_the_result_of_an_edited_scene_replaces_the_older_one_only_if_a_person_s
     assert make(0.25) == first
     assert make(0.5, force=True) == first
     assert make(0.5) == first
-    record = deliver.record_path(first)
+    record = record_path(first)
     if record.is_file():  # a film that a person removed to save room is still kept as its record
-        first.unlink() if first.is_file() else [page.unlink() for page in first.iterdir()]
+        for page in [first] if first.is_file() else list(first.iterdir()):
+            page.unlink()
         with pytest.raises(RenderError, match="was made of another scene"):
             make(0.25)
 
@@ -240,7 +242,7 @@ def test_what_was_made_of_a_scene_that_is_not_understood_is_not_replaced(root: P
     path.parent.mkdir()
     path.write_bytes(b"a film")
     fields = job.provenance() | {"scene": job.provenance()["scene"].replace("shutter =", "of_another_time =")}
-    deliver.record_path(path).write_text(json.dumps(fields))
+    record_path(path).write_text(json.dumps(fields))
     with pytest.raises(RenderError, match=r"cannot be read any more, .*of_another_time.* Give --force to replace it"):
         deliver.whole_film(job, path)
     assert path.read_bytes() == b"a film"
@@ -252,7 +254,7 @@ def test_a_record_or_a_film_that_says_nothing_is_in_no_way(root: Path, tmp_path:
     path = deliver.film_path(tmp_path, job)
     path.parent.mkdir()
     path.write_bytes(b"no film")
-    deliver.record_path(path).write_text("{")
+    record_path(path).write_text("{")
     assert deliver.whole_film(job, path)[0] == path
 
 
