@@ -29,6 +29,7 @@ from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
 from render.storage.store import MemoryStore
+from tests.helpers.command import run, run_here
 from tests.helpers.traps import SetTrap, Trap
 from tests.helpers.waiting import until
 
@@ -372,14 +373,9 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
         backends.make("dask", PROBLEM)
 
 
-def run_cli(*words: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "render.cli", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 def test_the_command_line_films_on_a_cluster(tmp_path: Path) -> None:
-    done = run_cli("video", "tiny", "--quality", "scene", "--backend", "dask", "--workers", 2,
-                   "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
+    done = run("video", "tiny", "--quality", "scene", "--backend", "dask", "--workers", 2,
+               "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert Path(done.stdout.splitlines()[0]).exists()
@@ -388,7 +384,7 @@ def test_the_command_line_films_on_a_cluster(tmp_path: Path) -> None:
 def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text("x,y\n" + "".join(f"{1.5**n},{2.5**n}\n" for n in range(-9, 9)))
     probe = ("probe", "tiny", "--points", tmp_path / "points.csv", "--out")
-    for done in (run_cli(*probe, tmp_path / "a.csv"), run_cli(*probe, tmp_path / "b.csv", "--backend", "dask")):
+    for done in (run_here(*probe, tmp_path / "a.csv"), run_here(*probe, tmp_path / "b.csv", "--backend", "dask")):
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
@@ -405,12 +401,12 @@ def test_an_analysis_on_a_cluster_has_the_samples_of_this_machine(cluster: DaskB
     )
     assert far.value.tobytes() == here.value.tobytes()
     assert len(list((tmp_path / "far").rglob("points/*.npz"))) == 3
-    done = run_cli("analyse", "tuning", "tiny", "--backend", "dsk", "--store", tmp_path, "--out", tmp_path)
+    done = run_here("analyse", "tuning", "tiny", "--backend", "dsk", "--store", tmp_path, "--out", tmp_path)
     assert "did you mean dask?" in done.stderr
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    done = run_cli("video", "tiny", "--scheduler", "tcp://127.0.0.1:1", "--store", tmp_path)
+    done = run_here("video", "tiny", "--scheduler", "tcp://127.0.0.1:1", "--store", tmp_path)
     assert done.returncode == 2
     assert "does not answer as one" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -436,7 +432,7 @@ def test_options_that_do_not_go_together_are_refused(machines: Machines, message
 
 
 def test_the_script_of_a_job_is_printed() -> None:
-    done = run_cli("jobscript", "--scheduler", "tcp://login:8786", "--job", "cores=4")
+    done = run_here("jobscript", "--scheduler", "tcp://login:8786", "--job", "cores=4")
     assert done.returncode == 0, done.stderr
     assert "tcp://login:8786" in done.stdout
     assert done.stdout.startswith("#!/usr/bin/env bash\n")
