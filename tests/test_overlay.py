@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from render import scene
 from render.geometry.axes import Axis
 from render.geometry.viewport import Viewport
-from render.picture import overlay
-from render.picture.overlay import end_labels
+from render.picture import axis_labels, overlay
+from render.picture.axis_labels import end_labels
 
 RATE = Axis("rate", "log10", Fraction(-3), Fraction(6))
 OFFSET = Axis("offset", "linear", Fraction(-2), Fraction(2))
@@ -83,7 +83,7 @@ def test_labels_read_as_a_person_would_write_them(lo: str, hi: str, labels: tupl
 
 def draw(frame: np.ndarray, *what: object, **labels: object) -> np.ndarray:
     written = frame.copy()
-    overlay.draw(written, *what, **labels)  # type: ignore[arg-type]
+    axis_labels.draw(written, *what, **labels)  # type: ignore[arg-type]
     return written
 
 
@@ -198,7 +198,8 @@ def test_small_frames_name_both_axes_at_every_depth(
     for width in widths:
         written.clear()
         frame = np.full((size[1], size[0], 3), 128, np.uint8)
-        taken = overlay.draw(frame, Viewport(MIDDLE, MIDDLE, width, *size), problem.x, problem.y, labels=problem.labels)
+        at = Viewport(MIDDLE, MIDDLE, width, *size)
+        taken = axis_labels.draw(frame, at, problem.x, problem.y, labels=problem.labels)
         for axis, label in zip((problem.x, problem.y), problem.labels, strict=True):
             assert any(text.partition(",")[0] in (label.partition(",")[0], axis.name) for text in written), written
         assert taken < size[0] / 4

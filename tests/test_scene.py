@@ -591,23 +591,52 @@ def test_a_folder_of_the_same_name_does_not_hide_a_scene(folder: Path) -> None:
 
 def test_a_missing_scene_lists_those_that_exist(folder: Path) -> None:
     assert refused("mien") == 'There is no scene "mien"; did you mean "mine"? The scenes are mine.'
-    assert refused("../mine/qqqq") == 'There is no scene "../mine/qqqq". The scenes are mine.'
+    assert refused("../mine/qqqq") == 'There is no scene "../mine/qqqq": "../mine" does not exist.'
     assert refused("") == 'There is no scene "". The scenes are mine.'
     (folder / "scenes" / "mine.toml").unlink()
     assert refused("mine") == 'There is no scene "mine". There are no scenes in ./scenes either.'
+
+
+def test_a_missing_file_names_what_lies_where_it_was_looked_for(folder: Path) -> None:
+    (folder / "small.toml").write_text(text(GOOD))
+    (folder / "my").mkdir()
+    for wrong in ("smal", "smal.toml"):
+        assert refused(wrong) == f'There is no scene "{wrong}"; did you mean "small.toml"? The scenes are mine.'
+    assert refused("./smal.toml") == 'There is no scene "./smal.toml"; did you mean "small.toml"?'
+    assert refused("my/other.toml") == 'There is no scene "my/other.toml": "my" holds none.'
+    (folder / "my" / "ours.toml").write_text(text(GOOD))
+    (folder / "my" / "ours-scene.mp4").write_text("")
+    assert refused("my/our") == 'There is no scene "my/our"; did you mean "my/ours.toml"?'
+    assert refused("my/zzz") == 'There is no scene "my/zzz": "my" holds "ours.toml".'
+    assert refused("my/mien") == 'There is no scene "my/mien": "my" holds "ours.toml"; did you mean "mine"?'
+    assert refused("my/our-scene.mp4") == 'There is no scene "my/our-scene.mp4"; did you mean "my/ours-scene.mp4"?'
+    for i in range(9):
+        (folder / "my" / f"{i}.toml").write_text(text(GOOD))
+    assert refused("my/zzz") == 'There is no scene "my/zzz": "my" holds 10 others.'
+
+
+def test_a_missing_folder_is_named(folder: Path) -> None:
+    assert (
+        refused("no/such/mine.toml")
+        == 'There is no scene "no/such/mine.toml": "no" does not exist; did you mean "mine"?'
+    )
+    assert (
+        refused("scene/mine") == 'There is no scene "scene/mine": "scene" does not exist; did you mean "scenes/mine"?'
+    )
+    assert refused("no/mine.mp4") == 'There is no scene "no/mine.mp4": "no" does not exist.'
+    (folder / "plain").write_text("")
+    assert refused("plain/zzz") == 'There is no scene "plain/zzz": "plain" is not a folder.'
 
 
 def test_a_missing_scene_among_many_names_the_nearest_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(scene.find("tiny").parents[1])
     count = len(scene.names())
     assert count > 20
-    assert (
-        refused("tanhh")
-        == f'There is no scene "tanhh"; did you mean "tanh"? `render systems` names all {count} scenes.'
-    )
+    names = f"`render systems` names all {count} scenes that need no path."
+    assert refused("tanhh") == f'There is no scene "tanhh"; did you mean "tanh"? {names}'
     assert refused("product").startswith('There is no scene "product"; did you mean "product_')
     assert refused("product").count('"product_') == 3
-    assert refused("qqqq") == f'There is no scene "qqqq". `render systems` names all {count} scenes.'
+    assert refused("qqqq") == f'There is no scene "qqqq". {names}'
 
 
 @pytest.mark.parametrize("name", ["\0", "a\0.toml", "x" * 5000, "/" * 5000 + "x", "~nobody", "mine.toml/x", "mine\n"])

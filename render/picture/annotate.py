@@ -1,6 +1,7 @@
 """The text on a film beyond its axes: the depth of the zoom, the meaning of the colours, and a caption.
 
-Each part can be left out. Sizes follow the frame; what does not change from frame to frame is drawn once.
+Each part can be left out. Sizes follow the frame; what does not change from frame to frame is drawn once. Where words
+stand, and which of them are shortened, is decided for the whole path, so that nothing jumps from one frame to the next.
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ import numpy as np
 from render.geometry.axes import Axis
 from render.geometry.camera import Path
 from render.geometry.viewport import Viewport
-from render.picture import caption, colour, loops, overlay, typeface
+from render.picture import axis_labels, caption, colour, loops, overlay, typeface
 from render.picture.channels import STATUS_COLOURS, channel
 from render.picture.colour import Look
 
 # The legend and the depth bar need room: frames of fewer lines get the axes and the caption only.
 _LEAST_LINES = 300
+
+# The views of a path from which the layout of its frames is made: eight an octave in a film of 10 decades. What is
+# longest in a film is nearly as long in the view beside it.
+_VIEWS = 257
 
 
 class Annotator:
@@ -41,7 +46,9 @@ class Annotator:
         self._path, self._axes, self._labels, self._look = path, axes, labels, look
         self._parts, self._caption = parts, text
         self._caption_font = typeface.find(text, font) if text else typeface.BUNDLED
-        widths = [path.view(float(s)).width for s in np.linspace(0.0, path.length, 257)]
+        places = [*np.linspace(0.0, path.length, _VIEWS), *path.marks] if path.length else [0.0]
+        self._places = [float(s) for s in places]
+        widths = [path.view(s).width for s in self._places]
         self._widest, self._narrowest = max(widths), min(widths)
 
     def draw(self, frame: np.ndarray, s: float) -> None:
@@ -50,14 +57,15 @@ class Annotator:
         font = overlay.font_of(view.width_px, view.height_px)
         beside = gap = round(font.size * 0.5)
         if "axes" in self._parts:
-            beside += overlay.draw(frame, view, *self._axes, labels=self._labels)
+            beside += axis_labels.draw(
+                frame, view, *self._axes, labels=self._labels, layouts_of_film=self._axis_layouts
+            )
         if self._caption:
             room = view.width_px - beside - gap
             if "legend" in self._parts and view.height_px >= _LEAST_LINES:
                 room -= gap + self._legend_box(view, s).shape[1]
             elif "values" in self._parts and self._path.tracks:
-                widths = (overlay.pill_width(font, words) for words in self._longest)
-                room -= gap + min(max(widths), view.width_px // 2)
+                room -= gap + max(width for width, _ in self._values_px)
             size_px = view.width_px, view.height_px
             overlay.stamp(frame, caption.masks(self._caption, self._caption_font, size_px, room), beside, gap)
         top = gap
@@ -68,10 +76,25 @@ class Annotator:
         if view.height_px >= _LEAST_LINES and "depth" in self._parts and self._widest > self._narrowest:
             self._depth(frame, view, top + gap, gap)
 
-    @property
-    def _longest(self) -> list[str]:
-        """The longest words that the values of each track need."""
-        return [max((track.words(value) for value in track.values), key=len) for track in self._path.tracks]
+    @functools.cached_property
+    def _axis_layouts(self) -> axis_labels.Layouts:
+        views = dict.fromkeys(self._path.viewport(s) for s in self._places)  # a camera that rests has but one
+        return axis_labels.layouts(views, *self._axes, labels=self._labels)
+
+    @functools.cached_property
+    def _values_px(self) -> list[tuple[int, bool]]:
+        """For each track the pixels that its words take at most, and whether it goes by its short name."""
+        view, found = self._path.viewport(0.0), []
+        font, room = overlay.font_of(view.width_px, view.height_px), view.width_px // 2
+        for track in self._path.tracks:
+            values = {self._path.value(track, s) for s in self._places}
+            widths = [
+                max(overlay.pill_width(font, track.words(value, short=short)) for value in values)
+                for short in (False, True)
+            ]
+            short = widths[0] > room
+            found.append((min(widths[short], room), short))
+        return found
 
     def _values(self, out: np.ndarray, s: float, top: int, gap: int) -> int:
         """Draw the values of what moves besides the camera, one below the other at the right edge, in place.
@@ -79,10 +102,8 @@ class Annotator:
         Return where what comes below them may begin.
         """
         font = overlay.font_of(out.shape[1], out.shape[0])
-        for track in self._path.tracks:
-            value, room = self._path.value(track, s), out.shape[1] // 2
-            fits = overlay.pill_width(font, track.words(value)) <= room
-            pill = overlay.pill(font, track.words(value, short=not fits))
+        for track, (_, short) in zip(self._path.tracks, self._values_px, strict=True):
+            pill = overlay.pill(font, track.words(self._path.value(track, s), short=short))
             overlay.stamp(out, pill, out.shape[1] - gap - pill.shape[2], top)
             top += pill.shape[1] + gap // 2
         return top

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 import urllib.parse
@@ -10,7 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tomli_w
 
@@ -19,17 +18,14 @@ from render.errors import SceneError
 from render.geometry import frame_rates
 from render.machine import texts
 from render.problem import own
-from render.scene import naming, own_files, records
+from render.scene import missing, naming, own_files, records
 from render.scene.checks import build, read_toml
 from render.scene.layers import Layers, merged, with_values
 from render.scene.tables import filled
 from render.scene.values import Made, Scene, with_shape
-from render.scene.wording import nearest_few, quoted
+from render.scene.wording import quoted
 
 MOST_BYTES = 1_000_000
-
-# Of scenes, in a message about one that is not there.
-_MOST_NAMED = 8
 
 SCHEMA_NAME = "scene.schema.json"
 
@@ -60,7 +56,7 @@ def with_schema(text: str, folder: Path) -> str:
     if found is None or url.scheme not in ("", "file") or not named.endswith(SCHEMA_NAME) or not known.is_file():
         return text
     place = Path(urllib.request.url2pathname(url.path) if url.scheme else named)
-    if _kind(folder / place) == "file":
+    if missing.kind(folder / place) == "file":
         return text
     return text[: found.start(1)] + known.as_uri() + text[found.end(1) :]
 
@@ -90,15 +86,6 @@ def _folders() -> list[Path]:
     return [*places, *(place / "own" for place in places)]
 
 
-def _kind(path: Path) -> Literal["file", "folder", "other", "none"]:
-    try:
-        if path.is_file():
-            return "file"
-        return "folder" if path.is_dir() else "other" if os.path.lexists(path) else "none"
-    except (OSError, ValueError):  # too long, a loop of links, not permitted, a NUL
-        return "none"
-
-
 def find(name_or_path: str | Path) -> Path:
     """Return the file of a scene, given its path, or its name in ./scenes or among those that come with render."""
     given = str(name_or_path)
@@ -106,9 +93,9 @@ def find(name_or_path: str | Path) -> Path:
     if Path(given).name == given:  # a plain name: no folder, no tricks
         candidates += [folder / name for folder in _folders() for name in (given, given + ".toml")]
     for path in candidates:
-        if _kind(path) == "file" and (path.suffix == ".toml" or path.suffix in records.SUFFIXES):
+        if missing.kind(path) == "file" and (path.suffix == ".toml" or path.suffix in records.SUFFIXES):
             return path
-    kind = _kind(Path(given)) if given else "none"
+    kind = missing.kind(Path(given)) if given else "none"
     if kind == "file":
         raise SceneError(
             f'{quoted(given)} is not a scene: a scene file ends in ".toml". (Pictures and films that '
@@ -118,22 +105,12 @@ def find(name_or_path: str | Path) -> Path:
         raise SceneError(f"{quoted(given)} is a folder; give the scene file in it.")
     if kind == "other":
         raise SceneError(f"{quoted(given)} is not a file that can be read.")
-    known = names()
-    near = nearest_few(Path(given).stem, known)
-    many = len(known) > _MOST_NAMED
-    there = (
-        "There are no scenes in ./scenes either"
-        if not known
-        else f"`render systems` names all {len(known)} scenes"
-        if many
-        else f"The scenes are {', '.join(known)}"
-    )
-    raise SceneError(f"There is no scene {quoted(given)}{near or '.'} {there}.")
+    raise SceneError(missing.message(given, names()))
 
 
 def names() -> list[str]:
     """Return the names of the scenes that need no path, sorted; those that are no printable text are left out."""
-    stems = {path.stem for folder in _folders() if _kind(folder) == "folder" for path in folder.glob("*.toml")}
+    stems = {path.stem for folder in _folders() if missing.kind(folder) == "folder" for path in folder.glob("*.toml")}
     return sorted(stem for stem in stems if naming.name_of(stem) == stem)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
@@ -31,19 +32,29 @@ def listed(names: Any) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def nearest_few(name: str, names: Any) -> str:
-    """Return a question for up to three names that may have been meant; nothing if none is near."""
-    near = difflib.get_close_matches(name[:100], list(names), n=3)
+def nearest_few(name: str, names: Iterable[str], typed: Mapping[str, str] | None = None) -> str:
+    """Return a question for up to three names that may have been meant; nothing if none is near.
+
+    typed: what is to be typed for each of the names, where it is not the name itself.
+    """
+    names = list(names)
+    near = difflib.get_close_matches(name[:100], names, n=3)
     if len(near) < 2:
-        return nearest(name, names)
-    quotes = [f'"{other}"' for other in near]
-    return f"; did you mean {', '.join(quotes[:-1])} or {quotes[-1]}?"
+        near = _nearest(name, names)
+    quotes = [quoted(typed[other] if typed else other) for other in near]
+    return f"; did you mean {' or '.join(filter(None, [', '.join(quotes[:-1]), quotes[-1]]))}?" if quotes else ""
 
 
-def nearest(name: str, names: Any) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """Return a question for the name that may have been meant; nothing if none is near."""
-    name, names = name[:100], list(names)
+    near = _nearest(name, list(names))
+    return f'; did you mean "{near[0]}"?' if near else ""
+
+
+def _nearest(name: str, names: list[str]) -> list[str]:
+    """Return the one name that may have been meant, or none."""
+    name = name[:100]
     near = difflib.get_close_matches(name, names, n=1)
     if not near:  # a looser match if at least the first letter is right
         near = difflib.get_close_matches(name, [other for other in names if other[:1] == name[:1]], n=1, cutoff=0.4)
-    return f'; did you mean "{near[0]}"?' if near else ""
+    return near
