@@ -8,7 +8,8 @@ PYTHON  ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 SCENE   ?= mean_lr.toml
 QUALITY ?= auto
 FRAME   ?= last
-# GPU=cuda13 (or cuda12 for older drivers) installs JAX for NVIDIA GPUs.
+# GPU=cuda13 (or cuda12 for older drivers) installs JAX for NVIDIA GPUs, and Warp for the fused kernel; GPU=fused
+# installs Warp alone, for that kernel's tests on a processor.
 GPU     ?=
 # PIP=1 installs with pip alone, for networks where only pip is set up.
 PIP     ?=
@@ -86,8 +87,9 @@ api: $(STAMP) ## write assets/docs/api.md from the docstrings of the public name
 
 lock: $(STAMP) ## resolve the locked dependencies again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own -o requirements/lock.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra cuda12 -c requirements/lock.txt -o requirements/cuda12.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra cuda13 -c requirements/lock.txt -o requirements/cuda13.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra gpu-fused --extra cuda12 -c requirements/lock.txt -o requirements/cuda12.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra gpu-fused --extra cuda13 -c requirements/lock.txt -o requirements/cuda13.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own --extra gpu-fused -c requirements/lock.txt -o requirements/fused.txt
 
 axe: $(STAMP) ## fetch axe-core, which the test of the explorer's accessibility runs in a browser (needs npm)
 	@mkdir -p .venv/axe && cd .venv/axe && npm pack --silent axe-core@4.14.1 > /dev/null && tar xzf axe-core-4.14.1.tgz

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from render import scene
-from render.errors import StoreError
+from render.cli import batches
+from render.cli.options import Changes
+from render.errors import RenderError, StoreError
 from render.film import qualities, rendering
 from render.storage.store import DirectoryStore
 from render.tools import merging
@@ -56,6 +58,19 @@ def test_every_film_is_made_and_what_fails_is_said_at_the_end(stored: Path, tmp_
     assert events[-1]["event"] == "failed" and "two-scene.mp4" in events[-1]["fault"]
     written = [json.loads(line)["path"] for line in done.stdout.splitlines()]
     assert [path for path in written if path.endswith(".mp4")] == [f"{out}/{n}/{n}-scene.mp4" for n in ("one", "three")]
+
+
+def test_the_name_of_a_scene_that_failed_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.toml").write_text(TINY)
+
+    def film(found: scene.Scene) -> list[Path]:
+        raise RenderError(f"{found.name}: it ends too deep." if found.name == "one" else "no disk.")
+
+    assert not batches.each([tmp_path / "one.toml", tmp_path / "two.toml"], Changes(), film)
+    said = capsys.readouterr().err
+    assert said.count("one: it ends too deep.") == said.count("two: no disk.") == 2
+    assert "one: one" not in said
 
 
 def test_a_fault_in_any_scene_ends_it_before_the_first_film(tmp_path: Path) -> None:
@@ -144,6 +159,17 @@ def test_what_is_no_store_is_refused(stored: Path, tmp_path: Path) -> None:
         merging.merge(tmp_path / "nothing", tmp_path / "ours")
     with pytest.raises(StoreError, match="is the store itself"):
         merging.merge(stored, stored)
+    inner = tmp_path / "stores" / "inner"
+    shutil.copytree(stored, inner)
+    shutil.copytree(stored, tmp_path / "stores", dirs_exist_ok=True)
+    (tmp_path / "link").symlink_to(inner)
+    before = files(tmp_path / "stores")
+    for other, ours in ((inner, tmp_path / "stores"), (tmp_path / "stores", inner), (tmp_path / "link", inner.parent)):
+        with pytest.raises(StoreError, match="must not lie inside of"):
+            merging.merge(other, ours)
+    with pytest.raises(StoreError, match="must not lie inside of"):
+        merging.merge(stored, stored / "not" / "there")
+    assert files(tmp_path / "stores") == before and not (stored / "not").exists()
     (tmp_path / "empty").mkdir()
     with pytest.raises(StoreError, match="holds no samples"):
         merging.merge(tmp_path / "empty", tmp_path / "ours")

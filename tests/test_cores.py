@@ -3,10 +3,14 @@
 import os
 import subprocess
 import sys
+import typing
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import cyclopts
 import pytest
 
+from render import cli
 from render.cli import options
 from render.errors import RenderError
 from render.machine import cores
@@ -123,3 +127,46 @@ def test_a_real_quota_counts() -> None:
         assert done.stdout.split() == ["0.5", "1"], done.stderr
     finally:
         group.rmdir()
+
+
+# Commands whose work no number of cores changes: they read, list, or print.
+OF_NO_CORES = {"show", "systems", "clean", "store ls", "store verify", "store merge", "store prune", "new"}
+
+
+def commands(app: cyclopts.App, before: str = "") -> Iterator[tuple[str, Callable[..., object]]]:
+    """Every command of a program, by its words."""
+    for name in app:
+        if name.startswith("-"):
+            continue
+        found = app[name]
+        if found.default_command is None:
+            yield from commands(found, f"{before}{name} ")
+        else:
+            yield before + name, found.default_command
+
+
+def test_every_command_that_computes_takes_a_number_of_cores() -> None:
+    without = set()
+    for name, function in commands(cli.app):
+        kinds = [hint for hint in typing.get_type_hints(function).values() if isinstance(hint, type)]
+        if not any(issubclass(kind, options.ThisMachine) for kind in kinds):
+            without.add(name)
+    assert without == OF_NO_CORES
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["recolour", "tiny"],
+        ["encode", "tiny", "--codec", "gif"],
+        ["descend", "tiny"],
+        ["explore"],
+        ["doctor"],
+        ["analyse", "precision", "tiny"],
+        ["check", "tiny"],
+    ],
+)
+def test_a_number_of_cores_that_is_none_is_refused_by_every_command(words: list[str]) -> None:
+    for number in ("0", "-1", "99999"):
+        with pytest.raises(RenderError, match=r"--cores must be a whole number from 1 to 1024"):
+            cli.app([*words, f"--cores={number}"], exit_on_error=False, print_error=False)

@@ -134,7 +134,7 @@ def test_offsets_tell_samples_apart_where_float64_values_are_all_equal() -> None
     exact = [scene.problem.x.value_from_unit(u, level) for u in unit]
     x, y = np.array([float(v) for v in exact]), np.linspace(1.0, 2.0, 3)
     assert len(set(x)) == 1
-    made = exports.as_arrays(scene, api.Window(x, y, level, Field.empty(shape), columns, rows))
+    made = exports.as_arrays(scene, api.Window(x, y, level, Field.empty(shape), columns, rows), {})
     offsets, origin = made.coordinates["x_offset"], Decimal(str(made.about["x_offset"]["origin"]))
     assert (np.diff(offsets) > 0).all()
     for offset, value in zip(offsets, exact, strict=True):
@@ -192,11 +192,11 @@ def test_an_earlier_export_is_replaced_whole_or_stays(
     before = read_zarr(path)
     with monkeypatch.context() as patch:
         patch.setattr(xarray.Dataset, "to_zarr", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space left")))
-        with pytest.raises(OSError, match="No space"):
-            render.export(scene, path, samples=80, store=store)
+        with pytest.raises(WriteError, match="No space left.* Free some space"):
+            render.export(scene, path, samples=80, store=store, force=True)
     assert [p.name for p in tmp_path.iterdir()] == ["made.zarr"]
     assert np.array_equal(read_zarr(path)["x"], before["x"])
-    render.export(scene, path, samples=80, store=store)
+    render.export(scene, path, samples=80, store=store, force=True)
     assert read_zarr(path)["x"].size > before["x"].size
     assert [p.name for p in tmp_path.iterdir()] == ["made.zarr"]
 

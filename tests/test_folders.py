@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +49,41 @@ def test_whatever_ends_it_early_leaves_what_was_there(tmp_path: Path) -> None:
         assert names(tmp_path) == before
         fill(place, "one")
     assert (place / MARK).read_text() == "one"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("names_a_file", [True, False])
+def test_a_file_system_that_fails_while_it_is_filled_is_said_in_a_sentence(
+    tmp_path: Path, number: int, names_a_file: bool
+) -> None:
+    with pytest.raises(WriteError, match=f"site cannot be written: {os.strerror(number)}"):  # noqa: SIM117
+        with whole_folder(tmp_path / "site", layout=LAYOUT) as folder:
+            raise OSError(number, os.strerror(number), *([str(folder / "page/a.js")] if names_a_file else []))
+    for other in (OSError(errno.ENOENT, "of another file", str(tmp_path / "x")), BrokenPipeError(errno.EPIPE, "pipe")):
+        with pytest.raises(type(other)), whole_folder(tmp_path / "site", layout=LAYOUT):
+            raise other
+    assert names(tmp_path) == []
+
+
+def test_files_that_threads_make_after_a_failure_are_removed_too(tmp_path: Path) -> None:
+    """Zarr writes with threads, and goes on for a moment after the first of them has failed."""
+    ended = threading.Event()
+    late: list[threading.Thread] = []
+
+    def write(folder: Path) -> None:
+        while not ended.wait(0.001):
+            with contextlib.suppress(OSError):
+                (folder / f"{time.monotonic_ns()}").write_text("late")
+
+    with pytest.raises(KeyError), whole_folder(tmp_path / "site", layout=LAYOUT) as folder:
+        for _ in range(4):
+            late.append(threading.Thread(target=write, args=[folder]))
+            late[-1].start()
+        threading.Timer(0.3, ended.set).start()
+        raise KeyError
+    for thread in late:
+        thread.join()
+    assert names(tmp_path) == []
 
 
 def test_an_empty_folder_is_taken_and_a_foreign_one_refused(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_file_has_its_size_resolution_and_profile(store: Path, tmp_path: Pat
         assert page.is_tiled and not file.is_bigtiff
         assert page.tags["XResolution"].value == page.tags["YResolution"].value == (100, 1)
         assert page.tags["ResolutionUnit"].value == 2
-        assert json.loads(page.description)["scene"] == "tiny"
+        assert json.loads(page.description)["render_name"] == "tiny"
         assert page.iccprofile is not None
         profile = ImageCms.ImageCmsProfile(io.BytesIO(page.iccprofile))
         assert "sRGB" in ImageCms.getProfileDescription(profile)
@@ -118,7 +118,9 @@ def test_a_caption_stands_inside_of_the_trimmed_picture(store: Path, tmp_path: P
     plain = tifffile.imread(render.poster(render.load("tiny"), tmp_path / "a.tif", store=store, bleed_mm=5, **SMALL))
     for bits in (8, 16):
         scene = render.load("tiny", settings=['output.caption="a caption\\nof two lines"'])
-        written = tifffile.imread(render.poster(scene, tmp_path / "b.tif", store=store, bleed_mm=5, bits=bits, **SMALL))
+        written = tifffile.imread(
+            render.poster(scene, tmp_path / f"{bits}.tif", store=store, bleed_mm=5, bits=bits, **SMALL)
+        )
         eight = written if bits == 8 else (written.astype(float) / 257).round()
         rows, columns = np.nonzero(np.abs(eight.astype(int) - plain.astype(int)).max(axis=-1) > 1)
         assert rows.size > 100

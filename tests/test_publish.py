@@ -51,7 +51,9 @@ def test_a_site_holds_every_tile_of_the_film_and_of_the_plane_and_says_its_size_
     there = files(tmp_path / "site")
     assert made.size_bytes == sum(map(len, there.values()))
     assert made.files == len(there)
-    told = re.search(r"a site of (\d+) tiles, levels 0 to 7, about (\d+) MB of at most 200 MB", " ".join(heard.said))
+    told = re.search(
+        r"a site of (\d+) tiles, levels 0 to 7, about ([\d.]+) (kB|MB) of at most 200 MB", " ".join(heard.said)
+    )
     assert told is not None
     assert int(told[1]) == made.tiles
     job = api.preparation.prepare(scene, "scene", 15, store, api.preparation.local_backend, api.SILENT)[0]
@@ -80,6 +82,10 @@ def test_an_earlier_site_is_replaced_and_anything_else_stays(store: Path, tmp_pa
     before = files(tmp_path / "site")
     render.publish(scene, tmp_path / "site", quality="scene", store=store)
     assert files(tmp_path / "site") == before
+    with pytest.raises(RenderError, match=r"was made of another scene: .* in problem\.seed\. .*name another folder"):
+        other = render.load("tiny", settings=["problem.seed=7"])
+        render.publish(other, tmp_path / "site", quality="scene", store=tmp_path / "empty")
+    assert files(tmp_path / "site") == before
     (tmp_path / "site" / "CNAME").write_text("mine.example")
     with pytest.raises(WriteError, match="holds a file of another origin, CNAME"):
         render.publish(scene, tmp_path / "site", quality="scene", store=store)
@@ -96,13 +102,13 @@ def test_a_site_that_would_be_too_large_is_refused_before_training_and_stopped_w
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene = render.load("tiny")
-    with pytest.raises(RenderError, match=r"about \d+ MB, more than --max allows \(3 MB\).*quality that fits is"):
+    with pytest.raises(RenderError, match=r"about [\d.]+ MB, more than --max allows \(3 MB\).*quality that fits is"):
         render.publish(scene, tmp_path / "site", quality="hd", most_bytes=3_000_000, store=tmp_path / "empty")
     assert not list((tmp_path / "empty").rglob("*.npz"))
     with monkeypatch.context() as patch:
         patch.setattr(packs, "estimated_bytes", lambda *_: 0)
         patch.setattr(published_site, "page_bytes", lambda: 0)
-        with pytest.raises(RenderError, match="would have more than 0 MB, and was not written"):
+        with pytest.raises(RenderError, match="would have more than 400 kB, and was not written"):
             render.publish(scene, tmp_path / "site", quality="scene", most_bytes=400_000, store=store)
     assert list(tmp_path.iterdir()) == [tmp_path / "empty"]
 
@@ -184,12 +190,16 @@ def test_numbers_in_packs_have_four_digits_and_their_sign() -> None:
 
 
 def test_the_command_publishes_and_refuses(store: Path, tmp_path: Path) -> None:
-    done = run_here("publish", "tiny", tmp_path / "site", "--quality", "scene", "--store", store, "--max", "5MB")
+    done = run_here(
+        "publish", "tiny", tmp_path / "site", "--quality", "scene", "--store", store, "--max", "5MB",
+        "--channels", "final_loss,escape_time", "--channels", "value",
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/site/index.html\n"
     assert "python -m http.server --directory" in done.stderr
     site = json.loads((tmp_path / "site/site.json").read_text())
     assert site["start"]["scenes"] == ["tiny"]
+    assert site["packs"]["channels"] == ["value", "final_loss", "escape_time"]
     assert site["scene"]["dials"] == [], "nothing can be set that would need other samples"
     place = (tmp_path / "other", "--store", store)
     assert "--max must be a size such as 200MB" in refused("publish", "tiny", *place, "--max", "lots")

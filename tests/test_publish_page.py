@@ -310,7 +310,7 @@ def test_a_site_past_level_105_has_the_same_numbers_there(visit: Visit, tmp_path
         return Field(values, blank, blank.astype(np.int32), blank.astype(np.uint8))
 
     shown = published_site.shown_channels(scene, [])
-    made = published_site.write(scene, plan.order, numbered, shown, tmp_path / "deep", most_bytes=10**9)
+    made = published_site.write(scene, plan.order, numbered, shown, tmp_path / "deep", most_bytes=10**9, made_of={})
     deepest = max(plan.levels)
     assert deepest > 105
     page = visit.page

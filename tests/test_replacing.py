@@ -4,15 +4,19 @@ import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import tifffile
+import xarray
 
 from render import api, cli, scene
-from render.errors import RenderError, SceneError
+from render.errors import RenderError, SceneError, WriteError
 from render.film import deliver, qualities, rendering
 from render.film.job import Job
 from render.film.replacing import record_path
-from render.scene import Scene, tag
+from render.scene import Scene, records, tag
 from render.scene.variants import MOST_TAG_BYTES
 
 SHIPPED = scene.names()
@@ -249,12 +253,20 @@ def test_what_was_made_of_a_scene_that_is_not_understood_is_not_replaced(root: P
     assert deliver.whole_film(job, path, force=True)[0] == path
 
 
-def test_a_record_or_a_film_that_says_nothing_is_in_no_way(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("record", ["", "{", "[]", '{"name": "tiny"}'])
+def test_somebody_s_own_file_is_not_replaced_and_a_record_alone_is_in_no_way(
+    root: Path, tmp_path: Path, record: str
+) -> None:
     job = job_of(loaded(), root)
     path = deliver.film_path(tmp_path, job)
     path.parent.mkdir()
     path.write_bytes(b"no film")
-    record_path(path).write_text("{")
+    if record:
+        record_path(path).write_text(record)
+    with pytest.raises(RenderError, match=r"does not say that render made it, .* Give --force to replace it"):
+        deliver.whole_film(job, path)
+    assert path.read_bytes() == b"no film"
+    path.write_bytes(b"")  # as mktemp leaves it
     assert deliver.whole_film(job, path)[0] == path
 
 
@@ -319,3 +331,97 @@ def test_an_analysis_replaces_only_its_own_result(root: Path, tmp_path: Path, mo
         measure("--deepest", "1")
     measure("--deepest", "1", "--force")
     assert "seed = 7" in results()["mine-dimension-deepest1.json"]
+
+
+# ---- exports and prints ---------------------------------------------------------------------------------------------
+
+EXPORTS = ("a.npz", "a.zarr", "a.tif", "a.tiff", "a.exr")
+PRINTS = ("p.tif", "p.btf")
+PAPER: dict[str, Any] = {"cm": (4.0, 3.0), "dpi": 40.0, "detail": 0.25}
+
+
+def written(root: Path, path: Path, *settings: str, **asked: Any) -> Path:
+    """Write an export or a print, as the path's name says."""
+    if path.name in EXPORTS:
+        return api.export(loaded(*settings), path, **dict[str, Any](samples=16, store=root / "store") | asked)
+    return api.poster(loaded(*settings), path, **PAPER | {"store": root / "store"} | asked)
+
+
+def contents_of(path: Path) -> dict[str, bytes]:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return {file.name + str(file.parent): file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize("name", [*EXPORTS, *PRINTS])
+def test_an_export_or_a_print_is_replaced_by_the_same_request_alone(root: Path, tmp_path: Path, name: str) -> None:
+    path = written(root, tmp_path / name)
+    before = contents_of(path)
+    assert written(root, path) == path
+    others: list[tuple[tuple[str, ...], dict[str, Any]]] = [(("problem.seed=1",), {}), ((), {"at": "3"})]
+    if name in EXPORTS:
+        others += [((), {"samples": 64}), ((), {"window": ("1", "20", "1", "20")})]
+    else:
+        others += [(("look.palette=viridis",), {}), ((), {"bits": 16}), ((), {"bleed_mm": 3.0}), ((), {"dpi": 60.0})]
+    for settings, asked in others:
+        with pytest.raises(RenderError, match="another --out"):
+            written(root, path, *settings, **asked, store=tmp_path / "none")
+    assert contents_of(path) == before
+    assert not (tmp_path / "none").exists(), "what cannot be kept must not be trained"
+    written(root, path, *others[-1][0], **others[-1][1], force=True)
+    assert contents_of(path) != before
+
+
+@pytest.mark.parametrize("name", [*EXPORTS, *PRINTS])
+def test_somebody_s_own_data_is_not_replaced_by_an_export_or_a_print(root: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    if name == "a.zarr":
+        xarray.Dataset({"years": ("n", np.arange(3))}).to_zarr(path, zarr_format=3, consolidated=False)
+    elif name == "a.npz":
+        np.savez(path, years=np.arange(3))
+    elif name == "a.exr":
+        path.write_bytes(b"no OpenEXR")
+    else:
+        tifffile.imwrite(path, np.zeros((8, 8), np.uint8))
+    before = contents_of(path)
+    with pytest.raises(RenderError, match="does not say that render made it"):
+        written(root, path, store=tmp_path / "none")
+    assert contents_of(path) == before
+    if path.is_file():
+        path.write_bytes(b"")  # as mktemp leaves it
+        written(root, path)
+
+
+@pytest.mark.parametrize("name", [*EXPORTS, *PRINTS])
+def test_an_export_or_a_print_carries_its_scene(root: Path, tmp_path: Path, name: str) -> None:
+    path = written(root, tmp_path / name, "look.palette=viridis")
+    text, called, fields = records.read_with_fields(path)
+    found = scene.parse(text, str(path), called, folder=tmp_path)
+    assert scene.between(found, loaded("look.palette=viridis")) == {}
+    assert called == "tiny"
+    assert json.loads(fields["numerics"])
+    assert json.loads(fields["changed_from"]) == {"look.palette": "Spectral"}
+
+
+def test_prints_that_differ_have_names_that_differ(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    requests: list[tuple[tuple[str, ...], dict[str, Any]]] = [
+        ((), {}),
+        ((), {"at": "3"}),
+        ((), {"dpi": 50.0}),
+        ((), {"bits": 16}),
+        ((), {"bleed_mm": 2.0}),
+        ((), {"cm": (4.0, 3.5)}),
+        ((), {"detail": 0.5}),
+        (("look.palette=viridis",), {}),
+    ]
+    paths = [api.poster(loaded(*settings), **PAPER | {"store": root / "store"} | asked) for settings, asked in requests]
+    assert len({*paths}) == len(paths)
+    assert paths[0] == Path("out/tiny/tiny-4x3cm-dpi-40-detail-0.25.tif")
+
+
+@pytest.mark.parametrize("name", ["g.npz", "G.NPZ", "g.zarr", "g.exr", "file"])
+def test_the_frames_of_a_film_are_a_folder(root: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(WriteError, match="a folder of frames"):
+        api.export_frames(loaded(), tmp_path / name, quality="scene", store=tmp_path / "none")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

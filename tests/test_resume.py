@@ -343,7 +343,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_stops_a_film_with_a_message_and_room_lets_it_go_on(small_disk: Path, tmp_path: Path) -> None:
     write(tmp_path / "whole.mkv", 240, codec="ffv1")
     path = small_disk / "film.mkv"
-    with pytest.raises(EncodeError, match="MB free"):
+    with pytest.raises(EncodeError, match=r"disk: [\d.]+ (bytes|kB|MB) free"):
         write(path, 240, codec="ffv1")
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     made = write(path, 240, codec="ffv1")
@@ -405,7 +405,9 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
     assert fetched <= {tile for s in places for tile in job.plan.tiles_at(s)} != set(job.plan.order)
     assert [now.frames_done for now in seen] == [*range(26, 31)]
     assert {now.frames_total for now in seen} == {30}
-    assert re.fullmatch(r"The film goes on: 25 of its 30 frames are finished already \(\S+ MB\)\.", seen[0].notes[0])
+    assert re.fullmatch(
+        r"The film goes on: 25 of its 30 frames are finished already \(\S+ (kB|MB)\)\.", seen[0].notes[0]
+    )
 
 
 def test_the_log_of_a_film_that_went_on_is_whole(store: Path, tmp_path: Path) -> None:
@@ -503,6 +505,49 @@ def test_a_film_that_was_killed_goes_on(store: Path, tmp_path: Path) -> None:
     deliver.whole_film(job, path, seen.append)
     assert seen[0].frames_done in (16, 21)
     assert path.read_bytes() == rendering.video(job, tmp_path / "whole.mp4").read_bytes()
+    assert [left.name for left in path.parent.iterdir() if left.name.startswith(".")] == []
+
+
+# What belongs to a film, in the order in which it is written once the film has its name: where a kill may come.
+AFTER_THE_FILM = {
+    "record": "deliver._record",
+    "log": "deliver._write_log",
+    "poster": "deliver.rendering.stills",
+    "thumbnail": "deliver.encode.write_thumbnail",
+}
+KILLED_LATER = """
+    import os, signal, sys
+    from pathlib import Path
+    from render.film import deliver; from render.film import rendering as film; from render import scene
+    from render.encode import video
+
+    video._SEGMENT_FRAMES = 1
+    job = film.prepare_stored(scene.load("tiny"), "scene", Path(sys.argv[1]))
+    {place} = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+    deliver.whole_film(job, deliver.film_path(Path(sys.argv[2]), job))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process")
+@pytest.mark.parametrize("what", AFTER_THE_FILM)
+def test_a_kill_between_a_film_and_what_belongs_to_it_costs_no_frame(
+    store: Path, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = textwrap.dedent(KILLED_LATER).replace("{place}", AFTER_THE_FILM[what])
+    command = [sys.executable, "-c", code, str(store), str(tmp_path / "out")]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    job = tiny(store)
+    path = deliver.film_path(tmp_path / "out", job)
+    assert path.exists()
+    before = path.read_bytes()
+    monkeypatch.setattr(VideoWriter, "write", lambda *_: pytest.fail("a frame was encoded again"))
+    written = deliver.whole_film(job, path)
+    assert path.read_bytes() == before
+    monkeypatch.undo()
+    again = deliver.whole_film(job, deliver.film_path(tmp_path / "whole", job))
+    for one, other in zip(written, again, strict=True):
+        if one.suffix != ".csv":  # the log has the cost of frames in seconds
+            assert one.read_bytes() == other.read_bytes()
     assert [left.name for left in path.parent.iterdir() if left.name.startswith(".")] == []
 
 

@@ -153,3 +153,84 @@ def test_importing_what_clusters_need_leaves_the_handlers_of_signals_alone() -> 
     assert [signal.getsignal(number) for number in signals.ENDING] == before
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True)
+
+
+# ---- places where an exception must not be raised, or goes nowhere ---------------------------------------------------
+
+# Each says "in" from inside of such a place and stays there until a signal has come; then the command waits.
+PLACES = {
+    "an import": """
+        import sys, types, importlib.abc, importlib.util
+        class Loader(importlib.abc.Loader):
+            def create_module(self, spec): return None
+            def exec_module(self, module):
+                try: hold()
+                except BaseException: os.write(1, b"broken\\n"); os._exit(9)
+        class Finder(importlib.abc.MetaPathFinder):
+            def find_spec(self, name, path, target=None):
+                return importlib.util.spec_from_loader(name, Loader()) if name == "slow_library" else None
+        sys.meta_path.insert(0, Finder())
+        import slow_library
+    """,
+    "a callback of the garbage collector": """
+        import gc
+        def callback(phase, info): gc.callbacks.remove(callback); hold()
+        gc.callbacks.append(callback)
+        gc.collect()
+    """,
+    "a finaliser": """
+        class Thing:
+            def __del__(self): hold()
+        Thing()
+    """,
+    "a callback of a weak reference": """
+        import weakref
+        class Thing: pass
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: hold())
+        del thing
+    """,
+    "a callback from C": """
+        import ctypes
+        compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+        def held(a, b): hold(); return 0
+        ctypes.CDLL(None).qsort((ctypes.c_int * 2)(), 2, 4, compare(held))
+    """,
+}
+
+
+@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_signal_in_a_place_that_can_raise_nothing_stops_the_command_all_the_same(
+    place: str, number: signal.Signals
+) -> None:
+    hold = textwrap.dedent("""
+        def hold():
+            os.write(1, b"in\\n")
+            while signals.received() is None:
+                time.sleep(0.01)
+            time.sleep(0.1)
+    """)
+    script = (
+        COMMAND.replace("signals.listen()", hold + "\nsignals.listen()")
+        .replace('print("listens", flush=True)', 'exec(sys.argv[2])\n        print("listens", flush=True)')
+    )  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "quick", textwrap.dedent(PLACES[place])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None and process.stdout.readline() == "in\n"
+    process.send_signal(number)
+    said, errors = process.communicate()
+    assert said.removeprefix("announced\n").removeprefix("listens\n") == "cleaned\n", errors
+    assert errors == ""
+    assert process.returncode == 128 + number
+
+
+def test_other_exceptions_that_go_nowhere_are_still_reported() -> None:
+    thing = "class A:\n    def __del__(self): raise ValueError(7)\nA()"
+    script = f"from render.machine import signals\nsignals.listen()\n{thing}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "ValueError: 7" in done.stderr

@@ -68,13 +68,56 @@ def field(
     keyframes, the values are those of the slice that the frame shows most of.
     Raises RenderError for a window that is empty, lies outside the plane, or holds more than 100 million samples.
     """
+    return trained(asked(scene, at, window, samples), Path(store), make_backend, listener)[0]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A window that is asked for: which samples of which problem it holds. It trains nothing.
+
+    scene: with the problem of the slice that is shown. steps: of the slice. area: all tiles of the window.
+    """
+
+    scene: Scene
+    slices: Slices
+    steps: int
+    level: int
+    columns: range
+    rows: range
+
+    @property
+    def area(self) -> TileRange:
+        """All tiles that the window lies in."""
+        return TileRange(
+            self.level,
+            self.columns.start // SAMPLES,
+            -(-self.columns.stop // SAMPLES),
+            self.rows.start // SAMPLES,
+            -(-self.rows.stop // SAMPLES),
+        )
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What tells these samples from all others, as short values."""
+        return {
+            "level": self.level,
+            "first_column": str(self.columns.start),
+            "first_row": str(self.rows.start),
+            "columns": len(self.columns),
+            "rows": len(self.rows),
+            "samples_of": self.scene.problem.key,
+            "samples_after": self.steps,
+        }
+
+
+def asked(scene: Scene, at: str, window: Sequence[str | float] | None, samples: int) -> Asked:
+    """Return which samples `field` would return. Raises RenderError as `field` does."""
     if samples < 2:
         raise RenderError(f"samples must be at least 2, not {samples}.")
     path, s = _place(scene, at)
     x0, x1, y0, y1 = path.viewport(s).edges() if window is None else _window_edges(scene, window)
     slices = Slices(scene.problem, path, scene.output.slices)
     shown = slices.nearest(s)
-    scene = replace(scene, problem=slices.problems[shown.problem])
     level = max(0, math.ceil(math.log2(samples / (SAMPLES * float(x1 - x0)))))
     columns, rows = _indices(x0, x1, level), _indices(y0, y1, level)
     width, height = columns.stop - columns.start, rows.stop - rows.start  # more than len() takes, perhaps
@@ -85,29 +128,31 @@ def field(
             f"{scene.name}: the window would hold {width * height:,} samples, more than {_MOST_SAMPLES:,}. "
             "Ask for fewer samples."
         )
-    area = TileRange(
-        level,
-        columns.start // SAMPLES,
-        -(-columns.stop // SAMPLES),
-        rows.start // SAMPLES,
-        -(-rows.stop // SAMPLES),
-    )
+    shown_scene = replace(scene, problem=slices.problems[shown.problem])
+    return Asked(shown_scene, slices, shown.steps, level, columns, rows)
+
+
+def trained(
+    asked: Asked, store: Path, make_backend: MakeBackend, listener: Listener
+) -> tuple[Window, dict[str, str | int]]:
+    """Return a window, trained where the store lacks it, and the numerics of its samples."""
+    level, columns, rows, area = asked.level, asked.columns, asked.rows, asked.area
     with preparation.reference_run(listener) as report_step:
-        prepared = subject.prepare(scene, Path(store), make_backend, level=level, report_step=report_step)
+        prepared = subject.prepare(asked.scene, store, make_backend, level=level, report_step=report_step)
     tiles = area.tiles()
     missing = subject.missing_samples(prepared, tiles)
     with (
-        listener.training(scene, tiles, missing, prepared.backend) as report,
+        listener.training(asked.scene, tiles, missing, prepared.backend) as report,
         subject.trained_tiles(prepared, tiles, report) as fetch,
     ):
-        whole = slices.field(shown.steps, subject.field_of(fetch, area))
+        whole = asked.slices.field(asked.steps, subject.field_of(fetch, area))
     first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
     inside = (
         slice(rows.start - first_y, rows.stop - first_y),
         slice(columns.start - first_x, columns.stop - first_x),
     )
-    problem = scene.problem
-    return Window(
+    problem = asked.scene.problem
+    window = Window(
         _axis_values(problem.x, level, columns),
         _axis_values(problem.y, level, rows),
         level,
@@ -115,6 +160,7 @@ def field(
         columns,
         rows,
     )
+    return window, dict(prepared.numerics)
 
 
 def probe(

@@ -12,20 +12,26 @@ import numpy as np
 
 import render
 from render import scene as scenes
+from render.api import arrays as windows
 from render.api import preparation
-from render.api.arrays import Window, field
+from render.api.arrays import Window
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
 from render.encode import arrays
-from render.encode.arrays import Arrays
+from render.encode.arrays import Arrays, Facts
 from render.files.atomic import check_target
-from render.film import frame_arrays, qualities
+from render.film import frame_arrays, qualities, replacing
 from render.geometry.axes import Axis
 from render.geometry.tiles import SAMPLES
 from render.samples import Status
-from render.scene import Scene
+from render.scene import Scene, records
 
 StrPath = str | os.PathLike[str]
+
+# What samples do not depend on.
+_UNSEEN = ("look", *replacing.UNSEEN_IN_STILLS)
+
+_ADVICE = "Give --force to replace it, or another --out."
 
 
 def export(
@@ -35,6 +41,7 @@ def export(
     *,
     window: Sequence[str | float] | None = None,
     samples: int = 256,
+    force: bool = False,
     store: StrPath = "store",
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
@@ -43,14 +50,18 @@ def export(
 
     out: its suffix names the format: .npz, .zarr (a folder), .tif or .exr. Every channel is written as it is stored,
     float64, int32 and uint8; OpenEXR alone has 32 bits. Rows of .npz and .zarr rise with y; pictures begin at the top.
-    at, window, samples: as in `field`. Raises RenderError; EncodeError for another suffix or a library that is missing.
+    at, window, samples: as in `field`. force: replace also a file that render did not make, or made of another scene or
+    window. Raises RenderError; EncodeError for another suffix or a library that is missing.
     """
     path = Path(out)
     arrays.format_of(path)
     if path.suffix.lower() != ".zarr":
         check_target(path)
-    found = field(scene, at, window=window, samples=samples, store=store, make_backend=make_backend, listener=listener)
-    arrays.write(path, as_arrays(scene, found))
+    asked = windows.asked(scene, at, window, samples)
+    replacing.check(path, scene, force=force, unseen=_UNSEEN, asked=asked.facts, advice=_ADVICE)
+    found, numerics = windows.trained(asked, Path(store), make_backend, listener)
+    made = scenes.provenance(scene, "scene", numerics) | {"version": render.__version__}
+    arrays.write(path, as_arrays(scene, found, {**records.exported(made), **asked.facts}))
     return path
 
 
@@ -69,14 +80,16 @@ def export_frames(
     Each pixel has the stored channels of its nearest sample, and R, G and B as linear light. The same call goes on
     where it stopped. frames: as in `frame`. Raises RenderError.
     """
+    path = Path(folder)
+    frame_arrays.check_folder(path)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
     numbers = job.frame_numbers(frames) if frames else range(job.frame_count)
     with listener.rendering(job) as report:
-        return frame_arrays.write_frames(job, numbers, Path(folder), report)
+        return frame_arrays.write_frames(job, numbers, path, report)
 
 
-def as_arrays(scene: Scene, window: Window) -> Arrays:
-    """Return a window with its coordinates, and with what other programs must know of it, as short texts."""
+def as_arrays(scene: Scene, window: Window, facts: Facts) -> Arrays:
+    """Return a window with its coordinates, and with what other programs must know of it. facts: of all samples."""
     problem = scene.problem
     middle = _middle(window)
     coordinates, about = {}, {}
@@ -88,15 +101,6 @@ def as_arrays(scene: Scene, window: Window) -> Arrays:
         coordinates[f"{name}_offset"] = _offsets(axis, window.level, indices, Fraction(origin))
         about[name] = {"long_name": label, "hyperparameter": axis.name, "scale": axis.scale}
         about[f"{name}_offset"] = {"long_name": f"{label}, less origin", "origin": str(origin)}
-    facts: dict[str, str | int | float] = {
-        "render_version": render.__version__,
-        "render_name": scene.name,
-        "render_scene": scenes.resolved(scene),
-        "render_problem": problem.key,
-        "level": window.level,
-        "first_column": str(window.columns.start),
-        "first_row": str(window.rows.start),
-    }
     statuses = {int(status): status.name.lower() for status in Status}
     return Arrays(window.field.channels(), coordinates, facts, {**about, "status": {"statuses": json.dumps(statuses)}})
 

@@ -9,6 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+import render
+from render import scene as scenes
 from render.analyse import subject
 from render.analyse.subject import Subject
 from render.api.listener import SILENT, Listener
@@ -17,17 +19,19 @@ from render.encode import tiff
 from render.encode.tiff import Print
 from render.errors import RenderError
 from render.files.atomic import check_target
-from render.film import qualities, selection, training_rate
+from render.film import qualities, replacing, selection, training_rate
 from render.film.poster import Poster, Sheet, srgb_bands
 from render.film.rendering import Progress, Report
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Field
-from render.scene import Scene
+from render.scene import Scene, records
 
 StrPath = str | os.PathLike[str]
 
 # Tiles that the rate of training is measured on, spread evenly over the print.
 _MEASURED = 64
+
+_ADVICE = "Give --force to replace it, or another --out."
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ def plan_poster(
 
 def poster(
     scene: Scene,
-    out: StrPath,
+    out: StrPath | None = None,
     at: str = "last",
     *,
     cm: tuple[float, float],
@@ -86,29 +90,43 @@ def poster(
     bleed_mm: float = 0.0,
     bits: int = 8,
     detail: float = 0.5,
+    force: bool = False,
     store: StrPath = "store",
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Path:
     """Write a frame of a scene as a picture for print, in bands, with little memory; return its path.
 
-    out: .tif, or .btf for BigTIFF. cm: (width, height) once trimmed; the frame fits into it, and the picture goes on
+    out: .tif, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given, where the name also tells what is unlike
+    the defaults. cm: (width, height) once trimmed; the frame fits into it, and the picture goes on
     where the shape is another. dpi: pixels an inch. bleed_mm: more picture around the trimmed one. bits: 8 or 16 a
     channel. detail: samples per pixel, at least, along one direction. The caption is the scene's output.caption; axes
-    are not drawn.
+    are not drawn. force: replace also a file that render did not make, or made of another scene, frame or size.
     Samples are kept, so the same call goes on where it was stopped. Raises RenderError, EncodeError, WriteError.
     """
-    path = Path(out)
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
+    tiff.check_bits(bits)
+    number = _frame_number(scene, at)
+    path = Path("out") / scene.name / _name(scene, number, sheet, bits) if out is None else Path(out)
     tiff.check(path, Print(sheet.size_px, bits, sheet.dpi))
     check_target(path)
+    asked: dict[str, str | int | float] = {
+        "frame": number,
+        "cm": f"{cm[0]:g}x{cm[1]:g}",
+        "dpi": dpi,
+        "bleed_mm": bleed_mm,
+        "bits": bits,
+        "detail": detail,
+    }
+    replacing.check(path, scene, force=force, unseen=replacing.UNSEEN_IN_STILLS, asked=asked, advice=_ADVICE)
     made = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
     missing = made.missing()
     with listener.training(scene, made.some_tiles(), missing, made.subject.backend) as report:
         with subject.trained_tiles(made.subject, made.poster.curve_tiles(), report) as fetch:
             colours = made.poster.colours(fetch)
-        metadata = {"scene": scene.name, "problem": scene.problem.key, "frame": at, "level": str(made.poster.level)}
+        texts = scenes.provenance(scene, "scene", made.subject.numerics) | {"version": render.__version__}
+        metadata = {**records.exported(texts), **asked, "level": made.poster.level}
         bands = srgb_bands(made.poster, colours, made.print, made.training(report, missing))
         tiff.write(path, made.print, bands, metadata)
     return path
@@ -177,15 +195,35 @@ class _Prepared:
         return trained
 
 
+def _frame_number(scene: Scene, at: str) -> int:
+    path = scene.path(scene.output)
+    numbers = selection.numbers([at], path.frame_count(scene.output.fps), path.duration_s)
+    if len(numbers) != 1:
+        raise RenderError(f"a print shows one frame, not {len(numbers)}: {at!r}.")
+    return numbers[0]
+
+
+def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
+    """Return a print's own file name: the scene's, its size, and what is unlike the defaults."""
+    count = scene.path(scene.output).frame_count(scene.output.fps)
+    plain = Sheet(sheet.cm)
+    parts = {
+        scenes.tag(scene, ignored=replacing.UNSEEN_IN_STILLS): True,
+        f"{number:05d}": number != count - 1,
+        f"{sheet.cm[0]:g}x{sheet.cm[1]:g}cm": True,
+        f"dpi-{sheet.dpi:g}": sheet.dpi != plain.dpi,
+        f"bleed-{sheet.bleed_mm:g}": sheet.bleed_mm != plain.bleed_mm,
+        f"detail-{sheet.detail:g}": sheet.detail != plain.detail,
+        f"bits-{bits}": bits != 8,
+    }
+    return "-".join([scene.name, *(part for part, told in parts.items() if part and told)]) + ".tif"
+
+
 def _prepared(
     scene: Scene, at: str, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
 ) -> _Prepared:
     plan = qualities.named(scene, "scene").plan
-    path, fps = plan.path, scene.output.fps
-    numbers = selection.numbers([at], path.frame_count(fps), path.duration_s)
-    if len(numbers) != 1:
-        raise RenderError(f"a print shows one frame, not {len(numbers)}: {at!r}.")
-    made = Poster(plan, path.s_of_frame(numbers[0], fps), sheet)
+    made = Poster(plan, plan.path.s_of_frame(_frame_number(scene, at), scene.output.fps), sheet)
     deepest = max(made.level, *(tile.level for tile in made.curve_tiles()))
     with reference_run(listener) as report_step:
         prepared = subject.prepare(scene, store, make_backend, level=deepest, report_step=report_step)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import render
+from render import scene as scenes
 from render.analyse import subject
 from render.analyse.subject import Subject
 from render.api import preparation
@@ -14,11 +16,12 @@ from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
 from render.errors import RenderError
 from render.explorer import packs, published_site
-from render.explorer.published_site import LAYOUT, Published
+from render.explorer.published_site import LAYOUT, MARK, Published
 from render.files.folders import check_folder
-from render.film import qualities
+from render.film import qualities, replacing
 from render.film.job import Job
 from render.geometry.tiles import Tile
+from render.machine import sizes
 from render.scene import QUALITY, Scene
 
 StrPath = str | os.PathLike[str]
@@ -30,6 +33,11 @@ MOST_BYTES = 200_000_000
 PLANE_LEVEL = 2
 _MOST_PLANE_LEVEL = 8
 
+# A site is made again from the store in moments: only that of another problem is nothing that is improved here.
+_UNSEEN = ("camera", "look", "output")
+
+_ADVICE = "Give --force to replace it, or name another folder."
+
 
 def publish(
     scene: Scene,
@@ -40,13 +48,15 @@ def publish(
     plane_level: int = PLANE_LEVEL,
     channels: Sequence[str] = (),
     most_bytes: int = MOST_BYTES,
+    force: bool = False,
     store: StrPath = "store",
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Published:
     """Write a page that shows a film's samples as a map, with the film's path as a ride; what is missing is trained.
 
-    site: a folder that does not exist, is empty, or holds an earlier site, which is replaced. plane_level: the level
+    site: a folder that does not exist, is empty, or holds an earlier site of the same problem, which is replaced.
+    force: also one of another problem. plane_level: the level
     down to which the whole plane is shown, 0 to 8. channels: what else the page can colour by. most_bytes: that the
     site may have; one that would have more is refused before any training, as far as that can be known.
     Raises RenderError.
@@ -56,6 +66,7 @@ def publish(
         raise RenderError(f"--plane-level must be from 0 to {_MOST_PLANE_LEVEL}, not {plane_level}.")
     shown = published_site.shown_channels(scene, channels)
     check_folder(folder, layout=LAYOUT)
+    replacing.check(folder / MARK, scene, force=force, unseen=_UNSEEN, advice=_ADVICE)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
     if job.plan.path.tracks:
         listener.warning("The page shows how runs end: what moves besides the camera stands still in it.")
@@ -64,7 +75,7 @@ def publish(
     wanted = published_site.page_bytes() + packs.estimated_bytes(len(tiles), len(shown))
     listener.note(
         f"{scene.name}: a site of {len(tiles):,} tiles, levels 0 to {max(job.plan.levels)}, about "
-        f"{wanted / 1e6:,.0f} MB of at most {most_bytes / 1e6:,.0f} MB."
+        f"{sizes.in_words(wanted)} of at most {sizes.in_words(most_bytes)}."
     )
     if wanted > most_bytes:
         raise RenderError(_too_large(job, wanted, most_bytes, len(plane), len(shown)))
@@ -74,7 +85,8 @@ def publish(
         listener.training(scene, tiles, missing, job.backend) as report,
         subject.trained_tiles(trained, tiles, report) as fetch,
     ):
-        return published_site.write(job.scene, tiles, fetch, shown, folder, most_bytes=most_bytes)
+        made_of = scenes.provenance(job.scene, job.quality, job.numerics) | {"render": render.__version__}
+        return published_site.write(job.scene, tiles, fetch, shown, folder, most_bytes=most_bytes, made_of=made_of)
 
 
 def _in_order(plane: list[Tile], film: list[Tile]) -> list[Tile]:
@@ -91,6 +103,6 @@ def _too_large(job: Job, wanted: int, most_bytes: int, plane: int, channels: int
     ]
     advice = f"the largest quality that fits is {fitting[-1]}: --quality {fitting[-1]}" if fitting else "none fits"
     return (
-        f"{job.scene.name}: the site would have about {wanted / 1e6:,.0f} MB, more than --max allows "
-        f"({most_bytes / 1e6:,.0f} MB). Raise it, or lower --plane-level; {advice}."
+        f"{job.scene.name}: the site would have about {sizes.in_words(wanted)}, more than --max allows "
+        f"({sizes.in_words(most_bytes)}). Raise it, or lower --plane-level; {advice}."
     )

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from render.cli.options import AS_WRITTEN, HERE, HOME, PLAIN, Changes, Folders, Machines, More, Printing, Scene
+from render.cli.options import (
+    ALL_OF_IT,
+    AS_WRITTEN,
+    HERE,
+    HOME,
+    PLAIN,
+    Changes,
+    Folders,
+    Machines,
+    More,
+    Printing,
+    Scene,
+    ThisMachine,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +95,7 @@ def precision(
     /,
     *more: More,
     changes: Changes = AS_WRITTEN,
+    machine: ThisMachine = ALL_OF_IT,
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:

@@ -31,8 +31,9 @@ def each(names: Sequence[str | Path], changes: Changes, film: Callable[[Scene], 
         try:
             messages.wrote(*film(scene))
         except RenderError as error:
-            failed.append((scene.name, str(error)))
-            messages.emit("failed", f"{scene.name}: {error}", style="red", name=scene.name, fault=str(error))
+            fault = str(error).removeprefix(f"{scene.name}: ")  # many errors begin with the scene's name themselves
+            failed.append((scene.name, fault))
+            messages.emit("failed", f"{scene.name}: {fault}", style="red", name=scene.name, fault=fault)
     made = len(loaded) - len(failed)
     text = f"{made} of {len(loaded)} films made in {duration(time.monotonic() - begun_s)}."
     messages.emit("batch", text, made=made, films=len(loaded), failed=[name for name, _ in failed])

@@ -17,6 +17,7 @@ import render
 from render.cli import descend, exports, maintenance, own, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
+    ALL_OF_IT,
     AS_WRITTEN,
     AUTO,
     HERE,
@@ -33,6 +34,7 @@ from render.cli.options import (
     Printing,
     Scene,
     Store,
+    ThisMachine,
     Trust,
     parted,
     take_trust,
@@ -295,7 +297,7 @@ def explore(
     folder: Annotated[Path, Parameter(help="Folder that saved scenes go to.")] = Path("scenes"),
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
-    cores: Annotated[int | None, Parameter(help="Cores of this machine to use; all by default.")] = None,
+    machine: ThisMachine = ALL_OF_IT,
     trust: Trust = (),
     debug: Debug = False,
 ) -> None:
@@ -310,9 +312,7 @@ def explore(
     """
     from render import api
     from render.cli import messages
-    from render.machine import cores as counted
 
-    counted.limit(cores)
     take_trust(trust)
     ended = api.explore(
         str(scene), store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from render.cli.options import AS_WRITTEN, Changes, Debug, More, Scene, Store
+from render.cli.options import ALL_OF_IT, AS_WRITTEN, Changes, Debug, More, Scene, Store, ThisMachine
 
 
 def descend(
@@ -20,6 +20,7 @@ def descend(
     out: Annotated[
         Path | None, Parameter(help="Scene to write; by default NAME_deep.toml in this folder. None is replaced.")
     ] = None,
+    machine: ThisMachine = ALL_OF_IT,
     store: Store = Path("store"),
     debug: Debug = False,
 ) -> None:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import json as jsonlib
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from render.cli.options import AS_WRITTEN, AUTO, HERE, PLAIN, Changes, Effort, Machines, Printing, Scene, Store, parted
+from render.cli.options import (
+    AS_WRITTEN,
+    AUTO,
+    HERE,
+    PLAIN,
+    Changes,
+    Effort,
+    Force,
+    Machines,
+    Printing,
+    Scene,
+    Store,
+    parted,
+)
 from render.errors import RenderError
 
 
@@ -33,6 +47,7 @@ def export(
         bool,
         Parameter(help="Write frames (all, or those named) as OpenEXR, with the camera's path.", negative=""),
     ] = False,
+    force: Force = False,
     effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
@@ -59,6 +74,8 @@ def export(
     if film:
         if window is not None:
             raise RenderError("--window is for samples; with --film name frames, or none for all of them.")
+        if force:
+            raise RenderError("--force is for a single file; with --film, move frames of another film away.")
         written = api.export_frames(
             loaded,
             out,
@@ -79,6 +96,7 @@ def export(
         *chosen,
         window=window,
         samples=samples,
+        force=force,
         store=store,
         make_backend=machines.make,
         listener=terminal.LISTENER,
@@ -111,9 +129,11 @@ def publish(
     channels: Annotated[
         tuple[str, ...],
         Parameter(
-            help="What else the page can colour by, such as final_loss; each adds half to the size.", negative=""
+            help="What else the page can colour by, such as final_loss,escape_time; each adds half to the size.",
+            negative="",
         ),
     ] = (),
+    force: Force = False,
     effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
@@ -132,6 +152,7 @@ def publish(
     """
     from render import api
     from render.cli import messages, terminal
+    from render.machine import sizes
 
     made = api.publish(
         changes.load(scene),
@@ -139,14 +160,16 @@ def publish(
         quality=effort.quality,
         budget_min=effort.budget,
         plane_level=plane_level,
-        channels=channels,
+        channels=[name for names in channels for name in names.split(",")],
         most_bytes=_bytes(max),
+        force=force,
         store=store,
         make_backend=machines.make,
         listener=terminal.LISTENER,
     )
     messages.note(
-        f"{made.files:,} files, {made.size_bytes / 1e6:,.1f} MB. To look: python -m http.server --directory {site}"
+        f"{made.files:,} files, {sizes.in_words(made.size_bytes)}. To look: "
+        f"python -m http.server --directory {shlex.quote(str(site))}"
     )
     messages.wrote(made.folder / "index.html")
 
@@ -181,6 +204,7 @@ def poster(
         Path | None, Parameter(help="The .tif to write, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given.")
     ] = None,
     plan: Annotated[bool, Parameter(help="Say runs, hours and size, and make nothing.", negative="")] = False,
+    force: Force = False,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     store: Store = Path("store"),
@@ -218,5 +242,4 @@ def poster(
     if plan:
         terminal.show_poster_plan(api.plan_poster(loaded, *chosen, **asked))
         return
-    path = out or Path("out") / loaded.name / f"{loaded.name}-{paper.cm.replace(' ', '')}cm.tif"
-    messages.wrote(api.poster(loaded, path, *chosen, **asked))
+    messages.wrote(api.poster(loaded, out, *chosen, force=force, **asked))

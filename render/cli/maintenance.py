@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from render.cli.options import HOME, PLAIN, Folders, Printing, Store
+from render.cli.options import ALL_OF_IT, HOME, PLAIN, Folders, Printing, Store, ThisMachine
 
 Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
 Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
 
 
-def doctor(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
+def doctor(*, folders: Folders = HOME, machine: ThisMachine = ALL_OF_IT, printing: Printing = PLAIN) -> None:
     """Check what films need: ffmpeg and its encoders, devices, float64, disks, font; say what to do. Exit code 1 if
     no film can be made.
 

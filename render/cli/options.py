@@ -28,6 +28,13 @@ Trust = Annotated[
     tuple[str, ...],
     Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
 ]
+Force = Annotated[
+    bool,
+    Parameter(
+        help="Replace files of the same name that another scene or other settings made, or another program.",
+        negative="",
+    ),
+]
 Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
 
 
@@ -56,9 +63,7 @@ class Folders:
 
     out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
-    force: Annotated[
-        bool, Parameter(help="Replace files of the same name that another scene or other settings made.", negative="")
-    ] = False
+    force: Force = False
 
 
 HOME = Folders()
@@ -128,7 +133,26 @@ def take_trust(files: tuple[str, ...]) -> None:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Machines:
+class ThisMachine:
+    """How much of this machine a command may use."""
+
+    cores: Annotated[
+        int | None, Parameter(help="Cores of this machine to use; all that this process may use if not given.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        """Let the whole process use so many cores, before anything asks how many there are."""
+        from render.machine import cores
+
+        cores.limit(self.cores)
+
+
+ALL_OF_IT = ThisMachine()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Machines(ThisMachine):
     """The place of training."""
 
     backend: Annotated[
@@ -150,16 +174,6 @@ class Machines:
             negative="",
         ),
     ] = ()
-
-    cores: Annotated[
-        int | None, Parameter(help="Cores of this machine to use; all that this process may use if not given.")
-    ] = None
-
-    def __post_init__(self) -> None:
-        """Let the whole process use so many cores, before anything asks how many there are."""
-        from render.machine import cores
-
-        cores.limit(self.cores)
 
     def make(self, problem: Problem) -> Backend:
         """Return the backend that trains a problem there. Raises ClusterError."""

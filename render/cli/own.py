@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from render.cli.options import PLAIN, Printing, Trust, take_trust
+from render.cli.options import ALL_OF_IT, PLAIN, Printing, ThisMachine, Trust, take_trust
 
 
 def new(
@@ -39,6 +39,7 @@ def check(
     /,
     *,
     trust: Trust = (),
+    machine: ThisMachine = ALL_OF_IT,
     printing: Printing = PLAIN,
 ) -> None:
     """Train a few runs of a file of your own, and say whether its samples can be kept and what they cost. Exit code 1

@@ -27,7 +27,7 @@ from render.film.plan import Plan
 from render.film.rendering import Report
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS, Track
-from render.machine import signals
+from render.machine import signals, sizes
 from render.problem import Problem
 from render.scene import Scene
 
@@ -148,7 +148,7 @@ def show_plan(outlook: Outlook) -> None:
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
         f"a second, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
         + ("; a reference run before" if outlook.lacks_reference else ""),
-        "disk": f"about {outlook.disk_bytes / 1e6:,.0f} MB in {outlook.store}",
+        "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
         "problem": problem.key,
     }
     if (code := outlook.code()) is not None:
@@ -172,7 +172,7 @@ def show_poster_plan(plan: PosterPlan) -> None:
     width, height = plan.size_px
     show_table(
         [
-            ("picture", f"{width:,} x {height:,} pixels, {plan.size_bytes / 1e6:,.0f} MB before compression"),
+            ("picture", f"{width:,} x {height:,} pixels, {sizes.in_words(plan.size_bytes)} before compression"),
             ("samples", f"{plan.samples:,} training runs of level {plan.level}, {plan.samples_to_do:,} of them to do"),
             ("time", f"about {duration(plan.training_s)} of training"),
         ]

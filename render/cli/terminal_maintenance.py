@@ -10,6 +10,7 @@ from typing import Any
 from render import scene
 from render.backends.local import LocalBackend
 from render.cli import messages
+from render.machine import sizes
 from render.problem import Problem, own
 from render.tools import inventory, merging
 from render.tools.doctor import Finding
@@ -31,7 +32,7 @@ def show_cleaned(files: Sequence[Path], size_bytes: int) -> None:
     """Print which files, and folders of segments, were removed."""
     for path in files:
         messages.result("removed", str(path), path=str(path))
-    gone = f"{len(files)} partial files and folders removed, {_size(size_bytes)}."
+    gone = f"{len(files)} partial files and folders removed, {sizes.in_words(size_bytes)}."
     left = gone if files else "Nothing was left behind."
     messages.emit("cleaned", left, files=len(files), bytes=size_bytes)
 
@@ -44,10 +45,10 @@ def show_store(store: Path, scenes: Sequence[str]) -> None:
         messages.result("kept", "", **_facts(one))
         levels = f"{one.levels[0]} to {one.levels[1]}" if one.levels else "none"
         where = f"{one.problem} / {one.folder.name}"
-        rows.append((_title(one), levels, f"{one.tiles:,}", _size(one.size_bytes), where, _state(one)))
+        rows.append((_title(one), levels, f"{one.tiles:,}", sizes.in_words(one.size_bytes), where, _state(one)))
     messages.show_table(rows)
     total = sum(one.size_bytes for one in kept)
-    messages.emit("total", f"{_size(total)} in {store}.", bytes=total, folders=len(kept))
+    messages.emit("total", f"{sizes.in_words(total)} in {store}.", bytes=total, folders=len(kept))
 
 
 def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
@@ -74,7 +75,7 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
     for one in chosen:
         reason = one.differs or "asked for"
         done = "removed" if yes else "would go"
-        text = f"{done}: {_title(one)}, {one.tiles:,} tiles, {_size(one.size_bytes)} ({reason})"
+        text = f"{done}: {_title(one)}, {one.tiles:,} tiles, {sizes.in_words(one.size_bytes)} ({reason})"
         messages.result("pruned" if yes else "prunable", text, **_facts(one))
         if yes:
             inventory.remove(one)
@@ -82,9 +83,11 @@ def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
     if not chosen:
         text = f"Nothing to prune: everything in {store} is of this kernel and processor."
     elif yes:
-        text = f"{_size(total)} freed."
+        text = f"{sizes.in_words(total)} freed."
     else:
-        text = f"{_size(total)} would be freed. Add --yes to do it; training them again takes as long as it took."
+        text = (
+            f"{sizes.in_words(total)} would be freed. Add --yes to do it; training them again takes as long as it took."
+        )
     messages.emit("total", text, bytes=total, removed=yes)
 
 
@@ -140,10 +143,3 @@ def _state(one: Kept) -> str:
 
 def _facts(one: Kept) -> dict[str, Any]:
     return asdict(one) | {"folder": str(one.folder)}
-
-
-def _size(count: int) -> str:
-    """Return bytes in words: "980 kB", "12.3 MB", "4.5 GB"."""
-    if count < 1e6:
-        return f"{count / 1e3:.0f} kB"
-    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.1f} GB"

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from render.cli.options import (
+    ALL_OF_IT,
     AS_WRITTEN,
     AUTO,
     HERE,
@@ -20,6 +21,7 @@ from render.cli.options import (
     Poster,
     Printing,
     Scene,
+    ThisMachine,
     parted,
 )
 from render.errors import RenderError
@@ -78,6 +80,7 @@ def recolour(
     quality: Stored = "auto",
     poster: Poster = "last",
     changes: Changes = AS_WRITTEN,
+    machine: ThisMachine = ALL_OF_IT,
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
@@ -120,6 +123,7 @@ def encode(
     ] = None,
     quality: Stored = "auto",
     changes: Changes = AS_WRITTEN,
+    machine: ThisMachine = ALL_OF_IT,
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:

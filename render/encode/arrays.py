@@ -148,6 +148,38 @@ def write_exr(path: Path, channels: Mapping[str, np.ndarray], facts: Facts) -> N
             raise EncodeError(f"{path}: OpenEXR cannot write it: {error}") from error
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """Return the facts that a file of one of FORMATS, or a print, carries; {} if it carries none that can be read.
+
+    Values are as the format keeps them: numbers or texts.
+    """
+    read = _READERS.get(path.suffix.lower())
+    try:
+        found = {} if read is None else read(path)
+    # What other programs made, or what is damaged, makes each library fail in its own ways.
+    except Exception:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _npz_facts(path: Path) -> Any:
+    with np.load(path, allow_pickle=False) as file:
+        return json.loads(str(file["facts"]))
+
+
+def _zarr_facts(path: Path) -> Any:
+    return json.loads((path / _ZARR.mark).read_bytes())["attributes"]
+
+
+def _tiff_facts(path: Path) -> Any:
+    import tifffile
+
+    with tifffile.TiffFile(path) as file:
+        page = file.pages.first
+        assert isinstance(page, tifffile.TiffPage)
+        return json.loads(page.description)
+
+
 def read_exr_facts(path: Path) -> dict[str, Any]:
     """Return the attributes of an OpenEXR file, without reading its pixels. Raises EncodeError."""
     import OpenEXR
@@ -181,6 +213,13 @@ def _all(arrays: Arrays) -> dict[str, str | int | float]:
     """Return all facts in one table; those of channels and coordinates have their names as prefixes."""
     return {**arrays.facts, **{f"{name}_{key}": v for name, facts in arrays.about.items() for key, v in facts.items()}}
 
+
+_READERS: dict[str, Callable[[Path], Any]] = {
+    ".npz": _npz_facts,
+    ".zarr": _zarr_facts,
+    **dict.fromkeys((".tif", ".tiff", ".btf"), _tiff_facts),
+    ".exr": lambda path: read_exr_facts(path),
+}
 
 # A new format is a row here.
 FORMATS: dict[str, Format] = {

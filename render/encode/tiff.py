@@ -65,7 +65,7 @@ def check(path: Path, made: Print) -> None:
     arrays.format_of(path.with_suffix(".tif"))  # its library
 
 
-def write(path: Path, made: Print, bands: Iterable[np.ndarray], metadata: Mapping[str, str]) -> None:
+def write(path: Path, made: Print, bands: Iterable[np.ndarray], metadata: Mapping[str, str | int | float]) -> None:
     """Write a picture, whole or not at all.
 
     bands: uint8 or uint16 [rows, width, 3], sRGB, from the top, TILE_PX rows each but for the last. metadata: becomes

@@ -38,6 +38,7 @@ from render.errors import EncodeError
 from render.files import places
 from render.files.atomic import WholeFile
 from render.geometry import frame_rates
+from render.machine import sizes
 
 # x264 gives different bytes with 1, 2 and 4 threads (measured), and its default depends on the machine.
 _THREADS = "4"
@@ -391,6 +392,6 @@ class _Ffmpeg:
 def _free(path: Path) -> str:
     """Return the free disk space for a file as a phrase; an empty text if its folder is gone."""
     try:
-        return f" (disk: {shutil.disk_usage(path.parent).free / 1e6:.0f} MB free)"
+        return f" (disk: {sizes.in_words(shutil.disk_usage(path.parent).free)} free)"
     except OSError:
         return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ from render.errors import RenderError
 from render.explorer import colouring, descriptions, film_preview, packs, pagefiles
 from render.files.folders import Layout, whole_folder
 from render.geometry.tiles import Tile, TileRange
+from render.machine import sizes
 from render.picture.channels import Channel
 from render.samples import Field
-from render.scene import Scene
+from render.scene import Scene, records
 
 MARK = "site.json"
 
@@ -66,12 +67,13 @@ def write(
     folder: Path,
     *,
     most_bytes: int,
+    made_of: Mapping[str, str],
     report: Callable[[int], None] = lambda size_bytes: None,
 ) -> Published:
     """Write a site, whole or not at all.
 
-    fetch: returns the field of a tile. most_bytes: that all files together may have; a site that would have more is
-    not written. Raises RenderError, WriteError.
+    fetch: returns the field of a tile. made_of: what the site says of how it was made. most_bytes: that all files
+    together may have; a site that would have more is not written. Raises RenderError, WriteError.
     """
     size = count = 0
     tiles = sorted(set(tiles))
@@ -84,7 +86,7 @@ def write(
             count += 1
             if size > most_bytes:
                 raise RenderError(
-                    f"{folder}: the site would have more than {most_bytes / 1e6:,.0f} MB, and was not written. "
+                    f"{folder}: the site would have more than {sizes.in_words(most_bytes)}, and was not written. "
                     "Choose a smaller --quality, a lower --plane-level, or a larger --max."
                 )
             path = root / name
@@ -101,7 +103,8 @@ def write(
             put(name, content)
 
         areas = packs.write_all(tiles, fetch, channels, put_pack)
-        put(MARK, json.dumps(_site(scene, channels, areas, digest.hexdigest()[:12]), separators=(",", ":")).encode())
+        site = _site(scene, channels, areas, digest.hexdigest()[:12]) | {records.MADE_OF: dict(made_of)}
+        put(MARK, json.dumps(site, separators=(",", ":")).encode())
     return Published(folder, size, len(tiles), count)
 
 

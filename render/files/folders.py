@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from render.files import partials
 from render.files.atomic import WholeFile, check_target, is_abandoned, is_partial, remove_abandoned, worded
 
 _OWNER = "owner"
+
+_PATIENCE_S = 5.0
 
 
 def held(folder: Path) -> contextlib.ExitStack | None:
@@ -102,12 +105,33 @@ def whole_folder(path: Path, *, layout: Layout) -> Iterator[Path]:
         content = partial / "content"
         content.mkdir()
     try:
-        yield content
+        try:
+            yield content
+        except OSError as error:
+            if isinstance(error, ConnectionError) or not _is_inside(error.filename, content):
+                raise
+            with worded(path):
+                raise
         with worded(path):
             _publish(content, plain)
     finally:
         mine.close()
-        shutil.rmtree(partial, ignore_errors=True)
+        _remove_all(partial)
+
+
+def _is_inside(name: object, folder: Path) -> bool:
+    """Return whether an error of the file system is about a folder; errors of open files name nothing."""
+    return name is None or Path(os.fsdecode(str(name))).is_relative_to(folder)
+
+
+def _remove_all(folder: Path) -> None:
+    """Remove a folder, in which threads of a library that failed may still make files for a moment."""
+    until_s = time.monotonic() + _PATIENCE_S
+    while True:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists() or time.monotonic() > until_s:
+            return
+        time.sleep(0.05)
 
 
 def check_folder(path: Path, *, layout: Layout) -> Path:

@@ -94,17 +94,25 @@ def whole_film(
         replacing.check(poster_path, job.scene, force=force, unseen=replacing.UNSEEN_IN_STILLS)
     if poster_path.exists() and not poster_path.is_file():
         raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
+
+    def show() -> None:
+        for number in numbers:
+            rendering.stills(job, [number], lambda _: poster_path)
+            encode.write_thumbnail(thumbnail, poster_path, _THUMBNAIL_PX)
+
     if job.scene.output.codec == encode.SEQUENCE:
         written = [*_logged_sequence(job, path, table, report), table]
+        show()
     else:
         facts: list[FrameFacts] = []
-        # Written while the film's segments are still there: whatever ends this early, nothing is lost.
-        written = [*_film(job, path, report, facts.append, beside=lambda: _write_log(table, facts)), table]
-    for number in numbers:
-        rendering.stills(job, [number], lambda _: poster_path)
-        encode.write_thumbnail(thumbnail, poster_path, _THUMBNAIL_PX)
-        written += [poster_path, thumbnail]
-    return written
+
+        def beside() -> None:
+            """Write these while the film's segments are still there: whatever ends this early, nothing is lost."""
+            _write_log(table, facts)
+            show()
+
+        written = [*_film(job, path, report, facts.append, beside=beside), table]
+    return [*written, *([poster_path, thumbnail] if numbers else [])]
 
 
 def _write_log(table: Path, facts: Iterable[FrameFacts]) -> None:

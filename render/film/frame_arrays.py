@@ -123,6 +123,18 @@ def frame_path(folder: Path, number: int) -> Path:
     return folder / f"{number:05d}.exr"
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a place for the frames of a film that cannot be written, or that is named like a file. WriteError."""
+    arrays.format_of(frame_path(folder, 0))  # its library
+    if folder.suffix.lower() in arrays.FORMATS or (os.path.lexists(folder) and not os.path.isdir(folder)):
+        raise WriteError(
+            folder,
+            "a film is written as a folder of frames, one .exr each, and this is the name of a file",
+            "Name a folder with --out, or leave out --film for one view as a file",
+        )
+    check_target(folder / PATH_NAME)
+
+
 def write_frames(
     job: Job, numbers: Sequence[int], folder: Path, report: Report = rendering.ignore_progress
 ) -> list[Path]:
@@ -131,9 +143,8 @@ def write_frames(
     Files that are there and carry the same scene stay, so the same call goes on where it stopped. Samples that the
     store lacks are trained.
     """
-    arrays.format_of(frame_path(folder, 0))
+    check_folder(folder)
     table = folder / PATH_NAME
-    check_target(table)
     for path in (table, *(frame_path(folder, number) for number in numbers)):
         if os.path.exists(path) and not os.path.isfile(path):
             raise WriteError(path, "frames are read again, and must be plain files")

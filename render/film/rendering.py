@@ -29,6 +29,7 @@ from render.film.painter import FramePainter
 from render.film.plan import Plan, Shown
 from render.film.qualities import Choice
 from render.geometry.tiles import Tile
+from render.machine import sizes
 from render.picture import flash
 from render.picture.flash_limit import Passing
 from render.problem import Problem
@@ -239,7 +240,7 @@ _ROWS = "rows"
 
 
 def _going_on(kept: int, total: int, size_bytes: int) -> str:
-    return f"The film goes on: {kept:,} of its {total:,} frames are finished already ({size_bytes / 1e6:,.1f} MB)."
+    return f"The film goes on: {kept:,} of its {total:,} frames are finished already ({sizes.in_words(size_bytes)})."
 
 
 def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from render import scene as scenes
 from render.errors import ChangedCode, RenderError, SceneError
@@ -22,44 +23,70 @@ def record_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def check(path: Path, scene: Scene, *, force: bool, unseen: Collection[str] = ()) -> None:
-    """Refuse to replace an output that was made of another scene, or with other settings. Raises RenderError.
+def check(
+    path: Path,
+    scene: Scene,
+    *,
+    force: bool,
+    unseen: Collection[str] = (),
+    asked: Mapping[str, object] | None = None,
+    advice: str = _ADVICE,
+) -> None:
+    """Refuse to replace what this request did not make. Raises RenderError.
 
-    path: of a film, a picture, a folder of pictures, or a JSON file of results. scene: what is to be made there, at its
-    quality. unseen: paths of fields, and names of tables, that do not matter. What neither has a record nor carries
-    one, and what the versions of render and of its libraries would make different, is replaced.
+    path: of a film, a picture, a folder of pictures, a JSON file of results, an export, or a print. scene: what is to
+    be made there, at its quality. unseen: paths of fields, and names of tables, that do not matter. asked: what else
+    the request consists of; the output carries it under the same names. advice: what a person can do.
+    Refused are outputs of another scene or with other settings, and what is no output of this program at all. What the
+    versions of render and of its libraries would make different is replaced, and so is an empty file or folder.
+    Devices and pipes are written to, so nothing of theirs is replaced.
     """
-    if force or (found := _scene_of(path)) is None:
+    if force or (made := _made_of(path, advice)) is None:
         return
+    found, fields = made
     differing = [field for field in scenes.between(found, scene) if not scenes.is_among(field, unseen)]
+    differing += [name for name, value in (asked or {}).items() if str(fields.get(name)) != str(value)]
     if not differing:
         return
     named = ", ".join(differing[:_MOST_NAMED]) + (
         f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
     )
-    raise RenderError(f"{path} was made of another scene: this one differs from it in {named}. {_ADVICE}")
+    what = "by another request" if set(differing) <= {*(asked or {})} else "of another scene"
+    raise RenderError(f"{path} was made {what}: this one differs from it in {named}. {advice}")
 
 
-def _scene_of(path: Path) -> Scene | None:
-    """Return the scene of what stands at a path, or of the record that does; None if nothing says which that was."""
-    carriers = [record_path(path)]
+def _has_content(path: Path) -> bool:
+    """Return whether there is a file with content, or a folder with pictures or of an export."""
     if path.is_dir():
-        carriers += sorted(path.glob("*.png"))[:1]
-    elif path.suffix in records.SUFFIXES:
+        return any(path.iterdir()) if records.carries(path) else any(path.glob("*.png"))
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _made_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
+    """Return the scene that an output says it was made of, and what else it says of itself; None if there is nothing.
+
+    A film that a person removed is still kept as its record, whose word counts. Raises RenderError.
+    """
+    carriers = [record_path(path)]
+    if records.carries(path):
         carriers.append(path)
+    elif path.is_dir():
+        carriers += sorted(path.glob("*.png"))[:1]
     for carrier in carriers:
-        if carrier.is_file():
+        if carrier.exists():
             try:
-                text, name, _ = records.read(carrier)
+                text, name, fields = records.read_with_fields(carrier)
             except SceneError:
                 continue
             try:
-                return scenes.parse(text, str(carrier), name, folder=Path.cwd())
+                return scenes.parse(text, str(carrier), name, folder=Path.cwd()), fields
             except ChangedCode:
-                raise RenderError(f"{path} was made by another version of the scene's code. {_ADVICE}") from None
+                raise RenderError(f"{path} was made by another version of the scene's code. {advice}") from None
             except SceneError as error:  # of a version that knew other fields, or with a user's file that is gone
                 raise RenderError(
                     f"{path} was made of a scene that cannot be read any more, so it may be another one: {error} "
-                    f"{_ADVICE}"
+                    f"{advice}"
                 ) from None
-    return None
+    if not _has_content(path):
+        return None
+    raise RenderError(f"{path} does not say that render made it, so it may be somebody's own file. {advice}")

@@ -3,6 +3,10 @@
 Ctrl-C (SIGINT), `kill`, a queue or a container that ends a job (SIGTERM), a terminal that closes (SIGHUP), and
 Ctrl-Break on Windows are all alike. One that was ignored when the process began stays ignored: a shell ignores SIGINT
 for what it starts in the background, and nohup ignores SIGHUP.
+
+An exception must not be raised everywhere. While a module is imported it may pass through the beginning of a library in
+C++ that is not made for it (JAX's ends with a segmentation fault), and in what the garbage collector calls, Python
+prints it and goes on. In the first case the signal acts later, and in the second it acts again.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -25,7 +30,13 @@ def _interrupt() -> None:
 _stop: Callable[[], None] = _interrupt
 _announce: Callable[[], None] = lambda: None  # noqa: E731
 
+# Seconds until a signal acts that could not act at once.
+_LATER_S = 0.02
+
+_IMPORTING = "<frozen importlib._bootstrap>"
+
 _listening = False
+_acts_again = False
 _received: int | None = None
 _terminals: list[int] = []
 
@@ -40,6 +51,7 @@ def listen() -> None:
         # None: a handler that was not set from Python.
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, _received_one)
+    sys.unraisablehook = _unraisable
     _terminals[:] = [number for number in (0, 1, 2) if _is_terminal(number)]
 
 
@@ -92,8 +104,12 @@ def exit_code() -> int:
     return 128 + (_received or signal.SIGINT)
 
 
-def _received_one(number: int, _: FrameType | None) -> None:
-    global _received
+def _received_one(number: int, frame: FrameType | None) -> None:
+    global _received, _acts_again
+    if _acts_again:
+        _acts_again = False
+        _act(frame)
+        return
     if _received is not None:
         # A terminal that closes sends SIGHUP, and the shell in it sends it again. That is not a second request.
         if number == _received == getattr(signal, "SIGHUP", None):
@@ -104,7 +120,43 @@ def _received_one(number: int, _: FrameType | None) -> None:
         _let_go_of_terminal()
     with contextlib.suppress(OSError):  # the terminal is gone
         _announce()
+    _act(frame)
+
+
+def _act(frame: FrameType | None) -> None:
+    """Stop the command, now or, if a module is just being imported, later."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            _act_later()
+            return
+        frame = frame.f_back
     _stop()
+
+
+def _act_later() -> None:
+    timer = threading.Timer(_LATER_S, _send_again)
+    timer.daemon = True
+    with contextlib.suppress(RuntimeError):  # the interpreter ends already
+        timer.start()
+
+
+def _send_again() -> None:
+    global _acts_again
+    if _received is None:
+        return
+    _acts_again = True
+    if hasattr(signal, "pthread_kill"):  # wakes a main thread that waits
+        signal.pthread_kill(threading.main_thread().ident or 0, _received)
+    else:
+        signal.raise_signal(_received)
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """Let a signal act again whose exception went nowhere; report every other exception as usual."""
+    if _received is not None and isinstance(unraisable.exc_value, KeyboardInterrupt):
+        _act_later()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _let_go_of_terminal() -> None:

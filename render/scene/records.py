@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,40 @@ SUFFIXES = {
     ".mp4": "a film",
     ".mov": "a film",
     ".mkv": "a film",
+    ".webm": "a film",
 }
+
+# Samples for other programs, and prints. Their facts have names that begin with this.
+_EXPORTS = (".npz", ".zarr", ".tif", ".tiff", ".btf", ".exr")
+_OWN = "render_"
 
 # The field of a JSON file of results that holds what makes them again: what a record of a film holds by itself.
 MADE_OF = "made_of"
 
 
+def carries(path: Path) -> bool:
+    """Return whether files, or folders, of a path's suffix carry their own scene."""
+    return path.suffix.lower() in (*SUFFIXES, *_EXPORTS)
+
+
+def exported(provenance: Mapping[str, str]) -> dict[str, str]:
+    """Return what an output says of how it was made, as facts of an export: the inverse of what `fields` reads."""
+    return {f"{_OWN}{name}": text for name, text in provenance.items()}
+
+
 def read(path: Path) -> tuple[str, str, Made]:
     """Return the scene as TOML, its name, and how it was made, of a PNG, a film or a JSON file that carries them."""
-    fields = _fields(path)
+    return _read(path, fields(path))
+
+
+def read_with_fields(path: Path) -> tuple[str, str, dict[str, Any]]:
+    """Return the scene as TOML, its name, and everything else that an output says of itself. Raises SceneError."""
+    found = fields(path)
+    text, name, _ = _read(path, found)
+    return text, name, found
+
+
+def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, Made]:
     try:
         frame, numerics = fields.get("frame"), fields["numerics"]
         made = Made(
@@ -56,9 +82,14 @@ def _plain_name(name: object) -> str:
     return text
 
 
-def _fields(path: Path) -> dict[str, Any]:
+def fields(path: Path) -> dict[str, Any]:
+    """Return what an output says of itself; {} if it says nothing. Raises SceneError if it cannot be read."""
     from render import encode
 
+    if path.suffix.lower() in _EXPORTS:
+        from render.encode import arrays
+
+        return {name.removeprefix(_OWN): value for name, value in arrays.read_facts(path).items()}
     try:
         if path.suffix == ".png":
             return dict(encode.read_png_metadata(path))

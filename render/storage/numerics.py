@@ -26,6 +26,9 @@ KERNEL_VERSION = 1
 # The same for levels past float64 only. Since version 2 lanes start in rings.
 DIFFERENCES_VERSION = 2
 
+# The same for samples of the fused kernel.
+FUSED_VERSION = 1
+
 # Vector instructions that XLA uses, the widest of each architecture first, by NumPy's names.
 _VECTORS = ("AVX512F", "AVX2", "SVE", "ASIMD")
 
@@ -51,6 +54,11 @@ def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics
         "machine": _processor() if backend == "cpu" else platform.machine(),
     }
     return own | environment.numerics(blas)
+
+
+def fused(plain: Numerics) -> Numerics:
+    """Return the numerics of samples of the fused kernel, given those that XLA's would have on the same device."""
+    return {**plain, "fused": FUSED_VERSION, "warp": metadata.version("warp-lang")}
 
 
 def following(plain: Mapping[str, str | int], references: Iterable[str]) -> Numerics:

@@ -41,6 +41,9 @@ def merge(other: Path, root: Path, report: Callable[[Merged], None] = lambda mer
         raise StoreError(f"{other} must be a store, but there is no such folder, or it cannot be read.")
     if root.exists() and other.resolve() == root.resolve():
         raise StoreError(f"{other} is the store itself. Name another one, or this one with --store.")
+    inner, outer = (other, root) if root.resolve() in other.resolve().parents else (root, other)
+    if outer.resolve() in inner.resolve().parents:
+        raise StoreError(f"{inner} must not lie inside of {outer}: what belongs to which would be lost. Move it out.")
     found = sorted(other.glob("*/problem.toml"))
     if not found:
         raise StoreError(f"{other} holds no samples: a store has folders with a problem.toml.")

@@ -19,6 +19,7 @@ import numpy as np
 from render.errors import RenderError
 from render.geometry import axes
 from render.geometry.axes import Axis
+from render.machine import sizes
 from render.problem import Problem, catalogue, own
 from render.problem.catalogue import Hyperparameter
 from render.samples import Field, Status
@@ -210,7 +211,7 @@ def _memory(problem: Problem) -> Finding:
 
     lane = own_checks.compiled_bytes_per_lane(problem)
     lanes = problem.row.lanes or 1
-    said = f"{_size(lane)} a lane, {_size(lane * lanes)} a block of {lanes} lanes on each core"
+    said = f"{sizes.in_words(lane)} a lane, {sizes.in_words(lane * lanes)} a block of {lanes} lanes on each core"
     if lane * lanes <= _MUCH_BYTES or lanes == 1:
         return Finding("memory", "ok", said)
     fewer = max(1, 1 << max(0, (_MUCH_BYTES // lane).bit_length() - 1))
@@ -243,7 +244,3 @@ def _differences(problem: Problem) -> Finding:
     return Finding(
         "deep", "note", f"films end where float64 does, at views about 1e-13 wide: there is no rule for {said}"
     )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e3:,.0f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"

@@ -24,7 +24,7 @@ from render.train.systems import Hyper, System
 Weights = tuple[jax.Array, ...]  # hidden layers [lane, unit, input], then the output layer [lane, unit]
 
 # name -> (function, gain on the pre-activation). relu(sqrt(2) z) = sqrt(2) relu(z), so all gains go inside.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "tanh": (jnp.tanh, math.sqrt(2.0)),
     "relu": (jax.nn.relu, math.sqrt(2.0)),
     "identity": (lambda z: z, 1.0),
@@ -41,7 +41,7 @@ def make(problem: Problem) -> System:
     """Return the network's training as a system; hyper holds lr or lr_input and lr_output, offset, init_mean."""
     settings = problem.settings_as(MlpSettings)
     draws = DATASETS[settings.data](problem)
-    activation, gain = _ACTIVATIONS[settings.activation]
+    activation, gain = ACTIVATIONS[settings.activation]
     n = settings.width
     inputs_t, targets = jnp.asarray(draws.inputs.T), jnp.asarray(draws.targets)
     initial = [w.T for w in draws.weights[:-1]] + [draws.weights[-1][:, 0]]
