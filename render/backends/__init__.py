@@ -98,21 +98,30 @@ NAMES = ("local", "dask", "refuse")
 
 
 def make(
-    name: str, problem: Problem, cluster: Cluster | None = None, notice: Callable[[str], None] = lambda _: None
+    name: str,
+    problem: Problem,
+    cluster: Cluster | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+    *,
+    kernel: str = "xla",
 ) -> Backend:
     """Return a backend: "local" trains here, "dask" on a cluster, "refuse" raises an error instead of training.
 
-    notice: called with messages for the user while the backend runs. Raises ClusterError, and Untrusted for a problem
-    whose training runs code that the person has not said to trust.
+    notice: called with messages for the user while the backend runs. kernel: of "local", see `backends.kernels`.
+    Raises ClusterError, and Untrusted for a problem whose training runs code that the person has not said to trust.
     """
     if name != "refuse":
         trust.require(problem)
     if name == "dask":
         return _dask(problem, cluster or Cluster(), notice)
     if name == "local":
+        from render.backends import kernels
         from render.backends.local import LocalBackend
 
-        return LocalBackend(problem)
+        choice = kernels.choose(problem, kernel)
+        if choice.why:
+            notice(choice.why)
+        return LocalBackend(problem, kernel=choice)
     if name == "refuse":
         from render.backends.refusing import RefusingBackend
 

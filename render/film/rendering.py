@@ -113,7 +113,7 @@ def _like(backend: Backend, problem: Problem) -> Backend:
             "films in which hyperparameters or settings move train many problems, each on this machine's own devices: "
             "use --backend local."
         )
-    return LocalBackend(problem)
+    return backend.like(problem)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
