@@ -5,7 +5,7 @@ import itertools
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from render.cli import app, messages
 from render.errors import RenderError
 from render.film.rendering import Progress
 from render.geometry.camera import Keyframe, View
+from render.geometry.patches import WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.samples import Field
 from render.storage.store import DirectoryStore
@@ -92,7 +93,7 @@ class _Drawn:
     def __init__(self, inside: Mask, folder: Path) -> None:
         self.inside, self.folder = inside, folder
 
-    def get(self, tile: Tile) -> Field:
+    def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
         scale = 32 << tile.level
         u = (tile.ix * 32 + np.arange(32)) / scale
         v = (tile.iy * 32 + np.arange(32)) / scale
@@ -103,8 +104,8 @@ class _Drawn:
     def has(self, tile: Tile) -> bool:
         return True
 
-    def missing(self, tiles: object) -> list[Tile]:
-        return []
+    def held(self, tiles: Sequence[Tile]) -> list[Patches]:
+        return [WHOLE for _ in tiles]
 
 
 def measured(
