@@ -231,12 +231,10 @@ class Clock:
 
     workers, capacity, now_s = 1, 256, 0.0
     numerics: dict[str, str | int] = {"lanes": 1}
+    proof: dict[str, str] = {}
 
     def __init__(self, followed: Reference) -> None:
         self.followed = followed
-
-    def proof(self) -> dict[str, str]:
-        return {}
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         while (batch := next_batch()) is not None:
