@@ -792,7 +792,8 @@ def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
             shown = scene.load(name, settings=[f"look.channel={channel}"])
             assert shown.look.channel == channel
     (told,) = faults(changed(look={"channel": "rot"}))
-    assert told == 'look.channel must be one of "value", "final_loss", "escape_time", "status", not "rot".'
+    channels = '"value", "final_loss", "escape_time", "status", "lyapunov", "steps_to_loss"'
+    assert told == f'look.channel must be one of {channels}, not "rot".'
     (told,) = faults(changed(problem__system="newtn", look={"channel": "root"}))
     assert "system" in told
 

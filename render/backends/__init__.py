@@ -64,6 +64,11 @@ class Cluster(NamedTuple):
     job: tuple[tuple[str, str], ...] = ()
 
 
+# Steps of a block that tell two arithmetics apart: data and functions show in the first one already, and a large
+# transformer takes a second for each.
+PROOF_STEPS = 4
+
+
 class Backend(Protocol):
     """Trains batches of one problem. Batches are idempotent: one may run twice, or never finish, without harm."""
 
@@ -78,6 +83,10 @@ class Backend(Protocol):
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
+
+    @property
+    def proof(self) -> dict[str, str]:
+        """What shows that results have the bits of others of the same numerics: see `render.storage.first_steps`."""
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train the batches that next_batch returns, until it returns None; yield results in order of completion.

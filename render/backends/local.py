@@ -8,12 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from render.backends import Batch, kernels
+from render.backends import PROOF_STEPS, Batch, kernels
 from render.backends.batch_splitting import Pieces
 from render.backends.kernels import Choice
 from render.problem import Problem
 from render.samples import Field
-from render.storage import numerics
+from render.storage import first_steps, numerics
 
 # A piece is no smaller than this many blocks of lanes. A piece costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
@@ -95,6 +95,11 @@ class LocalBackend:
         known = None if self.kernel.fused else numerics.of_processor(self._problem)
         found: dict[str, str | int] = dict(known or self.engine.numerics())
         return found | ({"sums": "backwards"} if self._backwards else {})
+
+    @functools.cached_property
+    def proof(self) -> dict[str, str]:
+        """What shows that results have the bits of others of the same numerics; it trains a few steps."""
+        return first_steps.versions() | {first_steps.DIGEST: self.engine.first_steps(self.devices[0], PROOF_STEPS)}
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

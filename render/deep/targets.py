@@ -101,10 +101,25 @@ def find(scene: Scene, path: Path, deepest: int) -> Targets:
 def may_have(scene: Scene) -> bool:
     """Return whether runs of a scene may be followed by differences.
 
-    A reference run is of one problem. Where hyperparameters or settings move between keyframes, every value makes
-    another one, and such a film is trained plainly.
+    Where something stands in the way, such a film is trained plainly.
     """
-    return scene.output.precision != "float64" and all(track.name == STEPS for track in scene.tracks)
+    return scene.output.precision != "float64" and obstacle(scene) is None
+
+
+def obstacle(scene: Scene) -> str | None:
+    """Return why runs of a scene cannot be followed by differences, as a sentence with what to do; None if they can."""
+    if any(track.name != STEPS for track in scene.tracks):
+        return (
+            "hyperparameters and settings can only move where float64 reaches, since each of their values would need "
+            "a reference run of its own. Widen the narrowest view, or leave `set` out of the keyframes."
+        )
+    if scene.problem.observe:
+        return (
+            f"{' and '.join(dict(scene.problem.observe))} can only be observed where float64 reaches, since runs past "
+            "it are followed by differences, which have no tangents of their own. Widen the narrowest view, or leave "
+            "problem.observe out."
+        )
+    return None
 
 
 def last_plain_level(scene: Scene, view: View) -> int:

@@ -34,7 +34,7 @@ def channels(problem: Problem, *, shorter: bool = False) -> dict[str, Channel]:
 
     shorter: those of runs that are looked at before their end, of whose states nothing is stored.
     """
-    names = ("value", "escape_time") if shorter else (*CHANNELS, *problem.row.channels)
+    names = ("value", "escape_time") if shorter else (*CHANNELS, *problem.row.channels, *dict(problem.observe))
     return {name: channel(name) for name in names if name != "status"}
 
 

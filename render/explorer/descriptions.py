@@ -57,7 +57,13 @@ def scene(found: Scene) -> dict[str, Any]:
             for axis, label in zip((problem.x, problem.y), problem.labels, strict=True)
         ],
         "channels": {
-            name: {"name": row.name, "converged": row.converged, "diverged": row.diverged}
+            name: {
+                "name": row.name,
+                "converged": row.converged,
+                "diverged": row.diverged,
+                "sides": row.sides,
+                "means": row.means,
+            }
             for name, row in colouring.channels(problem).items()
         },
         "deepest_level": deepest_level,

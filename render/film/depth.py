@@ -14,12 +14,8 @@ def refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
     """Raise DepthError for a film whose path in a scene needs a level that is deeper than its precision allows."""
     problem: Problem = scene.problem
     plainly = scene.output.precision == "float64"
-    if not plainly and not targets.may_have(scene) and level > problem.last_plain_level:
-        raise DepthError(
-            f"{scene.name}: hyperparameters and settings can only move where float64 reaches, since each of their "
-            "values would need a reference run of its own. Widen the narrowest view, or leave `set` out of the "
-            "keyframes."
-        )
+    if not plainly and (obstacle := targets.obstacle(scene)) and level > problem.last_plain_level:
+        raise DepthError(f"{scene.name}: {obstacle}")
     limit = problem.deepest_level if plainly else DEEPEST_LEVEL
     if level <= limit:
         return

@@ -191,7 +191,7 @@ def _rows(look: Look, turns: float, length: int) -> list[tuple[np.ndarray, str]]
         flat = [np.repeat(colour.srgb8_from_linear(c)[None], length, axis=0).astype(np.float32) for c in colours]
         return list(zip(flat, (said for _, said in STATUS_COLOURS.values()), strict=True))
     shown, rows = channel(look.channel), []
-    for sign, side, (near, far) in ((1, "converged", shown.converged), (-1, "diverged", shown.diverged)):
+    for sign, side, (near, far) in zip((1, -1), shown.sides, (shown.converged, shown.diverged), strict=True):
         tones = (sign * np.linspace(look.gap, 1.0, length)).astype(np.float32)
         linear = colour.linear_from_tone(tones, look.palette, turns)
         rows.append((colour.srgb8_from_linear(linear).astype(np.float32), f"{side}, {near} to {far}"))

@@ -23,6 +23,7 @@ class Channel(NamedTuple):
 
     signed: float64 of a field's samples. most: the largest usual magnitude, None for the number of steps. name: for a
     person. converged, diverged: what lies at the two ends of either half of the palette; next to its middle first.
+    sides: what the halves are called, and means: what they say of a run, each the negative one first.
     """
 
     signed: Callable[[Field], np.ndarray]
@@ -30,6 +31,8 @@ class Channel(NamedTuple):
     name: str
     converged: tuple[str, str] = ("fast", "slow")
     diverged: tuple[str, str] = ("at once", "slow")
+    sides: tuple[str, str] = ("converged", "diverged")
+    means: tuple[str, str] = ("loss ended below where it began", "it did not")
 
 
 def _converged(field: Field) -> Bool[np.ndarray, "*shape"]:
@@ -65,6 +68,26 @@ def _measured(name: str) -> Callable[[Field], np.ndarray]:
     return signed
 
 
+def _lyapunov(field: Field) -> Float64[np.ndarray, "*shape"]:
+    # As in the pictures of Markus and Hess 1989: the sign is that of the exponent, so 0 is in the palette's middle. A
+    # run that left has grown without bound, faster than any other.
+    exponent = np.nan_to_num(field.more["lyapunov"], nan=_FASTEST, posinf=_FASTEST, neginf=-_FASTEST)
+    signed: np.ndarray = np.where(field.escape_step >= 0, _FASTEST, exponent)
+    return signed
+
+
+# More than any exponent of steps in float64, whose logarithms are below 710.
+_FASTEST = 1e3
+
+
+def _steps_to_loss(field: Field) -> Float64[np.ndarray, "*shape"]:
+    # Runs that got there take the converged half, the sooner the nearer to the middle; among the others those that lose
+    # most slowly are farthest out, as in the published measure.
+    steps = field.more["steps_to_loss"]
+    signed: np.ndarray = np.where(np.isnan(steps), np.maximum(np.abs(field.value), _LEAST), -1 - np.nan_to_num(steps))
+    return signed
+
+
 # A new channel is a row here.
 CHANNELS: dict[str, Channel] = {
     "value": Channel(lambda field: field.value, None, "speed"),
@@ -74,14 +97,29 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
+# Channels of what a scene may ask of any system's runs besides: a row for each of `catalogue.OBSERVABLES`.
+# fmt: off
+OBSERVED: dict[str, Channel] = {
+    "lyapunov": Channel(
+        _lyapunov, 1.0, "Lyapunov exponent", ("exponent near 0", "below"), ("exponent near 0", "above, or escaped"),
+        ("order", "chaos"), ("nearby runs come together", "they part"),
+    ),
+    "steps_to_loss": Channel(
+        _steps_to_loss, None, "steps to the loss", ("soon", "late"), ("fast", "slow"),
+        ("reached the loss", "did not"), ("loss was below the threshold at some step", "it never was"),
+    ),
+}
+# fmt: on
+
+
 @functools.cache
 def channel(name: str) -> Channel:
-    """Return a row of CHANNELS, or that of a channel of its own which a system measures and stores by this name.
+    """Return a row of CHANNELS or OBSERVED, or that of a channel of its own which a system measures and stores so.
 
     What systems measure (outputs, singular values, numbers of roots) is some ones: `most` is 1 + 3.
     """
-    if name in CHANNELS:
-        return CHANNELS[name]
+    if row := CHANNELS.get(name) or OBSERVED.get(name):
+        return row
     words = name.replace("_", " ")
     return Channel(_measured(name), 4.0, words, (f"low {words}", "high"), (f"low {words}", "high"))
 

@@ -31,6 +31,7 @@ class Problem:
     fixed: hyperparameters that are not on an axis, as sorted (name, value) pairs, including the system's defaults.
     settings: all settings of the system, as (name, value) pairs in the row's order; `settings_as` gives them types.
     prefixes: numbers of steps, rising and below `steps`, after which every sample's value is stored too: see `ladder`.
+    observe: what is measured of every run besides, as sorted (row of catalogue.OBSERVABLES, its number) pairs.
     """
 
     x: Axis
@@ -42,6 +43,7 @@ class Problem:
     fixed: tuple[tuple[str, float], ...]
     settings: tuple[tuple[str, Value], ...]
     prefixes: tuple[int, ...]
+    observe: tuple[tuple[str, float], ...]
 
     def __init__(
         self,
@@ -55,11 +57,13 @@ class Problem:
         fixed: Iterable[tuple[str, float]] = (),
         settings: Iterable[tuple[str, Value]] = (),
         prefixes: Iterable[int] = (),
+        observe: Iterable[tuple[str, float]] = (),
         **own: Any,
     ) -> None:
         """Make a problem. own: settings by name, which override those in `settings`; all others have defaults.
 
-        Raises ValueError for prefixes of a problem whose runs have none, see `catalogue.System.no_prefixes`.
+        Raises ValueError for prefixes of a problem whose runs have none, see `catalogue.System.no_prefixes`, and for
+        what cannot be observed, see `unobservable`.
         """
         row = catalogue.row(system)
         chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
@@ -77,12 +81,15 @@ class Problem:
             "fixed": tuple(sorted(given.items())),
             "settings": tuple((name, chosen[name]) for name in row.settings),
             "prefixes": tuple(sorted(set(prefixes))),
+            "observe": tuple(sorted((name, float(asked)) for name, asked in dict(observe).items())),
         }
         self.__dict__.update(values)  # the dataclass is frozen
         if self.prefixes and (reason := row.no_prefixes(chosen)):
             raise ValueError(f"runs of {system} have no prefixes: {reason}")
         if not all(0 < count < self.steps for count in self.prefixes):
             raise ValueError(f"prefixes must have 1 to {self.steps - 1} steps, not {self.prefixes}")
+        if faults := unobservable(row, self.steps, dict(self.observe)):
+            raise ValueError(f"problem.observe.{'; '.join(faults)}")
 
     def settings_as(self, kind: type[S]) -> S:
         """Return the settings as the dataclass of the system. TypeError if the system has another type of settings."""
@@ -114,7 +121,7 @@ class Problem:
     @property
     def channels(self) -> dict[str, np.dtype]:
         """The name and the dtype of each stored channel of a sample."""
-        return _stored(self.row.channels, self.prefixes)
+        return _stored([*self.row.channels, *dict(self.observe)], self.prefixes)
 
     def describe(self) -> dict[str, object]:
         """Return the canonical typed fields: what the key covers and what a store writes beside its tiles."""
@@ -134,6 +141,8 @@ class Problem:
             **({"channels": list(self.row.channels)} if self.row.kernel == OWN_KERNEL else {}),
             # Only problems with prefixes have this field, so that the keys of all others do not change.
             **({"prefixes": list(self.prefixes)} if self.prefixes else {}),
+            # The same for what is observed.
+            **({"observe": {name: repr(asked) for name, asked in self.observe}} if self.observe else {}),
         }
 
     @property
@@ -153,6 +162,19 @@ class Problem:
         return min(self.x.deepest_level, self.y.deepest_level)
 
 
+def unobservable(row: catalogue.System, steps: int, observe: Mapping[str, float]) -> list[str]:
+    """Return what is wrong with what runs of so many steps are to be observed for: clauses that begin with its name."""
+    faults = []
+    for name, asked in observe.items():
+        if name not in catalogue.OBSERVABLES:
+            faults.append(f"{name} is not known; known are {', '.join(catalogue.OBSERVABLES)}")
+        elif name in row.channels:
+            faults.append(f"{name} must have another name than a channel of the system; rename that channel")
+        elif catalogue.OBSERVABLES[name].whole and not 1 <= asked < steps:
+            faults.append(f"{name} must be a step from 1 to {steps - 1}, not {asked:g}")
+    return faults
+
+
 def described(told: Mapping[str, Any]) -> Problem:
     """Return the problem of a description: the inverse of `describe`. Raises ValueError if it is not known here."""
     try:
@@ -168,6 +190,7 @@ def described(told: Mapping[str, Any]) -> Problem:
             fixed=[(name, float(value)) for name, value in told["fixed"].items()],
             settings=[(name, setting.read(told[name])) for name, setting in row.settings.items()],
             prefixes=told.get("prefixes", ()),
+            observe=[(name, float(asked)) for name, asked in told.get("observe", {}).items()],
         )
         if problem.describe() == told and problem.measure in row.measures:
             return problem
@@ -183,7 +206,7 @@ def channels_of(told: Mapping[str, Any]) -> dict[str, np.dtype]:
     lists its channels.
     """
     further = told["channels"] if "channels" in told else catalogue.row(told["system"]).channels
-    return _stored(further, told.get("prefixes", ()))
+    return _stored([*further, *told.get("observe", {})], told.get("prefixes", ()))
 
 
 def _stored(further: Iterable[str], prefixes: Iterable[int]) -> dict[str, np.dtype]:

@@ -22,7 +22,7 @@ from render.geometry.camera import Keyframe
 from render.geometry.tracks import Track
 from render.picture import palettes, typeface
 from render.picture.colour import Look
-from render.problem import Problem, catalogue
+from render.problem import Problem, catalogue, unobservable
 from render.problem.catalogue import Settings
 from render.scene import moving, own_files, view_fields
 from render.scene.faults import layout_faults
@@ -108,6 +108,11 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
     first = moving.first(camera_raw, system_of(raw))
     problem = _problem(problem_raw, system_of(raw), x, y, first, faults)
     look, output = _look(raw.get("look", {}), system_of(raw), faults), _output(raw.get("output", {}), faults)
+    if problem and look and look.channel in catalogue.OBSERVABLES and look.channel not in problem.channels:
+        faults.append(
+            f"look.channel {quoted(look.channel)} must be observed to be shown; set problem.observe.{look.channel}, or "
+            "choose another channel"
+        )
     moves = moving.found(camera_raw, problem, look, faults)
     keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
@@ -176,7 +181,7 @@ def _problem(
             faults.append(f"problem.fixed.{name} must not repeat the {which} axis; remove one of them")
         if name in first:
             faults.append(f"{moving.PLACE}.{name} must not move the {which} axis; remove it")
-    good = good_fields(tables.problem, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed")})
+    good = good_fields(tables.problem, {k: v for k, v in raw.items() if k not in ("x", "y", "fixed", "observe")})
     settings = {name: s.read(good[name]) for name, s in row.settings.items() if name in good}
     settings |= {name: int(first[name]) for name in row.settings if name in first}
     if len(settings) == len(row.settings) and (broken := row.rule(settings)):
@@ -188,10 +193,13 @@ def _problem(
     whole = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
     fixed |= {name: value for name, value in first.items() if name in row.hyperparameters}
     faults += _rates(system, settings, {name for name in names.values() if name} | set(fixed), whole=whole)
+    observe = good_fields(tables.observe, raw.get("observe", {}))
+    if "steps" in good:
+        faults += [f"problem.observe.{fault}" for fault in unobservable(row, good["steps"], observe)]
     if faults or x is None or y is None:
         return None
     common = {key: good[key] for key in ("steps", "seed", "measure")}
-    return Problem(x, y, system, fixed=fixed.items(), settings=settings.items(), **common)
+    return Problem(x, y, system, fixed=fixed.items(), settings=settings.items(), observe=observe.items(), **common)
 
 
 def _idle(system: str, settings: Settings, places: list[tuple[str, str]]) -> list[str]:

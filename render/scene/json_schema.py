@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, create_model
 
 from render.picture.channels import CHANNELS
-from render.problem.catalogue import SYSTEMS
+from render.problem.catalogue import OBSERVABLES, SYSTEMS
 from render.scene.tables import AxisTable, SceneTable, Table, absent, look_table, of_system
 
 
@@ -35,7 +35,7 @@ class _OwnProblemTable(Table):
 def schema() -> dict[str, Any]:
     """Return the JSON schema of a scene file, for editors; its problem is the table of any one system."""
     problem = functools.reduce(operator.or_, (of_system(system).problem for system in SYSTEMS)) | _OwnProblemTable
-    channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels)])
+    channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels), *OBSERVABLES])
     look = look_table("", tuple(channels))
     parts: dict[str, Any] = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}
     table = create_model("SceneTable", __base__=SceneTable, __doc__=SceneTable.__doc__, **parts)

@@ -22,7 +22,7 @@ from render.geometry import camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM, catalogue, own
-from render.problem.catalogue import Setting, System
+from render.problem.catalogue import OBSERVABLES, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.number_fields import Number, whole_or, whole_or_schema
 from render.scene.values import SIZE_PX, Output
@@ -77,6 +77,18 @@ def _setting(setting: Setting) -> Any:
     return Literal[words] if words else bool
 
 
+# Only a table of a system's scene has these fields, so that every scene may ask for them.
+ObserveTable: type[Table] = create_model(
+    "ObserveTable",
+    __base__=Table,
+    __doc__="What is measured of every run besides; a change trains everything again.",
+    **{
+        name: (Annotated[int, Field(ge=1, le=MOST_STEPS)] if row.whole else _Positive, absent(row.asks))
+        for name, row in OBSERVABLES.items()
+    },  # type: ignore[call-overload]
+)
+
+
 class SystemTables(NamedTuple):
     """The tables of a scene whose problem is of one system."""
 
@@ -85,6 +97,7 @@ class SystemTables(NamedTuple):
     keyframe: type[Table]
     camera: type[Table]
     fixed: type[Table]
+    observe: type[Table]
     problem: type[Table]
     look: type[Table]
     scene: type[Table]
@@ -144,16 +157,17 @@ def _tables(system: str, row: System) -> SystemTables:
                 else {}
             ),
             "fixed": (fixed, Field(default_factory=lambda: fixed())),
+            "observe": (ObserveTable, Field(default_factory=lambda: ObserveTable())),
         },
     )
-    look = look_table(prefix, (*CHANNELS, *row.channels))
+    look = look_table(prefix, (*CHANNELS, *row.channels, *OBSERVABLES))
     parts = {
         "problem": (problem, ...),
         "camera": (camera, ...),
         "look": (look, Field(default_factory=lambda: look())),
     }
     scene = table("SceneTable", "", parts, SceneTable)
-    return SystemTables(axis, moved, keyframe, camera, fixed, problem, look, scene)
+    return SystemTables(axis, moved, keyframe, camera, fixed, ObserveTable, problem, look, scene)
 
 
 SET = "Hyperparameters that are on no axis, and whole settings, as they are there; they move in between."
@@ -308,6 +322,7 @@ def tables_by_path(system: str) -> dict[tuple[str, ...], type[Table]]:
         ("problem", "x"): own.axis,
         ("problem", "y"): own.axis,
         ("problem", "fixed"): own.fixed,
+        ("problem", "observe"): own.observe,
         ("camera",): own.camera,
         ("camera", "keyframes"): own.keyframe,
         ("camera", "keyframes", "set"): own.moved,

@@ -22,7 +22,7 @@ from render.problem import Problem
 from render.problem.catalogue import LANES
 from render.samples import CHANNELS, Field, Status, value_after
 from render.storage import numerics as lastbits
-from render.train import check, measures, prefixes, reversed_sums, systems
+from render.train import check, measures, observables, prefixes, reversed_sums, systems
 
 
 class BlockShape(NamedTuple):
@@ -51,6 +51,7 @@ class Carry(NamedTuple):
     escape_step: jax.Array  # int32, -1 while alive
     finite: jax.Array  # bool: the loss at the escape step was finite
     kept: prefixes.Kept | None  # losses that the values of shorter runs need; None for a problem without prefixes
+    observed: Any  # sums of what the problem observes besides, by name; None if it observes nothing
 
 
 def devices() -> list[jax.Device]:
@@ -134,7 +135,9 @@ class Engine:
         run: yields the leaves of the state [1, ...] and the loss before each step, and after the last step the state
         and nan. It is not iterated further once the run has escaped.
         """
+        # What is observed is measured from step to step here; of a run computed elsewhere it is not known.
         carry, shorter = self._begin_block((jnp.full(1, x), jnp.full(1, y)), 1), self._no_values(1)
+        carry = carry._replace(observed=None)
         tree = jax.tree.structure(carry.state)
         for t, (leaves, loss) in enumerate(run):
             carry = carry._replace(state=jax.tree.unflatten(tree, [jnp.asarray(leaf) for leaf in leaves]))
@@ -176,8 +179,8 @@ class Engine:
         )
         return traced[1]
 
-    def first_steps(self, device: jax.Device | None = None) -> str:
-        """Return a digest of the carry of a block of runs over the whole plane after at most 32 steps.
+    def first_steps(self, device: jax.Device | None = None, steps: int = 32) -> str:
+        """Return a digest of the carry of a block of runs over the whole plane after so many steps, at most.
 
         It shows whether two machines train to the same bits; a preloaded mathematics library, for example, may change
         them. It uses the same kernels as every batch.
@@ -188,7 +191,7 @@ class Engine:
         x = np.array([float(problem.x.value_from_unit(place)) for place in places])
         y = np.array([float(problem.y.value_from_unit(place)) for place in places[::2] + places[1::2]])
         padded = [jax.device_put(np.resize(v, capacity), device) for v in (x, y)]
-        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(32, problem.steps), lanes)
+        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(steps, problem.steps), lanes)
         leaves = (np.asarray(leaf)[:lanes] for leaf in jax.tree.leaves(carry))
         return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
 
@@ -218,15 +221,17 @@ class Engine:
         problem = self.problem
         hyper = {problem.x.name: xy[0], problem.y.name: xy[1]}
         hyper |= {name: jnp.full(lanes, value) for name, value in problem.fixed}
+        state = self._system.start(hyper)
         return Carry(
             lane=jnp.arange(lanes, dtype=jnp.int32),
             hyper=hyper,
-            state=self._system.start(hyper),
+            state=state,
             sums=self._measure.begin(lanes),
             loss=jnp.zeros(lanes),
             escape_step=jnp.full(lanes, -1, dtype=jnp.int32),
             finite=jnp.ones(lanes, dtype=bool),
             kept=prefixes.begin(self._measure, lanes, problem.steps) if problem.prefixes else None,
+            observed=observables.begin(problem, state),
         )
 
     def _advance_blocks(self, carry: Carry, blocks: jax.Array, t0: jax.Array, t1: jax.Array, lanes: int) -> Carry:
@@ -244,8 +249,12 @@ class Engine:
         return advanced
 
     def _step(self, carry: Carry, t: Int[Array, ""]) -> Carry:
-        state, loss = self._system.step(carry.state, carry.hyper, t)
-        return self._judged(carry._replace(state=state), loss, t)
+        if carry.observed is None:
+            state, loss = self._system.step(carry.state, carry.hyper, t)
+            return self._judged(carry._replace(state=state), loss, t)
+        moved = observables.step(self.problem, self._system, carry.state, carry.hyper, carry.observed, t)
+        state, loss, observed = moved
+        return self._judged(carry._replace(state=state, observed=observed), loss, t)
 
     def _judged(self, carry: Carry, loss: Float64[Array, "lane"], t: Int[Array, ""]) -> Carry:
         """Update each lane with the loss before step t, and record whether the lane escapes."""
@@ -300,6 +309,8 @@ class Engine:
         final_loss = np.where(gone, np.inf, loss)
         status = status.astype(CHANNELS["status"])
         further = {name: np.where(gone, np.nan, more[name]) for name in self.problem.row.channels}
+        observed = observables.finish(self.problem, jax.tree.map(lambda a: a[back], carry.observed), points)
+        further |= {name: np.where(gone, np.nan, values) for name, values in observed.items()}
         further |= {value_after(end): values for end, values in shorter.items()}
         return Field(value, final_loss, escape_step, status, further)
 

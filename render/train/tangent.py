@@ -17,7 +17,7 @@ from jaxtyping import Float64
 
 from render.geometry.axes import Axis
 from render.problem import Problem
-from render.train import engine, systems
+from render.train import directions, engine, systems
 
 
 class Trace(NamedTuple):
@@ -76,8 +76,8 @@ def _compiled(problem: Problem) -> Callable[..., tuple[jax.Array, jax.Array]]:
             return {name: rate if name == axis.name else jnp.zeros(x.shape) for name in hyper}
 
         # Lanes are independent, so that one tangent per axis serves them all.
-        directions = along(problem.x), along(problem.y)
-        started, *tangents = [jax.jvp(system.start, (hyper,), (direction,)) for direction in directions]
+        both = along(problem.x), along(problem.y)
+        started, *tangents = [jax.jvp(system.start, (hyper,), (direction,)) for direction in both]
         known = None
         if states is not None:
             known = jax.tree.unflatten(jax.tree.structure(started[0]), list(states))
@@ -85,13 +85,13 @@ def _compiled(problem: Problem) -> Callable[..., tuple[jax.Array, jax.Array]]:
         def step(carry: tuple[Any, Any], t: jax.Array) -> tuple[tuple[Any, Any], tuple[jax.Array, jax.Array]]:
             before = carry[0] if known is None else jax.tree.map(lambda leaf: leaf[t], known)
             moved = []
-            for tangent, direction in zip(carry[1], directions, strict=True):
+            for tangent, direction in zip(carry[1], both, strict=True):
                 (state, loss), (state_moves, _) = jax.jvp(
                     lambda s, h: system.step(s, h, t), (before, hyper), (tangent, direction)
                 )
-                moved.append(jax.tree.map(_still, before, state, state_moves))
-            size = _norm(state)
-            right, up = (_norm(tangent) / size for tangent in moved)
+                moved.append(jax.tree.map(directions.still, before, state, state_moves))
+            size = directions.norm(state)
+            right, up = (directions.norm(tangent) / size for tangent in moved)
             return (state, tuple(moved)), (loss, jnp.hypot(right, up))
 
         begun = started[0], (started[1], *(tangent for _, tangent in tangents))
@@ -100,23 +100,3 @@ def _compiled(problem: Problem) -> Callable[..., tuple[jax.Array, jax.Array]]:
 
     compiled: Callable[..., tuple[jax.Array, jax.Array]] = jax.jit(trace)
     return compiled
-
-
-def _still(before: jax.Array, after: jax.Array, moves: jax.Array) -> jax.Array:
-    """Return a leaf's tangent, with zero for elements that do not move at all.
-
-    Adam divides by the root of a mean square that is exactly zero where no gradient ever comes (tokens that no example
-    has); the slope of the root is infinite there, and infinity times zero is not a number.
-    """
-    if not jnp.issubdtype(before.dtype, jnp.inexact):
-        return moves
-    return jnp.where(jnp.isnan(moves) & (before == after), 0.0, moves)
-
-
-def _norm(tree: Any) -> jax.Array:
-    """Return the Euclidean norm [lane] of all floating leaves, scaled so that large ones do not overflow on the way."""
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    flat = jnp.concatenate([jnp.abs(leaf).reshape(leaf.shape[0], -1) for leaf in leaves], axis=1)
-    largest = flat.max(axis=1, keepdims=True)
-    scale = jnp.where(largest > 0, largest, 1.0)
-    return jnp.sqrt(jnp.square(flat / scale).sum(axis=1)) * scale[:, 0]

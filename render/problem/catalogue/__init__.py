@@ -16,14 +16,17 @@ from render.problem.catalogue.kinds import (
     Value,
     When,
 )
+from render.problem.catalogue.observables import OBSERVABLES, Observable
 from render.problem.catalogue.rows import SYSTEMS
 
 __all__ = [
     "LANES",
+    "OBSERVABLES",
     "OWN_KERNEL",
     "SYSTEMS",
     "Hyperparameter",
     "NoSettings",
+    "Observable",
     "Setting",
     "Settings",
     "System",

@@ -5,6 +5,7 @@ A kernel asks for its own class (`problem.settings_as(MlpSettings)`), so that my
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from render.problem.catalogue.kinds import NoSettings, setting
@@ -125,3 +126,20 @@ class ProductSettings(NoSettings):
     starts: int = setting(
         2, "How many different ones; factors take them in turn, so 1 keeps all equal.", whole=(1, MOST_FACTORS)
     )
+
+
+# Orders of two rates: a letter with a number is repeated so often.
+_ORDERS = ("ab", "aab", "aabb", "aabab", "a3b3", "a6b6")
+
+
+def rates_in_order(order: str) -> str:
+    """Return the letters of an order of rates one by one: "aaabbb" for "a3b3"."""
+    return re.sub(r"([ab])(\d)", lambda found: found[1] * int(found[2]), order)
+
+
+@dataclass(frozen=True)
+class CyclicSettings(NoSettings):
+    """Settings of the system `cyclic`."""
+
+    factors: int = setting(2, "k of the product, all equal.", whole=(1, MOST_FACTORS))
+    order: str = setting("aabab", "In which the two rates take turns; a6b6 is six steps of each.", _ORDERS)

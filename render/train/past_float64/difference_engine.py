@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from render.errors import RenderError
 from render.problem import Problem
 from render.samples import Field
 from render.storage import numerics
@@ -78,6 +79,11 @@ class DeepEngine(Engine):
         problem with prefixes has none: what a lane slept through has no losses.
         backwards: take every sum in the opposite order, of differences too: other rounding, and other numerics.
         """
+        if problem.observe:
+            raise RenderError(
+                f"{' and '.join(dict(problem.observe))} cannot be observed of runs that are followed by differences; "
+                "leave problem.observe out."
+            )
         super().__init__(problem, backwards=backwards)
         self.reference = reference
         self._with_rings = rings and not problem.prefixes

@@ -72,15 +72,15 @@ export class LookPanel {
 
   /** What the colours mean: one bar for each side of the boundary. */
   legend() {
-    const { converged, diverged } = this.app.scene.channels[this.app.look.channel];
+    const { converged, diverged, sides, means } = this.app.scene.channels[this.app.look.channel];
     const { gap } = this.app.look;
     $("legend").replaceChildren(
-      this.half("converged", "loss ended below where it began", converged, gap, 1),
-      this.half("diverged", "it did not", diverged, -gap, -1),
+      this.half("converged", sides[0], means[0], converged, gap, 1),
+      this.half("diverged", sides[1], means[1], diverged, -gap, -1),
     );
   }
 
-  half(kind, means, [near, far], from, to) {
+  half(kind, side, means, [near, far], from, to) {
     const bar = make("canvas", { width: 300, height: 1 });
     const context = bar.getContext("2d");
     for (let i = 0; i < 300; i++) {
@@ -88,7 +88,7 @@ export class LookPanel {
       context.fillRect(i, 0, 1, 1);
     }
     const ends = make("div", { className: "ends" }, make("span", {}, near), make("span", {}, far ? `${far}: next to the border` : ""));
-    return make("div", { className: `half ${kind}` }, make("span", {}, make("b", {}, kind), `: ${means}`), bar, ends);
+    return make("div", { className: `half ${kind}` }, make("span", {}, make("b", {}, side), `: ${means}`), bar, ends);
   }
 
   async swatches(names) {
