@@ -41,6 +41,8 @@ SMALL = Problem(X, Y, width=5, examples=12, steps=40)
         (dataclasses.replace(SMALL, depth=3), "problem.depth = 2, not 3"),
         (dataclasses.replace(SMALL, width=33), "problem.width <= 32, not 33"),
         (dataclasses.replace(SMALL, batch=400_000, steps=1000), "minibatches of 400,000 examples"),
+        (dataclasses.replace(SMALL, observe=(("lyapunov", 4.0),)), "besides its losses, so not lyapunov"),
+        (dataclasses.replace(SMALL, observe=(("steps_to_loss", 0.5),)), "besides its losses, so not steps_to_loss"),
         (scenes.load("digits").problem, "trains the system mlp, not network"),
         (scenes.load("mandelbrot").problem, "trains the system mlp, not"),
     ],
