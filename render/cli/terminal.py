@@ -163,6 +163,7 @@ def show_plan(outlook: Outlook) -> None:
         f"a second, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
         + ("; a reference run before" if outlook.lacks_reference else ""),
         "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
+        **outlook.device_remarks,
         "problem": problem.key,
     }
     if (code := outlook.code()) is not None:
