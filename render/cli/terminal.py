@@ -108,13 +108,19 @@ def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, b
     if not samples:
         emit("job", f"{what}: 0 training runs to do: every sample is in the store.")
         return
-    with working("measuring this machine"):
-        rate = training_rate.measure_tiles(problem, tiles, backend)
+    time_s = training_time_s(problem, tiles, samples, backend)
     emit(
         "job",
-        f"{what}: {samples:,} training runs to do, about {duration(rate.time_s(samples))} "
-        f"at {rate.samples_per_s:,.0f} a second.",
+        f"{what}: {samples:,} training runs to do, about {duration(time_s)} at {samples / time_s:,.0f} a second.",
     )
+
+
+def training_time_s(problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> float:
+    """Return how many seconds so many training runs take, by a measurement on some tiles; 0 of none."""
+    if not samples:
+        return 0.0
+    with working("measuring this machine"):
+        return training_rate.measure_tiles(problem, tiles, backend).time_s(samples)
 
 
 def show_plan(outlook: Outlook) -> None:
