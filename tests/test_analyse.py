@@ -17,6 +17,7 @@ from render.cli import app, messages
 from render.errors import RenderError
 from render.film.rendering import Progress
 from render.geometry.camera import Keyframe, View
+from render.geometry.patches import WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.samples import Field
 from render.storage.store import DirectoryStore
@@ -87,7 +88,7 @@ class _Drawn:
     def __init__(self, inside, folder: Path) -> None:
         self.inside, self.folder = inside, folder
 
-    def get(self, tile: Tile) -> Field:
+    def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
         scale = 32 << tile.level
         u = (tile.ix * 32 + np.arange(32)) / scale
         v = (tile.iy * 32 + np.arange(32)) / scale
@@ -98,8 +99,8 @@ class _Drawn:
     def has(self, tile: Tile) -> bool:
         return True
 
-    def missing(self, tiles) -> list[Tile]:
-        return []
+    def held(self, tiles) -> list[Patches]:
+        return [WHOLE for _ in tiles]
 
 
 def measured(

@@ -144,11 +144,11 @@ def test_two_sound_tiles_that_differ_are_reported_and_ours_stays(stored: Path, t
     shutil.copytree(stored, other)
     merging.merge(stored, ours)
     (store,) = DirectoryStore.existing(other, scene.load("tiny").problem)
-    tile = store.tile_of(sorted(other.rglob("*.npz"))[0])
-    changed = store.get(tile)
+    tile, patches = store.address_of(sorted(other.rglob("*.npz"))[0])
+    changed = store.get(tile, patches)
     channels = {name: channel.copy() for name, channel in changed.channels().items()}
-    channels["value"][0, 0] += 1.0
-    store.put(tile, changed.from_channels(channels))
+    channels["value"] += 1.0
+    store.put(tile, changed.from_channels(channels), patches)
     before = files(ours)
     merged = merging.merge(other, ours)
     assert len(merged.faults) == 1 and "has other samples" in merged.faults[0]

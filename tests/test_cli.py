@@ -176,6 +176,7 @@ def test_doctor_finds_this_machine_sound_and_a_broken_one_not(tmp_path: Path) ->
         "output",
         "settings",
         "devices",
+        "kernel",
         "float64",
     ]
     assert [line.split()[1] for line in sound.stdout.splitlines() if line[:1] != " "] == words

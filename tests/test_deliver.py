@@ -48,6 +48,16 @@ def stored(root: Path, *settings: str, of: str | Path = "tiny") -> Job:
     return rendering.prepare_stored(scene.load(of, settings=settings), "auto", root / "store")
 
 
+def kept_of(job: Job, tile: Tile) -> tuple[Tile, Field, int]:
+    """What a store is given of a tile."""
+    patches = job.plan.patches[tile]
+    return tile, job.store.get(tile, patches), patches
+
+
+def path_of(store: DirectoryStore, job: Job, tile: Tile) -> Path:
+    return store.path(tile, job.plan.patches[tile])
+
+
 def checksum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -93,7 +103,7 @@ def test_the_log_counts_every_sample_once_and_every_frame(made: list[Path]) -> N
     with open(made[2], newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["frame"]) for row in rows] == list(range(30))
-    assert sum(int(row["samples_trained"]) for row in rows) == 36_352
+    assert sum(int(row["samples_trained"]) for row in rows) == 19_200
     assert all(row["tiles_stored"] == "0" for row in rows)
     assert all(float(row["seconds"]) >= 0 for row in rows)
     assert float(rows[0]["width"]) == 9 and float(rows[-1]["width"]) == 0.140625
@@ -101,11 +111,15 @@ def test_the_log_counts_every_sample_once_and_every_frame(made: list[Path]) -> N
 
 
 def test_boundary_density_is_the_share_of_differing_neighbours() -> None:
-    assert boundary_density(np.ones((4, 5), bool)) == 0
-    assert boundary_density(np.indices((4, 4)).sum(0) % 2 == 0) == 1
+    known = np.ones((4, 4), bool)
+    assert boundary_density(np.ones((4, 5), bool), np.ones((4, 5), bool)) == 0
+    assert boundary_density(np.indices((4, 4)).sum(0) % 2 == 0, known) == 1
     half = np.zeros((4, 4), bool)
     half[:2] = True
-    assert boundary_density(half) == 4 / 24
+    assert boundary_density(half, known) == 4 / 24
+    known[:, 0] = False  # one column is not there: 3 of 9 pairs differ upwards, and none of 8 sideways
+    assert boundary_density(half, known) == 3 / 17
+    assert boundary_density(half, np.zeros((4, 4), bool)) == 0
 
 
 def test_the_poster_is_a_frame_of_the_film_and_the_thumbnail_shows_it(made: list[Path], root: Path) -> None:
@@ -292,14 +306,14 @@ def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, ma
     job = stored(root)
     tile = job.plan.order[0]
     for numerics in (now, now | {"kernel": 0}):
-        DirectoryStore(tmp_path, TINY.problem, numerics).put(tile, job.store.get(tile))
+        DirectoryStore(tmp_path, TINY.problem, numerics).put(*kept_of(job, tile))
     other = replace(TINY, problem=replace(TINY.problem, seed=5))
-    DirectoryStore(tmp_path, other.problem, now | {"kernel": 0}).put(tile, job.store.get(tile))
+    DirectoryStore(tmp_path, other.problem, now | {"kernel": 0}).put(*kept_of(job, tile))
     old = [kept for kept in inventory.listed(tmp_path, [TINY], numerics_of) if kept.differs]
     assert [kept.differs for kept in old] == [f"kernel 0, now {now['kernel']}"] * 2
     for kept in old:
         inventory.remove(kept)
-    assert DirectoryStore(tmp_path, TINY.problem, now).has(tile)
+    assert DirectoryStore(tmp_path, TINY.problem, now).missing([tile], job.plan.patches) == []
     assert [kept.differs for kept in inventory.listed(tmp_path, [TINY], numerics_of)] == [""]
     assert not (tmp_path / other.problem.key).exists()
 
@@ -327,12 +341,12 @@ def test_a_problem_that_this_version_does_not_know_is_told(tmp_path: Path) -> No
 def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(tmp_path: Path, made: list[Path], root: Path) -> None:
     job = stored(root)
     store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
-    store.put(job.plan.order[0], job.store.get(job.plan.order[0]))
+    store.put(*kept_of(job, job.plan.order[0]))
     points = store.folder / "points" / "0123456789abcdef.npz"
     points.parent.mkdir()
     points.write_bytes(b"x" * 1000)
     (kept,) = inventory.listed(tmp_path, [TINY], numerics_of)
-    tile_bytes = store.path(job.plan.order[0]).stat().st_size
+    tile_bytes = path_of(store, job, job.plan.order[0]).stat().st_size
     assert (kept.tiles, kept.size_bytes, kept.levels) == (1, tile_bytes + 1000, (1, 1))
     assert list(inventory.verify(kept, remove=True)) == [None]
     assert points.exists()
@@ -344,10 +358,10 @@ def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
     job = stored(root)
     store = DirectoryStore(tmp_path, TINY.problem, {"kernel": 1})
     for tile in job.plan.order[:4]:
-        store.put(tile, job.store.get(tile))
-    damaged, strange = store.path(job.plan.order[1]), store.path(Tile(0, 0, 0)).with_name("x.npz")
+        store.put(*kept_of(job, tile))
+    damaged, strange = path_of(store, job, job.plan.order[1]), store.path(Tile(0, 0, 0)).with_name("x.npz")
     content = bytearray(damaged.read_bytes())
-    content[5000] ^= 1
+    content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
     strange.parent.mkdir(parents=True, exist_ok=True)
     strange.write_bytes(b"")

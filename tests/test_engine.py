@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from render.film import schedule
-from render.geometry import tiles
+from render.geometry import patches
 from render.geometry.axes import Axis
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.problem.catalogue import SYSTEMS
@@ -181,8 +182,9 @@ def test_a_run_whose_first_loss_is_not_finite_has_its_own_status() -> None:
 
 
 def train_tile(trainer: engine.Engine, problem: Problem, tile: Tile, parent: Field | None) -> Field:
-    x, y = schedule.points_of(problem, tile, with_parent=parent is not None)
-    return schedule.assemble(tile, trainer.run(x, y), parent)
+    work = schedule.Work(WHOLE) if parent is None else schedule.Work(WHOLE, tile.parent, WHOLE)
+    x, y = schedule.points_of(problem, tile, work)
+    return schedule.assemble(tile, work, trainer.run(x, y), parent)
 
 
 def test_a_childs_even_samples_are_its_parents_quadrant_over_five_levels() -> None:
@@ -202,10 +204,10 @@ def test_a_childs_even_samples_are_its_parents_quadrant_over_five_levels() -> No
 
 
 def test_new_samples_and_parent_samples_partition_a_tile() -> None:
-    mask = tiles.new_samples(with_parent=True)
-    assert mask.sum() == SAMPLES * SAMPLES * 3 // 4 == tiles.new_sample_count(with_parent=True)
+    mask = patches.new_samples(WHOLE, WHOLE)
+    assert mask.sum() == SAMPLES * SAMPLES * 3 // 4 == patches.new_sample_count(WHOLE, WHOLE)
     assert not mask[::2, ::2].any()
-    assert tiles.new_samples(with_parent=False).all()
+    assert patches.new_samples(WHOLE, 0).all()
 
 
 # ---- numerics -----------------------------------------------------------------------------------------------------

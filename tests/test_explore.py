@@ -24,12 +24,13 @@ from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import ROOM, Spot
 from render.explorer.trainer import Trainer
 from render.explorer.wanted_tiles import Look
+from render.geometry import patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.samples import Field
 from render.storage import references
 from render.storage.references import Reference
-from render.storage.store import DirectoryStore
+from render.storage.store import DirectoryStore, MemoryStore
 from render.train.engine import Engine
 from tests.helpers.waiting import until
 
@@ -142,6 +143,50 @@ def training() -> Iterator[Trainer]:
         yield trainer
     finally:
         trainer.stop(600.0)
+
+
+def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: scene.Scene) -> None:
+    problem, tile = tiny.problem, Tile(3, 2, 5)
+    engine = Engine(problem)
+    alone = GrowingTile(problem, tile, None)
+    for part in alone.left():
+        alone.add(part, engine.run(*alone.points(problem, part)))
+    known = 0x0F31
+    store = MemoryStore()
+    store.put(tile, alone.field, known)
+    growing = GrowingTile(problem, tile, None, (known, store.get(tile, known)))
+    assert 0 < growing.stage < 1 and not growing.whole
+    assert ((growing.field.status != UNKNOWN) == patches.samples(known)).all()
+    trained, stages = 0, [growing.stage]
+    for part in growing.left():
+        columns = growing.points(problem, part)
+        trained += columns[0].size
+        growing.add(part, engine.run(*columns))
+        stages.append(growing.stage)
+    assert growing.whole and trained == (~patches.samples(known)).sum() and sorted(set(stages)) == stages
+    for name, channel in growing.field.channels().items():
+        np.testing.assert_array_equal(channel, alone.field.channels()[name])
+
+
+def test_a_plane_shows_the_patches_of_a_film_and_forgets_them_once_the_tile_is_whole(
+    tiny: scene.Scene, tmp_path: Path
+) -> None:
+    plane, tile = Plane(tiny.problem, tmp_path), Tile(3, 2, 5)
+    store = plane.store
+    field = Field.empty((SAMPLES, SAMPLES), tiny.problem.channels)
+    for channel in field:
+        channel.fill(1)
+    store.put(tile, field, 0x0F31)
+    plane.look_up([tile])
+    assert plane.stored == set() and plane.get(tile) is None
+    plane._lost.clear()
+    plane.look_up([tile])
+    kept, found = plane.some(tile) or (0, field)
+    assert kept == 0x0F31 and ((found.status == 1) == patches.samples(kept)).all()
+    store.path(tile, kept).write_bytes(b"damaged")
+    assert plane.some(tile) is None, "it is trained again, as a damaged tile is"
+    plane.put(tile, field)
+    assert plane.stored == {tile} and plane.some(tile) is None and plane.patches == {}
 
 
 def test_wishes_are_trained_stored_and_dropped_with_the_view(tmp_path: Path, tiny: scene.Scene) -> None:

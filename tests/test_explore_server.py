@@ -21,6 +21,7 @@ from render import scene
 from render.explorer import keyframes
 from render.film import qualities, rendering, schedule
 from render.geometry.camera import View
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES
 from render.storage import references
 from render.train.past_float64.difference_engine import DeepEngine
@@ -298,7 +299,7 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
     mine = [tile for tile in job.plan.order if tuple(tile) in tiles]
     assert mine and job.store.missing(mine) == []
     # Trained part by part as a page needs them, they are what the engine makes of the tile at once.
-    columns = (*schedule.points_of(problem, mine[0], with_parent=False, reference=reference),)
+    columns = (*schedule.points_of(problem, mine[0], schedule.Work(WHOLE), reference),)
     at_once = DeepEngine(problem, reference).train(columns)
     np.testing.assert_array_equal(job.store.get(mine[0]).value.ravel(), at_once.value)
 

@@ -25,6 +25,7 @@ from render.errors import EncodeError
 from render.film import compose, deliver, qualities, rendering, segment_key
 from render.film.job import Job
 from render.film.rendering import Progress
+from render.geometry.patches import Patches
 from render.geometry.tiles import Tile
 from render.picture.flash import Meter
 from render.samples import Field
@@ -390,9 +391,9 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
         composed.append(places)
         return compose_frame(self, *places, bits=bits)
 
-    def getting(self: DirectoryStore, tile: Tile) -> Field:
+    def getting(self: DirectoryStore, tile: Tile, wanted: Patches) -> Field:
         fetched.add(tile)
-        return get(self, tile)
+        return get(self, tile, wanted)
 
     monkeypatch.setattr(compose.Compositor, "frame", frame)
     monkeypatch.setattr(DirectoryStore, "get", getting)

@@ -146,7 +146,7 @@ def test_a_tile_that_was_lost_is_trained_again_with_all_its_prefixes(store: Path
     number = job.frame_count // 2
     before = next(rendering.frames(job, [number]))[1]
     tile = job.plan.tiles_at(job.plan.path.s_of_frame(number, job.scene.output.fps))[0]
-    job.store.path(tile).unlink()  # type: ignore[attr-defined]
+    job.store.path(tile, job.plan.patches[tile]).unlink()  # type: ignore[attr-defined]
     np.testing.assert_array_equal(next(rendering.frames(job, [number]))[1], before)
 
 

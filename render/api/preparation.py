@@ -19,6 +19,7 @@ from render.analyse import precision
 from render.analyse.precision import Tangents
 from render.api.listener import Listener
 from render.backends import Backend
+from render.backends.local import LocalBackend
 from render.deep import switch_search
 from render.deep.reference_search import ReportStep
 from render.errors import RenderError
@@ -138,7 +139,7 @@ def _prepared(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."
         )
-    if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):
+    if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.held(job.plan.order[:1]) == [0]:
         listener.note(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
@@ -164,7 +165,7 @@ def remark(loaded: Scene, listener: Listener) -> None:
 def _former_code(job: Job, store: Path) -> str:
     """Return the name of a user's file of whose former versions alone the store has samples; "" if there is none."""
     system = job.scene.problem.system
-    if not own.is_own(system) or not job.store.missing(job.plan.order[:1]):
+    if not own.is_own(system) or job.store.held(job.plan.order[:1]) != [0]:
         return ""
     file = system.partition("#")[0]
     tables = (descriptions.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
@@ -243,6 +244,12 @@ class Outlook:
         return path.view(0.0).width * span, path.view(path.length).width * span
 
     @property
+    def device_remarks(self) -> dict[str, str]:
+        """What a person should know of the kernel that was asked for, and of a card's float64, by title."""
+        backend = self.job.backend
+        return backend.remarks() if isinstance(backend, LocalBackend) else {}
+
+    @property
     def disk_bytes(self) -> int:
         """Room on disk that all samples of the film take."""
         return cost.disk_bytes(self.job.plan)
@@ -275,6 +282,7 @@ class Outlook:
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
+            **self.device_remarks,
             "precision": [asdict(measured) for measured in self.job.measured],
             "problem": self.job.scene.problem.key,
             "code": self.code(),

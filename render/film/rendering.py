@@ -113,7 +113,7 @@ def _like(backend: Backend, problem: Problem) -> Backend:
             "films in which hyperparameters or settings move train many problems, each on this machine's own devices: "
             "use --backend local."
         )
-    return LocalBackend(problem)
+    return backend.like(problem)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
@@ -133,7 +133,8 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
             others = tuple(Kept(refusing, stored_like(p, store_root, store)) for p in choice.plan.slices.problems[1:])
             job = Job(choice.name, choice.plan, refusing, whole, others=others)
             kept = (whole, *(own.store for own in others))
-            missing = sum(len(own.missing(order)) for own, order in zip(kept, choice.plan.orders, strict=True))
+            orders, wanted = choice.plan.orders, choice.plan.patches
+            missing = sum(len(own.missing(order, wanted)) for own, order in zip(kept, orders, strict=True))
             if missing == 0:
                 return job
             if fewest is None or missing < fewest[0]:
