@@ -12,8 +12,8 @@ DIMENSION_COLUMNS = (
     "conv.: samples that converged. box, sausage, pairs: the boundary's dimension by box counting, by the Minkowski "
     "sausage and by the uncertainty exponent. tiles: by box counting in each 32 x 32 samples, median ± deviation. "
     "smooth, noise: null models of as many converged samples, by box counting. new: samples that end unlike the "
-    "coarser one beside them. bits: of shared points trained again, how many had the same bits. ulp: of samples at the "
-    "boundary, how many end otherwise where a hyperparameter is one unit in the last place larger."
+    "coarser one beside them. bits: of shared points trained again, how many had the same bits. ulp: share of "
+    "samples at the boundary that end otherwise where a hyperparameter is one unit in the last place larger."
 )
 EVERY_SCENE_COLUMNS = (
     "wide: the widest and the narrowest window, in decades on log10 axes. box, sausage, pairs: by box counting, "

@@ -24,13 +24,13 @@ def of_dimension(result: dimension.Result) -> RenderableType:
         *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits", "ulp"),
     )
     for row in result.levels:
-        patches = f"{np.median(row.patches):.2f} ± {np.std(row.patches):.2f}" if row.patches else "-"
+        patches = f"{np.median(row.patches):.2f}±{np.std(row.patches):.2f}" if row.patches else "-"
         levels.add_row(
             str(row.level), f"{row.width:.2g}", f"{row.share:.1%}",
             *(_two(e.dimension if (e := row.estimates[name]) else None) for name in ESTIMATORS), patches,
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             f"{row.new_detail:.1%}", f"{row.equal}/{row.again}",
-            f"{row.flipped}/{row.nudged}" if row.nudged else "-",
+            f"{row.flipped / row.nudged:.0%}" if row.nudged else "-",
             style=None if row in result.trusted() else "dim",
         )  # fmt: skip
     said = conclusions.DIMENSION_COLUMNS, *_remarks(result), conclusions.of_dimension(result)
