@@ -88,7 +88,7 @@ class FusedEngine(Engine):
         return np.concatenate([np.asarray(self._trained(x[p], y[p], first, x[p].size)) for p in pieces])
 
     def first_steps(self, device: jax.Device | None = None, steps: int = 32) -> str:
-        """Return a digest of the losses of some runs over the whole plane before so many steps, at most."""
+        """Return a digest of the losses of some runs over the whole plane, in their first so many steps."""
         problem, device = self.problem, device or devices()[0]
         x, y = (np.array([float(axis.value_from_unit(p)) for p in _PLACES]) for axis in (problem.x, problem.y))
         losses = np.asarray(self._trained(x, np.roll(y, 1), device, x.size))
