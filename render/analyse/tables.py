@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -35,9 +37,10 @@ def of_dimension(result: dimension.Result) -> RenderableType:
 
 
 def _summary(result: dimension.Result) -> Table:
+    fewer = dimension.sides(result.side)[:-1]
     table = _table(
-        f"median (quartiles) of {len(result.trusted())} windows; medians at fewer samples",
-        *("estimator", "boundary", "smooth", "noise", *(f"{side} px" for side in dimension.sides(result.side))),
+        f"median (quartiles) of {len(result.trusted())} windows, and medians at fewer samples along a side",
+        *("estimator", "boundary", "smooth", "noise", *map(str, fewer)),
     )
     for name, title in (*ESTIMATORS.items(), ("published", "published procedure")):
         by_side = {side: _two(row.median) for side, row in result.by_side(name).items()}
@@ -46,7 +49,7 @@ def _summary(result: dimension.Result) -> Table:
             title,
             _spread(result.by_side(name).get(result.side)),
             *(_two(null.median if null else None) for null in nulls),
-            *(by_side.get(side, "-") for side in dimension.sides(result.side)),
+            *(by_side.get(side, "-") for side in fewer),
         )
     if result.published is not None:
         table.add_row("published number", f"{result.published:.2f}")
@@ -65,11 +68,10 @@ def _remarks(result: dimension.Result) -> list[str]:
 
 
 def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableType:
-    """Return one row for each number of steps."""
+    """Return one row for each number of steps, then what they say together."""
     wide, narrow = result.widths
     table = _table(
-        f"{result.scene}: dimension in {result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to "
-        f"{narrow:.2g} {result.unit} wide: medians (quartiles), and box counting of null models",
+        f"{result.scene}: dimension after ever more steps: medians (quartiles)",
         *("steps", "windows", "conv.", *_SHORT, "published", "smooth", "noise"),
     )
     for row in result.rows:
@@ -82,14 +84,19 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             style=None if row.windows else "dim",
         )  # fmt: skip
-    return table
+    looked = (
+        f"{result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to {narrow:.2g} {result.unit} "
+        "wide, were looked at."
+    )
+    said = looked, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
+    return Group(table, *map(_paragraph, said))
 
 
 def of_precision(result: precision.Result) -> RenderableType:
     """Return one row for each view, then where float64 ends and what the target is worth."""
     views = _table(
         f"{result.scene}: every sum forwards and backwards, {precision.SIDE**2} samples a view",
-        *(f"view ({result.unit})", "converged", "signs agree", "values to 0.1 %", "last place changes sign"),
+        *(f"view ({result.unit})", "converged", "signs", "values", "last place"),
     )
     for view in result.views:
         views.add_row(
@@ -104,21 +111,31 @@ def of_precision(result: precision.Result) -> RenderableType:
     if result.leaving is not None:
         facts.add_row("runs", leaving(result.leaving))
     facts.add_row("film", f"its last view is {result.last_width:.2g} {result.unit} high")
-    return Group(views, facts, _paragraph(conclusions.of_precision(result)))
+    said = conclusions.PRECISION_COLUMNS, conclusions.of_precision(result)
+    return Group(views, facts, *map(_paragraph, said))
 
 
 def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
     """Return the depth budget of a target in words."""
     if tangents.decades is None:
         return "every run there escapes, so its depth is unknown; aim at a converged place"
+    worth = f"worth views down to about {_power(-tangents.decades)} {unit}"
     if tangents.runs == 1:
-        norm = f"tangent norm of its reference run 1e{tangents.decades:.1f}"
-        return f"worth views down to about 1e-{tangents.decades:.1f} {unit} ({norm})"
+        return f"{worth} (tangent norm of its reference run {_power(tangents.decades)})"
     low, high = (float(np.log10(v)) for v in np.quantile(tangents.norms, (0.0, 1.0)))
     return (
-        f"worth views down to about 1e-{tangents.decades:.1f} {unit} (tangent norms 1e{low:.1f} to 1e{high:.1f}, "
+        f"{worth} (tangent norms {_power(low)} to {_power(high)}, "
         f"{len(tangents.norms)} of {tangents.runs} runs stay finite)"
     )
+
+
+def _power(decades: float) -> str:
+    """Return ten to some power with one digit: 0.04, 200, 2e-31; of powers past float64 too."""
+    exponent = math.floor(decades)
+    digit = round(10 ** (decades - exponent))
+    if digit == 10:
+        digit, exponent = 1, exponent + 1
+    return f"{digit * 10.0**exponent:.{max(0, -exponent)}f}" if -3 <= exponent < 5 else f"{digit}e{exponent}"
 
 
 def leaving(found: precision.Leaving) -> str:

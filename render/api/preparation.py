@@ -19,6 +19,7 @@ from render.analyse import precision
 from render.analyse.precision import Tangents
 from render.api.listener import Listener
 from render.backends import Backend
+from render.backends.local import LocalBackend
 from render.deep import switch_search
 from render.deep.reference_search import ReportStep
 from render.errors import RenderError
@@ -243,6 +244,12 @@ class Outlook:
         return path.view(0.0).width * span, path.view(path.length).width * span
 
     @property
+    def device_remarks(self) -> dict[str, str]:
+        """What a person should know of the kernel that was asked for, and of a card's float64, by title."""
+        backend = self.job.backend
+        return backend.remarks() if isinstance(backend, LocalBackend) else {}
+
+    @property
     def disk_bytes(self) -> int:
         """Room on disk that all samples of the film take."""
         return cost.disk_bytes(self.job.plan)
@@ -275,6 +282,7 @@ class Outlook:
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
+            **self.device_remarks,
             "precision": [asdict(measured) for measured in self.job.measured],
             "problem": self.job.scene.problem.key,
             "code": self.code(),

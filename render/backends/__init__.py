@@ -64,6 +64,11 @@ class Cluster(NamedTuple):
     job: tuple[tuple[str, str], ...] = ()
 
 
+# Steps of a block that tell two arithmetics apart: data and functions show in the first one already, and a large
+# transformer takes a second for each.
+PROOF_STEPS = 4
+
+
 class Backend(Protocol):
     """Trains batches of one problem. Batches are idempotent: one may run twice, or never finish, without harm."""
 
@@ -78,6 +83,10 @@ class Backend(Protocol):
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
+
+    @property
+    def proof(self) -> dict[str, str]:
+        """What shows that results have the bits of others of the same numerics: see `render.storage.first_steps`."""
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train the batches that next_batch returns, until it returns None; yield results in order of completion.
@@ -98,21 +107,30 @@ NAMES = ("local", "dask", "refuse")
 
 
 def make(
-    name: str, problem: Problem, cluster: Cluster | None = None, notice: Callable[[str], None] = lambda _: None
+    name: str,
+    problem: Problem,
+    cluster: Cluster | None = None,
+    notice: Callable[[str], None] = lambda _: None,
+    *,
+    kernel: str = "xla",
 ) -> Backend:
     """Return a backend: "local" trains here, "dask" on a cluster, "refuse" raises an error instead of training.
 
-    notice: called with messages for the user while the backend runs. Raises ClusterError, and Untrusted for a problem
-    whose training runs code that the person has not said to trust.
+    notice: called with messages for the user while the backend runs. kernel: of "local", see `backends.kernels`.
+    Raises ClusterError, and Untrusted for a problem whose training runs code that the person has not said to trust.
     """
     if name != "refuse":
         trust.require(problem)
     if name == "dask":
         return _dask(problem, cluster or Cluster(), notice)
     if name == "local":
+        from render.backends import kernels
         from render.backends.local import LocalBackend
 
-        return LocalBackend(problem)
+        choice = kernels.choose(problem, kernel)
+        if choice.why:
+            notice(choice.why)
+        return LocalBackend(problem, kernel=choice)
     if name == "refuse":
         from render.backends.refusing import RefusingBackend
 

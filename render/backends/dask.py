@@ -94,6 +94,11 @@ class DaskBackend:
         """Everything besides the problem that results depend on."""
         return self.roster.numerics
 
+    @property
+    def proof(self) -> dict[str, str]:
+        """What shows that results have the bits of others of the same numerics: that of the workers that train."""
+        return self.roster.proof
+
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train what next_batch hands out on all workers, and yield results as they come.
 

@@ -8,11 +8,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from render.backends import Batch
+from render.backends import PROOF_STEPS, Batch, kernels
 from render.backends.batch_splitting import Pieces
+from render.backends.kernels import Choice
 from render.problem import Problem
 from render.samples import Field
-from render.storage import numerics
+from render.storage import first_steps, numerics
 
 # A piece is no smaller than this many blocks of lanes. A piece costs 11 ms besides its steps, a block of the published
 # net takes 140 ms (measured on one core): 2 % at four blocks.
@@ -22,15 +23,22 @@ _LEAST_BLOCKS = 4
 class LocalBackend:
     """Trains in this process. Making one compiles nothing, nor loads JAX; the first batch on each device does."""
 
-    def __init__(self, problem: Problem, *, backwards: bool = False) -> None:
-        """backwards: take every sum in the opposite order, to see what rounding does; other numerics."""
-        self._problem, self._backwards = problem, backwards
+    def __init__(self, problem: Problem, *, backwards: bool = False, kernel: Choice = Choice()) -> None:  # noqa: B008
+        """backwards: take every sum in the opposite order, to see what rounding does; other numerics.
+
+        kernel: what trains plain samples, see `render.backends.kernels`; other numerics too.
+        """
+        self._problem, self._backwards, self.kernel = problem, backwards, kernel
         self._following: dict[str, Any] = {}
         self._making = threading.Lock()
 
     @functools.cached_property
     def engine(self) -> Any:
         """The engine that trains on a device: see `render.train.engine.Engine`."""
+        if self.kernel.fused:
+            from render.train import fused_engine
+
+            return fused_engine.FusedEngine(self._problem)
         from render.train import engine  # JAX comes with it
 
         made = engine.Engine(self._problem, backwards=self._backwards)
@@ -65,6 +73,17 @@ class LocalBackend:
         most: int = self.engine.capacity()
         return most
 
+    def like(self, problem: Problem) -> LocalBackend:
+        """Return such a backend for another problem: with the fused kernel where this one has it and it can be used."""
+        return LocalBackend(problem, kernel=kernels.choose(problem, "fused" if self.kernel.fused else "xla"))
+
+    def remarks(self) -> dict[str, str]:
+        """Return what a person should know of the kernel that was asked for, and of a card's float64, by title."""
+        found = {"kernel": self.kernel.why} if self.kernel.why else {}
+        if self.numerics["backend"] != "cpu" and (words := kernels.card_words(self._problem)):
+            found["card"] = words
+        return found
+
     @property
     def workers(self) -> int:
         """The number of batches that run at the same time: one on each device."""
@@ -73,8 +92,14 @@ class LocalBackend:
     @property
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
-        found: dict[str, str | int] = dict(numerics.of_processor(self._problem) or self.engine.numerics())
+        known = None if self.kernel.fused else numerics.of_processor(self._problem)
+        found: dict[str, str | int] = dict(known or self.engine.numerics())
         return found | ({"sums": "backwards"} if self._backwards else {})
+
+    @functools.cached_property
+    def proof(self) -> dict[str, str]:
+        """What shows that results have the bits of others of the same numerics; it trains a few steps."""
+        return first_steps.versions() | {first_steps.DIGEST: self.engine.first_steps(self.devices[0], PROOF_STEPS)}
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

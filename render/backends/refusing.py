@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from render.backends import Batch
 from render.errors import StoreError
@@ -15,6 +15,7 @@ class RefusingBackend:
 
     capacity = 1024
     workers = 1
+    proof: ClassVar[dict[str, str]] = {}
 
     def __init__(self, numerics: Mapping[str, Any] | None = None) -> None:
         """numerics: of the samples that are there already."""

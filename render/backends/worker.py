@@ -11,7 +11,6 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +18,10 @@ import distributed
 import numpy as np
 
 import render
-from render.backends import handed_code
+from render.backends import PROOF_STEPS, handed_code
 from render.problem import Problem
 from render.samples import Field
+from render.storage import first_steps
 from render.storage.references import Reference
 from render.storage.rings import Ring
 
@@ -140,8 +140,13 @@ def _deep_engine(problem: Problem, reference: Reference) -> Any:
 @functools.lru_cache(maxsize=8)
 def _proof(problem: Problem, threads: int) -> dict[str, str]:
     engine = _engine(problem, threads)
-    versions = {"render": render.__version__, **{name: metadata.version(name) for name in ("jax", "numpy")}}
-    return versions | handed_code.versions(problem) | {"first steps": engine.first_steps(_devices(threads)[0])}
+    digest = engine.first_steps(_devices(threads)[0], PROOF_STEPS)
+    return (
+        {"render": render.__version__}
+        | first_steps.versions()
+        | handed_code.versions(problem)
+        | {first_steps.DIGEST: digest}
+    )
 
 
 @functools.cache

@@ -41,14 +41,14 @@ class Roster:
             votes[_alike(one)] += one.slots
         chosen = votes.most_common(1)[0][0]
         first = next(one for one in self.known.values() if _alike(one) == chosen)
-        self.numerics, self._proof = first.numerics, first.proof
+        self.numerics, self.proof = first.numerics, first.proof
         self._report_mismatches(self.known)
         threading.Thread(target=self._look, name="roster", daemon=True).start()
 
     @property
     def same(self) -> dict[str, str | int]:
         """The facts that a worker must match to train: numerics, library versions, and the bits of the first steps."""
-        return self.numerics | self._proof
+        return self.numerics | self.proof
 
     @property
     def good(self) -> dict[str, Facts]:

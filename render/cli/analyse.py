@@ -84,7 +84,8 @@ def dimension(
     level = measuring.windows(loaded, side, deepest)[-1].level
     if over:
         loaded = dimension_over_steps.asking(loaded)
-        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension_over_steps, level=level)
+        table, conclude = tables.of_dimension_over_steps, conclusions.of_dimension_over_steps
+        _analyse(loaded, name, folders, machines, plan, run, table, conclude, level)
     else:
         _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, conclusions.of_dimension, level)
 
@@ -155,7 +156,12 @@ def tuning(
     options = {"": draws if draws != 1024 else None, "seed": seed or None}
     name = "tuning" + ("-last-view" if last_view else "")
     name += "".join(f"-{option}{value}" for option, value in options.items() if value is not None)
-    _analyse(changes.load(scene, *more), name, folders, machines, plan, run, tables.of_tuning, conclusions.of_tuning)
+    loaded = changes.load(scene, *more)
+
+    def then() -> tuple[float, str]:
+        return measuring.fitting_s(draws), "the fits to the low tail"
+
+    _analyse(loaded, name, folders, machines, plan, run, tables.of_tuning, conclusions.of_tuning, then=then)
 
 
 def _analyse(
@@ -166,13 +172,14 @@ def _analyse(
     plan: Callable[[Subject], tuple[list[Tile], int]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
-    conclude: Callable[[Any], str] | None = None,
+    conclude: Callable[[Any], str],
     level: int = 0,
+    then: Callable[[], tuple[float, str]] = lambda: (0.0, ""),
 ) -> None:
     """Announce the measurement, run it with progress, print the result, and write the files.
 
     kind: what is measured, then its options, each after a dash. plan: gives tiles to time, and the runs to do. level:
-    the deepest that is looked at.
+    the deepest that is looked at. then: as in `terminal.announce`.
     """
     from render import scene as scenes
     from render.analyse import files, plots, subject
@@ -190,12 +197,12 @@ def _analyse(
     with preparation.reference_run(terminal.LISTENER) as report_step:
         what = subject.prepare(loaded, folders.store, machines.make, level=level, report_step=report_step)
     tiles, runs = plan(what)
-    terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend)
+    terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend, then)
     with terminal.progress() as report:
         result = run(what, report)
     facts = files.facts(
         result,
-        conclusion=conclude(result) if conclude else None,
+        conclusion=conclude(result),
         numerics=what.numerics,
         made_of=scenes.provenance(loaded, "scene", what.numerics),
     )

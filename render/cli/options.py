@@ -175,6 +175,14 @@ class Machines(ThisMachine):
         ),
     ] = ()
 
+    kernel: Annotated[
+        str,
+        Parameter(
+            help="xla, or fused: a kernel for NVIDIA devices, which trains if it proves to be right and faster there "
+            "(not measured yet)."
+        ),
+    ] = "xla"
+
     def make(self, problem: Problem) -> Backend:
         """Return the backend that trains a problem there. Raises ClusterError."""
         from render import backends
@@ -191,13 +199,15 @@ class Machines(ThisMachine):
         if self.slurm and self.workers is not None:
             raise ClusterError("--slurm starts a worker for each of a job's cores: --job cores=8, and not --workers.")
         name = "dask" if elsewhere and self.backend == "local" else self.backend
-        return backends.make(name, problem, self.cluster(), messages.note)
+        return backends.make(name, problem, self.cluster(), messages.note, kernel=self.kernel)
 
     def cluster(self) -> Cluster:
         """Return what is asked for in the words of the backends."""
         from render.backends import Cluster
         from render.errors import ClusterError
 
+        if self.kernel != "xla" and (self.scheduler or self.slurm or self.job or self.backend == "dask"):
+            raise ClusterError("--kernel is for --backend local; a cluster's workers train with XLA's kernel.")
         for text in self.job:
             if "=" not in text:
                 raise ClusterError(f"--job must be NAME=VALUE, such as queue=long, not {text!r}.")

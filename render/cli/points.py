@@ -55,10 +55,13 @@ def probe(
     """
     try:
         from render.cli import messages
+        from render.errors import RenderError
         from render.files import atomic
         from render.tools import probe as probing
         from render.tools import probe_summary
 
+        if trace is not None and machines.kernel != "xla":
+            raise RenderError("--trace writes losses of XLA's kernel: leave out --kernel fused, or --trace.")
         with messages.working("probing") as report:
             loaded, where = changes.load(scene, *more), machines.make
             to_stdout = atomic.is_stdout(out)

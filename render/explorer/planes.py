@@ -69,6 +69,7 @@ class Plane:
         self._lost: set[Tile] = set()
         self._settling, self._changing = threading.Lock(), threading.Lock()
         self._backend: Backend | None = None
+        self._proved = False  # that the store's tiles have the bits of this backend
         own = None if reference is None else reference.key
         existing = DirectoryStore.existing(store_root, problem)
         self._at_hand = next((store for store in existing if store.numerics.get("reference") == own), None)
@@ -147,6 +148,9 @@ class Plane:
 
     def put(self, tile: Tile, field: Field) -> None:
         """Store a tile. StoreError if the folder or the disk refuses."""
+        if not self._proved:
+            self.store.check_proof(self.backend.proof)
+            self._proved = True
         self.store.put(tile, field)
         with self._changing:
             self._lost.discard(tile)

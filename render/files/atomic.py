@@ -104,10 +104,13 @@ def write_whole(
             _rename(file, partial, target.plain, fsync=fsync, replace=replace)
 
 
-def store_whole(path: Path, content: bytes, *, fsync: bool = False) -> None:
-    """Write a file of the store atomically, and make its folder if needed. Raises StoreError."""
+def store_whole(path: Path, content: bytes, *, fsync: bool = False, replace: bool = True) -> None:
+    """Write a file of the store atomically, and make its folder if needed. replace: as in `write_whole`.
+
+    Raises StoreError.
+    """
     try:
-        write_whole(path, content, fsync=fsync, own=True)
+        write_whole(path, content, fsync=fsync, replace=replace, own=True)
     except WriteError as error:
         raise StoreError(
             f"{path} cannot be written: {error.reason}. {error.advice or 'Fix that'}, or use another --store, and run "

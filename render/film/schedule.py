@@ -140,6 +140,7 @@ class Training:
         self._done = [tile not in absent for tile in order]
         self._work = self._divided(todo)
         self._prefix = 0
+        self._proved = False
         self._changed = threading.Condition()
         self._stop = False
         self._under_way = 0  # tiles handed out and not yet stored
@@ -285,6 +286,9 @@ class Training:
                 self._changed.notify_all()
 
     def _store_tiles(self, batch: Batch, field: Field) -> None:
+        if not self._proved:  # now, since the first batch has compiled what this takes
+            self._store.check_proof(self._backend.proof)
+            self._proved = True
         start = 0
         for tile in batch.tiles:
             work = self._work[tile]

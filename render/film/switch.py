@@ -67,6 +67,11 @@ class SwitchedStore:
         """Return the tiles of which not all wanted patches are there, in the order given."""
         return lacking(self, tiles, wanted)
 
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Raise StoreError if what a backend trains has other bits than what is stored."""
+        for store in (self.plain, *self.below):
+            store.check_proof(proof)
+
 
 class Ready(NamedTuple):
     """The store of the tiles, and the references of the deep ones. switch: None where float64 reaches all of them."""

@@ -82,7 +82,7 @@ def _of_several(plan: Plan, backend: Backend) -> Rate:
     times_s = []
     for number in sorted({0, count // 2, count - 1}):
         problem = plan.slices.problems[number]
-        own = backend if number == 0 or not isinstance(backend, LocalBackend) else LocalBackend(problem)
+        own = backend if number == 0 or not isinstance(backend, LocalBackend) else backend.like(problem)
         times_s.append(measure_tiles(problem, plan.orders[number], own, wanted=plan.patches).time_s(1))
     return Rate(len(times_s) / sum(times_s))
 

@@ -32,6 +32,12 @@ _MOST_CHUNK = 56
 _CHUNK_COST = 8
 
 
+# Float64 instructions for each unit and example, besides the products: counted in the code that Warp 1.19 makes of its
+# tanh (both branches) for sm_90, and in the source.
+_ACTIVATION = {"tanh": 34, "relu": 1, "identity": 0}
+_BACK = 4
+
+
 class Shape(NamedTuple):
     """What a kernel is compiled for. width: of the net. chunk: examples at a time. threads: of a block.
 
@@ -62,6 +68,19 @@ def chunks(examples: int, chunk: int) -> int:
     return -(-examples // chunk)
 
 
+def flop(problem: Problem, examples: int) -> float:
+    """Return about how many float64 operations a whole run is with so many examples, a multiply-add counting as two.
+
+    Only multiply-adds have units of their own, so that every operation takes as long as one, and counts as two as well.
+    """
+    settings = problem.settings_as(MlpSettings)
+    width, batch = settings.width, settings.batch
+    forward = 2 * width * (width + 1 + _ACTIVATION[settings.activation])
+    backward = 2 * width * (width + 1 + _BACK)
+    per_step = examples * (forward + backward) if batch is None else examples * forward + batch * (forward + backward)
+    return float(problem.steps * per_step)
+
+
 def refusal(problem: Problem) -> str | None:
     """Return why the fused kernel does not train a problem, as the rest of a sentence about it; None if it does."""
     if problem.row.kernel != "mlp":
@@ -71,6 +90,8 @@ def refusal(problem: Problem) -> str | None:
         return f"it trains nets with problem.depth = 2, not {settings.depth}"
     if settings.width > MOST_WIDTH:
         return f"it trains nets with problem.width <= {MOST_WIDTH}, not {settings.width}"
+    if measured := [*problem.row.channels, *dict(problem.observe)]:
+        return f"it measures nothing of a run besides its losses, so not {', '.join(measured)}"
     if problem.measure != "published":
         return f'it knows when a run escapes with problem.measure = "published", not "{problem.measure}"'
     if settings.batch is not None and settings.batch * problem.steps * settings.width * 8 > _MOST_BATCH_BYTES:

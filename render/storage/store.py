@@ -4,6 +4,7 @@ Below the root of a directory store:
 
     <problem key>/problem.toml                  everything that decides the samples below this folder
     <problem key>/<numerics key>/numerics.toml  what decides their last bits: lanes, kernel, jaxlib, processor
+    <problem key>/<numerics key>/first_steps.toml  what shows that they were trained with one arithmetic
     <problem key>/<numerics key>/<level>/<ix>/<iy>.npz                a whole tile
     <problem key>/<numerics key>/<level>/<ix>/<iy>.<patches>.npz      some patches of one, of which a film needs no more
 
@@ -40,7 +41,7 @@ from render.geometry.tiles import Tile
 from render.machine import environment
 from render.problem import Problem, channels_of
 from render.samples import CHANNELS, Field
-from render.storage import descriptions, numerics, tile_format
+from render.storage import descriptions, first_steps, numerics, tile_format
 
 # What follows the row of a tile in the name of a file that holds some of its patches.
 _SOME = re.compile(r"(\d+)\.([0-9a-f]{4})\.npz")
@@ -79,6 +80,10 @@ class TileStore(Protocol):
 
     def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
         """Return the tiles of which not all wanted patches are stored, in the order given."""
+        ...
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Raise StoreError if what a backend trains has other bits than what is stored: see `first_steps.check`."""
         ...
 
 
@@ -137,6 +142,9 @@ class MemoryStore:
     def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
         """Return the tiles of which not all wanted patches are stored, in the order given."""
         return lacking(self, tiles, wanted)
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Check nothing: all samples are of this process."""
 
 
 def _only(samples: np.ndarray, wanted: Patches) -> np.ndarray:
@@ -348,6 +356,10 @@ class DirectoryStore:
     def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
         """Return the tiles of which not all wanted patches have a file, in the order given."""
         return lacking(self, tiles, wanted)
+
+    def check_proof(self, proof: Mapping[str, str]) -> None:
+        """Raise StoreError if what a backend trains has other bits than what is stored: see `first_steps.check`."""
+        first_steps.check(self.folder, proof)
 
     def _meta(self, tile: Tile, patches: Patches) -> str:
         address = {"level": int(tile.level), "ix": int(tile.ix), "iy": int(tile.iy)}

@@ -16,7 +16,7 @@ import numpy as np
 
 from render import backends, encode
 from render import scene as scenes
-from render.backends import Batch
+from render.backends import Batch, kernels
 from render.errors import RenderError, WriteError
 from render.files import atomic, places
 from render.film import training_rate
@@ -59,6 +59,7 @@ def examine(store: Path, out: Path) -> Iterator[Finding]:
         "output": lambda: _disk("output", out),
         "settings": _settings,
         "devices": _devices,
+        "kernel": _kernel,
         "float64": _float64,
     }
     for what, check in checks.items():
@@ -209,6 +210,13 @@ def _devices() -> Finding:
         advice = "An NVIDIA GPU is there, but JAX was installed without it: make video GPU=cuda13 (cuda12 if older)."
         return Finding("devices", "note", found, advice)
     return Finding("devices", "ok", found)
+
+
+def _kernel() -> Finding:
+    problem = scenes.load("tiny").problem
+    found = f"XLA's, unless --kernel fused is given (not measured yet). Then: {kernels.choose(problem, 'fused').why}"
+    card = kernels.card_words(problem)
+    return Finding("kernel", "ok", f"{found} {card}.".strip() if card else found)
 
 
 def _float64() -> Finding:

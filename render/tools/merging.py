@@ -13,7 +13,7 @@ from render.geometry.patches import Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem, described
 from render.samples import Field
-from render.storage import exact_runs, references
+from render.storage import exact_runs, first_steps, references
 from render.storage.descriptions import read_toml
 from render.storage.store import DirectoryStore, check_store
 from render.tools import inventory
@@ -73,6 +73,13 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
     if here.numerics_key != toml.parent.name:
         merged.faults.append(f"{toml.parent} was left out: its numerics.toml describes {here.numerics_key}.")
         return
+    theirs = first_steps.read(toml.parent)
+    if theirs is not None:
+        try:
+            first_steps.check(here.folder, theirs)
+        except StoreError as fault:
+            merged.faults.append(f"{toml.parent} was left out: {fault}")
+            return
     for path in inventory.tile_files(toml.parent):
         try:
             _take(*source.address_of(path), source, here, merged)

@@ -179,8 +179,8 @@ class Engine:
         )
         return traced[1]
 
-    def first_steps(self, device: jax.Device | None = None) -> str:
-        """Return a digest of the carry of a block of runs over the whole plane after at most 32 steps.
+    def first_steps(self, device: jax.Device | None = None, steps: int = 32) -> str:
+        """Return a digest of the carry of a block of runs over the whole plane after so many steps, at most.
 
         It shows whether two machines train to the same bits; a preloaded mathematics library, for example, may change
         them. It uses the same kernels as every batch.
@@ -191,7 +191,7 @@ class Engine:
         x = np.array([float(problem.x.value_from_unit(place)) for place in places])
         y = np.array([float(problem.y.value_from_unit(place)) for place in places[::2] + places[1::2]])
         padded = [jax.device_put(np.resize(v, capacity), device) for v in (x, y)]
-        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(32, problem.steps), lanes)
+        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(steps, problem.steps), lanes)
         leaves = (np.asarray(leaf)[:lanes] for leaf in jax.tree.leaves(carry))
         return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
 

@@ -8,6 +8,7 @@
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
     make bench ARGS=rings            what rings save past float64
     make bench ARGS=switched         what the levels after the switch of a film cost, by both ways of training
+    make bench ARGS=gpu              both kernels on an NVIDIA device, in under ten minutes (not run on a card yet)
     make bench ARGS=truth            outcomes and values against runs in as many bits as they need (hours)
 
 Ways are run in turn, several rounds, and medians are shown: machines drift. Printouts with machine and date are
@@ -225,10 +226,34 @@ def border_on_a_line() -> None:
     console.print(table)
 
 
+def on_a_card() -> None:
+    """Print what the kernels do on an NVIDIA device; without one, or without Warp, a sentence, and exit code 2."""
+    import importlib.util
+
+    from render.backends import kernels
+    from render.train import engine
+
+    card, lacking = kernels.card(), None
+    if card is None:
+        lacking = "an NVIDIA device that JAX can use, and there is none here"
+    elif importlib.util.find_spec("warp") is None:
+        lacking = "NVIDIA Warp, the extra gpu-fused, and it is not installed"
+    if card is None or lacking:
+        print(f"bench gpu needs {lacking} (make bench GPU=cuda13 ARGS=gpu).", file=sys.stderr)
+        sys.exit(2)
+    from tests.bench import gpu
+
+    console.print(f"{date.today()}, {machine()}")
+    for what, figure in gpu.rows(card, engine.devices()[0]):
+        console.print(f"  {what}: {figure}")
+
+
 if __name__ == "__main__":
     wanted = sys.argv[1:]
     if wanted in (["published"], ["crossings"]):
         {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
+    elif wanted == ["gpu"]:
+        on_a_card()
     elif wanted[:1] == ["truth"]:
         from tests.bench import truth
 
