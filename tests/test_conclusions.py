@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -86,15 +87,13 @@ def test_no_end_of_a_bar_is_cut_off_and_every_line_is_named(measured: dimension.
     names = [text.get_text() for text in legend.get_texts()]
     assert len({*names}) == len(names)
     assert {"null model: smooth, box counting", "null model: noise, box counting"} <= {*names}
-    looks = {
-        (line.get_color(), line.get_linestyle()) for line in figure.axes[0].get_lines() if line.get_label()[0] != "_"
-    }
-    assert len(looks) == sum(line.get_label()[0] != "_" for line in figure.axes[0].get_lines())
+    lines = [line for line in figure.axes[0].get_lines() if not str(line.get_label()).startswith("_")]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
 
 
 def test_fits_say_which_one_runs_and_how_long_the_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 20.0, 30.0])
-    monkeypatch.setattr(tuning.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(tuning, "_fitted", lambda *_: SimpleNamespace(a=0.0, b=1.0, c=2, o=0.1))
     said: list[str] = []
     losses = np.linspace(0.0, 1.0, 100)
@@ -111,7 +110,7 @@ def test_fits_say_which_one_runs_and_how_long_the_others_take(monkeypatch: pytes
 def test_the_time_of_the_fits_is_known_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 0.0, 2.0])
     fitted: list[int] = []
-    monkeypatch.setattr(tuning.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(tuning, "_fitted", lambda losses, *_: fitted.append(losses.size))
     five, three = tuning.fitting_s(1024), tuning.fitting_s(128)
     assert five == pytest.approx(5 / 3 * three) and five >= 5 * 2.0

@@ -21,6 +21,7 @@ from render.film import cost, deliver, qualities, rendering, sheet, training_rat
 from render.film.cost import Pictures
 from render.film.frame_log import boundary_density
 from render.film.job import Job
+from render.film.replacing import record_path
 from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.problem import Problem
@@ -85,7 +86,7 @@ def test_a_still_rendered_from_its_own_metadata_is_identical(made: list[Path], r
     assert loaded.made is not None and loaded.made.frame == 17
     (again,) = deliver.stills(stored(root, of=still), [17], root / "again")
     assert again.read_bytes() == still.read_bytes()
-    (from_record,) = deliver.stills(stored(root, of=deliver.record_path(still)), [17], root / "record")
+    (from_record,) = deliver.stills(stored(root, of=record_path(still)), [17], root / "record")
     assert from_record.read_bytes() == still.read_bytes()
 
 
@@ -171,9 +172,9 @@ def test_parts_with_the_same_ends_do_not_replace_each_other(made: list[Path], ro
     parts = {deliver.part_of_film(job, numbers, root / "out")[0]: numbers for numbers in ([3, 5], [3, 4, 5], [5, 3])}
     assert len(parts) == 3
     for path, numbers in parts.items():
-        assert json.loads(deliver.record_path(path).read_text())["selected"] == numbers
+        assert json.loads(record_path(path).read_text())["selected"] == numbers
     apart = next(path for path, numbers in parts.items() if numbers == [3, 5])
-    again = json.loads(deliver.record_path(apart).read_text())["again"]
+    again = json.loads(record_path(apart).read_text())["again"]
     assert again == f"render encode {apart.name}.json 3,5 --codec ffv1"
 
 
@@ -228,7 +229,7 @@ def test_a_forecast_adds_what_pictures_and_training_take_of_the_same_cores() -> 
     cores = os.cpu_count() or 1
     half = Pictures(wall_s=0.1, cpu_s=0.05 * cores, start_s=0.5)  # a picture keeps half of the cores busy
     ahead = cost.forecast(1000, Rate(10.0), 100, half)
-    assert (ahead.training_s, ahead.pictures_s) == (100, pytest.approx(10.5))
+    assert [ahead.training_s, ahead.pictures_s] == pytest.approx([100, 10.5])
     ends_s = cost.ENDS_S  # of a film that trains
     assert ahead.total_s == pytest.approx(100 + 10.5 / 2 + ends_s)
     assert cost.forecast(10, Rate(10.0), 100, half).total_s == pytest.approx(10.5 + 1 / 2 + ends_s)
@@ -251,6 +252,7 @@ class Blocks:
     """A backend whose clock shows what blocks cost: every second run ends at once, and a block is as slow as a run."""
 
     workers, now_s = 1, 0.0
+    proof: dict[str, str] = {}
 
     def __init__(self, lanes: int, capacity: int, block_s: float) -> None:
         self.numerics: dict[str, str | int] = {"lanes": lanes}

@@ -50,7 +50,8 @@ def view(**changes: Any) -> dict[str, Any]:
 def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server) -> None:
     with server.socket() as live:
         live.send(json.dumps(view()))
-        tiles, kinds = set(), set()
+        tiles: set[tuple[int, int]] = set()
+        kinds: set[str] = set()
         while not ({(0, 6)} <= tiles and kinds >= {"curve", "status"}):
             message = live.recv()
             if isinstance(message, bytes):
@@ -285,11 +286,11 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
         assert abs(Fraction(surprise[1][0]["x"]) - target.x) < Fraction(1, 10**14)
         # It serves views far below, around itself.
         (reference,) = references.load_all(store, problem)
-        units = (
+        x, y = (
             axis.unit_from_position(axis.position_from_value(value))
             for axis, value in ((problem.x, reference.x), (problem.y, reference.y))
         )
-        place = View(*units, 1e-24)
+        place = View(x, y, 1e-24)
         tiles, _ = stored(live, deep_view(place, 2), 80)
     camera = dataclasses.replace(found.keyframes[-1], view=place, time_s=0.0)
     output = dataclasses.replace(found.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)

@@ -50,7 +50,9 @@ def read_zarr(path: Path) -> Read:
 
 def read_tiff(path: Path) -> Read:
     with tifffile.TiffFile(path) as file:
-        return {str(page.tags["PageName"].value): np.flipud(page.asarray()) for page in file.pages}
+        pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+        assert len(pages) == len(file.pages)
+        return {str(page.tags["PageName"].value): np.flipud(page.asarray()) for page in pages}
 
 
 def read_exr(path: Path) -> Read:

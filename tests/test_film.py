@@ -8,6 +8,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def store_root(tmp_path_factory: pytest.TempPathFactory, backend: backends.Backe
     return root
 
 
-def changed(**output: object) -> Scene:
+def changed(**output: Any) -> Scene:
     return dataclasses.replace(TINY, output=dataclasses.replace(TINY.output, **output))
 
 

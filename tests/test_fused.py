@@ -1,6 +1,5 @@
 """The fused kernel on a processor: the same source as on a device, against XLA's engine and plain NumPy."""
 
-import dataclasses
 import importlib
 import json
 from fractions import Fraction
@@ -16,6 +15,7 @@ from render.problem.catalogue.settings import MlpSettings
 from render.samples import Status
 from render.train import engine
 from tests.helpers import oracle, published
+from tests.helpers.problems import changed
 
 wp = pytest.importorskip("warp", reason="needs the extra gpu-fused")
 fused_engine = importlib.import_module("render.train.fused_engine")
@@ -30,16 +30,16 @@ def axis(name: str) -> Axis:
 SMALL = Problem(axis("lr_input"), axis("lr_output"), width=5, examples=12, steps=40)
 PROBLEMS = {
     "tanh": SMALL,
-    "relu": dataclasses.replace(SMALL, activation="relu"),
-    "identity": dataclasses.replace(SMALL, activation="identity", examples="inputs"),
-    "one example": dataclasses.replace(SMALL, examples=1),
-    "several chunks": dataclasses.replace(SMALL, examples=130, steps=25),
-    "minibatch": dataclasses.replace(SMALL, batch=4),
-    "large minibatch": dataclasses.replace(SMALL, batch=70, steps=25),
-    "offset": dataclasses.replace(SMALL, x=axis("offset"), y=axis("lr")),
-    "initial mean": dataclasses.replace(SMALL, x=axis("init_mean"), y=axis("lr")),
-    "fixed rate": dataclasses.replace(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
-    "prefixes": dataclasses.replace(SMALL, prefixes=(3, 25)),
+    "relu": changed(SMALL, activation="relu"),
+    "identity": changed(SMALL, activation="identity", examples="inputs"),
+    "one example": changed(SMALL, examples=1),
+    "several chunks": changed(SMALL, examples=130, steps=25),
+    "minibatch": changed(SMALL, batch=4),
+    "large minibatch": changed(SMALL, batch=70, steps=25),
+    "offset": changed(SMALL, x=axis("offset"), y=axis("lr")),
+    "initial mean": changed(SMALL, x=axis("init_mean"), y=axis("lr")),
+    "fixed rate": changed(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
+    "prefixes": changed(SMALL, prefixes=(3, 25)),
 }
 
 

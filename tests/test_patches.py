@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -289,8 +290,8 @@ def test_what_is_kept_is_listed_verified_and_merged_patch_by_patch(tmp_path: Pat
 # ---- in a film
 
 
-def small(**output: object) -> Scene:
-    size = {"width_px": 96, "height_px": 54, "fps": 4, "detail": 0.2, "rest_detail": 0.2}
+def small(**output: Any) -> Scene:
+    size: dict[str, Any] = {"width_px": 96, "height_px": 54, "fps": 4, "detail": 0.2, "rest_detail": 0.2}
     return dataclasses.replace(TINY, output=dataclasses.replace(TINY.output, **(size | output)))
 
 

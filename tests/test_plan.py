@@ -255,7 +255,7 @@ def test_in_a_pure_zoom_no_sample_is_trained_twice() -> None:
     """Every lattice position of the film counts once, on whichever levels it stands."""
     planned = zoomed(4, detail=0.5)
     deepest = max(planned.levels)
-    positions = set()
+    positions: set[tuple[int, int]] = set()
     for level in planned.levels:
         for _, column, row in patches_of(planned, level):
             x, y, shift = SIDE * column, SIDE * row, deepest - level
@@ -273,7 +273,9 @@ def test_a_plan_knows_nothing_of_time_and_colour(planned: Plan, fps: float, slow
         keyframes=retimed,
         easing="linear",
         look=dataclasses.replace(scene.look, palette="viridis", gap=0.1, background="#ffffff"),
-        output=dataclasses.replace(scene.output, fps=fps, crf=30, codec="hevc", overlay=not scene.output.overlay),
+        output=dataclasses.replace(
+            scene.output, fps=Fraction(fps), crf=30, codec="hevc", overlay=not scene.output.overlay
+        ),
     )
     assert Plan(other).order == planned.order
 

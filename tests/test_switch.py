@@ -112,7 +112,8 @@ def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: 
 
 def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) -> None:
     assert job.switch is not None and job.switch.is_ready
-    assert min(job.plan.levels) <= job.plan.targets.last_plain_level < max(job.plan.levels)
+    last_plain = job.plan.targets.last_plain_level
+    assert last_plain is not None and min(job.plan.levels) <= last_plain < max(job.plan.levels)
     deepest = [tile for tile in job.plan.order if tile.level == max(job.plan.levels)]
     tile = next(t for t in deepest if 0 < np.mean(job.store.get(t).value < 0) < 1)
     field, problem = job.store.get(tile), job.scene.problem
@@ -196,7 +197,7 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     ]
     end = np.concatenate([leaf[-1].ravel() for leaf in made.states])
     slopes = [np.linalg.norm(other - end) / float(step) for other in ends]
-    assert found.target == pytest.approx(np.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
+    assert found.target == pytest.approx(math.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
     left = precision.leaving(loaded, made)
     assert 0 < left.median_step <= left.steps == STEPS
     scene_path = store / "deep.toml"
@@ -229,7 +230,8 @@ class Clock:
     """A backend whose clock shows what runs cost: those followed by differences three times a plain one."""
 
     workers, capacity, now_s = 1, 256, 0.0
-    numerics = {"lanes": 1}
+    numerics: dict[str, str | int] = {"lanes": 1}
+    proof: dict[str, str] = {}
 
     def __init__(self, followed: Reference) -> None:
         self.followed = followed

@@ -5,12 +5,14 @@ Every seventh sample of 96 x 96 in both directions. The whole comparison, with t
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from render.problem import Problem
+from render.samples import Field
 from render.train import engine
 from tests.helpers import published
 
@@ -26,7 +28,7 @@ LEAST = {
 }
 
 
-def train(problem: Problem, x: np.ndarray, y: np.ndarray, **options: float) -> np.ndarray:
+def train(problem: Problem, x: np.ndarray, y: np.ndarray, **options: Any) -> Field:
     return engine.Engine(problem, **options).run(x, y)
 
 

@@ -71,7 +71,9 @@ def run(
     return Run(value, history[..., -1], converged, history)
 
 
-def forward(weights: list[np.ndarray], inputs: np.ndarray, activation: str) -> tuple[list, list, np.ndarray]:
+def forward(
+    weights: list[np.ndarray], inputs: np.ndarray, activation: str
+) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray]:
     """Return what goes into each layer, each layer's pre-activations, and the output [examples, 1]."""
     act, _ = ACTIVATIONS[activation]
     root_n = np.sqrt(inputs.shape[-1])
@@ -95,7 +97,7 @@ def gradient(weights: list[np.ndarray], inputs: np.ndarray, targets: np.ndarray,
     root_n = np.sqrt(inputs.shape[-1])
     ins, zs, output = forward(weights, inputs, activation)
     in_z = 2 * (output - targets) / targets.size / root_n  # d loss / d z of the last layer
-    slopes = []
+    slopes: list[np.ndarray] = []
     for layer in reversed(range(len(weights))):
         slopes.insert(0, ins[layer].swapaxes(-1, -2) @ in_z / root_n)
         if layer:

@@ -69,7 +69,8 @@ def simulate(workers: int, points: int, quality: str, *, task_cost_s: float = TA
     schedule = _Schedule(plan.scene.problem, plan.order, AddressStore(), backend, wanted=plan.patches)
     _, answer = next(backend.run(lambda: Batch((), np.empty(points), np.empty(points))))
     chance = np.random.default_rng(workers)
-    idle, running = workers, []
+    idle = workers
+    running: list[tuple[float, int, Batch]] = []
     now = serving_until = served = trained = 0.0
     count = 0
     while True:
