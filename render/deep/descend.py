@@ -134,7 +134,13 @@ def grid(problem: Problem, x: Fraction, y: Fraction, width: Fraction) -> list[Po
 
 
 def _first_reference(
-    problem: Problem, points: list[Point], spacing: float, store: Path, report_step: ReportDescent, *, search_again: bool
+    problem: Problem,
+    points: list[Point],
+    spacing: float,
+    store: Path,
+    report_step: ReportDescent,
+    *,
+    search_again: bool,
 ) -> Reference:
     """Return a reference in this view, or one that the store keeps within its width. search_again: none of those."""
     if search_again:
