@@ -52,7 +52,7 @@ def choose(problem: Problem, asked: str) -> Choice:
         reason = f"{type(error).__name__}: {lines[-1] if lines else ''}".rstrip(".")
         return Choice(False, f"XLA's kernel trains, not the fused one, which failed on this device ({reason}).")
     if verdict.is_kept:
-        return Choice(True, f"The fused kernel trains: {verdict.words()}.")
+        return Choice(True, f"The fused kernel trains, which was measured by this comparison alone: {verdict.words()}.")
     why = "is no faster here" if verdict.is_right else "does not train the same runs here"
     return Choice(False, f"XLA's kernel trains, not the fused one, which {why}: {verdict.words()}.")
 

@@ -161,5 +161,12 @@ def made(shape: Shape) -> Any:  # noqa: PLR0915 -- the kernel is one function
     train.__name__ = train.__qualname__ = shape.name
     # Warp's own register-blocked product, not cuBLASDx: that one took minutes to compile for an architecture (1.19, two
     # cores), and its code would be other code than what runs on a processor.
-    options = {"enable_backward": False, "enable_mathdx_gemm": False, "fast_math": False, "block_dim": shape.threads}
+    # And machine code by Warp's compiler, whose version is part of the numerics, not by that of a driver.
+    options = {
+        "enable_backward": False,
+        "enable_mathdx_gemm": False,
+        "fast_math": False,
+        "cuda_output": "cubin",
+        "block_dim": shape.threads,
+    }
     return wp.kernel(train, enable_backward=False, module="unique", module_options=options)

@@ -90,6 +90,8 @@ def refusal(problem: Problem) -> str | None:
         return f"it trains nets with problem.depth = 2, not {settings.depth}"
     if settings.width > MOST_WIDTH:
         return f"it trains nets with problem.width <= {MOST_WIDTH}, not {settings.width}"
+    if measured := [*problem.row.channels, *dict(problem.observe)]:
+        return f"it measures nothing of a run besides its losses, so not {', '.join(measured)}"
     if problem.measure != "published":
         return f'it knows when a run escapes with problem.measure = "published", not "{problem.measure}"'
     if settings.batch is not None and settings.batch * problem.steps * settings.width * 8 > _MOST_BATCH_BYTES:

@@ -54,7 +54,7 @@ class FusedEngine(Engine):
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the largest number of points for one call of `run`."""
-        return _CAPACITY
+        return min(_CAPACITY, super().capacity(device))
 
     def lanes(self, device: jax.Device | None = None) -> int:
         """Return 1: a run waits for no other."""
@@ -88,7 +88,7 @@ class FusedEngine(Engine):
         return np.concatenate([np.asarray(self._trained(x[p], y[p], first, x[p].size)) for p in pieces])
 
     def first_steps(self, device: jax.Device | None = None, steps: int = 32) -> str:
-        """Return a digest of the losses of some runs over the whole plane before so many steps, at most."""
+        """Return a digest of the losses of some runs over the whole plane, in their first so many steps."""
         problem, device = self.problem, device or devices()[0]
         x, y = (np.array([float(axis.value_from_unit(p)) for p in _PLACES]) for axis in (problem.x, problem.y))
         losses = np.asarray(self._trained(x, np.roll(y, 1), device, x.size))
