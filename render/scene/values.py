@@ -69,7 +69,7 @@ class Output:
 class Made:
     """The making of an output that is given as a scene: its quality, a single frame's number, and its numerics.
 
-    changed_from: what the scene's own files said of the fields that settings had changed, by their paths.
+    changed_from: what the scene's own files give for the fields that settings had changed, by their paths.
     """
 
     quality: str
