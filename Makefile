@@ -73,7 +73,7 @@ quick: $(STAMP) ## the laws of pure functions, while you work: no processes, one
 check: $(STAMP) ## lint, types and import layers
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check -q .
-	@$(BIN)/mypy -p render
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > .venv/imports.log 2>&1 || { cat .venv/imports.log; exit 1; }
 
 bench: $(STAMP) ## speed, as ratios measured side by side

@@ -29,6 +29,17 @@ CHANNELS: dict[str, np.dtype] = {
 }
 
 
+# The status of a place at which there is no sample; the other channels are nan there, or -1.
+NO_SAMPLE = 255
+
+
+def nothing(dtype: np.dtype) -> float | int:
+    """Return what stands in a channel of this type where there is no sample."""
+    if dtype == np.uint8:
+        return NO_SAMPLE
+    return -1 if dtype.kind == "i" else np.nan
+
+
 def value_after(steps: int) -> str:
     """Return the name of the channel with the measure of a run's first steps, on the same scale as `value`."""
     return f"value_after_{steps}"

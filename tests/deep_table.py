@@ -62,8 +62,8 @@ def drawn(problem: Problem, width: str) -> list[Point]:
 def in_long_double(points: list[Point]) -> np.ndarray:
     """Return values of some runs in 80-bit arithmetic, or what this machine's long double has."""
     x, y = (np.array([_long(v) for v in column]) for column in zip(*points, strict=True))
-    given = {"activation": "tanh", "steps": 500, "names": NAMES, "x": x, "y": y}
-    return np.asarray(oracle.run(*published.draws(), **given).value, np.float64)
+    made = oracle.run(*published.draws(), activation="tanh", steps=500, names=NAMES, x=x, y=y)
+    return np.asarray(made.value, np.float64)
 
 
 def _long(value: Fraction) -> np.longdouble:

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import sys
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,10 +14,12 @@ import pytest
 
 from render import scene
 from render.analyse import dimension, estimators, null_models, plots, precision, subject, tables, tuning
+from render.analyse.dimension import Spread
 from render.cli import app, messages
 from render.errors import RenderError
 from render.film.rendering import Progress
 from render.geometry.camera import Keyframe, View
+from render.geometry.patches import WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.samples import Field
 from render.storage.store import DirectoryStore
@@ -81,13 +84,16 @@ def test_published_numbers_belong_to_the_shipped_scenes() -> None:
 # ---- dimension ------------------------------------------------------------------------------------------------------
 
 
+Mask = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of unit coordinates x, y: bool
+
+
 class _Drawn:
     """A store whose samples are signs of a mask over the plane, for any tile of any level."""
 
-    def __init__(self, inside, folder: Path) -> None:
+    def __init__(self, inside: Mask, folder: Path) -> None:
         self.inside, self.folder = inside, folder
 
-    def get(self, tile: Tile) -> Field:
+    def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
         scale = 32 << tile.level
         u = (tile.ix * 32 + np.arange(32)) / scale
         v = (tile.iy * 32 + np.arange(32)) / scale
@@ -98,17 +104,22 @@ class _Drawn:
     def has(self, tile: Tile) -> bool:
         return True
 
-    def missing(self, tiles) -> list[Tile]:
-        return []
+    def held(self, tiles: Sequence[Tile]) -> list[Patches]:
+        return [WHOLE for _ in tiles]
 
 
 def measured(
-    inside, keyframes: tuple[Keyframe, ...], monkeypatch: pytest.MonkeyPatch, side: int = 256
+    inside: Mask, keyframes: tuple[Keyframe, ...], monkeypatch: pytest.MonkeyPatch, side: int = 256
 ) -> dimension.Result:
     drawn = dataclasses.replace(TINY, keyframes=keyframes)
     monkeypatch.setattr(dimension, "_trained_again", lambda _, areas, __: [4] * len(areas))
     what = subject.Subject(drawn, None, _Drawn(inside, Path()), Path())  # type: ignore[arg-type]
     return dimension.run(what, side, None, quiet)
+
+
+def given(spread: Spread | None) -> Spread:
+    assert spread is not None
+    return spread
 
 
 def down_to(x: str, y: str, width: float) -> tuple[Keyframe, ...]:
@@ -121,9 +132,9 @@ def test_a_zoom_into_a_smooth_border_measures_one(monkeypatch: pytest.MonkeyPatc
     result = measured(lambda u, v: np.hypot(u - 0.5, v - 0.5) < 0.3, down_to("0.7", "0.7236067977", 1e-4), monkeypatch)
     assert len(result.levels) == 13
     for name in estimators.ESTIMATORS:
-        assert result.dimension(name).median == pytest.approx(1.0, abs=0.03)
-        assert result.null("smooth", name).median == pytest.approx(1.0, abs=0.03)
-        assert result.null("noise", name).median > 1.9
+        assert given(result.dimension(name)).median == pytest.approx(1.0, abs=0.03)
+        assert given(result.null("smooth", name)).median == pytest.approx(1.0, abs=0.03)
+        assert given(result.null("noise", name)).median > 1.9
     assert result.by_side("published")[256].median == pytest.approx(1.0, abs=0.1)
     assert all(abs(row.new_detail) < 0.02 for row in result.levels)
 
@@ -142,8 +153,8 @@ def test_a_zoom_into_the_mandelbrot_border_measures_more(monkeypatch: pytest.Mon
 
     result = measured(inside, down_to("0.50148126", "0.54394", 0.02), monkeypatch)
     for name in ("box", "sausage"):
-        assert 1.15 < result.dimension(name).high < 2.0
-        assert result.dimension(name).high > result.null("smooth", name).high + 0.1
+        assert 1.15 < given(result.dimension(name)).high < 2.0
+        assert given(result.dimension(name)).high > given(result.null("smooth", name)).high + 0.1
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +209,7 @@ def test_points_are_trained_once_and_a_damaged_file_again(tmp_path: Path) -> Non
     again = subject.train_points(what, x, y, lambda now: runs.append(now.samples_done))
     assert runs == []
     np.testing.assert_array_equal(first.value, again.value)
+    assert isinstance(what.store, DirectoryStore)
     damaged = sorted((what.store.folder / "points").iterdir())[0]
     damaged.write_bytes(damaged.read_bytes()[:-100])
     third = subject.train_points(what, x, y, lambda now: runs.append(now.samples_done))
@@ -297,8 +309,8 @@ def test_a_system_without_sums_is_refused_and_says_where_to_look(tmp_path: Path)
 
 
 def bowl(draws: int, dimensions: int, noise: float, seed: int) -> np.ndarray:
-    """Losses of random search in a bowl of known depth 0.3: the check of EXPERIMENTS.md, section 6, in words: a loss
-    0.3 + |z|^2 + noise at uniform z, whose lowest losses follow the noisy quadratic with c = dimensions."""
+    """Losses of random search in a bowl of known depth 0.3: a loss 0.3 + |z|^2 + noise at uniform z,
+    whose lowest losses follow the noisy quadratic with c = dimensions."""
     rng = np.random.default_rng(seed)
     return 0.3 + (rng.uniform(-1, 1, (draws, dimensions)) ** 2).sum(1) + rng.normal(0, noise, draws)
 
@@ -440,5 +452,5 @@ def test_the_plan_of_a_deep_film_says_how_deep_its_target_goes(
     deep = tmp_path / "deep.toml"
     deep.write_text(TINY.text.replace("width_decades = 0.140625", "width_decades = 1e-6"))
     for path, says in ((deep, True), ("tiny", False)):
-        app(["plan", str(path), "--quality", "preview", "--store", str(tmp_path)], exit_on_error=False)
-        assert ("worth views down to about 1e-" in capsys.readouterr().out) == says
+        app(["plan", str(path), "--quality", "scene", "--store", str(tmp_path)], exit_on_error=False)
+        assert ("worth views down to about " in capsys.readouterr().out) == says

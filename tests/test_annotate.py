@@ -49,7 +49,7 @@ def test_the_parts_stand_apart_and_each_can_be_left_out(size: tuple[int, int]) -
     caption = written(size, 12.0, "axes", caption="a caption") & ~axes
     depth = written(size, 12.0, "depth", "legend") & ~legend
     assert depth.any() and caption.any()
-    assert sum(mask.astype(int) for mask in (axes, legend, caption, depth)).max() == 1, "no part covers another"
+    assert np.sum([axes, legend, caption, depth], axis=0).max() == 1, "no part covers another"
     together = written(size, 12.0, *overlay.PARTS, caption="a caption")
     assert together.sum() == axes.sum() + legend.sum() + caption.sum() + depth.sum()
 

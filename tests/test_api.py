@@ -12,6 +12,7 @@ import pytest
 
 import render
 from render import api
+from render.backends import Backend
 from render.errors import RenderError
 from render.film.job import Job
 from render.film.rendering import Report
@@ -71,7 +72,7 @@ def test_a_window_of_a_frame_is_that_of_its_view_and_is_kept(store: Path) -> Non
     assert window.x.size >= SAMPLES
     refusing = api.Listener()
 
-    def none(problem: object) -> object:
+    def none(problem: object) -> Backend:
         from render.backends.refusing import RefusingBackend
         from render.storage import numerics
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,10 @@ from render.film import qualities, rendering
 from render.film.plan import Plan
 from render.film.schedule import Training
 from render.geometry.tiles import Tile
+from render.problem import Problem
+from render.samples import Field
 from render.storage.store import MemoryStore
+from tests.helpers.command import run, run_here
 from tests.helpers.traps import SetTrap, Trap
 from tests.helpers.waiting import until
 
@@ -63,8 +66,8 @@ def some_batches(count: int, points: int = 40) -> list[Batch]:
     return [Batch((), 10 ** random.uniform(-3, 3, points), 10 ** random.uniform(-3, 3, points)) for _ in range(count)]
 
 
-def values(results: list[tuple[Batch, object]], batches: list[Batch]) -> list[bytes]:
-    by_batch = {id(batch): field.value.tobytes() for batch, field in results}  # type: ignore[attr-defined]
+def values(results: Iterable[tuple[Batch, Field | Failed]], batches: list[Batch]) -> list[bytes]:
+    by_batch = {id(batch): field.value.tobytes() for batch, field in results if isinstance(field, Field)}
     return [by_batch[id(batch)] for batch in batches]
 
 
@@ -370,14 +373,9 @@ def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.
         backends.make("dask", PROBLEM)
 
 
-def run_cli(*words: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "render.cli", *map(str, words)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 def test_the_command_line_films_on_a_cluster(tmp_path: Path) -> None:
-    done = run_cli("video", "tiny", "--quality", "scene", "--backend", "dask", "--workers", 2,
-                   "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
+    done = run("video", "tiny", "--quality", "scene", "--backend", "dask", "--workers", 2,
+               "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert Path(done.stdout.splitlines()[0]).exists()
@@ -386,25 +384,29 @@ def test_the_command_line_films_on_a_cluster(tmp_path: Path) -> None:
 def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text("x,y\n" + "".join(f"{1.5**n},{2.5**n}\n" for n in range(-9, 9)))
     probe = ("probe", "tiny", "--points", tmp_path / "points.csv", "--out")
-    for done in (run_cli(*probe, tmp_path / "a.csv"), run_cli(*probe, tmp_path / "b.csv", "--backend", "dask")):
+    for done in (run_here(*probe, tmp_path / "a.csv"), run_here(*probe, tmp_path / "b.csv", "--backend", "dask")):
         assert done.returncode == 0, done.stderr
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
 
 
 def test_an_analysis_on_a_cluster_has_the_samples_of_this_machine(cluster: DaskBackend, tmp_path: Path) -> None:
     x, y = (10 ** np.random.default_rng(0).uniform(-3, 3, 200) for _ in "xy")
+    make_backends: dict[str, Callable[[Problem], Backend]] = {
+        "far": lambda _: cluster,
+        "here": lambda problem: backends.make("local", problem),
+    }
     far, here = (
-        subject.train_points(subject.prepare(TINY, tmp_path / name, lambda _, b=one: b), x, y, lambda now: None)
-        for name, one in (("far", cluster), ("here", backends.make("local", PROBLEM)))
+        subject.train_points(subject.prepare(TINY, tmp_path / name, make), x, y, lambda now: None)
+        for name, make in make_backends.items()
     )
     assert far.value.tobytes() == here.value.tobytes()
     assert len(list((tmp_path / "far").rglob("points/*.npz"))) == 3
-    done = run_cli("analyse", "tuning", "tiny", "--backend", "dsk", "--store", tmp_path, "--out", tmp_path)
+    done = run_here("analyse", "tuning", "tiny", "--backend", "dsk", "--store", tmp_path, "--out", tmp_path)
     assert "did you mean dask?" in done.stderr
 
 
 def test_a_cluster_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    done = run_cli("video", "tiny", "--scheduler", "tcp://127.0.0.1:1", "--store", tmp_path)
+    done = run_here("video", "tiny", "--scheduler", "tcp://127.0.0.1:1", "--store", tmp_path)
     assert done.returncode == 2
     assert "does not answer as one" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -430,7 +432,7 @@ def test_options_that_do_not_go_together_are_refused(machines: Machines, message
 
 
 def test_the_script_of_a_job_is_printed() -> None:
-    done = run_cli("jobscript", "--scheduler", "tcp://login:8786", "--job", "cores=4")
+    done = run_here("jobscript", "--scheduler", "tcp://login:8786", "--job", "cores=4")
     assert done.returncode == 0, done.stderr
     assert "tcp://login:8786" in done.stdout
     assert done.stdout.startswith("#!/usr/bin/env bash\n")

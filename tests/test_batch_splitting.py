@@ -1,5 +1,7 @@
 """Pieces of batches: every point is trained once, in any order of finishing, and a batch comes back whole."""
 
+import random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +14,7 @@ from render.samples import Field
 from render.scene import find, load
 
 
-def trained(piece: tuple[np.ndarray, np.ndarray]) -> Field:
+def trained(piece: tuple[np.ndarray, ...]) -> Field:
     """What a backend would return, if training were adding."""
     field = Field.empty(piece[0].shape)
     for channel in field:
@@ -32,7 +34,9 @@ def batch_of(points: int, first: int = 0) -> Batch:
     least=st.integers(1, 100),
     order=st.randoms(use_true_random=False),
 )
-def test_a_batch_comes_back_whole_whatever_share_ends_first(sizes, workers, least, order) -> None:  # type: ignore[no-untyped-def]
+def test_a_batch_comes_back_whole_whatever_part_ends_first(
+    sizes: list[int], workers: int, least: int, order: random.Random
+) -> None:
     batches = [batch_of(size, 1000 * i) for i, size in enumerate(sizes)]
     waiting = iter([*batches, None])
     pieces = Pieces(lambda: next(waiting), workers, least)
@@ -62,5 +66,6 @@ def test_a_shared_batch_has_the_bits_of_a_batch_trained_by_one() -> None:
     ((same, field),) = backend.run(lambda: next(waiting))
     alone = backend.engine.run(batch.x, batch.y)  # type: ignore[attr-defined]
     assert same is batch
+    assert isinstance(field, Field)
     for here, there in zip(field, alone, strict=True):
         assert np.array_equal(here, there, equal_nan=True)

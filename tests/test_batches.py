@@ -17,7 +17,7 @@ from render.film import qualities, rendering
 from render.storage.store import DirectoryStore
 from render.tools import merging
 from tests.helpers import ROOT
-from tests.helpers.command import refused, run
+from tests.helpers.command import refused, run_here
 
 TINY = (ROOT / "scenes/tiny.toml").read_text()
 
@@ -46,12 +46,11 @@ def test_every_film_is_made_and_what_fails_is_said_at_the_end(stored: Path, tmp_
     out = tmp_path / "out"
     (out / "two").mkdir(parents=True)
     (out / "two" / "two-scene.mp4").mkdir()  # a folder stands where the film should be
-    done = run(
+    done = run_here(
         "video", *(tmp_path / f"{name}.toml" for name in names), "--each", "--quality", "scene", "--store", stored,
         "--out", out, "--json",
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
     events = [json.loads(line) for line in done.stderr.splitlines()]
     (batch,) = [event for event in events if event["event"] == "batch"]
     assert (batch["made"], batch["films"], batch["failed"]) == (2, 3, ["two"])
@@ -144,11 +143,11 @@ def test_two_sound_tiles_that_differ_are_reported_and_ours_stays(stored: Path, t
     shutil.copytree(stored, other)
     merging.merge(stored, ours)
     (store,) = DirectoryStore.existing(other, scene.load("tiny").problem)
-    tile = store.tile_of(sorted(other.rglob("*.npz"))[0])
-    changed = store.get(tile)
+    tile, patches = store.address_of(sorted(other.rglob("*.npz"))[0])
+    changed = store.get(tile, patches)
     channels = {name: channel.copy() for name, channel in changed.channels().items()}
-    channels["value"][0, 0] += 1.0
-    store.put(tile, changed.from_channels(channels))
+    channels["value"] += 1.0
+    store.put(tile, changed.from_channels(channels), patches)
     before = files(ours)
     merged = merging.merge(other, ours)
     assert len(merged.faults) == 1 and "has other samples" in merged.faults[0]
@@ -185,12 +184,12 @@ def test_what_is_no_store_is_refused(stored: Path, tmp_path: Path) -> None:
 def test_the_command_merges_and_says_what_was_left_out(stored: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(stored, other)
-    done = run("store", "merge", other, "--store", tmp_path / "ours")
+    done = run_here("store", "merge", other, "--store", tmp_path / "ours")
     assert done.returncode == 0, done.stderr
     assert "tiles added" in done.stderr
     flip(sorted(other.rglob("*.npz"))[0])
     shutil.rmtree(tmp_path / "ours")
-    done = run("store", "merge", other, "--store", tmp_path / "ours")
+    done = run_here("store", "merge", other, "--store", tmp_path / "ours")
     assert done.returncode == 1 and "is damaged" in done.stdout
 
 

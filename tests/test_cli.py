@@ -1,4 +1,4 @@
-"""The command line as a person meets it: real processes, whole messages, exit codes."""
+"""The command line as a person meets it: whole messages and exit codes, of a process or of what a process runs."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from render.film import rendering
 from render.film.plan import Plan
 from tests import test_sound
 from tests.helpers import ROOT, oracle, published
-from tests.helpers.command import refused, run
+from tests.helpers.command import refused, run, run_here
 
 TINY = (ROOT / "scenes/tiny.toml").read_text()
 COMMANDS = ["video", "preview", "frame", "sheet", "recolour", "encode", "plan", "show", "probe", "doctor", "clean"]
@@ -31,6 +31,12 @@ def scene_file(tmp_path: Path) -> Path:
     path = tmp_path / "mine.toml"
     path.write_text(TINY)
     return path
+
+
+@pytest.fixture(scope="module")
+def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store for tests that need samples of `tiny`, and not a store without them."""
+    return tmp_path_factory.mktemp("cli") / "store"
 
 
 # ---- what works -----------------------------------------------------------------------------------------------------
@@ -46,13 +52,13 @@ def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
     assert all(Path(line).stat().st_size > 0 for line in made.stdout.splitlines())
     assert film.stat().st_size > 1000
     assert "36,352 training runs to do" in made.stderr
-    again = run("video", "tiny", "--quality", "scene", *places)
+    again = run_here("video", "tiny", "--quality", "scene", *places)
     assert ", 0 training runs to do: every sample is in" in again.stderr
-    frames = run("frame", "tiny", "0", "50%,last", "--quality", "scene", *places)
+    frames = run_here("frame", "tiny", "0", "50%,last", "--quality", "scene", *places)
     assert frames.returncode == 0, frames.stderr
     names = [Path(line).name for line in frames.stdout.splitlines()]
     assert names == ["tiny-scene-00000.png", "tiny-scene-00014.png", "tiny-scene-00029.png"]
-    plan = run("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
+    plan = run_here("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
     assert plan.returncode == 0, plan.stderr
     assert "0 of them to do" in plan.stdout
     for word in ("levels", "tiles", "samples", "time", "disk"):
@@ -60,7 +66,7 @@ def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
 
 
 def test_planning_an_empty_store_leaves_it_without_tiles(tmp_path: Path) -> None:
-    done = run("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
+    done = run_here("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
     assert done.returncode == 0, done.stderr
     assert "36,352 training runs of 20 steps, 36,352 of them to do" in done.stdout
     assert list((tmp_path / "store").rglob("*.npz")) == []
@@ -73,7 +79,7 @@ def test_probe_says_what_happened_at_any_point(tmp_path: Path) -> None:
         table = csv.writer(file)
         table.writerow(["note", " x ", "y"])
         table.writerows(("p", repr(float(a)), repr(float(b))) for a, b in zip(x, y, strict=True))
-    done = run("probe", "tiny", "--points", points, "--out", tmp_path / "values.csv")
+    done = run_here("probe", "tiny", "--points", points, "--out", tmp_path / "values.csv")
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "values.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -91,12 +97,12 @@ def test_probe_says_what_happened_at_any_point(tmp_path: Path) -> None:
 
 
 def test_every_command_has_help_with_an_example() -> None:
-    assert "render video" in run("--help").stdout
+    assert "render video" in run_here("--help").stdout
     for command in COMMANDS:
-        done = run(*command.split(), "-h")
+        done = run_here(*command.split(), "-h")
         assert done.returncode == 0
         assert f"render {command}" in done.stdout.partition("Try:")[2]
-    assert all(name in run("video", "-h").stdout for name in scene.QUALITY)
+    assert all(name in run_here("video", "-h").stdout for name in scene.QUALITY)
 
 
 def test_help_and_scene_checks_do_not_load_jax() -> None:
@@ -147,11 +153,11 @@ def test_a_bad_scene_is_refused_with_its_file_and_place(scene_file: Path, old: s
 
 def test_json_is_one_object_a_line_on_both_streams(tmp_path: Path) -> None:
     places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
-    made = run("frame", "tiny", "0", "--quality", "scene", "--json", *places)
+    made = run_here("frame", "tiny", "0", "--quality", "scene", "--json", *places)
     assert made.returncode == 0, made.stderr
     (wrote,) = map(json.loads, made.stdout.splitlines())
     assert wrote["event"] == "wrote" and Path(wrote["path"]).exists()
-    plan = run("plan", "tiny", "--quality", "scene", "--json", "--store", tmp_path / "store")
+    plan = run_here("plan", "tiny", "--quality", "scene", "--json", "--store", tmp_path / "store")
     (facts,) = map(json.loads, plan.stdout.splitlines())
     assert (facts["event"], facts["samples"], facts["frames"]) == ("plan", 36_352, 30)
     assert facts["total_s"] >= facts["training_s"] > 0
@@ -230,7 +236,10 @@ def test_a_bad_table_of_points_is_refused(tmp_path: Path, text: str, says: str) 
     assert "cannot be read" in refused("probe", "tiny", "--points", tmp_path / "no.csv", "--out", tmp_path / "v.csv")
 
 
-def test_debug_shows_the_traceback() -> None:
+def test_a_mistake_ends_a_process_with_one_line_and_debug_shows_the_traceback() -> None:
+    done = run("video", "nope")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith('render: There is no scene "nope"')
     done = run("video", "nope", "--debug")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
@@ -321,7 +330,7 @@ def test_the_commands_of_the_production_page_run_one_after_the_other(
 
 
 @pytest.mark.parametrize("command", sorted(set(readme_commands())))
-def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
+def test_every_command_of_the_readme_runs(command: str, tmp_path: Path, shared_store: Path) -> None:
     """On the tiny scene, which stands in for the named one; make targets are run to see what they would call."""
     words = shlex.split(command)
     if words[0] == "make":
@@ -337,12 +346,13 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path) -> None:
     arguments = [str(points) if word == "points.csv" else word for word in arguments]
     arguments = [str(tmp_path / word) if word in ("values.csv", "site") else word for word in arguments]
     if words[1] in ("recolour", "encode", "store"):  # of what is there already
-        assert run("preview", "tiny", "--store", tmp_path / "store", "--out", tmp_path / "out").returncode == 0
+        made = run_here("preview", "tiny", "--store", shared_store, "--out", tmp_path / "out")
+        assert made.returncode == 0, made.stderr
     if arguments[0] in ("video", "preview", "frame", "sheet", "recolour", "encode", "doctor", "clean", "analyse"):
         arguments += ["--out", str(tmp_path / "out")]
     if arguments[0] not in ("show", "probe", "systems"):
-        arguments += ["--store", str(tmp_path / "store")]
-    done = run(*arguments)
+        arguments += ["--store", str(shared_store)]
+    done = run_here(*arguments)
     assert done.returncode == 0, done.stderr
 
 

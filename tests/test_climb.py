@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -105,7 +106,7 @@ def test_a_stop_leaves_the_best_finished_film_and_the_same_call_goes_on_behind_i
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow(monkeypatch, "fine")
-    folders = {"out": tmp_path / "out", "store": tmp_path / "store"}
+    folders: dict[str, Any] = {"out": tmp_path / "out", "store": tmp_path / "store"}
     stopped = Heard(stop_in="fine")
     with pytest.raises(KeyboardInterrupt):
         render.video(SCENE, budget_min=21, **folders, listener=stopped)
@@ -128,7 +129,7 @@ def test_only_a_film_that_is_this_one_counts_as_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     slow(monkeypatch, "fine")
-    folders = {"out": tmp_path / "out", "store": tmp_path / "store"}
+    folders: dict[str, Any] = {"out": tmp_path / "out", "store": tmp_path / "store"}
     with pytest.raises(KeyboardInterrupt):
         render.video(SCENE, budget_min=21, **folders, listener=(heard := Heard(stop_in="fine")))
     path, _ = heard.films[-1]

@@ -11,7 +11,7 @@ from render import scene
 from render.backends import Batch, Cluster
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
-from tests.helpers import environments
+from tests.helpers import ROOT, environments
 from tests.helpers.waiting import until
 
 PROBLEM = scene.load("tiny").problem
@@ -31,7 +31,7 @@ def started(*words: object, **variables: str) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "dask", *map(str, words), "--no-dashboard"]
     environ = environments.clean() | variables
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=environments.ROOT, env=environ, stdout=quiet, stderr=quiet)
+    return subprocess.Popen(command, cwd=ROOT, env=environ, stdout=quiet, stderr=quiet)
 
 
 def test_a_worker_that_would_train_other_bits_is_named_and_gets_no_work(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ No training: a compositor is given a field that is a plain function of the exact
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -230,6 +231,11 @@ def test_a_ramp_is_not_shifted_by_half_a_sample(octaves: float, detail: float) -
 # ---- mixing levels
 
 
+def noise_below(level: int, tile: Tile) -> Field:
+    """`noise` on every level after a level, `parity` down to it."""
+    return noise(tile) if tile.level > level else parity(tile)
+
+
 def test_where_nothing_finer_is_planned_the_coarse_level_shows() -> None:
     width, height = 480, 270
     planned = zoomed(8.3, detail=0.25, size=(width, height))
@@ -243,7 +249,7 @@ def test_where_nothing_finer_is_planned_the_coarse_level_shows() -> None:
         near = corner.cover(base + 1, margin=0.2 * height).tiles()
         if not set(near) & planned.levels[base + 1].tiles:
             seen += 1
-            other = Compositor(planned, lambda tile, base=base: noise(tile) if tile.level > base else parity(tile))
+            other = Compositor(planned, functools.partial(noise_below, base))
             np.testing.assert_array_equal(compositor.frame(s)[-1, -1], other.frame(s)[-1, -1])
     assert seen >= 4
 

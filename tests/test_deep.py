@@ -18,7 +18,7 @@ from render.train import engine
 from render.train.past_float64 import difference_engine as engines
 from render.train.past_float64 import reference_run
 from tests.helpers import exact, oracle, published
-from tests.helpers.command import refused, run
+from tests.helpers.command import refused, run_here
 from tests.helpers.deep import small, square
 
 
@@ -113,7 +113,7 @@ def test_probe_takes_any_number_of_digits_and_keeps_the_reference(tmp_path: Path
     table.write_text("x,y\n" + "\n".join(",".join(pair) for pair in [*texts, ["353", "0.25"]]))
     net = ["--set", "problem.width=4", "--set", "problem.examples=8", "--set", "problem.steps=40"]
     command = ["probe", "tanh", *net, "--points", table, "--out", tmp_path / "v.csv", "--store", tmp_path / "store"]
-    done = run(*command)
+    done = run_here(*command)
     assert done.returncode == 0, done.stderr
     with open(tmp_path / "v.csv", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -126,7 +126,7 @@ def test_probe_takes_any_number_of_digits_and_keeps_the_reference(tmp_path: Path
     kept = list((tmp_path / "store").rglob("references/*.npz"))
     assert len(kept) == 1, "one reference for nine neighbours, none for a point that float64 holds"
     before = kept[0].stat().st_mtime_ns
-    again = run(*command, "--precision", "auto")
+    again = run_here(*command, "--precision", "auto")
     assert again.returncode == 0, again.stderr
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store").rglob("references/*.npz")] == [before]
 

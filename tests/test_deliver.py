@@ -21,6 +21,7 @@ from render.film import cost, deliver, qualities, rendering, sheet, training_rat
 from render.film.cost import Pictures
 from render.film.frame_log import boundary_density
 from render.film.job import Job
+from render.film.replacing import record_path
 from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.problem import Problem
@@ -46,6 +47,16 @@ def made(root: Path) -> list[Path]:
 def stored(root: Path, *settings: str, of: str | Path = "tiny") -> Job:
     """A job that cannot train."""
     return rendering.prepare_stored(scene.load(of, settings=settings), "auto", root / "store")
+
+
+def kept_of(job: Job, tile: Tile) -> tuple[Tile, Field, int]:
+    """What a store is given of a tile."""
+    patches = job.plan.patches[tile]
+    return tile, job.store.get(tile, patches), patches
+
+
+def path_of(store: DirectoryStore, job: Job, tile: Tile) -> Path:
+    return store.path(tile, job.plan.patches[tile])
 
 
 def checksum(path: Path) -> str:
@@ -75,7 +86,7 @@ def test_a_still_rendered_from_its_own_metadata_is_identical(made: list[Path], r
     assert loaded.made is not None and loaded.made.frame == 17
     (again,) = deliver.stills(stored(root, of=still), [17], root / "again")
     assert again.read_bytes() == still.read_bytes()
-    (from_record,) = deliver.stills(stored(root, of=deliver.record_path(still)), [17], root / "record")
+    (from_record,) = deliver.stills(stored(root, of=record_path(still)), [17], root / "record")
     assert from_record.read_bytes() == still.read_bytes()
 
 
@@ -93,7 +104,7 @@ def test_the_log_counts_every_sample_once_and_every_frame(made: list[Path]) -> N
     with open(made[2], newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["frame"]) for row in rows] == list(range(30))
-    assert sum(int(row["samples_trained"]) for row in rows) == 36_352
+    assert sum(int(row["samples_trained"]) for row in rows) == 19_200
     assert all(row["tiles_stored"] == "0" for row in rows)
     assert all(float(row["seconds"]) >= 0 for row in rows)
     assert float(rows[0]["width"]) == 9 and float(rows[-1]["width"]) == 0.140625
@@ -101,11 +112,15 @@ def test_the_log_counts_every_sample_once_and_every_frame(made: list[Path]) -> N
 
 
 def test_boundary_density_is_the_share_of_differing_neighbours() -> None:
-    assert boundary_density(np.ones((4, 5), bool)) == 0
-    assert boundary_density(np.indices((4, 4)).sum(0) % 2 == 0) == 1
+    known = np.ones((4, 4), bool)
+    assert boundary_density(np.ones((4, 5), bool), np.ones((4, 5), bool)) == 0
+    assert boundary_density(np.indices((4, 4)).sum(0) % 2 == 0, known) == 1
     half = np.zeros((4, 4), bool)
     half[:2] = True
-    assert boundary_density(half) == 4 / 24
+    assert boundary_density(half, known) == 4 / 24
+    known[:, 0] = False  # one column is not there: 3 of 9 pairs differ upwards, and none of 8 sideways
+    assert boundary_density(half, known) == 3 / 17
+    assert boundary_density(half, np.zeros((4, 4), bool)) == 0
 
 
 def test_the_poster_is_a_frame_of_the_film_and_the_thumbnail_shows_it(made: list[Path], root: Path) -> None:
@@ -157,9 +172,9 @@ def test_parts_with_the_same_ends_do_not_replace_each_other(made: list[Path], ro
     parts = {deliver.part_of_film(job, numbers, root / "out")[0]: numbers for numbers in ([3, 5], [3, 4, 5], [5, 3])}
     assert len(parts) == 3
     for path, numbers in parts.items():
-        assert json.loads(deliver.record_path(path).read_text())["selected"] == numbers
+        assert json.loads(record_path(path).read_text())["selected"] == numbers
     apart = next(path for path, numbers in parts.items() if numbers == [3, 5])
-    again = json.loads(deliver.record_path(apart).read_text())["again"]
+    again = json.loads(record_path(apart).read_text())["again"]
     assert again == f"render encode {apart.name}.json 3,5 --codec ffv1"
 
 
@@ -214,7 +229,7 @@ def test_a_forecast_adds_what_pictures_and_training_take_of_the_same_cores() -> 
     cores = os.cpu_count() or 1
     half = Pictures(wall_s=0.1, cpu_s=0.05 * cores, start_s=0.5)  # a picture keeps half of the cores busy
     ahead = cost.forecast(1000, Rate(10.0), 100, half)
-    assert (ahead.training_s, ahead.pictures_s) == (100, pytest.approx(10.5))
+    assert [ahead.training_s, ahead.pictures_s] == pytest.approx([100, 10.5])
     ends_s = cost.ENDS_S  # of a film that trains
     assert ahead.total_s == pytest.approx(100 + 10.5 / 2 + ends_s)
     assert cost.forecast(10, Rate(10.0), 100, half).total_s == pytest.approx(10.5 + 1 / 2 + ends_s)
@@ -237,6 +252,7 @@ class Blocks:
     """A backend whose clock shows what blocks cost: every second run ends at once, and a block is as slow as a run."""
 
     workers, now_s = 1, 0.0
+    proof: dict[str, str] = {}
 
     def __init__(self, lanes: int, capacity: int, block_s: float) -> None:
         self.numerics: dict[str, str | int] = {"lanes": lanes}
@@ -292,14 +308,14 @@ def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, ma
     job = stored(root)
     tile = job.plan.order[0]
     for numerics in (now, now | {"kernel": 0}):
-        DirectoryStore(tmp_path, TINY.problem, numerics).put(tile, job.store.get(tile))
+        DirectoryStore(tmp_path, TINY.problem, numerics).put(*kept_of(job, tile))
     other = replace(TINY, problem=replace(TINY.problem, seed=5))
-    DirectoryStore(tmp_path, other.problem, now | {"kernel": 0}).put(tile, job.store.get(tile))
+    DirectoryStore(tmp_path, other.problem, now | {"kernel": 0}).put(*kept_of(job, tile))
     old = [kept for kept in inventory.listed(tmp_path, [TINY], numerics_of) if kept.differs]
     assert [kept.differs for kept in old] == [f"kernel 0, now {now['kernel']}"] * 2
     for kept in old:
         inventory.remove(kept)
-    assert DirectoryStore(tmp_path, TINY.problem, now).has(tile)
+    assert DirectoryStore(tmp_path, TINY.problem, now).missing([tile], job.plan.patches) == []
     assert [kept.differs for kept in inventory.listed(tmp_path, [TINY], numerics_of)] == [""]
     assert not (tmp_path / other.problem.key).exists()
 
@@ -327,12 +343,12 @@ def test_a_problem_that_this_version_does_not_know_is_told(tmp_path: Path) -> No
 def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(tmp_path: Path, made: list[Path], root: Path) -> None:
     job = stored(root)
     store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
-    store.put(job.plan.order[0], job.store.get(job.plan.order[0]))
+    store.put(*kept_of(job, job.plan.order[0]))
     points = store.folder / "points" / "0123456789abcdef.npz"
     points.parent.mkdir()
     points.write_bytes(b"x" * 1000)
     (kept,) = inventory.listed(tmp_path, [TINY], numerics_of)
-    tile_bytes = store.path(job.plan.order[0]).stat().st_size
+    tile_bytes = path_of(store, job, job.plan.order[0]).stat().st_size
     assert (kept.tiles, kept.size_bytes, kept.levels) == (1, tile_bytes + 1000, (1, 1))
     assert list(inventory.verify(kept, remove=True)) == [None]
     assert points.exists()
@@ -344,10 +360,10 @@ def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
     job = stored(root)
     store = DirectoryStore(tmp_path, TINY.problem, {"kernel": 1})
     for tile in job.plan.order[:4]:
-        store.put(tile, job.store.get(tile))
-    damaged, strange = store.path(job.plan.order[1]), store.path(Tile(0, 0, 0)).with_name("x.npz")
+        store.put(*kept_of(job, tile))
+    damaged, strange = path_of(store, job, job.plan.order[1]), store.path(Tile(0, 0, 0)).with_name("x.npz")
     content = bytearray(damaged.read_bytes())
-    content[5000] ^= 1
+    content[len(content) // 2] ^= 1
     damaged.write_bytes(content)
     strange.parent.mkdir(parents=True, exist_ok=True)
     strange.write_bytes(b"")

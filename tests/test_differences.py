@@ -1,6 +1,7 @@
 """Differences of single operations, against python-flint; what they cannot do is said by name."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 import flint
@@ -19,7 +20,7 @@ TINY = np.array([3e-25, -7e-31, 2e-18, -0.003, 0.0])
 LANES = TINY.size
 
 
-def change(function, ref: list[float], *changes: np.ndarray) -> np.ndarray:
+def change(function: Callable[..., jax.Array], ref: list[float], *changes: np.ndarray) -> np.ndarray:
     """Return what a function of [lane] arrays does to differences from the reference's values."""
     names = "abc"[: len(ref)]
     system = System(
@@ -30,7 +31,7 @@ def change(function, ref: list[float], *changes: np.ndarray) -> np.ndarray:
     return np.asarray(jax.jit(Differences(system, "example").start)(big, small))
 
 
-def exact(function, ref: list[float], *changes: np.ndarray) -> np.ndarray:
+def exact(function: Callable[..., flint.arb], ref: list[float], *changes: np.ndarray) -> np.ndarray:
     """Return the same in 512 bits."""
     flint.ctx.prec = 512
 
@@ -85,7 +86,7 @@ def test_a_difference_below_the_last_digit_is_right_to_the_last_digit(name: str)
         (lambda a, b: jnp.stack([a, b], axis=1).max(axis=1), lambda a, b: a.max(b)),
     ],
 )
-def test_operations_of_two(function, truth) -> None:
+def test_operations_of_two(function: Callable[..., jax.Array], truth: Callable[..., flint.arb]) -> None:
     other = TINY[::-1].copy()
     for ref in ([0.75, 0.6], [0.6, 0.75]):
         np.testing.assert_allclose(change(function, ref, TINY, other), exact(truth, ref, TINY, other), rtol=1e-12)

@@ -1,6 +1,5 @@
 """The engine against an independent NumPy run, and the laws that stored tiles rest on."""
 
-import dataclasses
 import importlib
 import threading
 from fractions import Fraction
@@ -9,8 +8,9 @@ import numpy as np
 import pytest
 
 from render.film import schedule
-from render.geometry import tiles
+from render.geometry import patches
 from render.geometry.axes import Axis
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.problem.catalogue import SYSTEMS
@@ -19,6 +19,7 @@ from render.samples import CHANNELS, Field, Status
 from render.storage import numerics
 from render.train import datasets, engine
 from tests.helpers import oracle, published
+from tests.helpers.problems import changed
 
 
 def axis(name: str) -> Axis:
@@ -29,18 +30,18 @@ def axis(name: str) -> Axis:
 SMALL = Problem(axis("lr_input"), axis("lr_output"), width=5, examples=12, steps=40)
 PROBLEMS = {
     "tanh": SMALL,
-    "relu": dataclasses.replace(SMALL, activation="relu"),
-    "identity": dataclasses.replace(SMALL, activation="identity", examples="inputs"),
-    "one example": dataclasses.replace(SMALL, examples=1),
-    "one example per parameter": dataclasses.replace(SMALL, examples="parameters"),
-    "minibatch": dataclasses.replace(SMALL, batch=4),
-    "three layers": dataclasses.replace(SMALL, depth=3),
-    "four layers": dataclasses.replace(SMALL, depth=4, examples=3),
-    "another seed": dataclasses.replace(SMALL, seed=7),
-    "fewer steps than the tail": dataclasses.replace(SMALL, steps=7),
-    "offset": dataclasses.replace(SMALL, x=axis("offset"), y=axis("lr")),
-    "initial mean": dataclasses.replace(SMALL, x=axis("init_mean"), y=axis("lr")),
-    "fixed rate": dataclasses.replace(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
+    "relu": changed(SMALL, activation="relu"),
+    "identity": changed(SMALL, activation="identity", examples="inputs"),
+    "one example": changed(SMALL, examples=1),
+    "one example per parameter": changed(SMALL, examples="parameters"),
+    "minibatch": changed(SMALL, batch=4),
+    "three layers": changed(SMALL, depth=3),
+    "four layers": changed(SMALL, depth=4, examples=3),
+    "another seed": changed(SMALL, seed=7),
+    "fewer steps than the tail": changed(SMALL, steps=7),
+    "offset": changed(SMALL, x=axis("offset"), y=axis("lr")),
+    "initial mean": changed(SMALL, x=axis("init_mean"), y=axis("lr")),
+    "fixed rate": changed(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
 }
 
 
@@ -95,7 +96,7 @@ def test_the_engine_agrees_with_plain_numpy(name: str) -> None:
 
 
 def test_draws_are_the_published_ones() -> None:
-    problem = dataclasses.replace(SMALL, batch=4, width=16, examples="parameters")
+    problem = changed(SMALL, batch=4, width=16, examples="parameters")
     ours = datasets.gaussian(problem)
     theirs = published.draws(batch=4, steps=problem.steps)
     for a, b in zip(ours.weights, theirs.weights, strict=True):
@@ -173,7 +174,7 @@ def test_two_threads_on_two_devices_give_the_same_bits() -> None:
 
 
 def test_a_run_whose_first_loss_is_not_finite_has_its_own_status() -> None:
-    problem = dataclasses.replace(SMALL, x=axis("init_mean"), y=axis("lr"), activation="identity")
+    problem = changed(SMALL, x=axis("init_mean"), y=axis("lr"), activation="identity")
     trained = engine.Engine(problem).run(np.array([1e200, 1e-3]), np.array([1.0, 1e-3]))
     assert list(trained.status) == [Status.NON_FINITE, Status.CONVERGED]
     assert trained.escape_step[0] == 0
@@ -181,8 +182,9 @@ def test_a_run_whose_first_loss_is_not_finite_has_its_own_status() -> None:
 
 
 def train_tile(trainer: engine.Engine, problem: Problem, tile: Tile, parent: Field | None) -> Field:
-    x, y = schedule.points_of(problem, tile, with_parent=parent is not None)
-    return schedule.assemble(tile, trainer.run(x, y), parent)
+    work = schedule.Work(WHOLE) if parent is None else schedule.Work(WHOLE, tile.parent, WHOLE)
+    x, y = schedule.points_of(problem, tile, work)
+    return schedule.assemble(tile, work, trainer.run(x, y), parent)
 
 
 def test_a_childs_even_samples_are_its_parents_quadrant_over_five_levels() -> None:
@@ -202,10 +204,10 @@ def test_a_childs_even_samples_are_its_parents_quadrant_over_five_levels() -> No
 
 
 def test_new_samples_and_parent_samples_partition_a_tile() -> None:
-    mask = tiles.new_samples(with_parent=True)
-    assert mask.sum() == SAMPLES * SAMPLES * 3 // 4 == tiles.new_sample_count(with_parent=True)
+    mask = patches.new_samples(WHOLE, WHOLE)
+    assert mask.sum() == SAMPLES * SAMPLES * 3 // 4 == patches.new_sample_count(WHOLE, WHOLE)
     assert not mask[::2, ::2].any()
-    assert tiles.new_samples(with_parent=False).all()
+    assert patches.new_samples(WHOLE, 0).all()
 
 
 # ---- numerics -----------------------------------------------------------------------------------------------------
@@ -213,7 +215,8 @@ def test_new_samples_and_parent_samples_partition_a_tile() -> None:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_numerics_known_without_jax_are_those_that_the_engine_has(name: str) -> None:
-    problem = Problem(*map(axis, SYSTEMS[name].axes), system=name)
+    x, y = map(axis, SYSTEMS[name].axes)
+    problem = Problem(x, y, name)
     known = numerics.of_processor(problem)
     assert known == (None if SYSTEMS[name].lanes is None else engine.Engine(problem).numerics())
 

@@ -1,7 +1,11 @@
 """Ways into the explorer's page: a link in another page or program opens it, and nothing else is let in by that."""
 
+import shutil
+import sys
 import threading
 import webbrowser
+from collections.abc import MutableMapping
+from typing import Any
 
 import pytest
 from starlette.applications import Starlette
@@ -25,12 +29,12 @@ async def answer(
 
     app = Starlette(routes=[Route("/", page), Route("/api/save", page, methods=["POST", "GET"])])
     app.add_middleware(guard.Guard, token=TOKEN)
-    sent: list[dict] = []
+    sent: list[MutableMapping[str, Any]] = []
 
-    async def receive() -> dict:
+    async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    async def send(message: dict) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
     headers = {"host": HOST} | {name.lower(): value for name, value in scope_headers.items()}
@@ -114,7 +118,7 @@ def test_a_browser_that_cannot_be_started_is_reported(browser: str, monkeypatch:
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     for name, fresh in (("_tryorder", None), ("_browsers", {}), ("_os_preferred_browser", None)):
         monkeypatch.setattr(webbrowser, name, fresh)
-    monkeypatch.setattr(webbrowser.shutil, "which", lambda name, *_, **__: "/bin/false" if name == "false" else None)
+    monkeypatch.setattr(shutil, "which", lambda name, *_, **__: "/bin/false" if name == "false" else None)
     assert serve._can_browse()
     told = threading.Event()
     serve._browse("http://127.0.0.1:1/", lambda _: told.set())
@@ -124,5 +128,5 @@ def test_a_browser_that_cannot_be_started_is_reported(browser: str, monkeypatch:
 def test_without_a_screen_or_a_named_browser_none_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(serve.sys, "platform", "linux")
+    monkeypatch.setattr(sys, "platform", "linux")
     assert not serve._can_browse()

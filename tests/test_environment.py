@@ -16,7 +16,7 @@ from render import scene
 from render.errors import RenderError
 from render.machine import environment
 from render.storage import numerics
-from tests.helpers import environments
+from tests.helpers import ROOT, environments
 from tests.helpers.environments import REFUSED, Trial
 
 TABLES = {
@@ -176,5 +176,5 @@ def test_a_switch_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
 
 def test_every_variable_of_ours_is_listed() -> None:
     """Whatever the program reads of its own has its bad values in a table, which soaks go through."""
-    words = " ".join(path.read_text() for path in (environments.ROOT / "render").rglob("*.py"))
+    words = " ".join(path.read_text() for path in (ROOT / "render").rglob("*.py"))
     assert set(re.findall(r"RENDER_[A-Z_]+", words)) == set(environment.OWN)

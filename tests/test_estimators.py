@@ -1,6 +1,7 @@
 """Estimators of dimension on shapes whose dimension is known, and the published procedure against its own rule."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from render.analyse import estimators, null_models
+from render.analyse.estimators import Estimate
 
 
 def circle(side: int) -> np.ndarray:
@@ -54,25 +56,30 @@ EDGES = {
 }
 
 
+def measured(estimate: Estimate | None) -> float:
+    assert estimate is not None
+    return estimate.dimension
+
+
 @pytest.mark.parametrize("shape", EDGES)
 @pytest.mark.parametrize("estimator", [estimators.box, estimators.sausage])
-def test_known_shapes_have_their_dimension(shape: str, estimator) -> None:
+def test_known_shapes_have_their_dimension(shape: str, estimator: Callable[[np.ndarray], Estimate | None]) -> None:
     edge, dimension = EDGES[shape]
-    assert estimator(edge).dimension == pytest.approx(dimension, abs=0.03)
+    assert measured(estimator(edge)) == pytest.approx(dimension, abs=0.03)
 
 
 @pytest.mark.parametrize(
     ("mask", "dimension"), [(circle(1024), 1.0), (koch(1024), 1.2619), (null_models.noise(512, 0.3, 2), 2.0)]
 )
 def test_the_uncertainty_exponent_knows_them_too(mask: np.ndarray, dimension: float) -> None:
-    assert estimators.uncertainty(mask).dimension == pytest.approx(dimension, abs=0.03)
+    assert measured(estimators.uncertainty(mask)) == pytest.approx(dimension, abs=0.03)
 
 
 @pytest.mark.parametrize("seed", range(6))
 def test_at_64_samples_the_null_models_are_still_told_apart(seed: int) -> None:
     for name in estimators.ESTIMATORS:
-        assert estimators.estimate(name, null_models.smooth(64, 0.5, seed)).dimension < 1.1
-        assert estimators.estimate(name, null_models.noise(64, 0.5, seed)).dimension > 1.95
+        assert measured(estimators.estimate(name, null_models.smooth(64, 0.5, seed))) < 1.1
+        assert measured(estimators.estimate(name, null_models.noise(64, 0.5, seed))) > 1.95
 
 
 def test_without_a_boundary_there_is_no_dimension() -> None:
@@ -93,7 +100,7 @@ def test_an_estimate_does_not_know_which_outcome_is_which_nor_which_way_is_up(ma
         for other in (~mask, mask.T):
             two = estimators.estimate(name, other)
             assert (one is None) == (two is None)
-            if one is not None:
+            if one is not None and two is not None:
                 assert one.dimension == pytest.approx(two.dimension, abs=1e-12)
 
 

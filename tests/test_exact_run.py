@@ -12,6 +12,7 @@ import pytest
 from render import scene
 from render.errors import RenderError
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 from render.samples import Status
 from render.storage import exact_runs
 from render.tools import probe
@@ -25,12 +26,12 @@ from tests.helpers.deep import small, square
 @pytest.mark.parametrize("name", ["tiny", "relu", "mean_lr", "minibatch", "linear", "single"])
 def test_every_published_condition_has_the_outcome_of_a_program_written_by_hand(name: str) -> None:
     problem = small(name, steps=40)
-    chosen = dict(problem.settings)
-    draws = published.draws(width=4, examples=chosen["examples"], steps=40, batch=chosen["batch"])
+    chosen = problem.settings_as(MlpSettings)
+    draws = published.draws(width=4, examples=chosen.examples, steps=40, batch=chosen.batch)
     last = scene.load(name).keyframes[-1].view
     x, y = (Fraction(axis.value_from_unit(u)) for axis, u in ((problem.x, last.x), (problem.y, last.y)))
     found = ExactEngine(problem).run(x, y)
-    truth = exact.run(draws, chosen["activation"], 40, (problem.x.name, problem.y.name), x, y, bits=512)
+    truth = exact.run(draws, chosen.activation, 40, (problem.x.name, problem.y.name), x, y, bits=512)
     assert found.outcome["value"] == pytest.approx(truth, rel=1e-12)
     assert (found.outcome["status"] == Status.CONVERGED) == (truth < 0)
 

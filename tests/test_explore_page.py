@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -271,7 +272,7 @@ def test_coordinates_are_copied_with_every_digit(tab: tuple[browser.Page, Server
     page.key("c")
     page.until("document.getElementById('toast').textContent.includes('copied')")
     first = page.js("copied").splitlines()[0]
-    told = Fraction(re.search(r"log10 ([-0-9.]+)", first)[1])
+    told = Fraction(re.findall(r"log10 ([-0-9.]+)", first)[0])
     axis = scene.load("tiny").problem.x
     assert abs(told - (axis.lo + axis.span * Fraction(page.js("explorer.view.x")))) < Fraction(1, 10**15)
 
@@ -384,7 +385,7 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
     page.js("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }; globalThis.copied = null")
     page.key("c")
     page.until("globalThis.copied?.includes('log10')")
-    told = Fraction(re.search(r"log10 ([-0-9.]+)", page.js("copied"))[1])
+    told = Fraction(re.findall(r"log10 ([-0-9.]+)", page.js("copied"))[0])
     here = page.js("explorer.framed()")
     axis = scene.load("deep_small").problem.x
     assert abs(told - axis.position_from_unit(Fraction(here["x"]))) < Fraction(1, 10**35)
@@ -419,7 +420,7 @@ def test_roots_are_exact_at_any_depth(tab: tuple[browser.Page, Server]) -> None:
     """The page's own arithmetic against fractions: local coordinates, tile addresses, and places there and back."""
     page, _ = tab
     random = np.random.default_rng(0)
-    cases = []
+    cases: list[dict[str, Any]] = []
     for _ in range(60):
         x, y = ("0." + "".join(map(str, random.integers(0, 10, 130))) for _ in range(2))
         octaves = int(random.integers(0, 395))

@@ -21,6 +21,7 @@ from render import scene
 from render.explorer import keyframes
 from render.film import qualities, rendering, schedule
 from render.geometry.camera import View
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES
 from render.storage import references
 from render.train.past_float64.difference_engine import DeepEngine
@@ -49,7 +50,8 @@ def view(**changes: Any) -> dict[str, Any]:
 def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server) -> None:
     with server.socket() as live:
         live.send(json.dumps(view()))
-        tiles, kinds = set(), set()
+        tiles: set[tuple[int, int]] = set()
+        kinds: set[str] = set()
         while not ({(0, 6)} <= tiles and kinds >= {"curve", "status"}):
             message = live.recv()
             if isinstance(message, bytes):
@@ -284,11 +286,11 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
         assert abs(Fraction(surprise[1][0]["x"]) - target.x) < Fraction(1, 10**14)
         # It serves views far below, around itself.
         (reference,) = references.load_all(store, problem)
-        units = (
+        x, y = (
             axis.unit_from_position(axis.position_from_value(value))
             for axis, value in ((problem.x, reference.x), (problem.y, reference.y))
         )
-        place = View(*units, 1e-24)
+        place = View(x, y, 1e-24)
         tiles, _ = stored(live, deep_view(place, 2), 80)
     camera = dataclasses.replace(found.keyframes[-1], view=place, time_s=0.0)
     output = dataclasses.replace(found.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)
@@ -298,7 +300,7 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
     mine = [tile for tile in job.plan.order if tuple(tile) in tiles]
     assert mine and job.store.missing(mine) == []
     # Trained part by part as a page needs them, they are what the engine makes of the tile at once.
-    columns = (*schedule.points_of(problem, mine[0], with_parent=False, reference=reference),)
+    columns = (*schedule.points_of(problem, mine[0], schedule.Work(WHOLE), reference),)
     at_once = DeepEngine(problem, reference).train(columns)
     np.testing.assert_array_equal(job.store.get(mine[0]).value.ravel(), at_once.value)
 

@@ -24,10 +24,10 @@ from render.api import exports
 from render.encode import arrays
 from render.encode.arrays import Arrays
 from render.errors import EncodeError, RenderError, WriteError
-from render.film import frame_arrays
+from render.geometry import patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.picture import colour
-from render.samples import Field, Status
+from render.samples import NO_SAMPLE, Field, Status
 from render.storage.store import DirectoryStore
 from tests.helpers.command import refused
 
@@ -51,7 +51,9 @@ def read_zarr(path: Path) -> Read:
 
 def read_tiff(path: Path) -> Read:
     with tifffile.TiffFile(path) as file:
-        return {str(page.tags["PageName"].value): np.flipud(page.asarray()) for page in file.pages}
+        pages = [page for page in file.pages if isinstance(page, tifffile.TiffPage)]
+        assert len(pages) == len(file.pages)
+        return {str(page.tags["PageName"].value): np.flipud(page.asarray()) for page in pages}
 
 
 def read_exr(path: Path) -> Read:
@@ -251,10 +253,12 @@ def test_every_pixel_of_a_frame_has_its_nearest_sample_and_the_frame_s_light(sto
                     count = SAMPLES << level
                     i, j = (min(count - 1, math.floor(at * count + Fraction(1, 2))) for at in (x, y))
                     tile = Tile(level, i // SAMPLES, j // SAMPLES)
-                    if 0 <= x < 1 and 0 <= y < 1 and tile in job.plan.levels[level].tiles:
-                        wanted = kept.get(tile).at((j % SAMPLES, i % SAMPLES))
+                    at = j % SAMPLES, i % SAMPLES
+                    own = job.plan.patches.get(tile, 0)
+                    if 0 <= x < 1 and 0 <= y < 1 and patches.samples(own)[at]:
+                        wanted = kept.get(tile, own).at(at)
                 if wanted is None:
-                    assert found["status"][row, column] == frame_arrays.OUTSIDE
+                    assert found["status"][row, column] == NO_SAMPLE
                     assert math.isnan(found["value"][row, column])
                     assert not (0 < x < 1 and 0 < y < 1)
                 else:
@@ -302,7 +306,7 @@ def test_more_samples_than_any_memory_holds_are_refused(samples: int, tmp_path: 
 
 
 def test_statuses_leave_room_for_the_pixels_outside() -> None:
-    assert frame_arrays.OUTSIDE not in [int(status) for status in Status]
+    assert NO_SAMPLE not in [int(status) for status in Status]
 
 
 def test_frames_are_refused_where_one_cannot_be_written(store: Path, tmp_path: Path) -> None:

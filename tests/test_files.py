@@ -203,7 +203,7 @@ def test_no_other_file_gets_the_name_before_the_record_is_written(
         assert path.read_bytes() == b"first"
         write_whole(record, digest.encode())
 
-    monkeypatch.setattr(partials.time, "sleep", slept)
+    monkeypatch.setattr(time, "sleep", slept)
     with WholeFile(path, published=published) as partial:
         partial.write_bytes(b"first")
     other.join()
@@ -340,7 +340,7 @@ def test_what_a_killed_writer_left_is_removed_at_once(tmp_path: Path, how: str) 
 def test_a_writer_whose_partial_file_is_swept_before_it_is_locked_makes_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock, seen = partials.lock, []
+    lock, seen = partials.lock, list[int]()
 
     def late(descriptor: int) -> bool | None:
         """The first time, a sweep comes between making the file and locking it."""
@@ -454,7 +454,7 @@ def test_a_fifo_is_written_through(tmp_path: Path, write: Write, linked: bool) -
         path = tmp_path / "link"
         path.symlink_to(fifo)
     check_target(path)  # neither waits for a reader, nor ends its reading
-    before, found = names(tmp_path), []
+    before, found = names(tmp_path), list[bytes]()
     thread = reading(fifo, found)
     write(path, CONTENT)
     thread.join()

@@ -8,6 +8,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ from render.film.compose import Compositor
 from render.film.job import Job
 from render.film.plan import Plan
 from render.film.rendering import Progress
-from render.film.schedule import Stopped, Training
+from render.film.schedule import Stopped, Training, Work
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import Tile
 from render.scene import Scene
 from render.storage.store import DirectoryStore, MemoryStore
@@ -45,7 +47,7 @@ def store_root(tmp_path_factory: pytest.TempPathFactory, backend: backends.Backe
     return root
 
 
-def changed(**output: object) -> Scene:
+def changed(**output: Any) -> Scene:
     return dataclasses.replace(TINY, output=dataclasses.replace(TINY.output, **output))
 
 
@@ -74,13 +76,13 @@ def test_a_film_whose_samples_are_all_stored_is_made_without_jax(store_root: Pat
 def test_the_plan_trains_nothing_and_its_count_is_what_is_then_trained(backend: backends.Backend) -> None:
     plan = Plan(TINY)
     store = MemoryStore()
-    training = Training(TINY.problem, plan.order, store, backend)
+    training = Training(TINY.problem, plan.order, store, backend, wanted=plan.patches)
     assert training.samples_total == plan.samples
     training.start()
     training.wait_for(len(plan.order))
     training.stop()
     assert training.samples_done == plan.samples
-    assert store.missing(plan.order) == []
+    assert store.missing(plan.order, plan.patches) == []
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_a_sample_that_was_damaged_since_ends_what_trains_nothing_with_a_word(
     job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path, backend=backend)
     list(rendering.frames(job, [0]))
     damaged = next(tile for tile in job.plan.tiles_at(0.0))
-    path = job.store.path(damaged)  # type: ignore[attr-defined]
+    path = job.store.path(damaged, job.plan.patches[damaged])  # type: ignore[attr-defined]
     path.write_bytes(path.read_bytes()[:200])
     refusing = dataclasses.replace(job, backend=RefusingBackend(backend.numerics))
     with pytest.raises(StoreError, match="Run `render video` at the same quality, which repairs the store"):
@@ -130,7 +132,7 @@ def test_a_lower_quality_finds_its_samples_in_the_store_of_a_higher_one(
     """A quarter of the detail: levels of the same pyramid; only the coarsest, below the old first one, is new."""
     fine, coarse = Plan(TINY), Plan(changed(detail=0.125, rest_detail=0.125))
     store = DirectoryStore(store_root, TINY.problem, backend.numerics)
-    missing = store.missing(coarse.order)
+    missing = store.missing(coarse.order, coarse.patches)
     assert all(tile.level < fine.first_level for tile in missing)
     assert len(missing) < len(coarse.order) / 10
 
@@ -162,7 +164,7 @@ def test_neighbouring_frames_differ_little_and_levels_end_without_a_pop(
     """Across every change of base level, the picture moves no more than it moves elsewhere."""
     job = stored_job(store_root, backend)
     plan, compositor = job.plan, None
-    training = Training(TINY.problem, plan.order, job.store, job.backend)
+    training = Training(TINY.problem, plan.order, job.store, job.backend, wanted=plan.patches)
     compositor = Compositor(plan, training.fetch)
     places = np.linspace(0.0, plan.path.length, 4001)
     bases = np.array([plan.base_level(float(s)) for s in places])
@@ -279,11 +281,12 @@ def test_a_damaged_or_deleted_tile_is_trained_again_and_the_film_is_the_same(
     store = job.store
     assert isinstance(store, DirectoryStore)
     used: list[Tile] = job.plan.tiles_at(job.plan.path.length)
-    store.path(used[0]).write_bytes(b"not a tile")
-    content = bytearray(store.path(used[1]).read_bytes())
+    paths = [store.path(tile, job.plan.patches[tile]) for tile in used]
+    paths[0].write_bytes(b"not a tile")
+    content = bytearray(paths[1].read_bytes())
     content[len(content) // 2] ^= 1
-    store.path(used[1]).write_bytes(content)
-    store.path(used[2]).unlink()
+    paths[1].write_bytes(content)
+    paths[2].unlink()
     seen: list[Progress] = []
     again = [picture for _, picture in rendering.frames(job, range(job.frame_count), seen.append)]
     for one, two in zip(again, whole, strict=True):
@@ -363,7 +366,7 @@ def test_a_film_that_needs_coarse_tiles_late_is_trained_to_the_end(
     assert len(plan.order) > 256
     position = {tile: i for i, tile in enumerate(plan.order)}
     assert all(position[t.parent] < position[t] for t in plan.order if t.level and t.parent in position)
-    training = Training(TINY.problem, plan.order, MemoryStore(), backend)
+    training = Training(TINY.problem, plan.order, MemoryStore(), backend, wanted=plan.patches)
     training.start()
     training.wait_for(len(plan.order))
     training.stop()
@@ -373,7 +376,7 @@ def test_a_film_that_needs_coarse_tiles_late_is_trained_to_the_end(
 def test_an_order_that_cannot_be_trained_is_an_error_not_a_silence(backend: backends.Backend) -> None:
     tile = Tile(3, 1, 1)
     training = Training(TINY.problem, [tile, tile.parent], MemoryStore(), backend)
-    training._parents[tile.parent] = tile  # a circle
+    training._work[tile.parent] = Work(WHOLE, tile)  # a circle
     training.start()
     with pytest.raises(RuntimeError, match="wait for parents"):
         training.wait_for(2)

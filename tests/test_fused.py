@@ -1,6 +1,5 @@
 """The fused kernel on a processor: the same source as on a device, against XLA's engine and plain NumPy."""
 
-import dataclasses
 import importlib
 import json
 from fractions import Fraction
@@ -16,6 +15,7 @@ from render.problem.catalogue.settings import MlpSettings
 from render.samples import Status
 from render.train import engine
 from tests.helpers import oracle, published
+from tests.helpers.problems import changed
 
 wp = pytest.importorskip("warp", reason="needs the extra gpu-fused")
 fused_engine = importlib.import_module("render.train.fused_engine")
@@ -30,16 +30,16 @@ def axis(name: str) -> Axis:
 SMALL = Problem(axis("lr_input"), axis("lr_output"), width=5, examples=12, steps=40)
 PROBLEMS = {
     "tanh": SMALL,
-    "relu": dataclasses.replace(SMALL, activation="relu"),
-    "identity": dataclasses.replace(SMALL, activation="identity", examples="inputs"),
-    "one example": dataclasses.replace(SMALL, examples=1),
-    "several chunks": dataclasses.replace(SMALL, examples=130, steps=25),
-    "minibatch": dataclasses.replace(SMALL, batch=4),
-    "large minibatch": dataclasses.replace(SMALL, batch=70, steps=25),
-    "offset": dataclasses.replace(SMALL, x=axis("offset"), y=axis("lr")),
-    "initial mean": dataclasses.replace(SMALL, x=axis("init_mean"), y=axis("lr")),
-    "fixed rate": dataclasses.replace(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
-    "prefixes": dataclasses.replace(SMALL, prefixes=(3, 25)),
+    "relu": changed(SMALL, activation="relu"),
+    "identity": changed(SMALL, activation="identity", examples="inputs"),
+    "one example": changed(SMALL, examples=1),
+    "several chunks": changed(SMALL, examples=130, steps=25),
+    "minibatch": changed(SMALL, batch=4),
+    "large minibatch": changed(SMALL, batch=70, steps=25),
+    "offset": changed(SMALL, x=axis("offset"), y=axis("lr")),
+    "initial mean": changed(SMALL, x=axis("init_mean"), y=axis("lr")),
+    "fixed rate": changed(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
+    "prefixes": changed(SMALL, prefixes=(3, 25)),
 }
 
 
@@ -96,6 +96,18 @@ def test_the_fused_kernel_agrees_with_plain_numpy_and_with_xla(name: str) -> Non
         np.testing.assert_allclose(ours.more[key][steady], values[steady], rtol=1e-6)
     done = steady & converged
     np.testing.assert_allclose(ours.final_loss[done], xla.final_loss[done], rtol=1e-4, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "identity", "several chunks", "minibatch", "published"])
+def test_a_block_of_threads_trains_the_bits_of_one_thread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as on a device, which take turns on the processor: Warp shares every tile out between them."""
+    problem = PROBLEMS.get(name, Problem(axis("lr_input"), axis("lr_output"), steps=6))
+    x, y = points(5)
+    one = fused_engine.FusedEngine(problem).losses(x, y)
+    monkeypatch.setattr(wp.config, "enable_cpu_blocks", True)
+    fused = fused_engine.FusedEngine(problem)
+    np.testing.assert_array_equal(fused.losses(x, y), one)
+    assert fused._shape.threads in {threads for _, threads in kernel.made(fused._shape).module.execs}
 
 
 # Data-centre cards of two generations (A100, H100), and one between them whose float64 units are few (L4, RTX 4090),

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +26,10 @@ from render.machine import cards
 from render.machine.cards import Card
 from render.problem import Problem
 from render.storage import numerics
+from render.tools import inventory
 from render.train import engine, fused_check
 from tests.helpers import ROOT
+from tests.helpers.problems import changed
 
 X, Y = (Axis(name, "log10", Fraction(-3), Fraction(6)) for name in ("lr_input", "lr_output"))
 SMALL = Problem(X, Y, width=5, examples=12, steps=40)
@@ -37,9 +41,11 @@ SMALL = Problem(X, Y, width=5, examples=12, steps=40)
 @pytest.mark.parametrize(
     "problem, words",
     [
-        (dataclasses.replace(SMALL, depth=3), "problem.depth = 2, not 3"),
-        (dataclasses.replace(SMALL, width=33), "problem.width <= 32, not 33"),
-        (dataclasses.replace(SMALL, batch=400_000, steps=1000), "minibatches of 400,000 examples"),
+        (changed(SMALL, depth=3), "problem.depth = 2, not 3"),
+        (changed(SMALL, width=33), "problem.width <= 32, not 33"),
+        (changed(SMALL, batch=400_000, steps=1000), "minibatches of 400,000 examples"),
+        (changed(SMALL, observe=(("lyapunov", 4.0),)), "besides its losses, so not lyapunov"),
+        (changed(SMALL, observe=(("steps_to_loss", 0.5),)), "besides its losses, so not steps_to_loss"),
         (scenes.load("digits").problem, "trains the system mlp, not network"),
         (scenes.load("mandelbrot").problem, "trains the system mlp, not"),
     ],
@@ -65,9 +71,10 @@ def test_the_kernel_is_off_unless_asked_for_and_must_be_known() -> None:
     assert isinstance(made, LocalBackend) and not made.kernel.fused and not made.remarks()
     with pytest.raises(RenderError, match="--kernel must be one of xla, fused, not 'fuse'; did you mean fused"):
         Machines(kernel="fuse").make(SMALL)
-    for elsewhere in (Machines(backend="dask", kernel="fused"), Machines(scheduler="tcp://x:1", kernel="fused")):
-        with pytest.raises(ClusterError, match="--kernel is for --backend local"):
-            elsewhere.make(SMALL)
+    for elsewhere in ({"backend": "dask"}, {"scheduler": "tcp://x:1"}, {"slurm": 3}):
+        for use in (lambda machines: machines.make(SMALL), Machines.cluster):
+            with pytest.raises(ClusterError, match="--kernel is for --backend local"):
+                use(Machines(kernel="fused", **elsewhere))
 
 
 def test_a_trace_is_of_xlas_losses(tmp_path: Path) -> None:
@@ -93,17 +100,17 @@ def test_nothing_loads_warp_that_does_not_launch_the_kernel() -> None:
 
 
 @pytest.fixture
-def fused_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> object:
+def fused_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The fused kernel on a processor, which counts as an NVIDIA device here; verdicts lie in a folder of the test."""
     pytest.importorskip("warp", reason="needs the extra gpu-fused")
     found = importlib.import_module("render.train.fused_engine")
     monkeypatch.setattr(kernels, "unusable", shape.refusal)
     monkeypatch.setattr(kernels, "_verdicts", {})
-    monkeypatch.setattr(kernels.places, "cache_folder", lambda part="": tmp_path)
+    monkeypatch.setattr(kernels, "places", SimpleNamespace(cache_folder=lambda part: tmp_path))
     return found
 
 
-def test_a_right_kernel_that_is_slower_is_not_kept(fused_engine: object) -> None:
+def test_a_right_kernel_that_is_slower_is_not_kept(fused_engine: Any) -> None:
     """As on any processor."""
     verdict = fused_check.compare(engine.Engine(SMALL), fused_engine.FusedEngine(SMALL), timed=64)
     assert verdict.is_right and verdict.agreeing == verdict.steady > 100
@@ -112,14 +119,14 @@ def test_a_right_kernel_that_is_slower_is_not_kept(fused_engine: object) -> None
 
 
 @pytest.mark.parametrize("other", [{"seed": 7}, {"activation": "relu"}, {"examples": 13}, {"steps": 39}])
-def test_a_kernel_that_trains_other_runs_is_never_kept(fused_engine: object, other: dict) -> None:
-    wrong = fused_engine.FusedEngine(dataclasses.replace(SMALL, **other))
+def test_a_kernel_that_trains_other_runs_is_never_kept(fused_engine: Any, other: dict[str, Any]) -> None:
+    wrong = fused_engine.FusedEngine(changed(SMALL, **other))
     verdict = fused_check.compare(engine.Engine(SMALL), wrong, timed=64)
     assert not verdict.is_right and not verdict._replace(fused_per_s=1e12).is_kept
 
 
 def test_the_comparison_is_made_once_and_decides(
-    fused_engine: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    fused_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     made = []
     true = fused_check.Verdict(256, 200, 200, 200, 100.0, 1000.0)
@@ -129,9 +136,11 @@ def test_the_comparison_is_made_once_and_decides(
         return made[-1]
 
     monkeypatch.setattr(fused_check, "compare", compare)
-    assert kernels.choose(SMALL, "fused") == Choice(True, f"The fused kernel trains: {true.words()}.")
+    assert kernels.choose(SMALL, "fused") == Choice(
+        True, f"The fused kernel trains, which was measured by this comparison alone: {true.words()}."
+    )
     # Another window, and another value of what is fixed, are the same net; another width is not.
-    assert kernels.choose(dataclasses.replace(SMALL, x=dataclasses.replace(X, lo=Fraction(-1))), "fused").fused
+    assert kernels.choose(changed(SMALL, x=dataclasses.replace(X, lo=Fraction(-1))), "fused").fused
     assert len(made) == 1
     kernels._verdicts.clear()  # as in another process
     assert kernels.choose(SMALL, "fused").fused and len(made) == 1
@@ -142,13 +151,13 @@ def test_the_comparison_is_made_once_and_decides(
         assert kernels.choose(SMALL, "fused").fused
     assert len(made) == 5
     true = true._replace(agreeing=199)
-    wider = kernels.choose(dataclasses.replace(SMALL, width=6), "fused")
+    wider = kernels.choose(changed(SMALL, width=6), "fused")
     assert not wider.fused and "does not train the same runs here: of 256 runs" in wider.why
     true = true._replace(agreeing=200, fused_per_s=99.0)
-    assert "which is no faster here" in kernels.choose(dataclasses.replace(SMALL, width=7), "fused").why
+    assert "which is no faster here" in kernels.choose(changed(SMALL, width=7), "fused").why
 
 
-def test_a_kernel_that_fails_on_the_device_is_not_used(fused_engine: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kernel_that_fails_on_the_device_is_not_used(fused_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def compare(*_: object) -> None:
         raise RuntimeError("out of memory\nCUDA error 2: out of memory.")
 
@@ -161,46 +170,52 @@ def test_a_kernel_that_fails_on_the_device_is_not_used(fused_engine: object, mon
 # ---- training with it -----------------------------------------------------------------------------------------------
 
 
-def test_a_backend_trains_with_it_under_numerics_of_its_own(fused_engine: object) -> None:
+def test_a_backend_trains_with_it_under_numerics_of_its_own(fused_engine: Any) -> None:
     backend = LocalBackend(SMALL, kernel=Choice(True, "why"))
     plain = numerics.of_processor(SMALL)
-    assert backend.numerics == numerics.fused({**plain, "lanes": 1}) != plain
+    assert plain is not None
+    assert backend.numerics == numerics.fused(plain) != plain
     x, y = 10.0 ** np.random.default_rng(1).uniform(-3, 3, (2, 300))
     batches = iter([Batch((), x[:200], y[:200]), Batch((), x[200:], y[200:])])
     fields = {batch.x.size: field for batch, field in backend.run(lambda: next(batches, None))}
     expected = fused_engine.FusedEngine(SMALL).run(x, y)
     np.testing.assert_array_equal(np.concatenate([fields[200].value, fields[100].value]), expected.value)
-    assert backend.remarks() == {"kernel": "why"}
+    assert backend.remarks() == {"kernel": "why"}  # what `plan` shows
 
 
-def test_slices_of_a_film_get_it_where_it_trains_them(fused_engine: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_of_a_film_get_it_where_it_trains_them(fused_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     verdict = fused_check.Verdict(256, 200, 200, 200, 100.0, 1000.0)
     monkeypatch.setattr(fused_check, "compare", lambda *_: verdict)
     first = LocalBackend(SMALL, kernel=Choice(True))
-    assert first.like(dataclasses.replace(SMALL, fixed=(("offset", 0.1),))).kernel.fused
-    assert not first.like(dataclasses.replace(SMALL, width=64)).kernel.fused
-    assert not LocalBackend(SMALL).like(dataclasses.replace(SMALL, seed=1)).kernel.fused
+    assert first.like(changed(SMALL, fixed=(("offset", 0.1),))).kernel.fused
+    assert not first.like(changed(SMALL, width=64)).kernel.fused
+    assert not LocalBackend(SMALL).like(changed(SMALL, seed=1)).kernel.fused
 
 
-def test_a_film_of_its_samples_goes_on_where_it_was(fused_engine: object, tmp_path: Path) -> None:
-    scene = scenes.load("tiny", settings=("output.fps=3",))
-    options = {"quality": "scene", "out": tmp_path / "out", "store": tmp_path / "store"}
+def test_a_film_of_its_samples_goes_on_where_it_was(
+    fused_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene = scenes.load("tiny", settings=("output.fps=2", "problem.steps=5"))
+    options: dict[str, Any] = {"quality": "scene", "out": tmp_path / "out", "store": tmp_path / "store"}
 
     def make(problem: Problem) -> LocalBackend:
         return LocalBackend(problem, kernel=Choice(True, "why"))
 
-    assert api.plan(scene, quality="scene", store=tmp_path / "store", make_backend=make).facts()["kernel"] == "why"
     film = api.video(scene, make_backend=make, **options)
     (made_by,) = (tmp_path / "store").glob("*/*/numerics.toml")
     assert 'warp = "' in made_by.read_text() and "fused = 1" in made_by.read_text()
+    (kept,) = inventory.listed(tmp_path / "store", [scene], lambda problem: LocalBackend(problem).numerics)
+    assert kept.differs == "", "what this machine's other kernel made is not pruned"
     first = film.path.read_bytes()
     film.path.unlink()
-    assert api.plan(scene, quality="scene", store=tmp_path / "store", make_backend=make).samples_to_do == 0
-    assert api.plan(scene, quality="scene", store=tmp_path / "store").samples_to_do > 0, "XLA's samples are others"
+    # XLA's kernel has none of these samples.
+    plan = api.plan(scene, quality="scene", store=tmp_path / "store")
+    assert plan.samples_to_do == plan.job.plan.samples and "kernel" not in plan.facts()
+    monkeypatch.setattr(fused_engine.FusedEngine, "run", lambda *_: pytest.fail("a stored sample was trained again"))
     assert api.video(scene, make_backend=make, **options).path.read_bytes() == first
 
 
-def test_the_measurement_for_a_card_runs_to_its_end(fused_engine: object) -> None:
+def test_the_measurement_for_a_card_runs_to_its_end(fused_engine: Any) -> None:
     """On a processor, where its rates mean nothing, but every line of it is run and both kernels agree."""
     gpu = importlib.import_module("tests.bench.gpu")
     size = gpu.Size(points=30, side=4, rounds=1, copied_bytes=2**16)
@@ -239,6 +254,32 @@ def test_a_cards_float64_rate_follows_from_its_units() -> None:
     )
     assert Card("H100", "9.0", 132).words() == "H100: float64 at 1/2 of the rate of float32"
     assert Card("Next", "99.9", 132, 1980).words() == "Next: how fast its float64 is is not known here"
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (
+            {"compute_capability": "8.9", "core_count": 58},
+            ": float64 at 1/64 of the rate of float32 (a card for graphics",
+        ),
+        ({"compute_capability": "9.0"}, ": float64 at 1/2 of the rate of float32"),
+        ({}, ": how fast its float64 is is not known here"),
+    ],
+)
+def test_a_plan_says_what_is_known_of_the_card_that_trains(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], words: str
+) -> None:
+    client = SimpleNamespace(platform_version="PJRT C API\ncuda 13000")
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA Some", client=client, **more)
+    monkeypatch.setattr(engine, "devices", lambda: [device])
+    monkeypatch.setattr(kernels, "clock_mhz", lambda name: 2040.0)
+    assert kernels.card_words(SMALL).startswith(f"NVIDIA Some{words}")
+    assert ("runs a second that do not escape" in kernels.card_words(SMALL)) == ("core_count" in more)
+    assert "runs a second" not in kernels.card_words(scenes.load("mandelbrot").problem)
+    for other in ({"platform": "cpu"}, {"client": SimpleNamespace(platform_version="rocm 60000")}):
+        monkeypatch.setattr(engine, "devices", lambda other=other: [SimpleNamespace(**{**vars(device), **other})])
+        assert kernels.card() is None
 
 
 def test_the_ceiling_of_the_published_net_is_the_published_one() -> None:

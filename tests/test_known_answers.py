@@ -168,7 +168,7 @@ def test_channels_of_a_system_are_stored_and_inherited(tmp_path: Path) -> None:
     memory.put(Tile(0, 0, 0), field)
     np.testing.assert_array_equal(memory.get(Tile(0, 0, 0)).more["root"], field.more["root"])
     with pytest.raises(ValueError, match="must have the channels value, final_loss, escape_step, status, root"):
-        job.store.put(child, Field(*list(field)[:4]))
+        job.store.put(child, dataclasses.replace(field, more={}))
 
 
 def test_a_probe_writes_the_channels_of_the_system(tmp_path: Path) -> None:

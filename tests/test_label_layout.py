@@ -105,7 +105,7 @@ def test_a_frame_alone_has_the_words_of_that_frame_of_the_film() -> None:
         film.draw(frames[0], share * path.length)
         alone = annotator(path, (OFFSET, RATE), LABELS, *overlay.PARTS, text=CAPTION)
         alone.draw(frames[1], share * path.length)
-        np.testing.assert_array_equal(*frames)
+        np.testing.assert_array_equal(frames[0], frames[1])
 
 
 def test_a_label_of_what_moves_is_short_in_all_frames_or_in_none(monkeypatch: pytest.MonkeyPatch) -> None:

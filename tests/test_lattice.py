@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from render.geometry import axes, tiles
+from render.geometry import axes, patches
 from render.geometry.axes import Axis
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES, Tile, TileRange, bounds
 from render.geometry.viewport import Viewport
 
@@ -109,8 +110,8 @@ def test_a_range_lists_its_tiles_row_by_row() -> None:
 
 
 def test_a_child_trains_three_quarters_of_its_samples() -> None:
-    assert tiles.new_samples(with_parent=False).all()
-    new = tiles.new_samples(with_parent=True)
+    assert patches.new_samples(WHOLE, 0).all()
+    new = patches.new_samples(WHOLE, WHOLE)
     assert new.sum() * 4 == 3 * SAMPLES**2
     assert not new[::2, ::2].any()
 

@@ -3,6 +3,7 @@
 import re
 import tomllib
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_setting_changes_its_field_and_nothing_else() -> None:
     assert set_("look.palette=viridis").look == replace(plain.look, palette="viridis")
     assert set_('look.palette="viridis"').look == replace(plain.look, palette="viridis")
     assert set_("output.size=[32, 64]", "output.fps = 5").output == replace(
-        plain.output, width_px=32, height_px=64, fps=5
+        plain.output, width_px=32, height_px=64, fps=Fraction(5)
     )
     assert set_("camera.keyframes[-1].hold_s=3").keyframes[-1].hold_s == 3
     assert bare(replace(set_("output.overlay=true"), output=plain.output)) == bare(plain)
@@ -134,7 +135,7 @@ def test_of_several_files_the_later_one_wins_field_by_field(tmp_path: Path) -> N
     one.write_text('[look]\npalette = "viridis"\ngap = 0.1\n[output]\nfps = 5\n')
     two.write_text("[look]\ngap = 0.5\n")
     made = scene.load("tiny", one, two, settings=["output.fps=6"])
-    assert (made.look.palette, made.look.gap, made.output.fps) == ("viridis", 0.5, 6)
+    assert [made.look.palette, made.look.gap, made.output.fps] == ["viridis", 0.5, 6]
     assert made.name == "tiny.one.two"
     assert made.problem == scene.load("tiny").problem
     assert bare(scene.parse(made.text, "", "")) == bare(made)
@@ -225,7 +226,7 @@ def test_a_setting_or_a_later_file_outweighs_a_preset(preset: str, tmp_path: Pat
         assert with_quality(made, preset).output.fps == 12
         assert with_quality(made, preset).output.detail == QUALITY[preset].detail
     sized = with_quality(scene.load("tiny", settings=["output.size=[320, 320]"]), preset).output
-    assert (sized.width_px, sized.height_px, sized.fps) == (320, 320, QUALITY[preset].fps)
+    assert [sized.width_px, sized.height_px, sized.fps] == [320, 320, QUALITY[preset].fps]
 
 
 def test_a_preset_outweighs_the_own_file_of_a_scene_and_a_preset_before_it() -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from fractions import Fraction
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +17,15 @@ from render.problem.catalogue.settings import NetworkSettings
 from render.train import engine, examples, systems
 from render.train.systems import network
 from tests.helpers import oracle, oracle_network
+from tests.helpers.problems import changed
 
 
 def axis(name: str) -> Axis:
     return Axis(name, "log10", Fraction(-3), Fraction(3))
 
 
-def problem(x: str = "lr_input", y: str = "lr_output", **own: object) -> Problem:
-    small = {"width": 3, "inputs": 2, "examples": 5, "steps": 12} | own
+def problem(x: str = "lr_input", y: str = "lr_output", **own: Any) -> Problem:
+    small: dict[str, Any] = {"width": 3, "inputs": 2, "examples": 5, "steps": 12} | own
     return Problem(axis(x), axis(y), "network", **small)
 
 
@@ -54,8 +55,7 @@ def points(of: Problem, count: int, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     found = {}
     for name in (of.x.name, of.y.name):
-        low, high = UNITS.get(name, (None, None))
-        found[name] = 10.0 ** rng.uniform(-2, 1, count) if low is None else rng.uniform(low, high, count)
+        found[name] = rng.uniform(*UNITS[name], count) if name in UNITS else 10.0 ** rng.uniform(-2, 1, count)
         if name == "batch_size":
             found[name] = np.round(found[name])
     return found
@@ -144,11 +144,11 @@ def test_an_initialization_of_its_own_follows_from_the_point_alone() -> None:
     first = losses(of, hyper)[0]
     assert first[0] == first[1]
     assert len(set(first)) == 3, "the next float64 and another y both draw again"
-    reseeded = losses(dataclasses.replace(of, seed=1), hyper)[0]
+    reseeded = losses(changed(of, seed=1), hyper)[0]
     assert not set(first) & set(reseeded)
-    of = dataclasses.replace(of, steps=1)
+    of = changed(of, steps=1)
     assert len(set(losses(of, points(of, 400))[0])) == 400
-    assert len(set(losses(dataclasses.replace(of, init="shared"), points(of, 400))[0])) == 1
+    assert len(set(losses(changed(of, init="shared"), points(of, 400))[0])) == 1
 
 
 def test_a_shuffle_of_its_own_changes_the_gradients_and_not_the_first_loss() -> None:

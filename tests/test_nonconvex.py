@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from bench import crossings
 
 from render.geometry.axes import Axis
 from render.problem import Problem
@@ -17,6 +17,7 @@ from render.problem.catalogue.settings import NonconvexSettings
 from render.samples import Status
 from render.train import engine
 from render.train.systems import nonconvex
+from tests.bench import crossings
 
 X, Y = Axis("lr", "linear", Fraction(0), Fraction(3, 2)), Axis("epsilon", "linear", Fraction(0), Fraction(1))
 CASES = {
@@ -34,7 +35,7 @@ def descend(problem: Problem, lr: np.ndarray, epsilon: np.ndarray) -> tuple[np.n
     directions = np.random.default_rng(problem.seed).standard_normal(settings.dimensions)
     directions[0] = 1
     x = hyper["start"] * np.tile(directions[:, None], lr.size)
-    waves = [(epsilon, hyper["wavelength"]), (hyper["epsilon_2"], hyper["wavelength_2"])]
+    waves: list[tuple[Any, float]] = [(epsilon, hyper["wavelength"]), (hyper["epsilon_2"], hyper["wavelength_2"])]
     bounded, total = np.ones(lr.size, bool), np.zeros(lr.size)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(problem.steps):

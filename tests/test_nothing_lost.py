@@ -63,7 +63,7 @@ def test_a_full_disk_stops_the_film_and_room_lets_it_go_on(
     assert kept > 5
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     job = job_on(small_disk, backend)
-    assert len(job.plan.order) - len(job.store.missing(job.plan.order)) == kept
+    assert len(job.plan.order) - len(job.store.missing(job.plan.order, job.plan.patches)) == kept
     assert rendering.video(job, path).read_bytes() == reference
 
 
@@ -108,9 +108,9 @@ def test_two_renders_and_a_reader_share_one_store(tmp_path: Path, backend: Local
         thread.start()
     watched = job_on(store, backend)
     while any(thread.is_alive() for thread in threads):  # as the explorer does: whatever is there
-        for tile in watched.plan.order:
-            if watched.store.has(tile):
-                watched.store.get(tile)
+        for tile, patches in watched.plan.patches.items():
+            if not watched.store.missing([tile], {tile: patches}):
+                watched.store.get(tile, patches)
         time.sleep(0.01)
     assert faults == []
     assert [(tmp_path / f"{number}.mp4").read_bytes() for number in range(2)] == [reference] * 2

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_exponents_and_steps_of_networks_agree_with_complex_steps_in_numpy() -> 
 def test_states_with_more_than_weights_have_exponents() -> None:
     """Moments of Adam, and minibatches, which change the map from step to step."""
     plane = axis("lr", "-4", "1", "log10"), axis("beta1", "0", "0.99")
-    own = {"width": 4, "examples": 16, "steps": 40, "optimiser": "adam", "batch": 8}
+    own: dict[str, Any] = {"width": 4, "examples": 16, "steps": 40, "optimiser": "adam", "batch": 8}
     problem = Problem(*plane, "network", **own, observe=[("lyapunov", 10)])
     found = engine.Engine(problem).run(np.logspace(-4, 0, 8), np.full(8, 0.9))
     stayed = found.escape_step < 0
@@ -161,7 +162,7 @@ def test_what_is_observed_does_not_depend_on_a_batch_and_leaves_values_alone() -
 def test_only_problems_that_observe_have_keys_of_their_own() -> None:
     plain = dataclasses.replace(SMALL, observe=())
     assert "observe" not in plain.describe()
-    assert len({plain.key, SMALL.key, dataclasses.replace(SMALL, observe=[("lyapunov", 21)]).key}) == 3
+    assert len({plain.key, SMALL.key, dataclasses.replace(SMALL, observe=(("lyapunov", 21.0),)).key}) == 3
     told = json.loads(json.dumps(SMALL.describe()))
     assert described(told) == SMALL
     assert channels_of(told) == SMALL.channels
@@ -171,7 +172,7 @@ def test_only_problems_that_observe_have_keys_of_their_own() -> None:
 @pytest.mark.parametrize("asked", [{"lyapunov": 0}, {"lyapunov": 60}, {"entropy": 1.0}])
 def test_what_cannot_be_observed_is_refused(asked: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"problem\.observe\."):
-        dataclasses.replace(SMALL, observe=asked.items())
+        dataclasses.replace(SMALL, observe=tuple(asked.items()))
 
 
 def test_rows_of_what_is_observed_have_one_name_in_catalogue_training_and_colours() -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_a_scene_may_set_what_the_file_declares() -> None:
     )
     found = written(toml=toml).problem
     assert dict(found.settings) == {"width": 7, "batch": 4, "recorded": "batch"}
-    assert (found.steps, found.x.lo, found.x.hi) == (30, -1, 1)
+    assert [found.steps, found.x.lo, found.x.hi] == [30, -1, 1]
     with pytest.raises(SceneError, match='has no field "wdth"; did you mean "width"'):
         written(toml=SCENE.replace('"./net.py"', '"./net.py"\nwdth = 7'))
     with pytest.raises(SceneError, match='problem.x.name must be one of "lr", "decay"'):
@@ -320,14 +321,14 @@ def test_a_model_of_a_library_is_trained_with_warm_up_and_weight_decay() -> None
     assert found.channels.keys() >= {"size", "error"}
     x, y = points(3, -3, -1)
     field = trained(found, x, y)
-    space: dict[str, object] = {}
+    space: dict[str, Any] = {}
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         exec(head + MODEL, space)
-        data = jax.tree.map(jnp.asarray, space["data"](0))  # type: ignore[operator]
+        data = jax.tree.map(jnp.asarray, space["data"](0))
         settings = found.settings_as(found.row.settings_type)
         for i in range(3):
-            model = space["init"](jax.random.key(0), settings)  # type: ignore[operator]
-            steps = space["optimiser"]({"lr": x[i], "decay": y[i]}, 12)  # type: ignore[operator]
+            model = space["init"](jax.random.key(0), settings)
+            steps = space["optimiser"]({"lr": x[i], "decay": y[i]}, 12)
             memory = steps.init(eqx.filter(model, eqx.is_inexact_array))
             # Schedules of optax divide the count of steps: of an int32, that would be a float32.
             memory = jax.tree.map(lambda a: a.astype(jnp.int64) if a.dtype == jnp.int32 else a, memory)

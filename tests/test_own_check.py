@@ -143,4 +143,4 @@ def test_a_file_without_ranges_gets_a_plane_about_its_defaults() -> None:
     Path("net.py").write_text(NET.replace(', "range": ["1e-3", "100"]', "").replace(', "range": [0, 1]', ""))
     problem = own_check.problem_of(Path("net.py"))
     assert float(problem.x.lo) == pytest.approx(-3) and float(problem.x.hi) == pytest.approx(1)
-    assert (problem.y.lo, problem.y.hi) == (-1, 1)
+    assert [problem.y.lo, problem.y.hi] == [-1, 1]

@@ -35,7 +35,7 @@ def written(text: str, *keyframes: str) -> scene.Scene:
 
 
 @pytest.mark.parametrize("batch", ["full", 4])
-def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(batch: object) -> None:
+def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(batch: int | str) -> None:
     found = written(NET, "steps = 1", "steps = 12").problem
     settings = {**dict(found.settings), "batch": None if batch == "full" else batch}
     whole: Problem = dataclasses.replace(found, settings=tuple(settings.items()))

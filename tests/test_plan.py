@@ -17,6 +17,7 @@ from render.film import plan
 from render.film.plan import Plan
 from render.geometry.axes import Axis
 from render.geometry.camera import View
+from render.geometry.patches import SIDE, WHOLE
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport, Window
 from render.problem import Problem
@@ -56,21 +57,32 @@ def plans(draw: st.DrawFn) -> Plan:
     )
 
 
-def needed(window: Window) -> set[Tile]:
-    """The tiles that hold the samples of a window, as far as it lies in the plane."""
+def needed(window: Window, side: int = SAMPLES) -> set[Tile]:
+    """The tiles (or squares of that many samples) that hold a window's samples, as far as it lies in the plane."""
     last = (SAMPLES << window.level) - 1
 
     def indices(first: int, end: int) -> range:
-        return range(max(first, 0) // SAMPLES, min(end - 1, last) // SAMPLES + 1)
+        return range(max(first, 0) // side, min(end - 1, last) // side + 1)
 
     rows, columns = indices(window.y0, window.y1), indices(window.x0, window.x1)
     return {Tile(window.level, ix, iy) for iy in rows for ix in columns}
 
 
+def patches_of(planned: Plan, level: int) -> set[Tile]:
+    """The planned patches of a level, by their places among all patches of the plane."""
+    across = SAMPLES // SIDE
+    return {
+        Tile(level, across * tile.ix + number % across, across * tile.iy + number // across)
+        for tile, patches in planned.levels[level].patches.items()
+        for number in range(across**2)
+        if patches >> number & 1
+    }
+
+
 def whole_levels(planned: Plan, s: float) -> list[int]:
     """The levels of a frame at s whose samples fill all of it."""
     view = planned.path.viewport(s)
-    return [level for level, _ in planned.mix(s) if needed(view.window(level)) <= planned.levels[level].tiles]
+    return [level for level, _ in planned.mix(s) if needed(view.window(level), SIDE) <= patches_of(planned, level)]
 
 
 some_plans = plans()
@@ -154,7 +166,7 @@ def test_anchors_stand_at_most_an_octave_apart_and_a_frame_lies_between_two(plan
 def test_a_colour_curve_is_made_of_whole_windows(planned: Plan) -> None:
     for anchor in planned.anchors:
         window = planned.curve_window(anchor)
-        assert needed(window) <= planned.levels[planned.curve_level(anchor)].tiles
+        assert needed(window, SIDE) <= patches_of(planned, planned.curve_level(anchor))
         assert needed(window) <= set(planned.tiles_at(anchor))
         if planned.curve_level(anchor) < planned.base_level(anchor):
             assert window.shape[0] >= 64
@@ -220,21 +232,34 @@ def test_a_parent_comes_before_its_children_where_the_film_begins() -> None:
 
 @slowly
 @given(some_plans)
-def test_the_count_of_samples_is_the_sum_over_tiles(planned: Plan) -> None:
-    planned_tiles = set(planned.order)
-    counts = [3 * SAMPLES**2 // 4 if t.level and t.parent in planned_tiles else SAMPLES**2 for t in planned.order]
-    assert planned.samples == sum(counts)
+def test_the_count_of_samples_is_that_of_those_which_no_planned_parent_has(planned: Plan) -> None:
+    count = 0
+    for level in planned.levels:
+        above = patches_of(planned, level - 1) if level - 1 in planned.levels else set()
+        for _, column, row in patches_of(planned, level):
+            count += SIDE**2 - (SIDE**2 // 4 if Tile(level - 1, column // 2, row // 2) in above else 0)
+    assert planned.samples == count
+
+
+@slowly
+@given(some_plans)
+def test_a_planned_tile_has_patches_and_the_even_samples_of_each_lie_in_its_parent(planned: Plan) -> None:
+    for level in planned.levels:
+        assert all(0 < patches <= WHOLE for patches in planned.levels[level].patches.values())
+        if level - 1 in planned.levels:
+            parents = {Tile(level - 1, column // 2, row // 2) for _, column, row in patches_of(planned, level)}
+            assert parents <= patches_of(planned, level - 1)
 
 
 def test_in_a_pure_zoom_no_sample_is_trained_twice() -> None:
     """Every lattice position of the film counts once, on whichever levels it stands."""
     planned = zoomed(4, detail=0.5)
     deepest = max(planned.levels)
-    positions = set()
-    for tile in planned.order:
-        x, y = tile.first_sample
-        shift = deepest - tile.level
-        positions.update((x + i << shift, y + j << shift) for i in range(SAMPLES) for j in range(SAMPLES))
+    positions: set[tuple[int, int]] = set()
+    for level in planned.levels:
+        for _, column, row in patches_of(planned, level):
+            x, y, shift = SIDE * column, SIDE * row, deepest - level
+            positions.update((x + i << shift, y + j << shift) for i in range(SIDE) for j in range(SIDE))
     assert planned.samples == len(positions)
 
 
@@ -248,7 +273,9 @@ def test_a_plan_knows_nothing_of_time_and_colour(planned: Plan, fps: float, slow
         keyframes=retimed,
         easing="linear",
         look=dataclasses.replace(scene.look, palette="viridis", gap=0.1, background="#ffffff"),
-        output=dataclasses.replace(scene.output, fps=fps, crf=30, codec="hevc", overlay=not scene.output.overlay),
+        output=dataclasses.replace(
+            scene.output, fps=Fraction(fps), crf=30, codec="hevc", overlay=not scene.output.overlay
+        ),
     )
     assert Plan(other).order == planned.order
 
@@ -281,19 +308,21 @@ def test_a_wide_frame_is_whole_where_a_journey_turns_between_two_examined_places
 
 
 def waste(samples: float) -> float:
-    """Mean ratio of the samples of the tiles that an interval touches to the samples in it and one more at each end."""
-    return (samples + 2 + SAMPLES) / samples
+    """Mean ratio of the samples of the patches that an interval touches to the samples in it; two more are read."""
+    return (samples + 2 + SIDE) / samples
 
 
 @pytest.mark.parametrize(("detail", "cost"), [(0.5, 0.75), (0.71, 1.5), (1.0, 3.0)])
 def test_a_doubling_costs_three_times_detail_squared_frames(detail: float, cost: float) -> None:
-    """Printed with -s. At 640 x 360: 0.87 (0.87 expected of tiles of 32), 1.68 (1.68), 3.24 (3.24)."""
+    """Printed with -s. At 640 x 360: 0.79 (0.78 expected of patches of 8), 1.58 (1.56), 3.10 (3.07)."""
     width, height = 640, 360
     shallow, deep = (zoomed(octaves, size=(width, height), detail=detail) for octaves in (4, 10))
     found = (deep.samples - shallow.samples) / (width * height) / 6
     # A level's widest frame holds 2 detail W x 2 detail H samples.
     expected = 3 * detail**2 * waste(2 * detail * width) * waste(2 * detail * height)
-    print(f"detail {detail}: {found:.2f} W x H samples a doubling, {expected:.2f} expected of tiles, {cost} of frames")
+    print(
+        f"detail {detail}: {found:.2f} W x H samples a doubling, {expected:.2f} expected of patches, {cost} of frames"
+    )
     assert 3 * detail**2 == pytest.approx(cost, rel=0.01)
     assert cost < found
     assert found == pytest.approx(expected, rel=0.05)
@@ -325,12 +354,15 @@ def test_a_film_goes_on_by_differences_where_it_may() -> None:
     shallow, deep = zoomed(30, detail=0.25), zoomed(150, detail=0.25)
     assert shallow.targets.last_plain_level is None
     assert deep.targets.last_plain_level == PLANE.last_plain_level < max(deep.levels)
-    # The first deep level takes nothing over from above, every other tile below a planned parent a quarter.
-    planned = set(deep.order)
-    whole = [
-        t for t in deep.order if not (t.level and t.parent in planned) or t.level == deep.targets.last_plain_level + 1
-    ]
-    assert deep.samples == 1024 * len(whole) + 768 * (len(deep.order) - len(whole))
+    # The first deep level takes nothing over from above, every other patch below a planned one a quarter.
+    count = 0
+    for level in deep.levels:
+        own = patches_of(deep, level)
+        above = patches_of(deep, level - 1) if level - 1 in deep.levels else set()
+        begins = level == deep.targets.last_plain_level + 1
+        alone = [p for p in own if begins or Tile(level - 1, p.ix // 2, p.iy // 2) not in above]
+        count += SIDE**2 * len(alone) + 3 * SIDE**2 // 4 * (len(own) - len(alone))
+    assert deep.samples == count
 
 
 @pytest.mark.slow

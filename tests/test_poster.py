@@ -8,6 +8,7 @@ import sys
 import tracemalloc
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,10 +26,10 @@ from render.film.poster import Poster, Sheet, srgb_bands
 from render.geometry.tiles import Tile
 from render.picture import colour
 from render.samples import Field
-from tests.helpers.command import refused, run
+from tests.helpers.command import refused, run_here
 
 # Of 10 x 8 cm at 100 pixels an inch: 394 x 315, two bands.
-SMALL = {"cm": (10.0, 8.0), "dpi": 100.0, "detail": 0.25}
+SMALL: dict[str, Any] = {"cm": (10.0, 8.0), "dpi": 100.0, "detail": 0.25}
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,7 @@ def test_the_file_has_its_size_resolution_and_profile(store: Path, tmp_path: Pat
         assert page.tags["XResolution"].value == page.tags["YResolution"].value == (100, 1)
         assert page.tags["ResolutionUnit"].value == 2
         assert json.loads(page.description)["render_name"] == "tiny"
+        assert page.iccprofile is not None
         profile = ImageCms.ImageCmsProfile(io.BytesIO(page.iccprofile))
         assert "sRGB" in ImageCms.getProfileDescription(profile)
     made, fields = poster(store)
@@ -230,10 +232,10 @@ def test_a_print_is_refused_before_any_training(tmp_path: Path, monkeypatch: pyt
 
 def test_the_command_plans_prints_and_refuses(store: Path, tmp_path: Path) -> None:
     asked = ["poster", "tiny", "--cm", "10x8", "--dpi", 100, "--detail", 0.25, "--store", store]
-    planned = run(*asked, "--plan")
+    planned = run_here(*asked, "--plan")
     assert planned.returncode == 0, planned.stderr
     assert "394 x 315 pixels" in planned.stdout and "training runs of level" in planned.stdout
-    done = run(*asked, "--caption", "a caption", "--out", tmp_path / "a.tif")
+    done = run_here(*asked, "--caption", "a caption", "--out", tmp_path / "a.tif")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/a.tif\n"
     assert "--cm must be width x height" in refused("poster", "tiny", "--cm", "75", "--store", store)

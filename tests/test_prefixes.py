@@ -16,6 +16,7 @@ from render.train import engine
 from render.train.past_float64.difference_engine import DeepEngine
 from render.train.past_float64.exact_run import ExactEngine
 from tests.helpers import deep
+from tests.helpers.problems import changed
 
 
 def axis(name: str, lo: float = -3, hi: float = 6) -> Axis:
@@ -32,11 +33,11 @@ NETWORK = Problem(*RATES, "network", width=5, examples=12, steps=130)
 # Every measure, and every way in which a run can end. Rates reach far into chaos and escape.
 PROBLEMS = {
     "tanh, published": SMALL,
-    "relu, where runs come back": dataclasses.replace(SMALL, activation="relu"),
-    "linear": dataclasses.replace(SMALL, activation="identity"),
-    "network with minibatches": dataclasses.replace(NETWORK, batch=4),
-    "network with minibatches of its own": dataclasses.replace(NETWORK, batch=4, order="own"),
-    "network with Adam": dataclasses.replace(NETWORK, optimiser="adam", fixed=(("warmup", 30.0),)),
+    "relu, where runs come back": changed(SMALL, activation="relu"),
+    "linear": changed(SMALL, activation="identity"),
+    "network with minibatches": changed(NETWORK, batch=4),
+    "network with minibatches of its own": changed(NETWORK, batch=4, order="own"),
+    "network with Adam": changed(NETWORK, optimiser="adam", fixed=(("warmup", 30.0),)),
     "transformer, torkamandi": Problem(
         axis("lr_attention", -4, 0), axis("lr_rest", -4, 0), "transformer", steps=45, length=4, batch=2, model=4,
         feed_forward=4,
@@ -59,10 +60,11 @@ LENGTHS = (7, 21, 41)
 
 def points(problem: Problem, count: int = 300) -> tuple[np.ndarray, np.ndarray]:
     unit = np.random.default_rng(3).uniform(0, 1, (2, count))
-    return tuple(
+    x, y = (
         np.array([float(own.value_from_unit(Fraction(u))) for u in units])
         for own, units in zip((problem.x, problem.y), unit, strict=True)
     )
+    return x, y
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
@@ -86,7 +88,7 @@ def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(name: str) -> None:
 
 def test_runs_that_escaped_count_on_in_longer_prefixes() -> None:
     lengths = range(1, 130)
-    problem = dataclasses.replace(SMALL, prefixes=lengths)
+    problem = changed(SMALL, prefixes=tuple(lengths))
     x, y = points(problem, 400)
     field = engine.Engine(problem).run(x, y)
     gone = np.isin(field.status, (Status.ESCAPED, Status.NON_FINITE))
@@ -117,7 +119,7 @@ def test_past_float64_a_prefix_has_the_bits_of_a_run_of_so_many_steps(width: str
 
 
 def test_an_exact_run_has_prefixes_too(tmp_path: Path) -> None:
-    problem = dataclasses.replace(SMALL, width=3, examples=4, steps=40)
+    problem = changed(SMALL, width=3, examples=4, steps=40)
     lengths = (1, 5, 25, 39)
     for x, y in ((Fraction(1, 3), Fraction(1, 7)), (Fraction(3000), Fraction(5000))):  # stays; escapes
         outcome = ExactEngine(dataclasses.replace(problem, prefixes=lengths)).run(x, y).outcome

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,14 +25,19 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no device th
 posix = pytest.mark.skipif(os.name != "posix", reason="descriptors are closed as a POSIX shell does it")
 
 
-def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "cwd": ROOT, "timeout": 240} | options
+def run(*arguments: object, **given: Any) -> subprocess.CompletedProcess[bytes]:
+    options: dict[str, Any] = {
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "cwd": ROOT,
+        "timeout": 240,
+    } | given
     command = [*RENDER, *map(str, arguments)]
     if redirections := options.pop("shell", None):
         command = ["sh", "-c", f'exec "$@" {redirections}', "sh", *command]
     opened = {value for value in (options["stdout"], options["stderr"]) if isinstance(value, int) and value > 2}
     try:
-        return subprocess.run(command, check=False, **options)  # type: ignore[call-overload,no-any-return]
+        return subprocess.run(command, check=False, **options)
     finally:
         for descriptor in opened:
             os.close(descriptor)

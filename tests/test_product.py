@@ -8,6 +8,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +67,7 @@ def exact_step(x: list[Fraction], lr: Fraction, target: Fraction, l2: Fraction) 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 def test_steps_are_those_of_exact_fractions(factors: int, l2: float) -> None:
     values = {f"start_{i + 1}": v for i, v in enumerate([0.5, 1.25, -0.75, 1.125, 0.0, 1.5, 0.875, -1.0][:factors])}
-    own = {"lr": 0.15, "target": 0.7, "l2": l2}
+    own: dict[str, Any] = {"lr": 0.15, "target": 0.7, "l2": l2}
     system = systems.make(plane(factors, factors, **own))
     hyper = lanes(**own, **values)
     state, exact = system.start(hyper), [Fraction(v) for v in values.values()]
@@ -308,11 +309,11 @@ def dimension(converged: np.ndarray) -> float:
 
 
 def test_the_basin_of_four_factors_is_rough_and_that_of_two_is_smooth() -> None:
-    window = {"x": axis("start_1", "3", "3.4"), "y": axis("start_2", "0.1", "0.5")}
-    four = Problem(**window, system="product", factors=4, steps=2000, fixed=[("lr", 0.2)])
+    window = axis("start_1", "3", "3.4"), axis("start_2", "0.1", "0.5")
+    four = Problem(*window, "product", factors=4, steps=2000, fixed=[("lr", 0.2)])
     assert dimension(mask(four, 128)) > 1.5
-    near = {"x": axis("start_1", "2", "2.4"), "y": axis("start_2", "2", "2.4")}
-    two = Problem(**near, system="product", steps=300, fixed=[("lr", 0.5)])
+    near = axis("start_1", "2", "2.4"), axis("start_2", "2", "2.4")
+    two = Problem(*near, "product", steps=300, fixed=[("lr", 0.5)])
     assert dimension(mask(two, 128)) == pytest.approx(1.0, abs=0.05)
 
 

@@ -21,7 +21,7 @@ from render.explorer import packs, pagefiles, published_site
 from render.geometry.tiles import SAMPLES, Tile
 from render.picture.channels import channel
 from render.samples import Field
-from tests.helpers.command import refused, run
+from tests.helpers.command import refused, run_here
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_numbers_in_packs_have_four_digits_and_their_sign() -> None:
 
 
 def test_the_command_publishes_and_refuses(store: Path, tmp_path: Path) -> None:
-    done = run(
+    done = run_here(
         "publish", "tiny", tmp_path / "site", "--quality", "scene", "--store", store, "--max", "5MB",
         "--channels", "final_loss,escape_time", "--channels", "value",
     )  # fmt: skip

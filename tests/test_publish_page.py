@@ -269,10 +269,11 @@ def test_a_file_that_cannot_be_loaded_is_reported_and_tried_again(visit: Visit) 
     page.until(f"{lost}.hidden && {IDLE} && explorer.cache.get(2, 1, 1)")
     site = visit.site / "site.json"
     text = site.read_bytes()
-    for content, message in ((b"{", "site.json cannot be read"), (None, "site.json cannot be loaded")):
+    broken: list[tuple[bytes | None, str]] = [(b"{", "site.json cannot be read"), (None, "site.json cannot be loaded")]
+    for instead, message in broken:
         site.unlink()
-        if content is not None:
-            site.write_bytes(content)
+        if instead is not None:
+            site.write_bytes(instead)
         page.open(visit.url + f"?again={message[-4:]}")
         page.until(f"document.readyState === 'complete' && !{lost}.hidden")
         assert message in page.js(f"{lost}.textContent")
@@ -309,7 +310,7 @@ def test_a_site_past_level_105_has_the_same_numbers_there(visit: Visit, tmp_path
         return Field(values, blank, blank.astype(np.int32), blank.astype(np.uint8))
 
     shown = published_site.shown_channels(scene, [])
-    made = published_site.write(scene, plan.order, numbered, shown, tmp_path / "deep", most_bytes=10**9)
+    made = published_site.write(scene, plan.order, numbered, shown, tmp_path / "deep", most_bytes=10**9, made_of={})
     deepest = max(plan.levels)
     assert deepest > 105
     page = visit.page

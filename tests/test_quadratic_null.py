@@ -78,9 +78,9 @@ def test_the_border_nears_the_spectral_radius_of_one_as_runs_lengthen() -> None:
 @pytest.mark.parametrize("decades", [1.0, 1e-3, 1e-6])
 def test_its_dimension_is_that_of_a_smooth_curve(decades: float) -> None:
     """Through engine and estimators, on the net of four units: 64 samples across, at three depths."""
+    x_axis, y_axis = (Axis(name, "log10", Fraction(-3), Fraction(6)) for name in ("init_mean", "lr_output"))
     small = Problem(
-        *(Axis(name, "log10", Fraction(-3), Fraction(6)) for name in ("init_mean", "lr_output")),
-        steps=200, width=4, examples=8, fixed=[("lr_input", 0.0)],
+        x_axis, y_axis, steps=200, width=4, examples=8, fixed=[("lr_input", 0.0)],
     )  # fmt: skip
     side = np.linspace(-0.5, 0.5, 64) * decades
     x, y = (10.0 ** (v.ravel()) for v in np.meshgrid(side, side + border(small, 1.0)))

@@ -15,6 +15,7 @@ from render import api, cli, scene
 from render.errors import RenderError, SceneError, WriteError
 from render.film import deliver, qualities, rendering
 from render.film.job import Job
+from render.film.replacing import record_path
 from render.scene import Scene, records, tag
 from render.scene.variants import MOST_TAG_BYTES
 
@@ -144,7 +145,7 @@ def test_what_an_output_makes_again_has_the_output_s_own_name(root: Path, tmp_pa
     (still,) = deliver.stills(job, [7], tmp_path / "out")
     film = deliver.whole_film(job, deliver.film_path(tmp_path / "out", job))
     before = {path: path.read_bytes() for path in (still, *film)}
-    for source in (still, deliver.record_path(still), film[0], film[1]):
+    for source in (still, record_path(still), film[0], film[1]):
         again = scene.load(source)
         assert scene.changed_from(again) == scene.changed_from(job.scene)
         same = job_of(again, root)
@@ -218,9 +219,10 @@ def test_the_result_of_an_edited_scene_replaces_the_older_one_only_if_a_person_s
     assert make(0.25) == first
     assert make(0.5, force=True) == first
     assert make(0.5) == first
-    record = deliver.record_path(first)
+    record = record_path(first)
     if record.is_file():  # a film that a person removed to save room is still kept as its record
-        first.unlink() if first.is_file() else [page.unlink() for page in first.iterdir()]
+        for page in [first] if first.is_file() else list(first.iterdir()):
+            page.unlink()
         with pytest.raises(RenderError, match="was made of another scene"):
             make(0.25)
 
@@ -244,7 +246,7 @@ def test_what_was_made_of_a_scene_that_is_not_understood_is_not_replaced(root: P
     path.parent.mkdir()
     path.write_bytes(b"a film")
     fields = job.provenance() | {"scene": job.provenance()["scene"].replace("shutter =", "of_another_time =")}
-    deliver.record_path(path).write_text(json.dumps(fields))
+    record_path(path).write_text(json.dumps(fields))
     with pytest.raises(RenderError, match=r"cannot be read any more, .*of_another_time.* Give --force to replace it"):
         deliver.whole_film(job, path)
     assert path.read_bytes() == b"a film"
@@ -260,7 +262,7 @@ def test_somebody_s_own_file_is_not_replaced_and_a_record_alone_is_in_no_way(
     path.parent.mkdir()
     path.write_bytes(b"no film")
     if record:
-        deliver.record_path(path).write_text(record)
+        record_path(path).write_text(record)
     with pytest.raises(RenderError, match=r"does not say that render made it, .* Give --force to replace it"):
         deliver.whole_film(job, path)
     assert path.read_bytes() == b"no film"
@@ -335,13 +337,13 @@ def test_an_analysis_replaces_only_its_own_result(root: Path, tmp_path: Path, mo
 
 EXPORTS = ("a.npz", "a.zarr", "a.tif", "a.tiff", "a.exr")
 PRINTS = ("p.tif", "p.btf")
-PAPER = {"cm": (4.0, 3.0), "dpi": 40.0, "detail": 0.25}
+PAPER: dict[str, Any] = {"cm": (4.0, 3.0), "dpi": 40.0, "detail": 0.25}
 
 
 def written(root: Path, path: Path, *settings: str, **asked: Any) -> Path:
     """Write an export or a print, as the path's name says."""
     if path.name in EXPORTS:
-        return api.export(loaded(*settings), path, **{"samples": 16, "store": root / "store"} | asked)
+        return api.export(loaded(*settings), path, **dict[str, Any](samples=16, store=root / "store") | asked)
     return api.poster(loaded(*settings), path, **PAPER | {"store": root / "store"} | asked)
 
 

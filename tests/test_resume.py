@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from render.errors import EncodeError
 from render.film import compose, deliver, qualities, rendering, segment_key
 from render.film.job import Job
 from render.film.rendering import Progress
+from render.geometry.patches import Patches
 from render.geometry.tiles import Tile
 from render.picture.flash import Meter
 from render.samples import Field
@@ -78,10 +80,10 @@ def _short() -> Iterator[None]:
         yield
 
 
-def write(path: Path, frames: int, *, stop_after: int | None = None, key: str = "k", **options: object) -> list[int]:
+def write(path: Path, frames: int, *, stop_after: int | None = None, key: str = "k", **options: Any) -> list[int]:
     """Write a film as `film.video` does; return the numbers of the frames that were made, not those gone past."""
     made = []
-    with VideoWriter(path, SIZE, key=key, frames_total=frames, **({"fps": 24} | options)) as writer:  # type: ignore[arg-type]
+    with VideoWriter(path, SIZE, key=key, frames_total=frames, **({"fps": 24} | options)) as writer:
         while writer.frames < frames:
             if writer.pass_finished() is not None:
                 continue
@@ -95,7 +97,7 @@ def write(path: Path, frames: int, *, stop_after: int | None = None, key: str = 
     return made
 
 
-def stopped(path: Path, frames: int, after: int, **options: object) -> None:
+def stopped(path: Path, frames: int, after: int, **options: Any) -> None:
     with pytest.raises(Stop):
         write(path, frames, stop_after=after, **options)
     assert not path.exists()
@@ -250,7 +252,7 @@ def test_a_film_for_messages_takes_the_frames_that_one_encoding_takes(tmp_path: 
 def test_segments_of_another_film_are_not_used_and_are_removed(tmp_path: Path, change: dict[str, object]) -> None:
     path = tmp_path / "film"
     stopped(path, 40, 30)
-    options: dict[str, object] = {"frames": 40} | change
+    options: dict[str, Any] = {"frames": 40} | change
     frames = int(str(options.pop("frames")))
     if "frames" in change:  # the number of frames is the key's
         options["key"] = "of 41"
@@ -390,9 +392,9 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
         composed.append(places)
         return compose_frame(self, *places, bits=bits)
 
-    def getting(self: DirectoryStore, tile: Tile) -> Field:
+    def getting(self: DirectoryStore, tile: Tile, wanted: Patches) -> Field:
         fetched.add(tile)
-        return get(self, tile)
+        return get(self, tile, wanted)
 
     monkeypatch.setattr(compose.Compositor, "frame", frame)
     monkeypatch.setattr(DirectoryStore, "get", getting)
@@ -472,7 +474,7 @@ def test_everything_that_decides_pictures_is_part_of_the_key(store: Path, monkey
     monkeypatch.setattr(segment_key, "code", lambda: "other code")
     keys.append(segment_key.of(told, range(30)))
     monkeypatch.undo()
-    monkeypatch.setattr(segment_key.metadata, "version", lambda name: "0")
+    monkeypatch.setattr(metadata, "version", lambda name: "0")
     keys.append(segment_key.of(told, range(30)))
     assert len({*keys}) == len(keys) == 4 + len(told)
 

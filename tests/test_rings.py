@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_deep import small, square
 
 from render import scene
 from render.deep import reference_search
@@ -23,10 +22,12 @@ from render.problem import Problem
 from render.storage import numerics, references
 from render.storage import rings as storage
 from render.storage.references import Reference
+from render.storage.rings import Ring
 from render.storage.store import DirectoryStore
 from render.train import engine, operations, systems
 from render.train.past_float64 import reference_run, rings
 from render.train.past_float64.difference_engine import DeepEngine
+from tests.helpers.deep import small, square
 
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -66,7 +67,7 @@ def test_lanes_end_and_leave_as_they_do_without_rings(deep: tuple[Problem, Refer
 SMALL = {"width": 4, "examples": 8}
 
 # A scene of each system that can be followed, and what makes its problem smaller.
-FOLLOWED: dict[str, dict[str, object]] = {
+FOLLOWED: dict[str, dict[str, Any]] = {
     "tiny": {},
     "relu": {},
     "linear": {},
@@ -200,7 +201,8 @@ def test_polynomials_are_exact_for_polynomials_and_refused_for_others() -> None:
         assert rings.fit(other, sums=False) is None
         assert rings.fit(other, sums=True) is None
     whole = np.ones((rings.PROBES, 1), dtype=np.int32)
-    assert np.array_equal(rings.fit(whole, sums=False), whole[:1])
+    constant = rings.fit(whole, sums=False)
+    assert constant is not None and np.array_equal(constant, whole[:1])
     whole[3] = 2
     assert rings.fit(whole, sums=False) is None
 
@@ -301,9 +303,12 @@ def test_rings_are_kept_beside_their_reference_and_made_again_where_damaged(
 
     fresh: list[int] = []
     inner = DeepEngine._made_ring
-    monkeypatch.setattr(
-        DeepEngine, "_made_ring", lambda self, number, device: fresh.append(number) or inner(self, number, device)
-    )
+
+    def counted(self: DeepEngine, number: int, device: Any) -> Ring:
+        fresh.append(number)
+        return inner(self, number, device)
+
+    monkeypatch.setattr(DeepEngine, "_made_ring", counted)
     assert np.array_equal(DeepEngine(problem, again).follow(*columns).field.value, before)
     assert fresh == [], "all were kept"
     for path in files:

@@ -247,7 +247,7 @@ def touched(own: Edit, edit: Edit) -> tuple[set[Owner], set[Owner]]:
     """Return to what the lines belong that an edit may change, and the keyframes that it removes."""
     kept = {row.source: row for row in edit.keyframes}
     removed: set[Owner] = {row.source for row in own.keyframes if row.source not in kept}
-    changed: set[Owner] = {row.source for row in own.keyframes if kept.get(row.source) != row} | removed
+    changed: set[Owner] = removed | {row.source for row in own.keyframes if kept.get(row.source) != row}
     names = {"octaves_per_s": "speed", "easing": "easing", "palette": "palette", "gap": "gap"}
     changed |= {name for field, name in names.items() if getattr(own, field) != getattr(edit, field)}
     if changed & {"palette", "gap"}:

@@ -15,8 +15,10 @@ import threading
 import time
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
@@ -47,8 +49,11 @@ TILE = Tile(3, 5, 2)
 def field_of(number: int) -> Field:
     """A field of random bits, so that every nan payload, inf and signed zero is among the values."""
     rng = np.random.default_rng(number)
-    field = Field(
-        *(np.frombuffer(rng.bytes(SAMPLES**2 * d.itemsize), d).reshape(SHAPE).copy() for d in CHANNELS.values())
+    field = Field.from_channels(
+        {
+            name: np.frombuffer(rng.bytes(SAMPLES**2 * d.itemsize), d).reshape(SHAPE).copy()
+            for name, d in CHANNELS.items()
+        }
     )
     field.value[0, :4] = np.inf, -np.inf, np.nan, -0.0
     field.final_loss[-1] = np.inf
@@ -78,7 +83,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> TileStore:
 
 
 def test_a_field_comes_back_bit_for_bit(store: TileStore) -> None:
-    for number, tile in enumerate([Tile(0, 0, 0), TILE, Tile(104, 2**104 - 1, 0), Tile(9, np.int64(7), np.int64(8))]):
+    for number, tile in enumerate([Tile(0, 0, 0), TILE, Tile(104, 2**104 - 1, 0), Tile(9, *np.array([7, 8]))]):
         store.put(tile, field_of(number))
         assert same_bits(store.get(tile), field_of(number))
 
@@ -99,7 +104,9 @@ def test_a_stored_tile_does_not_follow_later_changes_of_the_field(store: TileSto
 
 
 def test_any_memory_layout_may_be_put(store: TileStore) -> None:
-    store.put(TILE, Field(*(np.asfortranarray(channel) for channel in field_of(0))))
+    store.put(
+        TILE, Field.from_channels({name: np.asfortranarray(array) for name, array in field_of(0).channels().items()})
+    )
     assert same_bits(store.get(TILE), field_of(0))
 
 
@@ -147,10 +154,12 @@ class AgreesWithMemory(stateful.RuleBasedStateMachine):
 
     tiles = st.builds(Tile, st.just(2), st.integers(0, 3), st.integers(0, 3))
 
+    folders: Iterator[Path]  # a new one for every example
+
     def __init__(self) -> None:
         super().__init__()
         self.model = MemoryStore()
-        self.root = next(FOLDERS)
+        self.root = next(self.folders)
         self.store = open_store(self.root)
 
     @stateful.rule(tile=tiles, number=st.integers(0, 20))
@@ -181,8 +190,7 @@ class AgreesWithMemory(stateful.RuleBasedStateMachine):
 
 
 def test_a_directory_agrees_with_memory_whatever_is_done(tmp_path: Path) -> None:
-    global FOLDERS
-    FOLDERS = (tmp_path / str(number) for number in range(10**6))
+    AgreesWithMemory.folders = (tmp_path / str(number) for number in range(10**6))
     settings = hypothesis.settings(max_examples=40, stateful_step_count=20, deadline=None)
     stateful.run_state_machine_as_test(AgreesWithMemory, settings=settings)
 
@@ -407,8 +415,9 @@ def test_a_refused_write_says_what_to_do_and_leaves_nothing(
     class Half(io.FileIO):
         """A file that takes half of what is written."""
 
-        def write(self, content: bytes) -> int:
-            super().write(content[: len(content) // 2])
+        def write(self, content: Any, /) -> int:
+            whole = memoryview(content)
+            super().write(whole[: len(whole) // 2])
             raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:

@@ -23,6 +23,7 @@ from render.errors import DepthError, RenderError
 from render.film import camera_table, deliver, qualities, rendering, switch, training_rate
 from render.film.job import Job
 from render.film.plan import Plan
+from render.geometry import patches
 from render.geometry.axes import Axis
 from render.geometry.camera import Keyframe, View
 from render.geometry.camera import Path as CameraPath
@@ -111,15 +112,21 @@ def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: 
 
 def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) -> None:
     assert job.switch is not None and job.switch.is_ready
-    assert min(job.plan.levels) <= job.plan.targets.last_plain_level < max(job.plan.levels)
+    last_plain = job.plan.targets.last_plain_level
+    assert last_plain is not None and min(job.plan.levels) <= last_plain < max(job.plan.levels)
+
+    def planned(tile: Tile) -> np.ndarray:
+        return job.store.get(tile, job.plan.patches[tile]).value[patches.samples(job.plan.patches[tile])]
+
     deepest = [tile for tile in job.plan.order if tile.level == max(job.plan.levels)]
-    tile = next(t for t in deepest if 0 < np.mean(job.store.get(t).value < 0) < 1)
-    field, problem = job.store.get(tile), job.scene.problem
+    tile = next(t for t in deepest if 0 < np.mean(planned(t) < 0) < 1)
+    field, problem = job.store.get(tile, job.plan.patches[tile]), job.scene.problem
     first = tile.first_sample
     draws, names = published.draws(width=4, examples=8, steps=STEPS), (problem.x.name, problem.y.name)
     random = np.random.default_rng(0)
     scale = SAMPLES << tile.level
-    for i, j in random.integers(0, SAMPLES, (10, 2)):
+    there = np.argwhere(patches.samples(job.plan.patches[tile]))
+    for j, i in random.choice(there, 10):
         x, y = (
             Fraction(axis.value_from_unit(Fraction(start + int(n), scale), tile.level))
             for axis, start, n in ((problem.x, first[0], i), (problem.y, first[1], j))
@@ -132,7 +139,9 @@ def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) 
 
 def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path) -> None:
     count, alike = switch.agreement(job.plan, job.store)
-    assert count >= 256
+    first, above = (job.plan.levels[level].patches for level in (41, 40))
+    shared = [patches.inherited(tile, above[tile.parent]) & own for tile, own in first.items()]
+    assert count == 16 * sum(own.bit_count() for own in shared) >= 64
     assert alike > 0.9  # plain runs of this net are at the end of what they can tell
     record = json.loads((store / "film.mp4.json").read_text())
     assert record["switch"] == {
@@ -195,7 +204,7 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     ]
     end = np.concatenate([leaf[-1].ravel() for leaf in made.states])
     slopes = [np.linalg.norm(other - end) / float(step) for other in ends]
-    assert found.target == pytest.approx(np.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
+    assert found.target == pytest.approx(math.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
     left = precision.leaving(loaded, made)
     assert 0 < left.median_step <= left.steps == STEPS
     scene_path = store / "deep.toml"
@@ -228,7 +237,8 @@ class Clock:
     """A backend whose clock shows what runs cost: those followed by differences three times a plain one."""
 
     workers, capacity, now_s = 1, 256, 0.0
-    numerics = {"lanes": 1}
+    numerics: dict[str, str | int] = {"lanes": 1}
+    proof: dict[str, str] = {}
 
     def __init__(self, followed: Reference) -> None:
         self.followed = followed
@@ -254,9 +264,10 @@ def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monke
     tiles = job.plan.order
     deep = [tile for tile in tiles if job.switch.targets.of(tile) is not None]
     assert 0 < len(deep) < len(tiles)
-    rings = len({tile.level for tile in deep}) * 96 / 1024  # in tiles: one of 96 runs for each level
+    whole, below = (sum(64 * job.plan.patches[tile].bit_count() for tile in some) for some in (tiles, deep))
+    rings = len({tile.level for tile in deep}) * 96  # runs: so many for each level
     rate = training_rate.measure(job.plan, backend, job.switch)
-    assert rate.samples_per_s == pytest.approx(1e3 * len(tiles) / (len(tiles) + 2 * len(deep) + 3 * rings))
+    assert rate.samples_per_s == pytest.approx(1e3 * whole / (whole + 2 * below + 3 * rings))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:
@@ -284,15 +295,21 @@ def test_every_deep_target_of_a_film_has_a_reference_run_of_its_own(
     assert len(set(two.switch.keys)) == 2 and job.switch.keys[0] in two.switch.keys
     own = two.switch.keys.index(job.switch.keys[0])
     of_own = [tile for tile in job.plan.order if two.plan.targets.of(tile) == own]
-    assert of_own and two.store.missing(of_own) == [], "the samples about one target are those of a film to it alone"
+    missing = two.store.missing(of_own, job.plan.patches)
+    assert of_own and missing == [], "the samples about one target are those of a film to it alone"
     deliver.whole_film(two, tmp_path / "two.mp4", poster=None)
     assert json.loads((tmp_path / "two.mp4.json").read_text())["numerics"]["reference"] == "+".join(two.switch.keys)
     # A film to the other target alone makes the same samples in a store of its own.
     last = dataclasses.replace(wide, keyframes=wide.keyframes[3:])
     alone = rendering.prepare(qualities.named(last, "scene"), tmp_path / "alone")
     list(rendering.frames(alone, [0]))
-    deep = [tile for tile in alone.plan.order if two.plan.targets.of(tile) not in (None, own) and two.store.has(tile)]
-    assert deep and all(np.array_equal(alone.store.get(t).value, two.store.get(t).value) for t in deep)
+    order = alone.plan.order
+    held = zip(order, two.store.held(order), alone.store.held(order), strict=True)
+    deep = [(tile, a & b) for tile, a, b in held if two.plan.targets.of(tile) not in (None, own) and a & b]
+    assert deep
+    for tile, shared in deep:
+        one, other = (store.get(tile, shared).value[patches.samples(shared)] for store in (alone.store, two.store))
+        assert np.array_equal(one, other)
 
 
 @given(st.floats(1.0, 1e5), st.floats(0.1, 10.0))

@@ -62,7 +62,7 @@ def test_where_plain_runs_are_grain_the_plan_the_film_and_recolouring_switch_ali
     assert job.switch is not None and job.switch.is_ready and len(job.measured) == 1
     list(rendering.frames(job, range(job.frame_count)))
     deep = [tile for tile in job.plan.order if tile.level > 22]
-    assert deep and job.store.missing(deep) == []
+    assert deep and job.store.missing(deep, job.plan.patches) == []
     assert all("reference" in store.numerics for store in job.store.below)  # type: ignore[attr-defined]
     monkeypatch.setattr(switch_search, "_measure", lambda *_: pytest.fail("it is known"))
     assert rendering.prepare_stored(loaded, "scene", tmp_path).missing_samples() == 0

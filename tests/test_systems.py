@@ -8,6 +8,7 @@ import pickle
 import tomllib
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,7 @@ def test_a_problem_refuses_settings_that_its_system_has_not() -> None:
 def short(name: str, steps: int = 16) -> Problem:
     """A scene's problem, cut short."""
     problem = SCENES[name].problem
-    settings = {"examples": 8} if "examples" in problem.row.settings else {}
+    settings: dict[str, Any] = {"examples": 8} if "examples" in problem.row.settings else {}
     return Problem(
         problem.x,
         problem.y,
@@ -116,7 +117,8 @@ def spread(problem: Problem, count: int, seed: int) -> tuple[np.ndarray, np.ndar
     units = np.random.default_rng(seed).uniform(size=(2, count))
     axes = (problem.x, problem.y)
     x, y = (float(a.lo) + float(a.span) * u for a, u in zip(axes, units, strict=True))
-    return tuple(10.0**v if a.scale == "log10" else v for a, v in zip(axes, (x, y), strict=True))  # type: ignore[return-value]
+    x, y = (10.0**v if a.scale == "log10" else v for a, v in zip(axes, (x, y), strict=True))
+    return x, y
 
 
 # The smallest scene of each kernel: the one of fewest steps. (mlp: test_engine.py)

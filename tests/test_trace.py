@@ -59,7 +59,7 @@ def test_what_no_trace_can_be_written_of_is_refused(tmp_path: Path) -> None:
     written(points, POINTS)
     for precision in ("differences", "exact"):
         with pytest.raises(RenderError, match="losses are those of runs in float64"):
-            probe.run(TINY, points, out, precision=precision, trace=trace)  # type: ignore[arg-type]
+            probe.run(TINY, points, out, precision=precision, trace=trace)
     with pytest.raises(RenderError, match="at most 10,000,000 losses, not 25,000,000"):
         probe.run(TINY, points, out, steps=1_000_000, trace=trace)
     with pytest.raises(RenderError, match="--steps must be 1 to 1,000,000, not 0"):

@@ -74,8 +74,8 @@ def test_a_frame_on_a_rung_is_the_picture_of_runs_of_so_many_steps(steps: int, t
     keyframes = f"[{KEYFRAME % steps}, {KEYFRAME % 130}]"
     film = job_of(unfolding("camera.octaves_per_s=0.1", keyframes=keyframes), tmp_path)
     assert film.plan.slices.at(0.0) == [(Slice(0, steps), 1.0)]
-    pictures = [next(rendering.frames(job, [0]))[1] for job in (plain, film)]
-    np.testing.assert_array_equal(*pictures)
+    alone, shown = (next(rendering.frames(job, [0]))[1] for job in (plain, film))
+    np.testing.assert_array_equal(alone, shown)
 
 
 def test_moments_before_the_first_frame_of_a_film_of_one_frame_are_that_frame() -> None:
@@ -146,7 +146,7 @@ def test_a_tile_that_was_lost_is_trained_again_with_all_its_prefixes(store: Path
     number = job.frame_count // 2
     before = next(rendering.frames(job, [number]))[1]
     tile = job.plan.tiles_at(job.plan.path.s_of_frame(number, job.scene.output.fps))[0]
-    job.store.path(tile).unlink()  # type: ignore[attr-defined]
+    job.store.path(tile, job.plan.patches[tile]).unlink()  # type: ignore[attr-defined]
     np.testing.assert_array_equal(next(rendering.frames(job, [number]))[1], before)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -14,6 +12,7 @@ from render.problem import Problem
 from render.problem.catalogue.settings import PhasesSettings
 from render.train import engine, examples
 from render.train.systems import backprop
+from tests.helpers.problems import changed
 
 XOR = scene.load("backprop").problem
 PHASES = scene.load("phases").problem
@@ -43,7 +42,7 @@ def learn(problem: Problem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("directions", ["random", "weights"])
 def test_back_propagation_agrees_with_a_gradient_written_by_hand(directions: str) -> None:
-    problem = dataclasses.replace(XOR, directions=directions)
+    problem = changed(XOR, directions=directions)
     x, y = np.random.default_rng(2).uniform(-10, 10, (2, 300))
     v, near = learn(problem, x, y), learn(problem, x + 1e-11, y)
     steady = np.isclose(v.sum(axis=0), near.sum(axis=0), rtol=1e-6)
@@ -59,13 +58,13 @@ def test_back_propagation_agrees_with_a_gradient_written_by_hand(directions: str
 def test_the_planes_directions_are_of_length_one_and_at_right_angles() -> None:
     along = backprop.directions(XOR)
     np.testing.assert_allclose(along @ along.T, np.eye(2), atol=1e-12)
-    named = backprop.directions(dataclasses.replace(XOR, directions="weights", weight_x=9, weight_y=4))
+    named = backprop.directions(changed(XOR, directions="weights", weight_x=9, weight_y=4))
     assert (named[0][8], named[1][3], named.sum()) == (1, 1, 2)
 
 
 def test_singular_value_channels_agree_with_numpy() -> None:
     """A few plain steps of the student by hand (tanh, one output, squared error), then numpy.linalg.svd."""
-    problem = dataclasses.replace(PHASES, steps=3, examples=20, width=5, inputs=4, batch=6)
+    problem = changed(PHASES, steps=3, examples=20, width=5, inputs=4, batch=6)
     temperature, variance = np.array([1e-3, 0.02, 0.05]), np.array([0.5, 1.0, 3.0])
     ours = engine.Engine(problem).run(temperature, variance)
     settings = problem.settings_as(PhasesSettings)
@@ -114,7 +113,7 @@ def test_the_three_regions_of_temperature_and_disorder_are_told_apart() -> None:
 
 def test_two_devices_that_read_out_at_once_do_not_wait_for_each_other() -> None:
     """They did, for ever, when singular values were XLA's: both held the threads that each needed."""
-    problem = dataclasses.replace(PHASES, steps=2)
+    problem = changed(PHASES, steps=2)
     x, y = 10 ** np.random.default_rng(0).uniform(-1, 0, (2, 64))
     batches = [Batch((), x, y) for _ in range(20)]
     fields = [field for _, field in LocalBackend(problem).run(lambda: batches.pop() if batches else None)]

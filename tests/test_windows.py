@@ -5,17 +5,19 @@ Every seventh sample of 96 x 96 in both directions. The whole comparison, with t
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
 from render.problem import Problem
+from render.samples import Field
 from render.train import engine
 from tests.helpers import published
 
 STRIDE = 7
-# name -> least agreement of the masks (None where the mask is no test, EXPERIMENTS 3), least rank correlation
+# name -> least agreement of the masks (None where the mask of plain NumPy disagrees too), least rank correlation
 LEAST = {
     "linear": (0.95, 0.83),
     "relu": (0.96, 0.93),
@@ -26,7 +28,7 @@ LEAST = {
 }
 
 
-def train(problem: Problem, x: np.ndarray, y: np.ndarray, **options: float) -> np.ndarray:
+def train(problem: Problem, x: np.ndarray, y: np.ndarray, **options: Any) -> Field:
     return engine.Engine(problem, **options).run(x, y)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from render.analyse import dimension, precision, tuning
+from render.analyse import dimension, dimension_over_steps, precision, tuning
 from render.analyse.estimators import ESTIMATORS
 
 # The columns of the table of windows, for a reader who has not read the documentation.
@@ -12,7 +12,25 @@ DIMENSION_COLUMNS = (
     "conv.: samples that converged. box, sausage, pairs: the boundary's dimension by box counting, by the Minkowski "
     "sausage and by the uncertainty exponent. tiles: by box counting in each 32 x 32 samples, median ± deviation. "
     "smooth, noise: null models of as many converged samples, by box counting. new: samples that end unlike the "
-    "coarser one beside them. bits: of shared points trained again, how many had the same bits."
+    "coarser one beside them. bits: of shared points trained again, how many had the same bits. ulp: share of "
+    "samples at the boundary that end otherwise where a hyperparameter is one unit in the last place larger."
+)
+EVERY_SCENE_COLUMNS = (
+    "wide: the widest and the narrowest window, in decades on log10 axes. box, sausage, pairs: by box counting, "
+    "Minkowski sausage and uncertainty exponent; procedure: as published. px: box counting with half as many samples "
+    "a side. smooth, noise: null models by box counting. ulp: of samples at the boundary, how many end otherwise where "
+    "a hyperparameter is one unit in the last place larger. bits: of shared points trained again, how many had the "
+    "same bits. took: what was not in the store."
+)
+OVER_STEPS_COLUMNS = (
+    "windows: those that a boundary crosses after so many steps. conv.: samples that converged by then. box, sausage, "
+    "pairs: the boundary's dimension by box counting, by the Minkowski sausage and by the uncertainty exponent. "
+    "published: by the published procedure. smooth, noise: null models of as many converged samples, by box counting."
+)
+PRECISION_COLUMNS = (
+    "view: its width. converged: share of its samples. signs: samples that end alike, converged or not, by both orders "
+    "of summation. values: samples whose measure agrees to 0.1 %. last place: samples that end otherwise where one "
+    "unit in the last place of a hyperparameter is changed."
 )
 TUNING_COLUMNS = (
     "share: of the draws, those with the lowest losses, to which the noisy quadratic is fitted. below: the largest of "
@@ -33,7 +51,31 @@ def of_dimension(result: dimension.Result) -> str:
     smooth = result.null("smooth", "box")
     null = "" if smooth is None else f"; its smooth null model gives {smooth.median:.2f}"
     number = "" if result.published is None else f"; the published number is {result.published:.2f}"
-    return f"{words} (medians over {windows}){null}{number}."
+    flipped, nudged = result.rounding()
+    rounding = (
+        f" Rounding decides {flipped / nudged:.0%} of the boundary: {flipped:,} of {nudged:,} samples there end "
+        "otherwise one unit in the last place further."
+        if nudged
+        else ""
+    )
+    return f"{words} (medians over {windows}){null}{number}.{rounding}"
+
+
+def of_dimension_over_steps(result: dimension_over_steps.Result) -> str:
+    """Return a sentence on how the boundary's dimension changes while runs go on, beside its smooth null model."""
+    found = [(row, box) for row in result.rows if (box := row.estimates["box"]) is not None]
+    if not found:
+        return "No window shows a boundary after any number of steps, so there is no dimension to report."
+    (first, one), (last, other) = found[0], found[-1]
+    smooth = last.null["smooth"]["box"]
+    null = "" if smooth is None else f"; its smooth null model gives {smooth:.2f} there"
+    if first is last:
+        dimension_there = f"its dimension by box counting is {other.median:.2f}"
+        return f"A boundary is there after {last.steps:,} steps only: {dimension_there}{null}."
+    return (
+        f"By box counting the boundary's dimension goes from {one.median:.2f} after {first.steps:,} steps to "
+        f"{other.median:.2f} after {last.steps:,}{null}."
+    )
 
 
 def of_precision(result: precision.Result) -> str:

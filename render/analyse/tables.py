@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from render.analyse import conclusions, dimension, dimension_over_steps, precision, tuning
+from render.analyse import conclusions, dimension, dimension_over_steps, every_scene, precision, tuning
 from render.analyse.dimension import Spread
 from render.analyse.estimators import ESTIMATORS
 
@@ -19,15 +21,16 @@ def of_dimension(result: dimension.Result) -> RenderableType:
     """Return one row for each window, then what they say together."""
     levels = _table(
         f"{result.scene}: dimension in windows of {result.side} x {result.side} samples",
-        *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits"),
+        *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits", "ulp"),
     )
     for row in result.levels:
-        patches = f"{np.median(row.patches):.2f} ± {np.std(row.patches):.2f}" if row.patches else "-"
+        patches = f"{np.median(row.patches):.2f}±{np.std(row.patches):.2f}" if row.patches else "-"
         levels.add_row(
             str(row.level), f"{row.width:.2g}", f"{row.share:.1%}",
             *(_two(e.dimension if (e := row.estimates[name]) else None) for name in ESTIMATORS), patches,
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             f"{row.new_detail:.1%}", f"{row.equal}/{row.again}",
+            f"{row.flipped / row.nudged:.0%}" if row.nudged else "-",
             style=None if row in result.trusted() else "dim",
         )  # fmt: skip
     said = conclusions.DIMENSION_COLUMNS, *_remarks(result), conclusions.of_dimension(result)
@@ -35,9 +38,10 @@ def of_dimension(result: dimension.Result) -> RenderableType:
 
 
 def _summary(result: dimension.Result) -> Table:
+    fewer = dimension.sides(result.side)[:-1]
     table = _table(
-        f"median (quartiles) of {len(result.trusted())} windows; medians at fewer samples",
-        *("estimator", "boundary", "smooth", "noise", *(f"{side} px" for side in dimension.sides(result.side))),
+        f"median (quartiles) of {len(result.trusted())} windows, and medians at fewer samples along a side",
+        *("estimator", "boundary", "smooth", "noise", *map(str, fewer)),
     )
     for name, title in (*ESTIMATORS.items(), ("published", "published procedure")):
         by_side = {side: _two(row.median) for side, row in result.by_side(name).items()}
@@ -46,7 +50,7 @@ def _summary(result: dimension.Result) -> Table:
             title,
             _spread(result.by_side(name).get(result.side)),
             *(_two(null.median if null else None) for null in nulls),
-            *(by_side.get(side, "-") for side in dimension.sides(result.side)),
+            *(by_side.get(side, "-") for side in fewer),
         )
     if result.published is not None:
         table.add_row("published number", f"{result.published:.2f}")
@@ -65,11 +69,10 @@ def _remarks(result: dimension.Result) -> list[str]:
 
 
 def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableType:
-    """Return one row for each number of steps."""
+    """Return one row for each number of steps, then what they say together."""
     wide, narrow = result.widths
     table = _table(
-        f"{result.scene}: dimension in {result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to "
-        f"{narrow:.2g} {result.unit} wide: medians (quartiles), and box counting of null models",
+        f"{result.scene}: dimension after ever more steps: medians (quartiles)",
         *("steps", "windows", "conv.", *_SHORT, "published", "smooth", "noise"),
     )
     for row in result.rows:
@@ -82,6 +85,39 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             style=None if row.windows else "dim",
         )  # fmt: skip
+    looked = (
+        f"{result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to {narrow:.2g} {result.unit} "
+        "wide, were looked at."
+    )
+    said = looked, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
+    return Group(table, *map(_paragraph, said))
+
+
+def of_every_scene(result: every_scene.Result) -> RenderableType:
+    """Return one row for each scene."""
+    table = _table(
+        f"dimension in windows of {result.side} x {result.side} samples: medians (quartiles)",
+        *("scene", "windows", "wide", *_SHORT, "procedure", "published", f"{result.side // 2} px", "smooth", "noise"),
+        *("ulp", "bits", "runs", "took"),
+    )
+    for row in result.rows:
+        nulls = (_two(null.median if null else None) for null in (row.smooth, row.noise))
+        others = [_two(found.median if (found := row.estimates[name]) else None) for name in list(ESTIMATORS)[1:]]
+        table.add_row(
+            row.scene, str(row.windows), f"{row.widest:.1g} to {row.narrowest:.1g}",
+            _spread(row.estimates["box"]), *others, _two(row.procedure.median if row.procedure else None),
+            _two(row.published), _two(row.coarser), *nulls,
+            f"{row.flipped}/{row.nudged}" if row.nudged else "-", f"{row.equal}/{row.again}",
+            f"{row.samples:,}", f"{row.took_s:.0f} s",
+        )  # fmt: skip
+    return Group(table, _paragraph(conclusions.EVERY_SCENE_COLUMNS))
+
+
+def of_outlooks(outlooks: list[every_scene.Outlook]) -> RenderableType:
+    """Return one row for what each scene takes, and one for all."""
+    table = _table("what is to be trained", "scene", "windows", "training runs", "to do", "minutes")
+    for row in (*outlooks, every_scene.total(outlooks)):
+        table.add_row(row.scene, str(row.windows), f"{row.samples:,}", f"{row.to_do:,}", f"{row.time_s / 60:.1f}")
     return table
 
 
@@ -89,7 +125,7 @@ def of_precision(result: precision.Result) -> RenderableType:
     """Return one row for each view, then where float64 ends and what the target is worth."""
     views = _table(
         f"{result.scene}: every sum forwards and backwards, {precision.SIDE**2} samples a view",
-        *(f"view ({result.unit})", "converged", "signs agree", "values to 0.1 %", "last place changes sign"),
+        *(f"view ({result.unit})", "converged", "signs", "values", "last place"),
     )
     for view in result.views:
         views.add_row(
@@ -104,21 +140,31 @@ def of_precision(result: precision.Result) -> RenderableType:
     if result.leaving is not None:
         facts.add_row("runs", leaving(result.leaving))
     facts.add_row("film", f"its last view is {result.last_width:.2g} {result.unit} high")
-    return Group(views, facts, _paragraph(conclusions.of_precision(result)))
+    said = conclusions.PRECISION_COLUMNS, conclusions.of_precision(result)
+    return Group(views, facts, *map(_paragraph, said))
 
 
 def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
     """Return the depth budget of a target in words."""
     if tangents.decades is None:
         return "every run there escapes, so its depth is unknown; aim at a converged place"
+    worth = f"worth views down to about {_power(-tangents.decades)} {unit}"
     if tangents.runs == 1:
-        norm = f"tangent norm of its reference run 1e{tangents.decades:.1f}"
-        return f"worth views down to about 1e-{tangents.decades:.1f} {unit} ({norm})"
+        return f"{worth} (tangent norm of its reference run {_power(tangents.decades)})"
     low, high = (float(np.log10(v)) for v in np.quantile(tangents.norms, (0.0, 1.0)))
     return (
-        f"worth views down to about 1e-{tangents.decades:.1f} {unit} (tangent norms 1e{low:.1f} to 1e{high:.1f}, "
+        f"{worth} (tangent norms {_power(low)} to {_power(high)}, "
         f"{len(tangents.norms)} of {tangents.runs} runs stay finite)"
     )
+
+
+def _power(decades: float) -> str:
+    """Return ten to some power with one digit: 0.04, 200, 2e-31; of powers past float64 too."""
+    exponent = math.floor(decades)
+    digit = round(10 ** (decades - exponent))
+    if digit == 10:
+        digit, exponent = 1, exponent + 1
+    return f"{digit * 10.0**exponent:.{max(0, -exponent)}f}" if -3 <= exponent < 5 else f"{digit}e{exponent}"
 
 
 def leaving(found: precision.Leaving) -> str:

@@ -139,7 +139,7 @@ def _prepared(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."
         )
-    if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.missing(job.plan.order[:1]):
+    if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.held(job.plan.order[:1]) == [0]:
         listener.note(
             "Samples of this problem from another kernel, jaxlib or processor are in the store. They differ in their "
             "last bits, so they are kept apart, and this render trains its own. (`render store ls` shows them.)"
@@ -165,7 +165,7 @@ def remark(loaded: Scene, listener: Listener) -> None:
 def _former_code(job: Job, store: Path) -> str:
     """Return the name of a user's file of whose former versions alone the store has samples; "" if there is none."""
     system = job.scene.problem.system
-    if not own.is_own(system) or not job.store.missing(job.plan.order[:1]):
+    if not own.is_own(system) or job.store.held(job.plan.order[:1]) != [0]:
         return ""
     file = system.partition("#")[0]
     tables = (descriptions.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
@@ -225,6 +225,12 @@ class Outlook:
     forecast: Forecast | None = None
     pictures_measured: bool = False
     target: Tangents | None = None
+
+    def __repr__(self) -> str:
+        job = self.job
+        takes = "" if self.forecast is None else f", about {self.forecast.total_s:,.0f} s"
+        runs = f"{self.samples_to_do:,} of {job.plan.samples:,} training runs to do"
+        return f"Outlook({job.scene.name!r} at quality {job.quality}: {job.frame_count:,} frames, {runs}{takes})"
 
     @property
     def is_deep(self) -> bool:

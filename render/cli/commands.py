@@ -8,7 +8,6 @@ import json as jsonlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -125,7 +124,7 @@ def video(
     if not each:
         messages.wrote(*film(changes.load(scene, *more)))
     elif not batches.each((scene, *more), changes, film):
-        _leave(2)
+        raise SystemExit(2)
 
 
 @app.command
@@ -339,25 +338,28 @@ def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line: exit code 0, 2 for a person's mistake, 130 after Ctrl-C, 143 after SIGTERM."""
+    """Run the command line of this process, and end the process with the exit code of `run`."""
     streams.open_all()
     signals.listen()
-    debug, json = "--debug" in sys.argv, "--json" in sys.argv
     # Plans are a hundred thousand small tuples, none of them in a cycle. Looking for cycles every 700 objects, as
     # Python does, took as long as planning (a film in 1080p: 2.3 s, 4.2 with it).
     gc.set_threshold(100_000)
+    if code := run(sys.argv[1:]):
+        _leave(code)
+    sys.exit(0)
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0, 2 for a person's mistake, 130 after Ctrl-C, 143 after SIGTERM.
+
+    Some commands have results of their own that count as a failure: 1, as for a doctor that found a fault.
+    """
+    debug, json = "--debug" in arguments, "--json" in arguments
     if json:
         from render.cli import messages
 
         messages.speak_json()
-    with _one_line_errors(debug, json):
-        app(exit_on_error=False, print_error=False)
-        streams.check_stdout()
-    sys.exit(0)
 
-
-@contextlib.contextmanager
-def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
     def show(*lines: str) -> None:
         if json:
             print(jsonlib.dumps({"event": "error", "faults": lines}), file=sys.stderr)
@@ -365,15 +367,19 @@ def _one_line_errors(debug: bool, json: bool) -> Iterator[None]:
             print("\n".join(f"render: {line}" for line in lines), file=sys.stderr)
 
     try:
-        yield
+        app(arguments, exit_on_error=False, print_error=False)
+        streams.check_stdout()
     except (RenderError, CycloptsError) as error:
         if debug:
             raise
         show(*(error.faults if isinstance(error, SceneError) else (str(error),)))
-        _leave(2)
+        return 2
     except KeyboardInterrupt as stop:
         show(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
-        _leave(signals.exit_code())
+        return signals.exit_code()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
 
 
 def _leave(code: int) -> NoReturn:

@@ -58,9 +58,9 @@ def result(event: str, text: str, *, style: str | None = None, **facts: object) 
 
 
 def show(table: RenderableType) -> None:
-    """Print a table on stdout, as wide as it needs to be where that is no terminal; nothing where JSON is printed."""
+    """Print a table on stdout, in 80 columns where that is no terminal; nothing where JSON is printed."""
     if not _json:
-        (_out if _out.is_terminal else _console(width=140)).print(table)
+        (_out if _out.is_terminal else _console(width=80)).print(table)
 
 
 def note(text: str) -> None:

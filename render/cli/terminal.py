@@ -103,18 +103,40 @@ class TerminalListener(Listener):
 LISTENER = TerminalListener()
 
 
-def announce(what: str, problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> None:
-    """Report how many training runs are needed, and how long they will take, by a measurement on some tiles."""
-    if not samples:
-        emit("job", f"{what}: 0 training runs to do: every sample is in the store.")
-        return
+def announce(
+    what: str,
+    problem: Problem,
+    tiles: Sequence[Tile],
+    samples: int,
+    backend: Backend,
+    then: Callable[[], tuple[float, str]] = lambda: (0.0, ""),
+) -> None:
+    """Report how many training runs are needed, and how long they will take, by a measurement on some tiles.
+
+    then: measures what is done after the training: the seconds that it takes, and what it is.
+    """
     with working("measuring this machine"):
-        rate = training_rate.measure_tiles(problem, tiles, backend)
-    emit(
-        "job",
-        f"{what}: {samples:,} training runs to do, about {duration(rate.time_s(samples))} "
-        f"at {rate.samples_per_s:,.0f} a second.",
-    )
+        rate = training_rate.measure_tiles(problem, tiles, backend) if samples else None
+        further_s, further = then()
+    later = f"about {duration(further_s)} for {further}" if further_s else ""
+    if rate is None:
+        text = f"{what}: 0 training runs to do: every sample is in the store{later and f'; {later}'}."
+        training_s = 0.0
+    else:
+        training_s = rate.time_s(samples)
+        text = (
+            f"{what}: {samples:,} training runs to do, about {duration(training_s)} at {rate.samples_per_s:,.0f} a "
+            f"second{later and f', then {later}'}."
+        )
+    emit("job", text, message=text, samples=samples, training_s=training_s, further_s=further_s)
+
+
+def training_time_s(problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> float:
+    """Return how many seconds so many training runs take, by a measurement on some tiles; 0 of none."""
+    if not samples:
+        return 0.0
+    with working("measuring this machine"):
+        return training_rate.measure_tiles(problem, tiles, backend).time_s(samples)
 
 
 def show_plan(outlook: Outlook) -> None:

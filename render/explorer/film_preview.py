@@ -106,7 +106,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
         if isinstance(first, DirectoryStore):
             first = switch.stored(plan, plane.root, first)
         stores = [first] + [rendering.stored_like(p, plane.root, plane.store) for p in plan.slices.problems[1:]]
-        missing = sum(len(store.missing(order)) for store, order in zip(stores, plan.orders, strict=True))
+        missing = sum(len(store.missing(order, plan.patches)) for store, order in zip(stores, plan.orders, strict=True))
         samples = round(plan.samples * missing / max(sum(map(len, plan.orders)), 1))
         output = plan.scene.output
         yield {

@@ -1,8 +1,9 @@
 """A tile that grows: its samples in five parts, coarse to fine, so that a first picture needs 64 runs and not 1,024.
 
-A film asks for whole tiles, and the store keeps nothing else. A person who looks wants every place roughly before any
-place sharply, and wants what is trained to follow the pointer within a second; so the explorer trains a tile part by
-part, shows every part, and stores the tile when it is whole.
+A film asks for the patches of a tile that its views read, and the store keeps whole tiles and patches of them. A person
+who looks wants every place roughly before any place sharply, and wants what is trained to follow the pointer within a
+second; so the explorer trains a tile part by part, shows every part, and stores the tile when it is whole. What a film
+has left of a tile is there from the beginning.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import functools
 
 import numpy as np
 
+from render.geometry import patches
+from render.geometry.patches import Patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.samples import Field
@@ -35,6 +38,11 @@ def masks() -> tuple[np.ndarray, ...]:
     return quarter, even & ~quarter, odd, (iy % 2 == 0) & (ix % 2 == 1), (iy % 2 == 1) & (ix % 2 == 0)
 
 
+def stage_of(patches: Patches) -> float:
+    """Return how far some patches of a tile bring it, in parts: less than one, as they are no whole tile."""
+    return patches.bit_count() / 16
+
+
 # How many of the parts a parent brings along.
 _INHERITED = 2
 
@@ -42,7 +50,10 @@ _INHERITED = 2
 class GrowingTile:
     """A tile some of whose parts are trained. version: how many; it is whole at len(masks())."""
 
-    def __init__(self, problem: Problem, tile: Tile, parent: Field | None) -> None:
+    def __init__(
+        self, problem: Problem, tile: Tile, parent: Field | None, stored: tuple[Patches, Field] | None = None
+    ) -> None:
+        """parent: the field of the tile's parent, if that is there. stored: the patches of the tile that are."""
         self.tile = tile
         self.field = Field.empty((SAMPLES, SAMPLES), problem.channels)
         for channel in self.field:
@@ -54,6 +65,18 @@ class GrowingTile:
             for name, channel in self.field.channels().items():
                 channel[::2, ::2] = inherited[name][tile.parent_quadrant]
             self.done |= set(range(_INHERITED))
+        self.patches = 0
+        self._known = np.zeros((SAMPLES, SAMPLES), dtype=bool)
+        if stored is not None:
+            self.patches, field = stored
+            self._known |= patches.samples(self.patches)
+            for name, channel in self.field.channels().items():
+                channel[self._known] = field.channels()[name][self._known]
+
+    @property
+    def stage(self) -> float:
+        """How much of the tile can be shown, 0 for nothing: a whole number for each part, a fraction for patches."""
+        return self.version + stage_of(self.patches)
 
     @property
     def version(self) -> int:
@@ -69,14 +92,19 @@ class GrowingTile:
         """Return the parts that are missing, in the order in which they are to be trained."""
         return [part for part in range(len(masks())) if part not in self.done]
 
+    def mask(self, part: int) -> np.ndarray:
+        """Return which samples are to be trained for a part: bool [SAMPLES, SAMPLES]."""
+        mask: np.ndarray = masks()[part] & ~self._known
+        return mask
+
     def points(self, problem: Problem, part: int, reference: Reference | None = None) -> tuple[np.ndarray, ...]:
         """Return x, y (and dx, dy) [points] of a part, row by row: see `references.points`."""
-        rows, columns = np.nonzero(masks()[part])
+        rows, columns = np.nonzero(self.mask(part))
         return references.points(problem, self.tile, rows, columns, reference)
 
     def add(self, part: int, trained: Field) -> None:
         """Take over a part's samples, field [points]."""
         values = trained.channels()
         for name, channel in self.field.channels().items():
-            channel[masks()[part]] = values[name]
+            channel[self.mask(part)] = values[name]
         self.done.add(part)

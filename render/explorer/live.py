@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from render.errors import RenderError
 from render.explorer import colouring, dials, requests
-from render.explorer.growing_tile import UNKNOWN, masks
+from render.explorer.growing_tile import UNKNOWN, masks, stage_of
 from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
 from render.explorer.trainer import Trainer
@@ -52,12 +52,15 @@ _PLANE_LEVEL = 2
 # [iy, ix] each.
 _HEADER = struct.Struct("<HBxI56s56s")
 
+# The stage of a whole tile, after those of all that is less: see `GrowingTile.stage`.
+_STORED = len(masks()) + 1.0
+
 _clients = itertools.count()
 
 
 @dataclass
 class _Page:
-    """The state of one page. sent: the version of each tile that it has, of the plane and channel it looks at.
+    """The state of one page. sent: the stage of each tile that it has, of the plane and channel it looks at.
 
     generation: the plane's, when the page began to get tiles of it.
     spot: where it looks past float64; None above. place: what its deep levels belong to; None until there is one.
@@ -67,7 +70,7 @@ class _Page:
     view: requests.View | None = None
     plane: Plane | None = None
     tiles: list[Tile] = field(default_factory=list)
-    sent: dict[Tile, int] = field(default_factory=dict)
+    sent: dict[Tile, float] = field(default_factory=dict)
     generation: int = 0
     spot: Spot | None = None
     place: Plane | None = None
@@ -182,7 +185,7 @@ class Live:
                 return
             if found is not page.place:
                 page.place = found
-                page.sent = {tile: version for tile, version in page.sent.items() if not plane.is_deep(tile)}
+                page.sent = {tile: stage for tile, stage in page.sent.items() if not plane.is_deep(tile)}
         if view.keep:
             return
         if spot is not None and found is None and view.train:
@@ -262,14 +265,14 @@ class Live:
                 return  # another view: its own tiles first
             found = await run_in_threadpool(self._content, page, view, tile) if self._news(page, tile) else None
             if found is not None and page.view is view:
-                version, content = found
-                page.sent[tile] = version
+                stage, content = found
+                page.sent[tile] = stage
                 page.curve_due = True
                 await socket.send_bytes(content)
 
     def _news(self, page: _Page, tile: Tile) -> bool:
-        sent = page.sent.get(tile, 0)
-        if sent > len(masks()):
+        sent = page.sent.get(tile, 0.0)
+        if sent >= _STORED:
             return False
         side = page.side(tile)
         if side is None:
@@ -277,20 +280,23 @@ class Live:
         if tile in side.stored:
             return True
         growing = self._trainer.growing(side, tile)
-        return growing is not None and growing.version > sent
+        return max(growing.stage if growing is not None else 0.0, stage_of(side.patches.get(tile, 0))) > sent
 
-    def _content(self, page: _Page, view: requests.View, tile: Tile) -> tuple[int, bytes] | None:
-        """Return a tile's version, one past the last part if it is stored, and its bytes on the wire."""
+    def _content(self, page: _Page, view: requests.View, tile: Tile) -> tuple[float, bytes] | None:
+        """Return how far a tile is (see `GrowingTile.stage`; past that if it is stored), and its bytes on the wire."""
         plane = page.side(tile)
         if plane is None:
             return None
         samples = plane.get(tile) if tile in plane.stored else None
-        version = len(masks()) + 1
+        stage, version = _STORED, len(masks()) + 1
         if samples is None:
-            growing = self._trainer.growing(plane, tile)
-            if growing is None or growing.version == 0:
+            growing, some = self._trainer.growing(plane, tile), plane.some(tile)
+            if growing is not None and growing.stage > 0.0:
+                stage, version, samples = growing.stage, growing.version, growing.field
+            if some is not None and stage_of(some[0]) > (0.0 if samples is None else stage):
+                stage, version, samples = stage_of(some[0]), 0, some[1]
+            if samples is None:
                 return None
-            version, samples = growing.version, growing.field
         samples = dials.shown(plane.problem, dict(view.at), samples, UNKNOWN)
         signed = colouring.channels(plane.problem)[view.channel].signed(samples)
         parts = (
@@ -301,7 +307,7 @@ class Live:
         )
         address = (index.to_bytes(56, "little") for index in (tile.ix, tile.iy))
         header = _HEADER.pack(tile.level, version, view.serial & 0xFFFFFFFF, *address)
-        return version, header + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        return stage, header + b"".join(np.ascontiguousarray(part).tobytes() for part in parts)
 
     # ---- colours -----------------------------------------------------------------------------------------------
 
@@ -340,9 +346,12 @@ class Live:
         if plane is None:
             return None
         growing = self._trainer.growing(plane, tile)
-        if growing is not None and growing.version:
+        if growing is not None and growing.stage:
             return growing.field
-        return plane.get(tile) if tile in plane.stored else None
+        if tile in plane.stored:
+            return plane.get(tile)
+        some = plane.some(tile)
+        return None if some is None else some[1]
 
 
 def _plane_tiles() -> list[Tile]:

@@ -18,6 +18,7 @@ from render.errors import DamagedTile, SceneError
 from render.explorer import dials
 from render.explorer.growing_tile import GrowingTile
 from render.geometry.axes import DEEPEST_LEVEL
+from render.geometry.patches import WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
@@ -42,7 +43,8 @@ class Plane:
     Opening one loads no JAX, so that what is stored can be seen at once: until the backend is there, and says which
     numerics are this machine's, samples come from the store that was made last, nearly always the same one.
 
-    stored: tiles known to be in the store; a film that runs beside the explorer may add more at any time.
+    stored: whole tiles known to be in the store; a film that runs beside the explorer may add more at any time.
+    patches: of the others, those that are known to be there.
     generation: another number means that everything seen so far is of other numerics, and to be forgotten.
     last_plain_level: the last level that is trained plainly; None where the plane ends with float64.
     reference: the run that the samples of a place follow. top: its coarsest level.
@@ -62,6 +64,7 @@ class Plane:
         self.reference = reference
         self.top = 0 if reference is None or last_plain_level is None else last_plain_level + 1
         self.stored: set[Tile] = set()
+        self.patches: dict[Tile, Patches] = {}
         self.generation = 0
         self._lost: set[Tile] = set()
         self._settling, self._changing = threading.Lock(), threading.Lock()
@@ -125,6 +128,7 @@ class Plane:
             if self._at_hand is None or self._at_hand.folder != store.folder:
                 self.generation += self._at_hand is not None
                 self.stored.clear()
+                self.patches.clear()
                 self._lost.clear()
             self._at_hand = store
 
@@ -134,10 +138,13 @@ class Plane:
         if store is None:
             return
         unknown = [tile for tile in tiles if tile not in self.stored and tile not in self._lost]
-        found = set(unknown) - set(store.missing(unknown))
+        found = {tile: patches for tile, patches in zip(unknown, store.held(unknown), strict=True) if patches}
         with self._changing:
             if self._is(store):
-                self.stored |= found
+                self.stored |= {tile for tile, patches in found.items() if patches == WHOLE}
+                self.patches |= found
+                for tile in self.stored.intersection(found):
+                    del self.patches[tile]
 
     def put(self, tile: Tile, field: Field) -> None:
         """Store a tile. StoreError if the folder or the disk refuses."""
@@ -145,19 +152,31 @@ class Plane:
             self.store.check_proof(self.backend.proof)
             self._proved = True
         self.store.put(tile, field)
-        self._lost.discard(tile)
-        self.stored.add(tile)
+        with self._changing:
+            self._lost.discard(tile)
+            self.stored.add(tile)
+            self.patches.pop(tile, None)
 
     def get(self, tile: Tile) -> Field | None:
         """Return a stored tile; None, and forgotten, if it was lost or damaged: it will be trained again."""
+        return self._read(tile, WHOLE)
+
+    def some(self, tile: Tile) -> tuple[Patches, Field] | None:
+        """Return the patches that are stored of a tile that is not whole, and their field; None as `get` does."""
+        patches = self.patches.get(tile, 0)
+        field = self._read(tile, patches) if patches else None
+        return None if field is None else (patches, field)
+
+    def _read(self, tile: Tile, patches: Patches) -> Field | None:
         store = self._at_hand
         try:
-            return store.get(tile) if store is not None else None
+            return store.get(tile, patches) if store is not None else None
         except (KeyError, DamagedTile):
             with self._changing:
                 if self._is(store):
                     self._lost.add(tile)
                     self.stored.discard(tile)
+                    self.patches.pop(tile, None)
             return None
 
     def _is(self, store: DirectoryStore | None) -> bool:

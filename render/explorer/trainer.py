@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 
 from render.backends import Batch, trained
-from render.explorer.growing_tile import GrowingTile, masks
+from render.explorer.growing_tile import GrowingTile
 from render.explorer.planes import Plane
 from render.explorer.serving_thread import Served
 from render.geometry.tiles import Tile
@@ -186,7 +186,7 @@ class Trainer(Served):
             for part in growing.left():
                 if (plane, tile, part) in self._under_way:
                     continue
-                size = int(masks()[part].sum())
+                size = int(growing.mask(part).sum())
                 if size > room and shares:
                     return shares
                 room -= size
@@ -216,7 +216,7 @@ class Trainer(Served):
                 parent = plane.get(tile.parent)
             elif tile.parent in self._wanted.get(plane, ()):
                 return None
-        made = self._growing[plane, tile] = GrowingTile(plane.problem, tile, parent)
+        made = self._growing[plane, tile] = GrowingTile(plane.problem, tile, parent, plane.some(tile))
         while len(self._growing) > _MOST_GROWING:
             self._growing.popitem(last=False)
         return made
@@ -234,7 +234,7 @@ class Trainer(Served):
             start = 0
             whole = []
             for growing, part in shares:
-                stop = start + int(masks()[part].sum())
+                stop = start + int(growing.mask(part).sum())
                 growing.add(part, field.at(slice(start, stop)))
                 start = stop
                 self._under_way.discard((plane, growing.tile, part))

@@ -10,7 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from render.film.plan import Plan
-from render.geometry.tiles import SAMPLES, Tile, TileRange
+from render.geometry import patches
+from render.geometry.patches import WHOLE, PatchRange
+from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport, Window
 from render.picture import colour, flash_limit, loops, palettes, raster, relief, resample, roughness
 from render.picture.channels import channel
@@ -145,7 +147,7 @@ class Compositor:
         for level in self._mosaics.keys() - {level for level, _ in mix}:
             del self._mosaics[level]
             self._ends.forget(level)
-        found: list[tuple[int, float, list[TileRange], Edge | None]] = []
+        found: list[tuple[int, float, list[PatchRange], Edge | None]] = []
         for level, weight in mix:
             parts = self._parts(view, level)
             edge = self._edge(view, level, s) if found and parts else None
@@ -163,17 +165,17 @@ class Compositor:
         self,
         view: Viewport,
         level: int,
-        parts: list[TileRange],
+        parts: list[PatchRange],
         weight: float,
         coded: tuple[Coding, np.ndarray],
         edge: Edge | None,
     ) -> Layer:
         code, table = coded
-        area = functools.reduce(TileRange.union, parts)
-        planned = area.mask(parts)
+        area = functools.reduce(PatchRange.union, parts)
         window = view.window(level).within(area)
         mosaic = self._mosaics.setdefault(level, Mosaic(self._values))
-        codes = mosaic.codes(area, planned, code, window)
+        tiles = area.tile_range
+        codes = mosaic.codes(tiles, tiles.mask(part.tile_range for part in parts), code, window)
         box = view.box(level, window.x0, window.y0)
         # A level fades in as its own filter: from that of its parent, whose samples are every second of its own.
         ways = (
@@ -202,7 +204,9 @@ class Compositor:
             if share.any():
                 up, across = (resample.taps(*way[:4], "linear") for way in ways)
                 rough = Rough(share * np.float32(self._strength), up, across, *read(roughness.WIDEN, known))
-        return Layer(codes, *read(), edge, gaps=not bool(planned.all()), rough=rough, opacity=self._opacity(weight))
+        return Layer(
+            codes, *read(), edge, gaps=not bool(area.mask(parts).all()), rough=rough, opacity=self._opacity(weight)
+        )
 
     def _opacity(self, weight: float) -> float:
         """Return how much a level that comes in hides of its parent.
@@ -212,9 +216,9 @@ class Compositor:
         """
         return min(1.0, 2 * weight) if self._strength > 0 else 1.0
 
-    def _parts(self, area: Viewport | TileRange, level: int) -> list[TileRange]:
-        """Return where a level's tiles lie in a view or an area."""
-        return self._plan.levels[level].parts(area.cover(level) if isinstance(area, Viewport) else area)
+    def _parts(self, area: Viewport | PatchRange, level: int) -> list[PatchRange]:
+        """Return where a level's patches lie in a view or an area."""
+        return self._plan.levels[level].parts(area.patches(level) if isinstance(area, Viewport) else area)
 
     # ---- colours -----------------------------------------------------------------------------------------------
 
@@ -258,7 +262,10 @@ class Compositor:
         return self._curves[anchor]
 
     def _values(self, tile: Tile) -> np.ndarray:
-        return self._channel.signed(self._fetch(tile))
+        """Return the values of a tile's planned patches; NaN beside them, whatever else of the tile is stored."""
+        planned = self._plan.patches[tile]
+        values = self._channel.signed(self._fetch(tile))
+        return values if planned == WHOLE else np.where(patches.samples(planned), values, np.nan)
 
     def _window_values(self, anchor: float) -> np.ndarray:
         planned = self._plan.levels[self._plan.curve_level(anchor)].tiles
@@ -267,7 +274,8 @@ class Compositor:
             for tile, there in _pieces(self._plan.curve_window(anchor))
             if tile in planned
         ]
-        return np.concatenate(values) if values else np.empty(0)
+        found = np.concatenate(values) if values else np.empty(0)
+        return found[~np.isnan(found)]
 
     # ---- where a level ends ------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from render.film.job import Job, Kept
 from render.film.painter import FramePainter
 from render.film.plan import Plan
 from render.film.training_rate import Rate
+from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.machine import cores
 from render.picture import loops
@@ -120,10 +121,11 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
 
 
 def disk_bytes(plan: Plan) -> int:
-    """Return the room on disk that all tiles of a plan take, with every channel of its system."""
+    """Return the room on disk that the patches of a plan's tiles take, with every channel of its system."""
     return sum(
-        len(order) * tile_format.room_bytes(problem.channels)
+        tile_format.room_bytes(problem.channels, plan.patches[tile])
         for order, problem in zip(plan.orders, plan.slices.problems, strict=True)
+        for tile in order
     )
 
 
@@ -159,7 +161,7 @@ class _Noise:
             field.status[...] = np.where(field.value < 0, Status.CONVERGED, Status.ESCAPED)
             field.escape_step[...] = drawn.integers(1, 500, field.escape_step.shape)
 
-    def get(self, tile: Tile) -> Field:
+    def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
         """Return a tile's field."""
         return self._tiles[hash(tile) % _TILES]
 
@@ -167,7 +169,7 @@ class _Noise:
         """Return a tile's field, of any problem."""
         return self.get(tile)
 
-    def put(self, tile: Tile, field: Field) -> None:
+    def put(self, tile: Tile, field: Field, patches: Patches = WHOLE) -> None:
         """Refuse: there is nothing to train."""
         raise RuntimeError(f"{tile} was trained although it is there")
 
@@ -175,7 +177,11 @@ class _Noise:
         """Return True: every tile is present."""
         return True
 
-    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
+    def held(self, tiles: Iterable[Tile]) -> list[Patches]:
+        """Return all patches of each tile."""
+        return [WHOLE for _ in tiles]
+
+    def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
         """Return no tile."""
         return []
 

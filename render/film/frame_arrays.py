@@ -24,13 +24,11 @@ from render.film import camera_table, rendering, sliced
 from render.film.job import Job
 from render.film.plan import Plan
 from render.film.rendering import Fetch, Make, Report
+from render.geometry import patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.geometry.viewport import Viewport
 from render.picture import palettes
-from render.samples import Status
-
-# The status of a pixel outside of the plane, where there is no sample; the other channels are nan there, or -1.
-OUTSIDE = 255
+from render.samples import NO_SAMPLE, Status, nothing
 
 # The camera's path, beside the frames.
 PATH_NAME = "camera.csv"
@@ -64,16 +62,20 @@ class FrameArrays:
         slices = self._plan.slices
         fetch = slices.reader(slices.nearest(s), self._fetch)
         shape = view.height_px, view.width_px
-        found = {name: np.full(shape, _nothing(dtype), dtype) for name, dtype in self._dtypes.items()}
+        found = {name: np.full(shape, nothing(dtype), dtype) for name, dtype in self._dtypes.items()}
         for level, _ in self._plan.mix(s):
             rows, columns = (_runs(indices) for indices in nearest_samples(view, level))
-            planned = self._plan.levels[level].tiles
+            planned = self._plan.levels[level].patches
             for row_px, iy, row in rows:
                 for column_px, ix, column in columns:
-                    if (tile := Tile(level, ix, iy)) in planned:
+                    if (own := planned.get(tile := Tile(level, ix, iy))) is None:
+                        continue
+                    read = np.ix_(row, column)
+                    there = patches.samples(own)[read]
+                    if there.any():
                         channels = fetch(tile).channels()
                         for name in found:
-                            found[name][row_px, column_px] = channels[name][np.ix_(row, column)]
+                            found[name][row_px, column_px][there] = channels[name][read][there]
         return found
 
 
@@ -107,12 +109,6 @@ def _runs(indices: list[int]) -> list[tuple[slice, int, np.ndarray]]:
         for a, b in itertools.pairwise(breaks)
         if tiles[a] >= 0
     ]
-
-
-def _nothing(dtype: np.dtype) -> float | int:
-    if dtype == np.uint8:
-        return OUTSIDE
-    return -1 if dtype.kind == "i" else math.nan
 
 
 # ---- a film ------------------------------------------------------------------------------------------------------
@@ -178,7 +174,7 @@ def frame_facts(job: Job, number: int) -> Facts:
         "y_name": problem.labels[1],
         "octaves": repr(s),  # OpenEXR would keep 32 bits of a number
         **_shown(job, s),
-        "statuses": json.dumps({**{int(status): status.name.lower() for status in Status}, OUTSIDE: "outside"}),
+        "statuses": json.dumps({**{int(status): status.name.lower() for status in Status}, NO_SAMPLE: "outside"}),
     }
 
 

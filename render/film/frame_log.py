@@ -15,7 +15,7 @@ from render.film.plan import Plan, Shown
 from render.film.trainings import Trainings
 from render.geometry.tiles import Tile
 from render.picture import palettes
-from render.samples import Field
+from render.samples import NO_SAMPLE, Field
 
 # How bright red, green and blue light are (IEC 61966-2-1).
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
@@ -59,7 +59,8 @@ class FrameLog:
         """Note how much boundary a tile holds, after every number of steps that a frame may show."""
         if (problem, tile) not in self._edges:
             slices = self._plan.slices
-            densities = {steps: boundary_density(slices.value(steps, field) < 0) for steps in slices.steps}
+            known = field.status != NO_SAMPLE
+            densities = {steps: boundary_density(slices.value(steps, field) < 0, known) for steps in slices.steps}
             self._edges[problem, tile] = densities
 
     def row(self, frame: int, s: float, shown: Shown, mean_luminance: float = 0.0) -> FrameFacts:
@@ -89,11 +90,17 @@ class FrameLog:
         return facts
 
 
-def boundary_density(converged: np.ndarray) -> float:
-    """Return the share of neighbouring samples, right or above, that differ; converged: bool [rows, columns]."""
-    differ = np.count_nonzero(converged[1:] != converged[:-1]) + np.count_nonzero(converged[:, 1:] != converged[:, :-1])
-    rows, columns = converged.shape
-    return float(differ / ((rows - 1) * columns + rows * (columns - 1)))
+def boundary_density(converged: np.ndarray, known: np.ndarray) -> float:
+    """Return the share of neighbouring samples, right or above, that differ.
+
+    converged, known: bool [rows, columns]; a pair counts where both of its samples are known.
+    """
+    differ = pairs = 0
+    for ends, way in ((converged, known), (converged.T, known.T)):
+        both = way[1:] & way[:-1]
+        differ += int(np.count_nonzero((ends[1:] != ends[:-1]) & both))
+        pairs += int(np.count_nonzero(both))
+    return differ / pairs if pairs else 0.0
 
 
 def mean_luminance(picture: object) -> float:

@@ -77,7 +77,7 @@ class Job:
         # Where there are several problems, there is no switch: see `targets.may_have`.
         return Trainings(
             [
-                Training(problem, order, own.store, own.backend, self.switch)
+                Training(problem, order, own.store, own.backend, self.switch, self.plan.patches)
                 for problem, order, own in zip(problems, orders, kept, strict=True)
             ]
         )

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, KeysView, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,9 +23,10 @@ import numpy as np
 from render.deep import targets
 from render.film import depth
 from render.film.slices import Slices
-from render.geometry import tiles
+from render.geometry import patches
 from render.geometry.camera import Path
 from render.geometry.float64_limits import TRUSTED_WIDTH_DECADES
+from render.geometry.patches import Patches, PatchRange
 from render.geometry.tiles import Tile, TileRange
 from render.geometry.viewport import Window
 from render.scene import Scene
@@ -43,15 +44,25 @@ _CURVE_ROWS = 64
 
 @dataclass
 class LevelPlan:
-    """One level of a film: the stretches of path on which it is complete, and its tiles."""
+    """One level of a film: the stretches of path on which it is complete, and which patches it needs of which tiles."""
 
     complete: list[tuple[float, float]] = field(default_factory=list)
-    ranges: list[TileRange] = field(default_factory=list)
-    tiles: set[Tile] = field(default_factory=set)
+    ranges: list[PatchRange] = field(default_factory=list)
+    patches: dict[Tile, Patches] = field(default_factory=dict)
 
-    def parts(self, area: TileRange) -> list[TileRange]:
-        """Return where the level's tiles lie in an area."""
+    @property
+    def tiles(self) -> KeysView[Tile]:
+        """The level's tiles."""
+        return self.patches.keys()
+
+    def parts(self, area: PatchRange) -> list[PatchRange]:
+        """Return where the level's patches lie in an area."""
         return [part for other in self.ranges if (part := area.intersection(other)) is not None]
+
+    def planned(self, area: TileRange) -> np.ndarray:
+        """Return which tiles of an area are the level's: bool [rows, columns]."""
+        around = (area.intersection(other.tile_range) for other in self.ranges)
+        return area.mask(part for part in around if part is not None)
 
     def distance(self, s: float) -> float:
         """Return the path length in octaves from s to the nearest place where the level is complete."""
@@ -171,7 +182,7 @@ class Plan:
         others = [
             tile for tile in self.curve_tiles_at(s) if tile.level not in areas or not areas[tile.level].holds(tile)
         ]
-        return Shown([(area, area.mask(self.levels[level].parts(area))) for level, area in areas.items()], others)
+        return Shown([(area, self.levels[level].planned(area)) for level, area in areas.items()], others)
 
     def curve_tiles_at(self, s: float) -> list[Tile]:
         """Return the tiles that give the colours of a frame at s."""
@@ -179,19 +190,26 @@ class Plan:
         return list(dict.fromkeys(tile for anchor in anchors for tile in self._curve_tiles(anchor)))
 
     @functools.cached_property
+    def patches(self) -> dict[Tile, Patches]:
+        """Which patches the film needs of each of its tiles: those that a frame somewhere on the path reads."""
+        return {tile: own for plan in self.levels.values() for tile, own in plan.patches.items()}
+
+    @functools.cached_property
     def samples(self) -> int:
-        """Training runs of the whole film from an empty store; below a planned parent, three quarters of a tile."""
+        """Training runs of the whole film from an empty store; below a planned parent, three quarters of a patch."""
         return sum(map(self._samples_of, self.orders))
 
     def _samples_of(self, order: list[Tile]) -> int:
         planned = set(order)
-        with_parent = sum(
-            (tile[0] - 1, tile[1] >> 1, tile[2] >> 1) in planned and self.targets.inherits(tile) for tile in order
-        )
-        alone = len(order) - with_parent
-        return with_parent * tiles.new_sample_count(with_parent=True) + alone * tiles.new_sample_count(
-            with_parent=False
-        )
+        count = 0
+        for tile in order:
+            level, ix, iy = tile
+            above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent: there are a hundred thousand
+            own, taken_over = self.patches[tile], 0
+            if above in planned and self.targets.inherits(tile):
+                taken_over = patches.inherited(tile, self.patches[above]) & own
+            count += patches.new_sample_count(own, taken_over)
+        return count
 
     # ---- making the plan ---------------------------------------------------------------------------------------
 
@@ -321,15 +339,15 @@ def _extend(intervals: list[tuple[float, float]], a: float, b: float) -> None:
 
 
 def _add_covers(plan: LevelPlan, level: int, path: Path, places: np.ndarray) -> None:
-    """Add every tile that a view on the level's complete stretches touches, between the examined places too."""
+    """Add every patch that a view on the level's complete stretches reads, between the examined places too."""
     for a, b in plan.complete:
         stops = [a, *(float(s) for s in places[(places > a) & (places < b)]), b]
-        covers = [path.viewport(s).cover(level) for s in stops]
+        covers = [path.viewport(s).patches(level) for s in stops]
         for one, two in zip(covers, covers[1:] or covers, strict=False):
             area = one.union(two)  # two neighbouring views hardly differ: this holds every view in between
             if not any(other.contains(area) for other in plan.ranges):
                 plan.ranges.append(area)
-                plan.tiles.update(area.tiles())
+                area.add_to(plan.patches)
 
 
 def depth_warning(plan: Plan) -> str | None:

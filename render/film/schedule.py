@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from render.backends import Backend, Batch, Failed
 from render.deep.targets import Targets
 from render.errors import DamagedTile, StoreError, TrainingError
-from render.geometry import tiles
+from render.geometry import patches
+from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.samples import Field
@@ -31,11 +33,31 @@ class Stopped(Exception):
     """Training was asked to stop before it was done. Everything finished is in the store."""
 
 
-def points_of(
-    problem: Problem, tile: Tile, *, with_parent: bool, reference: Reference | None = None
-) -> tuple[np.ndarray, ...]:
+class Work(NamedTuple):
+    """What is to be trained of a tile.
+
+    patches: those that are wanted and lacking. parent: the tile that has the even samples of some of them already, or
+    will have; None if there is none. taken_over: the patches that take them over from it.
+    """
+
+    patches: Patches
+    parent: Tile | None = None
+    taken_over: Patches = 0
+
+    @property
+    def mask(self) -> np.ndarray:
+        """Which samples are to be trained: bool [SAMPLES, SAMPLES]."""
+        return patches.new_samples(self.patches, self.taken_over)
+
+    @property
+    def samples(self) -> int:
+        """How many samples are to be trained."""
+        return patches.new_sample_count(self.patches, self.taken_over)
+
+
+def points_of(problem: Problem, tile: Tile, work: Work, reference: Reference | None = None) -> tuple[np.ndarray, ...]:
     """Return x, y (and dx, dy) [points] of the samples of a tile that are to be trained: see `references.points`."""
-    rows, columns = np.nonzero(tiles.new_samples(with_parent=with_parent))
+    rows, columns = np.nonzero(work.mask)
     return references.points(problem, tile, rows, columns, reference)
 
 
@@ -70,16 +92,19 @@ class Switch:
         return reference
 
 
-def assemble(tile: Tile, trained: Field, parent: Field | None) -> Field:
-    """Return the whole tile of its trained samples and, where it has one, its parent's quadrant."""
-    mask = tiles.new_samples(with_parent=parent is not None)
-    whole = {}
+def assemble(tile: Tile, work: Work, trained: Field, parent: Field | None) -> Field:
+    """Return the patches of a tile that were trained, with the samples that they take over from its parent.
+
+    What lies beside them is unset.
+    """
+    even = patches.samples(work.taken_over)[::2, ::2]
+    made = {}
     for name, values in trained.channels().items():
-        whole[name] = np.empty((SAMPLES, SAMPLES), values.dtype)
-        whole[name][mask] = values
+        made[name] = np.empty((SAMPLES, SAMPLES), values.dtype)
+        made[name][work.mask] = values
         if parent is not None:
-            whole[name][::2, ::2] = parent.channels()[name][tile.parent_quadrant]
-    return Field.from_channels(whole)
+            made[name][::2, ::2][even] = parent.channels()[name][tile.parent_quadrant][even]
+    return Field.from_channels(made)
 
 
 class Training:
@@ -98,16 +123,22 @@ class Training:
         store: TileStore,
         backend: Backend,
         switch: Switch | None = None,
+        wanted: Mapping[Tile, Patches] = ALL_WHOLE,
     ) -> None:
-        """Look up which of the tiles, in order of first use, the store lacks. Nothing is trained before start()."""
+        """Look up what the store lacks of the tiles, in order of first use. Nothing is trained before start().
+
+        wanted: which patches of them; whole tiles where it names none.
+        """
         self._problem, self._store, self._backend = problem, store, backend
         self._switch = switch
         self._position = {tile: i for i, tile in enumerate(order)}
-        missing = store.missing(order)
-        self._pending = deque(missing)
-        self.missing = absent = frozenset(missing)
+        self._wanted = {tile: wanted.get(tile, WHOLE) for tile in order}
+        lacking = zip(order, store.held(order), strict=True)
+        todo = {tile: own for tile, held in lacking if (own := self._wanted[tile] & ~held)}
+        self._pending = deque(todo)
+        self.missing = absent = frozenset(todo)
         self._done = [tile not in absent for tile in order]
-        self._parents = {tile: self._usable_parent(tile) for tile in missing}
+        self._work = self._divided(todo)
         self._prefix = 0
         self._proved = False
         self._changed = threading.Condition()
@@ -120,7 +151,7 @@ class Training:
         self._thread: threading.Thread | None = None
         self.repaired: list[str] = []
         self.observers: list[Callable[[Tile, Field], None]] = []
-        self.samples_total = sum(self._new_samples(tile) for tile in missing)
+        self.samples_total = sum(work.samples for work in self._work.values())
         self.samples_done = 0
         self._advance_prefix()
 
@@ -157,7 +188,7 @@ class Training:
         """Return a finished tile from the store; one that was lost or damaged there is trained again first."""
         while True:
             try:
-                field = self._store.get(tile)
+                field = self._store.get(tile, self._wanted.get(tile, WHOLE))
             except (DamagedTile, KeyError) as fault:
                 self._again(tile, fault)
                 self.start()
@@ -218,15 +249,15 @@ class Training:
         capacity = self._backend.capacity
         while self._pending and len(skipped) < 256:
             tile = self._pending[0]
-            points += self._new_samples(tile)
+            points += self._work[tile].samples
             if points > capacity or (chosen and not self._go_together(chosen[0], tile)):
                 break
             self._pending.popleft()
-            if self._is_done(self._parents[tile]):
+            if self._is_done(self._work[tile].parent):
                 chosen.append(tile)
             else:
                 skipped.append(tile)
-                points -= self._new_samples(tile)
+                points -= self._work[tile].samples
         self._pending.extendleft(reversed(skipped))
         return chosen
 
@@ -238,12 +269,8 @@ class Training:
         return None if self._switch is None else self._switch.targets.of(tile)
 
     def _batch(self, chosen: list[Tile]) -> Batch:
-        with_parent = [self._parents[tile] is not None for tile in chosen]
         reference = None if self._switch is None else self._switch.reference_of(chosen[0])
-        points = [
-            points_of(self._problem, tile, with_parent=has, reference=reference)
-            for tile, has in zip(chosen, with_parent, strict=True)
-        ]
+        points = [points_of(self._problem, tile, self._work[tile], reference) for tile in chosen]
         columns = (np.concatenate(parts) for parts in zip(*points, strict=True))
         return Batch.of(chosen, columns, reference)
 
@@ -264,22 +291,22 @@ class Training:
             self._proved = True
         start = 0
         for tile in batch.tiles:
-            count = self._new_samples(tile)
-            trained = field.at(slice(start, start + count))
-            start += count
-            parent = self._parents[tile]
+            work = self._work[tile]
+            trained = field.at(slice(start, start + work.samples))
+            start += work.samples
+            parent = work.parent
             try:
-                inherited = self._store.get(parent) if parent else None
+                above = self._store.get(parent, patches.in_parent(tile, work.taken_over)) if parent else None
             except (DamagedTile, KeyError) as fault:
                 assert parent is not None
                 with self._changed:
                     self._pending.appendleft(tile)
                 self._again(parent, fault)
                 continue
-            self._store.put(tile, assemble(tile, trained, inherited))
+            self._store.put(tile, assemble(tile, work, trained, above), work.patches)
             with self._changed:
                 self._done[self._position[tile]] = True
-                self.samples_done += count
+                self.samples_done += work.samples
                 self._advance_prefix()
                 self._changed.notify_all()
 
@@ -296,10 +323,8 @@ class Training:
             if len(self._failed) > _MOST_FAILURES:
                 raise self._failure() or AssertionError
             for child in self._pending:  # its children train the samples that they would have inherited
-                if self._parents[child] == tile:
-                    self.samples_total -= self._new_samples(child)
-                    self._parents[child] = None
-                    self.samples_total += self._new_samples(child)
+                if self._work[child].parent == tile:
+                    self._set_work(child, Work(self._work[child].patches))
 
     def _failure(self) -> TrainingError | None:
         """Return the error about the tiles that could not be trained; None if there are none."""
@@ -330,22 +355,35 @@ class Training:
             position = self._position[tile]
             self._done[position] = False
             self._prefix = min(self._prefix, position)
-            self._parents[tile] = None  # trained whole: its own parent may be lost too
+            # Every sample of them is trained: the tile's own parent may be lost too.
+            self._work[tile] = Work(self._wanted.get(tile, WHOLE))
             self._pending.appendleft(tile)
-            self.samples_total += self._new_samples(tile)
+            self.samples_total += self._work[tile].samples
             self._changed.notify_all()
 
-    def _usable_parent(self, tile: Tile) -> Tile | None:
-        """Return the parent whose samples a missing tile can take over: one of this job, or one already stored."""
-        if tile.level == 0:
-            return None
-        parent = tile.parent
-        if self._switch is not None and not self._switch.targets.inherits(tile):
-            return None  # by differences a run has other last bits, and past float64 other digits
-        return parent if parent in self._position or self._store.has(parent) else None
+    def _divided(self, todo: Mapping[Tile, Patches]) -> dict[Tile, Work]:
+        """Return what is to be trained of tiles, and what of it comes from parents: of this job, or already stored."""
+        related = [tile for tile in todo if tile.level > 0 and self._inherits(tile)]
+        outside = dict.fromkeys(tile.parent for tile in related if tile.parent not in self._position)
+        held = dict(zip(outside, self._store.held(outside), strict=True))
+        work = {tile: Work(own) for tile, own in todo.items()}
+        for tile in related:
+            parent = tile.parent
+            above = held[parent] if parent in held else self._wanted[parent]
+            if taken_over := patches.inherited(tile, above) & todo[tile]:
+                work[tile] = Work(todo[tile], parent, taken_over)
+                if parent in held:  # if it turns out to be damaged, this much of it is trained again
+                    self._wanted[parent] = self._wanted.get(parent, 0) | patches.in_parent(tile, taken_over)
+        return work
 
-    def _new_samples(self, tile: Tile) -> int:
-        return tiles.new_sample_count(with_parent=self._parents[tile] is not None)
+    def _inherits(self, tile: Tile) -> bool:
+        """Return whether a tile has samples of its parent: by differences a run has other last bits, and past float64
+        other digits."""
+        return self._switch is None or self._switch.targets.inherits(tile)
+
+    def _set_work(self, tile: Tile, work: Work) -> None:
+        self.samples_total += work.samples - self._work[tile].samples
+        self._work[tile] = work
 
     def _is_done(self, tile: Tile | None) -> bool:
         return tile is None or tile not in self._position or self._done[self._position[tile]]

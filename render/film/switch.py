@@ -18,12 +18,14 @@ from render.deep.reference_search import ReportStep
 from render.deep.targets import Targets
 from render.film.plan import Plan
 from render.film.schedule import Switch
+from render.geometry import patches
+from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
 from render.storage import numerics
 from render.storage.references import Reference
-from render.storage.store import DirectoryStore, MemoryStore, TileStore
+from render.storage.store import DirectoryStore, MemoryStore, TileStore, lacking
 
 
 class SwitchedStore:
@@ -36,30 +38,34 @@ class SwitchedStore:
         number = self.targets.of(tile)
         return self.plain if number is None else self.below[number]
 
-    def get(self, tile: Tile) -> Field:
-        """Return a tile's field; KeyError if absent, DamagedTile if its bytes are wrong."""
-        return self._of(tile).get(tile)
+    def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
+        """Return the wanted patches of a tile; KeyError if one is absent, DamagedTile if its bytes are wrong."""
+        return self._of(tile).get(tile, wanted)
 
-    def put(self, tile: Tile, field: Field) -> None:
-        """Keep a tile's field."""
-        self._of(tile).put(tile, field)
+    def put(self, tile: Tile, field: Field, patches: Patches = WHOLE) -> None:
+        """Keep some patches of a tile."""
+        self._of(tile).put(tile, field, patches)
 
     def has(self, tile: Tile) -> bool:
-        """Return whether a tile was put."""
+        """Return whether a whole tile is there."""
         return self._of(tile).has(tile)
 
-    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
-        """Return the tiles that are not there, in the order given."""
+    def held(self, tiles: Iterable[Tile]) -> list[Patches]:
+        """Return which patches of each tile are there."""
         tiles = list(tiles)
         parts: dict[int | None, list[Tile]] = {}
         for tile in tiles:
             parts.setdefault(self.targets.of(tile), []).append(tile)
-        absent = {
-            tile
+        kept = {
+            tile: own
             for number, part in parts.items()
-            for tile in (self.plain if number is None else self.below[number]).missing(part)
+            for tile, own in zip(part, (self.plain if number is None else self.below[number]).held(part), strict=True)
         }
-        return [tile for tile in tiles if tile in absent]
+        return [kept[tile] for tile in tiles]
+
+    def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
+        """Return the tiles of which not all wanted patches are there, in the order given."""
+        return lacking(self, tiles, wanted)
 
     def check_proof(self, proof: Mapping[str, str]) -> None:
         """Raise StoreError if what a backend trains has other bits than what is stored."""
@@ -120,8 +126,13 @@ def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
     for number, target in enumerate(plan.targets.places):
         level = target.last_plain_level + 1
         for tile in plan.levels[level].tiles if level in plan.levels else ():
-            if plan.targets.of(tile) == number and store.has(tile) and store.has(tile.parent):
-                below, above = store.get(tile).value[::2, ::2], store.get(tile.parent).value[tile.parent_quadrant]
+            own, parents = store.held([tile, tile.parent])
+            shared = patches.inherited(tile, parents) & own
+            if plan.targets.of(tile) == number and shared:
+                both = patches.samples(shared)[::2, ::2]
+                below = store.get(tile, shared).value[::2, ::2][both]
+                parent = store.get(tile.parent, patches.in_parent(tile, shared))
+                above = parent.value[tile.parent_quadrant][both]
                 alike += int(np.sum((below < 0) == (above < 0)))
                 count += below.size
     return count, alike / count if count else 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,7 +14,9 @@ from render import backends
 from render.backends import Backend, Batch
 from render.film.plan import Plan
 from render.film.schedule import Switch
-from render.geometry.tiles import SAMPLES, Tile
+from render.geometry import patches
+from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
+from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Field
 from render.storage import references
@@ -60,16 +62,16 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
     if len(plan.slices.problems) > 1:
         return _of_several(plan, backend)
     if switch is None or not switch.is_ready:
-        return measure_tiles(problem, tiles, backend)
+        return measure_tiles(problem, tiles, backend, wanted=plan.patches)
     parts: dict[int | None, list[Tile]] = {}
     for tile in tiles:
         parts.setdefault(switch.targets.of(tile), []).append(tile)
     time_s = 0.0
     for number, part in parts.items():
-        rate = measure_tiles(problem, part, backend, switch.reference_of(part[0]))
+        rate = measure_tiles(problem, part, backend, switch.reference_of(part[0]), plan.patches)
         rings = 0 if number is None else len({tile.level for tile in part})
-        time_s += rate.time_s(len(part) * SAMPLES**2 + rings * _RING_RUNS)
-    return Rate(len(tiles) * SAMPLES**2 / time_s)
+        time_s += rate.time_s(patches.total(plan.patches, part) + rings * _RING_RUNS)
+    return Rate(patches.total(plan.patches, tiles) / time_s)
 
 
 def _of_several(plan: Plan, backend: Backend) -> Rate:
@@ -81,26 +83,33 @@ def _of_several(plan: Plan, backend: Backend) -> Rate:
     for number in sorted({0, count // 2, count - 1}):
         problem = plan.slices.problems[number]
         own = backend if number == 0 or not isinstance(backend, LocalBackend) else backend.like(problem)
-        times_s.append(measure_tiles(problem, plan.orders[number], own).time_s(1))
+        times_s.append(measure_tiles(problem, plan.orders[number], own, wanted=plan.patches).time_s(1))
     return Rate(len(times_s) / sum(times_s))
 
 
 def measure_tiles(
-    problem: Problem, tiles: Sequence[Tile], backend: Backend, reference: Reference | None = None
+    problem: Problem,
+    tiles: Sequence[Tile],
+    backend: Backend,
+    reference: Reference | None = None,
+    wanted: Mapping[Tile, Patches] = ALL_WHOLE,
 ) -> Rate:
-    """Do the same for any tiles of a problem; reference: what they are followed from, past float64."""
-    timed = functools.partial(_timed, problem, tiles, backend, reference)
+    """Do the same for any tiles of a problem; reference: what they are followed from, past float64.
+
+    wanted: which patches of them, whole tiles where it names none.
+    """
+    timed = functools.partial(_timed, Points(problem, tiles, wanted, reference), backend)
     timed(8)  # every worker compiles on a first batch
     know_rings = timed if reference is not None else lambda points: None
-    wanted = 16
-    most = min(_MOST_BATCHES * backend.capacity, int(_MOST_SHARE * len(tiles) * SAMPLES**2 / backend.workers))
+    points = 16
+    most = min(_MOST_BATCHES * backend.capacity, int(_MOST_SHARE * patches.total(wanted, tiles) / backend.workers))
     while True:
-        know_rings(wanted)  # the same points, so that only training is timed
-        seen = timed(wanted)
-        if seen.elapsed_s >= _ENOUGH_S or wanted >= most:
+        know_rings(points)  # the same points, so that only training is timed
+        seen = timed(points)
+        if seen.elapsed_s >= _ENOUGH_S or points >= most:
             return Rate(seen.points / seen.elapsed_s / seen.filled)
         # A round that took no time says little of how long a larger one will take.
-        wanted = min(int(wanted * min(max(_MEASURE_S / seen.elapsed_s, 2.0), 64.0)), most)
+        points = min(int(points * min(max(_MEASURE_S / seen.elapsed_s, 2.0), 64.0)), most)
 
 
 class _Timed(NamedTuple):
@@ -111,18 +120,16 @@ class _Timed(NamedTuple):
     filled: float
 
 
-def _timed(
-    problem: Problem, tiles: Sequence[Tile], backend: Backend, reference: Reference | None, points: int
-) -> _Timed:
+def _timed(drawn: Points, backend: Backend, points: int) -> _Timed:
     """Let all workers train so many points each, in batches as large as a film's if they are enough."""
     size = min(points, backend.capacity)
     count = min(max(1, points // size), _MOST_BATCHES) * backend.workers
-    batches = [spread(problem, tiles, size, seed, reference) for seed in range(count)]
+    batches = [drawn.batch(size, seed) for seed in range(count)]
     started = time.perf_counter()
     fields = [field for _, field in backends.trained(backend.run(_Batches(batches)))]
     elapsed_s = time.perf_counter() - started
     lanes = int(backend.numerics["lanes"])
-    return _Timed(size * count, elapsed_s, float(np.mean([_filled(f, problem.steps, lanes) for f in fields])))
+    return _Timed(size * count, elapsed_s, float(np.mean([_filled(f, drawn.problem.steps, lanes) for f in fields])))
 
 
 def _filled(field: Field, steps: int, lanes: int) -> float:
@@ -149,19 +156,30 @@ class _Batches:
             return None
 
 
-def spread(
-    problem: Problem, tiles: Sequence[Tile], points: int, seed: int, reference: Reference | None = None
-) -> Batch:
-    """Return a batch of random points, as many of each of equal stretches of the tiles, in their order.
+class Points:
+    """Random points of the patches that are wanted of tiles, as many of each of equal stretches of their samples."""
 
-    reference: the batch has differences from it too.
-    """
-    chosen = np.random.default_rng(seed)
-    count = min(points, _STRETCHES if reference is None else _DEEP_STRETCHES)
-    offsets = (chosen if reference is None else np.random.default_rng(0)).random(count)
-    places = ((np.arange(count) + offsets) / count * len(tiles)).astype(int)
-    drawn = []
-    for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
-        columns, rows = chosen.integers(SAMPLES, size=(2, stretch.size))
-        drawn.append(references.points(problem, tiles[place], rows, columns, reference))
-    return Batch.of((), (np.concatenate(parts) for parts in zip(*drawn, strict=True)), reference)
+    def __init__(
+        self,
+        problem: Problem,
+        tiles: Sequence[Tile],
+        wanted: Mapping[Tile, Patches] = ALL_WHOLE,
+        reference: Reference | None = None,
+    ) -> None:
+        """tiles: in the order of the stretches. reference: the points have differences from it too."""
+        self.problem, self._tiles, self._reference = problem, tiles, reference
+        self._patches = [wanted.get(tile, WHOLE) for tile in tiles]
+        self._ends = np.cumsum([own.bit_count() for own in self._patches])
+
+    def batch(self, points: int, seed: int) -> Batch:
+        """Return a batch of so many points, the same ones for the same seed."""
+        reference, chosen = self._reference, np.random.default_rng(seed)
+        count = min(points, _STRETCHES if reference is None else _DEEP_STRETCHES)
+        offsets = (chosen if reference is None else np.random.default_rng(0)).random(count)
+        places = np.searchsorted(self._ends, (np.arange(count) + offsets) / count * self._ends[-1], side="right")
+        drawn = []
+        for stretch, place in zip(np.array_split(np.arange(points), count), places, strict=True):
+            rows, columns = np.nonzero(patches.samples(self._patches[place]))
+            taken = chosen.integers(rows.size, size=stretch.size)
+            drawn.append(references.points(self.problem, self._tiles[place], rows[taken], columns[taken], reference))
+        return Batch.of((), (np.concatenate(parts) for parts in zip(*drawn, strict=True)), reference)

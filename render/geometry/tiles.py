@@ -11,15 +11,12 @@ import functools
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import repeat
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 
-# Samples along each side of a tile. Small tiles waste few samples at the edges of a small view; large tiles need fewer
-# files. A region of w x h samples at a random place touches (w + N)(h + N) samples of N-sample tiles on average. For a
-# small region of 160 x 90 samples that is 2.4 times the need with N = 64, 1.6 with 32, and 1.3 with 16. For 2726 x 1534
-# (1080p, detail 0.71) it is 1.07, 1.03 and 1.02, but N = 16 makes sixteen times as many files as N = 64. 32 wastes
-# little at both sizes.
+# Samples along each side of a tile. A tile is one file: larger ones are fewer, and of smaller ones the first is there
+# sooner. A film trains no more of a tile than the patches that it reads: see `patches`.
 SAMPLES = 32
 
 
@@ -56,54 +53,68 @@ class Tile(NamedTuple):
         return slice(y, y + half), slice(x, x + half)
 
 
-class TileRange(NamedTuple):
-    """A rectangle of tiles of one level: columns x0 <= ix < x1, rows y0 <= iy < y1."""
-
+class _Edges(NamedTuple):
     level: int
     x0: int
     x1: int
     y0: int
     y1: int
 
+
+class Rectangle(_Edges):
+    """A rectangle of squares of one level: columns x0 <= i < x1, rows y0 <= j < y1, counted over the whole plane.
+
+    PER_TILE: how many of the squares lie along the side of a tile.
+    """
+
+    __slots__ = ()
+    PER_TILE: ClassVar[int] = 1
+
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows, columns) in tiles."""
+        """(rows, columns) in squares."""
         return self.y1 - self.y0, self.x1 - self.x0
 
-    def holds(self, tile: Tile) -> bool:
-        """Return whether a tile belongs to the rectangle."""
-        return tile.level == self.level and self.x0 <= tile.ix < self.x1 and self.y0 <= tile.iy < self.y1
-
-    def contains(self, other: TileRange) -> bool:
-        """Return whether every tile of another rectangle belongs to this one."""
+    def contains(self, other: Self) -> bool:
+        """Return whether every square of another rectangle belongs to this one."""
         across = self.x0 <= other.x0 and other.x1 <= self.x1
         return self.level == other.level and across and self.y0 <= other.y0 and other.y1 <= self.y1
 
-    def intersection(self, other: TileRange) -> TileRange | None:
-        """Return the tiles that two rectangles share; None if they share none."""
+    def intersection(self, other: Self) -> Self | None:
+        """Return the squares that two rectangles share; None if they share none."""
         if self.level != other.level:
             return None
         x0, x1 = max(self.x0, other.x0), min(self.x1, other.x1)
         y0, y1 = max(self.y0, other.y0), min(self.y1, other.y1)
-        return TileRange(self.level, x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
+        return type(self)(self.level, x0, x1, y0, y1) if x0 < x1 and y0 < y1 else None
 
-    def union(self, other: TileRange) -> TileRange:
+    def union(self, other: Self) -> Self:
         """Return the smallest rectangle that contains two rectangles of one level."""
         x0, x1 = min(self.x0, other.x0), max(self.x1, other.x1)
-        return TileRange(self.level, x0, x1, min(self.y0, other.y0), max(self.y1, other.y1))
+        return type(self)(self.level, x0, x1, min(self.y0, other.y0), max(self.y1, other.y1))
 
-    def grown(self, columns: int, rows: int) -> TileRange:
-        """Return the rectangle extended by some columns and rows of tiles on every side, within the plane."""
-        side = 1 << self.level
+    def grown(self, columns: int, rows: int) -> Self:
+        """Return the rectangle extended by some columns and rows on every side, within the plane."""
+        side = self.PER_TILE << self.level
         x0, y0 = max(0, self.x0 - columns), max(0, self.y0 - rows)
-        return TileRange(self.level, x0, min(side, self.x1 + columns), y0, min(side, self.y1 + rows))
+        return type(self)(self.level, x0, min(side, self.x1 + columns), y0, min(side, self.y1 + rows))
 
-    def mask(self, parts: Iterable[TileRange]) -> np.ndarray:
-        """Return which tiles of the rectangle lie in one of its parts: bool [rows, columns]."""
+    def mask(self, parts: Iterable[Self]) -> np.ndarray:
+        """Return which squares of the rectangle lie in one of its parts: bool [rows, columns]."""
         mask = np.zeros(self.shape, dtype=bool)
         for part in parts:
             mask[part.y0 - self.y0 : part.y1 - self.y0, part.x0 - self.x0 : part.x1 - self.x0] = True
         return mask
+
+
+class TileRange(Rectangle):
+    """A rectangle of tiles of one level: columns x0 <= ix < x1, rows y0 <= iy < y1."""
+
+    __slots__ = ()
+
+    def holds(self, tile: Tile) -> bool:
+        """Return whether a tile belongs to the rectangle."""
+        return tile.level == self.level and self.x0 <= tile.ix < self.x1 and self.y0 <= tile.iy < self.y1
 
     def tiles(self) -> list[Tile]:
         """Return every tile of the rectangle, row by row from the lowest."""
@@ -124,16 +135,3 @@ def bounds(tile: Tile) -> tuple[Fraction, Fraction, Fraction, Fraction]:
         Fraction(tile.iy, scale),
         Fraction(tile.iy + 1, scale),
     )
-
-
-def new_samples(*, with_parent: bool) -> np.ndarray:
-    """Return a bool mask [SAMPLES, SAMPLES] of the samples to train: all, or those that the parent does not have."""
-    mask = np.ones((SAMPLES, SAMPLES), dtype=bool)
-    if with_parent:
-        mask[::2, ::2] = False
-    return mask
-
-
-def new_sample_count(*, with_parent: bool) -> int:
-    """Return how many samples of a tile are trained."""
-    return SAMPLES * SAMPLES * 3 // 4 if with_parent else SAMPLES * SAMPLES

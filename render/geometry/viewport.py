@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from render.geometry.tiles import SAMPLES, TileRange
+from render.geometry.patches import SIDE, PatchRange
+from render.geometry.tiles import SAMPLES, Rectangle, TileRange
 
 
 class Window(NamedTuple):
@@ -24,10 +25,11 @@ class Window(NamedTuple):
         """(rows, columns) in samples."""
         return self.y1 - self.y0, self.x1 - self.x0
 
-    def within(self, area: TileRange) -> Window:
-        """Return the part of the window whose samples belong to the tiles of an area of the same level."""
-        x0, x1 = max(self.x0, area.x0 * SAMPLES), min(self.x1, area.x1 * SAMPLES)
-        return Window(self.level, x0, x1, max(self.y0, area.y0 * SAMPLES), min(self.y1, area.y1 * SAMPLES))
+    def within(self, area: Rectangle) -> Window:
+        """Return the part of the window whose samples lie in an area of the same level."""
+        side = SAMPLES // area.PER_TILE
+        x0, x1 = max(self.x0, area.x0 * side), min(self.x1, area.x1 * side)
+        return Window(self.level, x0, x1, max(self.y0, area.y0 * side), min(self.y1, area.y1 * side))
 
 
 class Box(NamedTuple):
@@ -79,7 +81,11 @@ class Viewport:
 
     def cover(self, level: int, margin: float = 0.0) -> TileRange:
         """Return the tiles of a level that this view needs: all that a filter reads, also beyond the edges."""
-        count, reach = 1 << level, self.reach(level)
+        return self.patches(level, margin).tile_range
+
+    def patches(self, level: int, margin: float = 0.0) -> PatchRange:
+        """Return the patches of a level that this view needs: all that a filter reads, also beyond the edges."""
+        count, reach = (SAMPLES // SIDE) << level, self.reach(level)
         pad = margin * self.height
 
         def ends(centre: Fraction, half: float) -> tuple[int, int]:
@@ -88,18 +94,18 @@ class Viewport:
             over, under = half.as_integer_ratio()
             middle, one = centre.numerator * under * count, centre.denominator * under
             half_way = over * centre.denominator * count
-            low = (middle - half_way) * SAMPLES - (reach - 1) * one
-            high = (middle + half_way) * SAMPLES + reach * one
-            first, last = low // (one * SAMPLES), -(-high // (one * SAMPLES))
+            low = (middle - half_way) * SIDE - (reach - 1) * one
+            high = (middle + half_way) * SIDE + reach * one
+            first, last = low // (one * SIDE), -(-high // (one * SIDE))
             return min(max(first, 0), count), min(max(last, 0), count)
 
-        return TileRange(level, *ends(self.x, self.width / 2 + pad), *ends(self.y, self.height / 2 + pad))
+        return PatchRange(level, *ends(self.x, self.width / 2 + pad), *ends(self.y, self.height / 2 + pad))
 
     def window(self, level: int, reach: int | None = None) -> Window:
         """Return the samples of a level that a filter reads.
 
         reach: the number of samples beyond each edge, if not that of the filter. Every sample that a filter reads and
-        that lies in the plane is in a tile of `cover(level)`.
+        that lies in the plane is in a patch of `patches(level)`.
         """
         scale = SAMPLES << level
         before = (self.reach(level) if reach is None else reach) - 1

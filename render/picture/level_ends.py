@@ -1,7 +1,7 @@
-"""The ends of a level inside a frame: each pixel's distance into the level's tiles, over which the level fades.
+"""The ends of a level inside a frame: each pixel's distance into the level's patches, over which the level fades.
 
-A level's share is 1 well inside its tiles and falls smoothly to 0 at their end over a margin. It follows from distances
-on cells that are fixed to the plane, so it moves with the picture and does not flicker.
+A level's share is 1 well inside its patches and falls smoothly to 0 at their end over a margin. It follows from
+distances on cells that are fixed to the plane, so it moves with the picture and does not flicker.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Bool, Float32
 
+from render.geometry.patches import SIDE, PatchRange
 from render.geometry.tiles import SAMPLES, TileRange
 from render.geometry.viewport import Box, Viewport
 from render.picture import resample
@@ -83,11 +84,11 @@ class LevelEnds:
         self._distances.pop(level, None)
 
     def edge(
-        self, view: Viewport, level: int, margin: float, parts: Callable[[TileRange], list[TileRange]]
+        self, view: Viewport, level: int, margin: float, parts: Callable[[PatchRange], list[PatchRange]]
     ) -> Edge | None:
         """Return where a level ends in a view; None where the level fills it.
 
-        margin: in samples, the way over which the level fades. parts: returns where the level's tiles lie in an area.
+        margin: in samples, the way over which the level fades. parts: returns where the level's patches lie in an area.
         """
         height, cell = view.height * SAMPLES * 2.0**level, self._cell
         # Tiles beyond the margin (and the cells that a pixel is interpolated from) cannot lower any weight, so that
@@ -96,7 +97,8 @@ class LevelEnds:
         found = self._distances.get(level)
         if found is None or not found[0].contains(area):
             around = area.grown(_SLACK_TILES, _SLACK_TILES)
-            found = self._distances[level] = around, self._distance_in(around, parts(around))
+            patches = PatchRange.of(around)
+            found = self._distances[level] = around, self._distance_in(patches, parts(patches))
         whole, distances = found
         box = _cell_box(view.box(level, whole.x0 * SAMPLES, whole.y0 * SAMPLES), cell)
         # What lies outside the plane needs no samples and ends nothing: its last cells go on as far as the view does.
@@ -110,28 +112,28 @@ class LevelEnds:
         edge = Edge(distances, rows, columns, margin)
         return None if edge.covers() else edge
 
-    def _distance_in(self, area: TileRange, parts: list[TileRange]) -> Distances:
+    def _distance_in(self, area: PatchRange, parts: list[PatchRange]) -> Distances:
         """Return how far the centre of each cell of an area is inside some of its parts, in samples."""
         planned = area.mask(parts)
-        cells = SAMPLES // self._cell
+        cells = SIDE // self._cell
         if planned.all():
             distance = np.full((area.shape[0] * cells, area.shape[1] * cells), np.inf, dtype=np.float32)
         else:
             distance = _distance(planned, cells) * np.float32(self._cell)
-        return Distances(distance, cells)
+        return Distances(distance, SAMPLES // self._cell)
 
 
 def _distance(planned: Bool[np.ndarray, "row column"], cells: int) -> Float32[np.ndarray, "cell_row cell_column"]:
-    """Return how far the centre of each cell is inside the planned tiles, in cells; -1/2 anywhere outside them.
+    """Return how far the centre of each cell is inside the planned patches, in cells; -1/2 anywhere outside them.
 
-    planned: bool [rows, columns] of tiles, not all. cells: along a tile.
+    planned: bool [rows, columns] of patches, not all. cells: along a patch.
     """
     from scipy.ndimage import distance_transform_edt  # a third of a second that a start without pictures can do without
 
     distance = np.full((planned.shape[0] * cells, planned.shape[1] * cells), -0.5, dtype=np.float32)
     if not planned.any():
         return distance
-    # Nothing is to be measured farther out than in the tiles next to the planned ones.
+    # Nothing is to be measured farther out than in the patches next to the planned ones.
     rows, columns = (np.flatnonzero(planned.any(axis=axis)) for axis in (1, 0))
     y, x = (slice(max(0, i[0] - 1), i[-1] + 2) for i in (rows, columns))
     mask = np.kron(planned[y, x], np.ones((cells, cells), dtype=bool))

@@ -14,19 +14,20 @@ from render import scene as scenes
 from render.encode import segments
 from render.errors import DamagedTile, SceneError, StoreError
 from render.files import atomic, folders
-from render.geometry.tiles import SAMPLES
+from render.geometry import patches
 from render.problem import Problem, described, own
 from render.scene import Scene
-from render.storage import trust
+from render.storage import numerics, trust
 from render.storage.descriptions import read_toml
-from render.storage.store import DirectoryStore
+from render.storage.store import DirectoryStore, patches_named
 
 
 @dataclass(frozen=True)
 class Kept:
     """The tiles of one problem that one numerics made.
 
-    scenes: names of the known scenes that they belong to. levels: the coarsest and the finest there are.
+    scenes: names of the known scenes that they belong to. samples: in them; those that two levels share count twice.
+    levels: the coarsest and the finest there are.
     size_bytes: of tiles, and of points that an analysis keeps beside them.
     differs: why this version of render, on this machine, does not go on with them: "kernel 1, now 2"; "" if it does.
     """
@@ -38,13 +39,9 @@ class Kept:
     numerics: dict[str, Any]
     differs: str
     tiles: int
+    samples: int
     size_bytes: int
     levels: tuple[int, int] | None
-
-    @property
-    def samples(self) -> int:
-        """Samples in the tiles; those that two levels share count twice."""
-        return self.tiles * SAMPLES**2
 
 
 def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], Mapping[str, Any]]) -> list[Kept]:
@@ -72,6 +69,7 @@ def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], 
                 numerics=made_by,
                 differs=_difference(made_by, describes, numerics_of),
                 tiles=len(tiles),
+                samples=patches.SIDE**2 * sum(patches_named(path.name).bit_count() for path in tiles),
                 size_bytes=sum(_size(path) for path in _files(folder) if path.suffix == ".npz"),
                 levels=(min(levels), max(levels)) if levels else None,
             )
@@ -91,6 +89,8 @@ def _difference(
 ) -> str:
     try:
         now = numerics_of(described(describes))
+        if "fused" in made_by:  # samples of the other kernel of the same device
+            now = numerics.fused(dict(now))
     except trust.Untrusted:
         return "a problem whose code you have not said to trust"
     except ValueError:
@@ -108,7 +108,7 @@ def verify(kept: Kept, *, remove: bool = False) -> Iterator[str | None]:
     store = DirectoryStore.at(kept.folder)
     for path in tile_files(kept.folder):
         try:
-            store.get(store.tile_of(path))
+            store.stored(*store.address_of(path))
             yield None
         except (DamagedTile, ValueError, KeyError) as fault:
             if remove:

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from render.errors import DamagedTile, StoreError
+from render.geometry.patches import Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem, described
+from render.samples import Field
 from render.storage import exact_runs, first_steps, references
 from render.storage.descriptions import read_toml
 from render.storage.store import DirectoryStore, check_store
@@ -19,7 +21,8 @@ from render.tools import inventory
 
 @dataclass
 class Merged:
-    """What came of a merge. added: tiles that were not here. known: those that were, with the same bytes.
+    """What came of a merge, in files of tiles. added: with samples that were not here. known: those that were, with the
+    same bytes.
 
     repaired: those that were here, and damaged. runs: reference runs and exact runs that were not here. faults: what
     was left where it is, a sentence each.
@@ -79,35 +82,40 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
             return
     for path in inventory.tile_files(toml.parent):
         try:
-            tile = source.tile_of(path)
-            _take(tile, source, here, merged)
+            _take(*source.address_of(path), source, here, merged)
         except (DamagedTile, ValueError, KeyError) as fault:
             merged.faults.append(f"{path} was left out: {fault}")
         report(merged)
 
 
-def _take(tile: Tile, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
-    found = source.get(tile)
-    if here.path(tile).is_dir():
-        raise DamagedTile(f"{here.path(tile)} must be a file, but it is a folder. Remove it.")
-    if not here.has(tile):
-        here.put(tile, found)
-        merged.added += 1
-        return
+def _take(tile: Tile, patches: Patches, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
+    found = source.stored(tile, patches)
+    for place in (here.path(tile), here.path(tile, patches)):
+        if place.is_dir():
+            raise DamagedTile(f"{place} must be a file, but it is a folder. Remove it.")
+    (held,) = here.held([tile])
     try:
-        here.get(tile)
+        known = here.get(tile, held & patches) if held & patches else None
     except DamagedTile:
-        here.put(tile, found)
+        here.put(tile, found, patches)
         merged.repaired += 1
         return
-    # A tile's file follows from its address, its keys and its samples: the same samples, the same bytes.
-    if here.path(tile).read_bytes() == source.path(tile).read_bytes():
-        merged.known += 1
-    else:
+    # The same problem, numerics and place: the same samples, bit for bit.
+    if known is not None and not _same(known, source.get(tile, held & patches)):
         merged.faults.append(
-            f"{source.path(tile)} was left out: the tile here has other samples, although problem and numerics are the "
-            "same. One of the two machines computes differently than it says; `render doctor` may know why."
+            f"{source.path(tile, patches)} was left out: the tile here has other samples, although problem and "
+            "numerics are the same. One of the two machines computes differently than it says; `render doctor` may "
+            "know why."
         )
+    elif patches & ~held:
+        here.put(tile, found, patches)
+        merged.added += 1
+    else:
+        merged.known += 1
+
+
+def _same(one: Field, other: Field) -> bool:
+    return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
 
 
 def _runs(problem: Problem, other: Path, root: Path, merged: Merged) -> None:

@@ -158,7 +158,8 @@ def _beside_training(folder: Path) -> str:
     """
     plan = qualities.named(load(_PUBLISHED), "preview").plan
     output, problem = plan.scene.output, plan.scene.problem
-    few, many = (_probe(folder, training_rate.spread(problem, plan.order, count, 0)) for count in _RUNS)
+    points = training_rate.Points(problem, plan.order, plan.patches)
+    few, many = (_probe(folder, points.batch(count, 0)) for count in _RUNS)
     run_s = (many.cpu_s - few.cpu_s) / (_RUNS[1] - _RUNS[0])
 
     small = scene(folder, (output.width_px, output.height_px), 12.0)

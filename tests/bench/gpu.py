@@ -5,6 +5,7 @@ Nothing here was run on a card yet: tests/test_kernels.py runs all of it on a pr
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from render.film.plan import Plan
 from render.fused import shape
 from render.machine.cards import Card
 from render.problem import Problem
+from render.problem.catalogue.settings import MlpSettings
 from render.samples import Field
 from render.scene import Scene
 from render.train import datasets
@@ -78,11 +80,12 @@ def _speed(card: Card, device: jax.Device, size: Size, plain: Engine, fused: Fus
     steady = np.full(size.points, 0.1)
     rates = {}
     for name, engine in (("XLA", plain), ("fused", fused)):
-        times_s = [_time_s(lambda made=engine: made.run(steady, steady, device)) for _ in range(size.rounds + 1)]
+        run = functools.partial(engine.run, steady, steady, device)
+        times_s = [_time_s(run) for _ in range(size.rounds + 1)]
         rates[name] = size.points / median(times_s[1:])  # the first one compiles
         yield f"{name}, runs a second that do not escape", f"{rates[name]:,.0f}"
     yield "fused against XLA", f"{rates['fused'] / rates['XLA']:.2f} times"
-    flop = shape.flop(plain.problem, datasets.example_count(plain.problem.settings_as(shape.MlpSettings)))
+    flop = shape.flop(plain.problem, datasets.example_count(plain.problem.settings_as(MlpSettings)))
     ceiling = card.float64_flop_per_s
     for name, rate in rates.items():
         share = "its ceiling is not known" if ceiling is None else f"{rate * flop / ceiling:.0%} of the card's ceiling"
@@ -115,7 +118,9 @@ def _bytes_a_step(engine: Engine, device: jax.Device) -> float:
     points = tuple(jax.device_put(np.full(lanes, 0.1), device) for _ in range(2))
     carry = engine._begin(points, lanes)
     compiled = jax.jit(engine._step).lower(carry, jax.device_put(jnp.int32(0), device)).compile()
-    return float(compiled.cost_analysis()["bytes accessed"])
+    counted = compiled.cost_analysis()
+    assert counted is not None
+    return float(counted["bytes accessed"])
 
 
 def _stability(engine: FusedEngine, device: jax.Device, count: int) -> str:

@@ -19,6 +19,7 @@ from render import scene
 from render.deep import reference_search
 from render.deep.reference_search import Point
 from render.film import qualities
+from render.geometry import patches
 from render.storage.references import Reference
 from render.train.past_float64.difference_engine import DeepEngine
 
@@ -55,7 +56,7 @@ def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     )
     plan = qualities.named(film, qualities.SMALLEST).plan
     deep = [level for level in plan.levels if level > problem.last_plain_level]
-    per_level = 768 * sum(tile.level in deep for tile in plan.order) / len(deep)
+    per_level = patches.total(plan.patches, [t for t in plan.order if t.level in deep]) * 3 / 4 / len(deep)
     without = DeepEngine(problem, reference, rings=False)
     for width in WIDTHS:
         points = _points(reference, width)

@@ -46,7 +46,7 @@ def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     yield "levels after the switch", f"{levels[0]} to {levels[-1]}, about {runs:,} runs"
 
     plain, followed = Engine(problem), DeepEngine(problem, reference)
-    batches = [training_rate.spread(problem, deep, LANES, seed, reference) for seed in range(ROUNDS)]
+    batches = [training_rate.Points(problem, deep, reference=reference).batch(LANES, seed) for seed in range(ROUNDS)]
     columns = [batch.columns for batch in batches]
     plain.run(*columns[0][:2])
     # What is compiled for probes is compiled on a ring far inside, so that only making rings is timed.

@@ -1,14 +1,18 @@
-"""The command line as a person runs it: a process of its own."""
+"""The command line as a person runs it."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from render.cli import commands, messages
 from tests.helpers import ROOT
 
 
 def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, with some variables of the environment."""
     return subprocess.run(
         [sys.executable, "-m", "render.cli", *map(str, arguments)],
         capture_output=True,
@@ -19,10 +23,20 @@ def run(*arguments: object, cwd: Path = ROOT, **environment: str) -> subprocess.
     )
 
 
+def run_here(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process: what `main` does but for the process's streams and signals; seconds cheaper."""
+    words, out, err = [*map(str, arguments)], io.StringIO(), io.StringIO()
+    try:
+        with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = commands.run(words)
+    finally:
+        messages._json = False
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
 def refused(*arguments: object, cwd: Path = ROOT) -> str:
     """Run a command that must end as a person's mistake, and return what it says."""
-    done = run(*arguments, cwd=cwd)
+    done = run_here(*arguments, cwd=cwd)
     assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
     assert done.stdout == ""
     return done.stderr

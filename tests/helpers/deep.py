@@ -2,6 +2,7 @@
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
 from render import scene
 from render.deep.reference_search import Point
@@ -11,13 +12,13 @@ from render.problem import Problem
 CENTRE = "4.076238319023551641018453985043968376236812543842", "0.7400863903897620748862577410305874095456359522554"
 
 
-def small(name: str = "tiny", **settings: object) -> Problem:
+def small(name: str = "tiny", **settings: Any) -> Problem:
     """A shipped scene's problem, with a net of four units and eight examples."""
     p = scene.load(name).problem
     sized = {"width": 4, "examples": 8} if p.system == "mlp" else {}
     sized |= {"batch": 4} if name == "minibatch" else {}
     steps = settings.pop("steps", 200)
-    return Problem(p.x, p.y, p.system, steps=steps, fixed=p.fixed, settings=dict(p.settings) | sized | settings)
+    return Problem(p.x, p.y, p.system, steps=steps, fixed=p.fixed, settings=p.settings, **sized | settings)
 
 
 def square(width: str, side: int, centre: tuple[str, str] = CENTRE) -> list[Point]:

@@ -184,8 +184,10 @@ def outcome(trial: Trial) -> Outcome:
         env=clean() | {"RENDER_CPU_DEVICES": "2"} | dict(trial.variables),
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    told = json.loads(done.stdout) if done.returncode == 0 else {"digest": "", "numerics": {}, "devices": 0}
-    return Outcome(done.returncode, told["digest"], told["numerics"], told["devices"], done.stderr)
+    if done.returncode:
+        return Outcome(done.returncode, "", {}, 0, done.stderr)
+    printed = json.loads(done.stdout)
+    return Outcome(0, printed["digest"], printed["numerics"], printed["devices"], done.stderr)
 
 
 _plain: dict[str, Outcome] = {}

@@ -10,11 +10,13 @@ from fractions import Fraction
 import flint
 import numpy as np
 
+from tests.helpers.published import Draws
+
 CAP = 1e6
 
 
 def run(
-    draws: tuple, activation: str, steps: int, names: tuple[str, str], x: Fraction, y: Fraction, bits: int = 256
+    draws: Draws, activation: str, steps: int, names: tuple[str, str], x: Fraction, y: Fraction, bits: int = 256
 ) -> float:
     """Return the measure of a run of a net with one hidden layer: < 0 if it converged.
 

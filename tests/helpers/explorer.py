@@ -64,7 +64,7 @@ class Server:
         token: str | None = "",
         raw: bytes | None = None,
         **headers: str,
-    ) -> tuple[int, dict[str, Any]]:
+    ) -> tuple[int, Any]:
         """Send one request as a page would, but for the headers given; return its status and its answer."""
         sent = {"Host": f"127.0.0.1:{self.port}", "Origin": f"http://127.0.0.1:{self.port}"}
         if token is not None:

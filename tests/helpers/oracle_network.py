@@ -7,6 +7,7 @@ of differentiation is shared with anything, and nothing but the forward pass and
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
-def forward(params: list[dict[str, np.ndarray]], x: np.ndarray, o: dict) -> np.ndarray:
+def forward(params: list[dict[str, np.ndarray]], x: np.ndarray, o: dict[str, Any]) -> np.ndarray:
     """Return outputs [..., example, output]; params may have any axes in front, as "w" [..., input, output]."""
     act, gain = ACTIVATIONS[o["activation"]], 1 if o["activation"] == "identity" else np.sqrt(2)
     h = x
@@ -43,7 +44,7 @@ def forward(params: list[dict[str, np.ndarray]], x: np.ndarray, o: dict) -> np.n
     raise AssertionError
 
 
-def loss(params: list[dict[str, np.ndarray]], x: np.ndarray, y: np.ndarray, o: dict) -> np.ndarray:
+def loss(params: list[dict[str, np.ndarray]], x: np.ndarray, y: np.ndarray, o: dict[str, Any]) -> np.ndarray:
     """Return the mean loss [...] over the examples."""
     f = forward(params, x, o)
     if o["loss"] == "mse":
@@ -53,9 +54,11 @@ def loss(params: list[dict[str, np.ndarray]], x: np.ndarray, y: np.ndarray, o: d
     return (np.log(np.exp(f).sum(axis=-1)) - (f * y).sum(axis=-1)).mean(axis=-1)
 
 
-def gradient(params: list[dict[str, np.ndarray]], x: np.ndarray, y: np.ndarray, o: dict) -> list[dict[str, np.ndarray]]:
+def gradient(
+    params: list[dict[str, np.ndarray]], x: np.ndarray, y: np.ndarray, o: dict[str, Any]
+) -> list[dict[str, np.ndarray]]:
     """Return the slope of the loss in every number, by one complex step each, all at once."""
-    slopes = []
+    slopes: list[dict[str, np.ndarray]] = []
     for layer, p in enumerate(params):
         slopes.append({})
         for name, w in p.items():
@@ -66,7 +69,7 @@ def gradient(params: list[dict[str, np.ndarray]], x: np.ndarray, y: np.ndarray, 
     return slopes
 
 
-def update(name: str, g: np.ndarray, memory: dict, h: dict[str, float], t: int) -> np.ndarray:
+def update(name: str, g: np.ndarray, memory: dict[str, Any], h: dict[str, float], t: int) -> np.ndarray:
     """Return the direction of an optimiser's step, and remember."""
     zero = np.zeros_like(g)
     if name == "sgd":
@@ -86,9 +89,9 @@ def run(
     params: list[dict[str, np.ndarray]],
     x: np.ndarray,
     y: np.ndarray,
-    o: dict,
+    o: dict[str, Any],
     h: dict[str, float],
-    batches: list | None,
+    batches: list[np.ndarray] | None,
 ) -> np.ndarray:
     """Train one network and return its loss before every step, of the full set.
 
@@ -96,7 +99,7 @@ def run(
     o: activation, norm, skip, loss, optimiser, schedule, steps; multipliers and rate factors of each layer.
     """
     params = [{name: w.copy() for name, w in p.items()} for p in params]
-    memory: list[dict[str, dict]] = [{name: {} for name in p} for p in params]
+    memory: list[dict[str, dict[str, Any]]] = [{name: {} for name in p} for p in params]
     losses = []
     for t in range(o["steps"]):
         params[0]["w"] = params[0]["w"] + h["offset"]

@@ -1,4 +1,4 @@
-"""The six published conditions as data, and their random draws. Source: EXPERIMENTS 1.1, 1.3, 1.9 and 3.
+"""The six published conditions as data, and their random draws, as in the published code and the figure's windows.
 
 `python -m tests.helpers.published` evaluates the oracle on 20 x 20 samples of every published window and compares
 them with the figure (numpy 2, one core; a share of 400 samples is good to about two points):
@@ -14,6 +14,7 @@ them with the figure (numpy 2, one core; a share of 400 samples is good to about
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -99,7 +100,7 @@ def draws(
     *,
     width: int = 16,
     depth: int = 2,
-    examples: int | Literal["parameters", "inputs"] = "parameters",
+    examples: int | str = "parameters",
     batch: int | None = None,
     steps: int = 500,
     seed: int = 0,
@@ -111,7 +112,9 @@ def draws(
     import jax
 
     n, shapes = width, [(width, width)] * (depth - 1) + [(width, 1)]
-    count = {"parameters": sum(a * b for a, b in shapes), "inputs": n}.get(examples, examples)
+    count = (
+        examples if isinstance(examples, int) else {"parameters": sum(a * b for a, b in shapes), "inputs": n}[examples]
+    )
     with jax.enable_x64(True), jax.threefry_partitionable(False):
         random = jax.random
         k = random.PRNGKey(seed)
@@ -140,7 +143,7 @@ def problem_of(condition: Condition) -> Problem:
     from render.geometry.axes import Axis
     from render.problem import Problem
 
-    x, y = (Axis(name, "log10", -3, 6) for name in condition.names)
+    x, y = (Axis(name, "log10", Fraction(-3), Fraction(6)) for name in condition.names)
     return Problem(
         x, y, activation=condition.activation, examples=condition.examples, batch=condition.batch, steps=condition.steps
     )
@@ -175,8 +178,11 @@ def main() -> None:
         result = [
             oracle.run(
                 *condition_draws(condition),
-                **{"activation": condition.activation, "steps": condition.steps, "names": condition.names},
-                **{"x": x[lanes], "y": y[lanes]},
+                activation=condition.activation,
+                steps=condition.steps,
+                names=condition.names,
+                x=x[lanes],
+                y=y[lanes],
             ).value
             for lanes in np.array_split(np.arange(x.size), 20)  # 20 lanes at a time fit the cache
         ]

@@ -1,5 +1,6 @@
 """What makes workers of a cluster die, hang or fail on chosen points. Workers import it: it imports little."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -33,7 +34,7 @@ class Trap(WorkerPlugin):
                 spring(*columns[:2])
                 return self.engine.train(columns, device)  # type: ignore[attr-defined]
 
-        trained._engine = lambda problem, threads: Engine(self.plain(problem, threads))
+        trained._engine = functools.lru_cache(lambda problem, threads: Engine(self.plain(problem, threads)))
 
     def teardown(self, worker: object) -> None:
         from render.backends import worker as trained

@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from render import scene
-from render.backends import Batch, Cluster, trained
+from render.backends import Backend, Batch, Cluster, trained
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
 
@@ -18,10 +18,10 @@ def batches(count: int, points: int) -> list[Batch]:
     return [Batch((), draw(), draw()) for _ in range(count)]
 
 
-def timed(backend: object, work: list[Batch]) -> float:
+def timed(backend: Backend, work: list[Batch]) -> float:
     started = time.perf_counter()
     waiting = iter(work)
-    done = sum(1 for _ in trained(backend.run(lambda: next(waiting, None))))  # type: ignore[attr-defined]
+    done = sum(1 for _ in trained(backend.run(lambda: next(waiting, None))))
     assert done == len(work)
     return time.perf_counter() - started
 

@@ -36,7 +36,7 @@ class _Schedule(Training):
         with self._changed:
             chosen = self._take_ready()
             self._under_way += len(chosen)
-        points = sum(self._new_samples(tile) for tile in chosen)
+        points = sum(self._work[tile].samples for tile in chosen)
         return Batch(tuple(chosen), np.empty(points), np.empty(points)) if chosen else None
 
     def keep(self, batch: Batch, result: Field | Failed) -> None:
@@ -66,10 +66,11 @@ def simulate(workers: int, points: int, quality: str, *, task_cost_s: float = TA
     plan = _plan(quality)
     backend = FastBackend()
     backend.capacity = points
-    schedule = _Schedule(plan.scene.problem, plan.order, AddressStore(), backend)
+    schedule = _Schedule(plan.scene.problem, plan.order, AddressStore(), backend, wanted=plan.patches)
     _, answer = next(backend.run(lambda: Batch((), np.empty(points), np.empty(points))))
     chance = np.random.default_rng(workers)
-    idle, running = workers, []
+    idle = workers
+    running: list[tuple[float, int, Batch]] = []
     now = serving_until = served = trained = 0.0
     count = 0
     while True:

@@ -14,8 +14,10 @@ import psutil
 from render import scene
 from render.backends import Batch
 from render.film.schedule import Training
+from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Field
+from render.storage.store import lacking
 
 PROBLEM = scene.load("mean_lr").problem
 
@@ -43,12 +45,12 @@ class AddressStore:
         self.tiles: set[Tile] = set()
         self.last: Field | None = None
 
-    def get(self, tile: Tile) -> Field:
+    def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
         if tile not in self.tiles or self.last is None:
             raise KeyError(tile)
         return self.last
 
-    def put(self, tile: Tile, field: Field) -> None:
+    def put(self, tile: Tile, field: Field, patches: Patches = WHOLE) -> None:
         assert field.value.shape == (SAMPLES, SAMPLES)
         self.tiles.add(tile)
         self.last = field
@@ -56,8 +58,11 @@ class AddressStore:
     def has(self, tile: Tile) -> bool:
         return tile in self.tiles
 
-    def missing(self, tiles: Iterable[Tile]) -> list[Tile]:
-        return [tile for tile in tiles if tile not in self.tiles]
+    def held(self, tiles: Iterable[Tile]) -> list[Patches]:
+        return [WHOLE if tile in self.tiles else 0 for tile in tiles]
+
+    def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
+        return lacking(self, tiles, wanted)
 
     def check_proof(self, proof: Mapping[str, str]) -> None:
         assert proof == {}
