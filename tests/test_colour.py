@@ -83,7 +83,7 @@ def test_the_tones_of_each_side_are_spread_evenly(size: int) -> None:
 
 
 def published_tones(some: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The published colour rule, EXPERIMENTS 1.6, steps 1 to 3."""
+    """The published colour rule: ranks of negative values in [-1, -0.25], of others in [0.25, 1], interpolated."""
     u = np.sort(reference)
     m = int((u < 0).sum())
     targets = np.concatenate([np.linspace(-1, -0.25, m), np.linspace(0.25, 1, len(u) - m)])

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from render.backends.local import LocalBackend
 from render.cli.options import Machines
 from render.cli.points import probe
 from render.errors import ClusterError, RenderError
-from render.files import places
 from render.fused import shape
 from render.geometry.axes import Axis
 from render.machine import cards
 from render.machine.cards import Card
 from render.problem import Problem
 from render.storage import numerics
+from render.tools import inventory
 from render.train import engine, fused_check
 from tests.helpers import ROOT
 from tests.helpers.problems import changed
@@ -43,6 +44,8 @@ SMALL = Problem(X, Y, width=5, examples=12, steps=40)
         (changed(SMALL, depth=3), "problem.depth = 2, not 3"),
         (changed(SMALL, width=33), "problem.width <= 32, not 33"),
         (changed(SMALL, batch=400_000, steps=1000), "minibatches of 400,000 examples"),
+        (changed(SMALL, observe=(("lyapunov", 4.0),)), "besides its losses, so not lyapunov"),
+        (changed(SMALL, observe=(("steps_to_loss", 0.5),)), "besides its losses, so not steps_to_loss"),
         (scenes.load("digits").problem, "trains the system mlp, not network"),
         (scenes.load("mandelbrot").problem, "trains the system mlp, not"),
     ],
@@ -68,9 +71,10 @@ def test_the_kernel_is_off_unless_asked_for_and_must_be_known() -> None:
     assert isinstance(made, LocalBackend) and not made.kernel.fused and not made.remarks()
     with pytest.raises(RenderError, match="--kernel must be one of xla, fused, not 'fuse'; did you mean fused"):
         Machines(kernel="fuse").make(SMALL)
-    for elsewhere in (Machines(backend="dask", kernel="fused"), Machines(scheduler="tcp://x:1", kernel="fused")):
-        with pytest.raises(ClusterError, match="--kernel is for --backend local"):
-            elsewhere.make(SMALL)
+    for elsewhere in ({"backend": "dask"}, {"scheduler": "tcp://x:1"}, {"slurm": 3}):
+        for use in (lambda machines: machines.make(SMALL), Machines.cluster):
+            with pytest.raises(ClusterError, match="--kernel is for --backend local"):
+                use(Machines(kernel="fused", **elsewhere))
 
 
 def test_a_trace_is_of_xlas_losses(tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def fused_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     found = importlib.import_module("render.train.fused_engine")
     monkeypatch.setattr(kernels, "unusable", shape.refusal)
     monkeypatch.setattr(kernels, "_verdicts", {})
-    monkeypatch.setattr(places, "cache_folder", lambda part="": tmp_path)
+    monkeypatch.setattr(kernels, "places", SimpleNamespace(cache_folder=lambda part: tmp_path))
     return found
 
 
@@ -132,7 +136,9 @@ def test_the_comparison_is_made_once_and_decides(
         return made[-1]
 
     monkeypatch.setattr(fused_check, "compare", compare)
-    assert kernels.choose(SMALL, "fused") == Choice(True, f"The fused kernel trains: {true.words()}.")
+    assert kernels.choose(SMALL, "fused") == Choice(
+        True, f"The fused kernel trains, which was measured by this comparison alone: {true.words()}."
+    )
     # Another window, and another value of what is fixed, are the same net; another width is not.
     assert kernels.choose(changed(SMALL, x=dataclasses.replace(X, lo=Fraction(-1))), "fused").fused
     assert len(made) == 1
@@ -168,13 +174,13 @@ def test_a_backend_trains_with_it_under_numerics_of_its_own(fused_engine: Any) -
     backend = LocalBackend(SMALL, kernel=Choice(True, "why"))
     plain = numerics.of_processor(SMALL)
     assert plain is not None
-    assert backend.numerics == numerics.fused({**plain, "lanes": 1}) != plain
+    assert backend.numerics == numerics.fused(plain) != plain
     x, y = 10.0 ** np.random.default_rng(1).uniform(-3, 3, (2, 300))
     batches = iter([Batch((), x[:200], y[:200]), Batch((), x[200:], y[200:])])
     fields = {batch.x.size: field for batch, field in backend.run(lambda: next(batches, None))}
     expected = fused_engine.FusedEngine(SMALL).run(x, y)
     np.testing.assert_array_equal(np.concatenate([fields[200].value, fields[100].value]), expected.value)
-    assert backend.remarks() == {"kernel": "why"}
+    assert backend.remarks() == {"kernel": "why"}  # what `plan` shows
 
 
 def test_slices_of_a_film_get_it_where_it_trains_them(fused_engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,21 +192,26 @@ def test_slices_of_a_film_get_it_where_it_trains_them(fused_engine: Any, monkeyp
     assert not LocalBackend(SMALL).like(changed(SMALL, seed=1)).kernel.fused
 
 
-def test_a_film_of_its_samples_goes_on_where_it_was(fused_engine: Any, tmp_path: Path) -> None:
-    scene = scenes.load("tiny", settings=("output.fps=3",))
+def test_a_film_of_its_samples_goes_on_where_it_was(
+    fused_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene = scenes.load("tiny", settings=("output.fps=2", "problem.steps=5"))
     options: dict[str, Any] = {"quality": "scene", "out": tmp_path / "out", "store": tmp_path / "store"}
 
     def make(problem: Problem) -> LocalBackend:
         return LocalBackend(problem, kernel=Choice(True, "why"))
 
-    assert api.plan(scene, quality="scene", store=tmp_path / "store", make_backend=make).facts()["kernel"] == "why"
     film = api.video(scene, make_backend=make, **options)
     (made_by,) = (tmp_path / "store").glob("*/*/numerics.toml")
     assert 'warp = "' in made_by.read_text() and "fused = 1" in made_by.read_text()
+    (kept,) = inventory.listed(tmp_path / "store", [scene], lambda problem: LocalBackend(problem).numerics)
+    assert kept.differs == "", "what this machine's other kernel made is not pruned"
     first = film.path.read_bytes()
     film.path.unlink()
-    assert api.plan(scene, quality="scene", store=tmp_path / "store", make_backend=make).samples_to_do == 0
-    assert api.plan(scene, quality="scene", store=tmp_path / "store").samples_to_do > 0, "XLA's samples are others"
+    # XLA's kernel has none of these samples.
+    plan = api.plan(scene, quality="scene", store=tmp_path / "store")
+    assert plan.samples_to_do == plan.job.plan.samples and "kernel" not in plan.facts()
+    monkeypatch.setattr(fused_engine.FusedEngine, "run", lambda *_: pytest.fail("a stored sample was trained again"))
     assert api.video(scene, make_backend=make, **options).path.read_bytes() == first
 
 
@@ -243,6 +254,32 @@ def test_a_cards_float64_rate_follows_from_its_units() -> None:
     )
     assert Card("H100", "9.0", 132).words() == "H100: float64 at 1/2 of the rate of float32"
     assert Card("Next", "99.9", 132, 1980).words() == "Next: how fast its float64 is is not known here"
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (
+            {"compute_capability": "8.9", "core_count": 58},
+            ": float64 at 1/64 of the rate of float32 (a card for graphics",
+        ),
+        ({"compute_capability": "9.0"}, ": float64 at 1/2 of the rate of float32"),
+        ({}, ": how fast its float64 is is not known here"),
+    ],
+)
+def test_a_plan_says_what_is_known_of_the_card_that_trains(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], words: str
+) -> None:
+    client = SimpleNamespace(platform_version="PJRT C API\ncuda 13000")
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA Some", client=client, **more)
+    monkeypatch.setattr(engine, "devices", lambda: [device])
+    monkeypatch.setattr(kernels, "clock_mhz", lambda name: 2040.0)
+    assert kernels.card_words(SMALL).startswith(f"NVIDIA Some{words}")
+    assert ("runs a second that do not escape" in kernels.card_words(SMALL)) == ("core_count" in more)
+    assert "runs a second" not in kernels.card_words(scenes.load("mandelbrot").problem)
+    for other in ({"platform": "cpu"}, {"client": SimpleNamespace(platform_version="rocm 60000")}):
+        monkeypatch.setattr(engine, "devices", lambda other=other: [SimpleNamespace(**{**vars(device), **other})])
+        assert kernels.card() is None
 
 
 def test_the_ceiling_of_the_published_net_is_the_published_one() -> None:

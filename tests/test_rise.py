@@ -1,6 +1,7 @@
 """Films in which hyperparameters or settings move: their slices, what is trained for them, and what is refused."""
 
 import csv
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from render.film.slices import Slice
 from render.geometry.tracks import Track
 from render.picture import overlay
 from render.picture.annotate import Annotator
+from render.samples import Field
 from render.scene import Scene
 from render.storage.store import DirectoryStore
 
@@ -129,7 +131,7 @@ def test_between_two_slices_a_frame_is_mixed_as_light(store: Path) -> None:
     assert second.problem == 1 and 0 < share < 1
     picture = next(rendering.frames(job, [number]))[1]
     tile = job.plan.tiles_at(0.0)[0]
-    fields = [store.get(tile) for store in (job.store, job.others[0].store)]
+    fields = [store.get(tile, job.plan.patches[tile]) for store in (job.store, job.others[0].store)]
     assert (fields[0].value != fields[1].value).any() and picture.std() > 0
 
 
@@ -196,7 +198,8 @@ def test_values_of_frames_are_those_of_the_slice_that_is_shown_most(store: Path)
     job = job_of(rising(), store)
     training = job.trainings(job.plan.orders)
     channels = FrameArrays(job.plan, training.fetch).channels(job.plan.path.length)
-    alone = job.others[-1].store.get(job.plan.tiles_at(job.plan.path.length)[0])
+    tile = job.plan.tiles_at(job.plan.path.length)[0]
+    alone = job.others[-1].store.get(tile, job.plan.patches[tile])
     assert set(channels) >= {"value", "final_loss", "status", "R"}
     assert np.isin(channels["value"], alone.value).any()
 
@@ -296,3 +299,20 @@ def test_a_value_whose_label_finds_no_room_is_shown_by_its_name(size: tuple[int,
     Annotator(path, (problem.x, problem.y), problem.labels, found.look, ("values",)).draw(frame, path.length)
     columns = np.flatnonzero((frame != 128).any(axis=(0, 2)))
     assert columns[-1] - columns[0] + 1 == overlay.pill_width(overlay.font_of(*size), words) < size[0] / 2
+
+
+def test_on_a_cluster_slices_are_refused_with_the_field_that_makes_them(tmp_path: Path) -> None:
+    found = rising()
+    local = backends.make("local", found.problem)
+
+    class Elsewhere:
+        """A backend that is not this machine's, as far as it is asked for before any training."""
+
+        capacity, workers, numerics = 16, 1, local.numerics
+
+        def run(self, next_batch: Callable[[], backends.Batch | None]) -> Iterator[tuple[backends.Batch, Field]]:
+            """Train nothing: it must not come to that."""
+            raise AssertionError(next_batch)
+
+    with pytest.raises(SceneError, match=r"tiny: camera\.keyframes\[0\]\.set must not be there on a cluster, since"):
+        rendering.prepare(qualities.named(found, "scene"), tmp_path, backend=Elsewhere())  # type: ignore[arg-type]

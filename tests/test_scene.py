@@ -114,7 +114,7 @@ def test_a_films_first_frame_is_as_wide_as_the_plane_and_it_zooms_at_the_publish
     assert [loaded.output.width_px, loaded.output.height_px, loaded.output.fps] == [1920, 1080, 30]
 
 
-# Axis ends printed in the published figure (EXPERIMENTS 1.9).
+# Axis ends printed in the published figure.
 WINDOWS = {
     "linear": (("1.90010080e+2", "1.90011840e+2"), ("4.77745244", "4.77749670")),
     "relu": (("5.77622737e-1", "5.77625590e-1"), ("8.14432439e+1", "8.14436463e+1")),

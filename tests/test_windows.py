@@ -17,7 +17,7 @@ from render.train import engine
 from tests.helpers import published
 
 STRIDE = 7
-# name -> least agreement of the masks (None where the mask is no test, EXPERIMENTS 3), least rank correlation
+# name -> least agreement of the masks (None where the mask of plain NumPy disagrees too), least rank correlation
 LEAST = {
     "linear": (0.95, 0.83),
     "relu": (0.96, 0.93),

@@ -52,7 +52,7 @@ def choose(problem: Problem, asked: str) -> Choice:
         reason = f"{type(error).__name__}: {lines[-1] if lines else ''}".rstrip(".")
         return Choice(False, f"XLA's kernel trains, not the fused one, which failed on this device ({reason}).")
     if verdict.is_kept:
-        return Choice(True, f"The fused kernel trains: {verdict.words()}.")
+        return Choice(True, f"The fused kernel trains, which was measured by this comparison alone: {verdict.words()}.")
     why = "is no faster here" if verdict.is_right else "does not train the same runs here"
     return Choice(False, f"XLA's kernel trains, not the fused one, which {why}: {verdict.words()}.")
 
@@ -73,9 +73,11 @@ def card() -> Card | None:
     from render.train import engine
 
     device: Any = engine.devices()[0]
-    if device.platform != "gpu" or "cuda" not in device.client.platform_version:
+    if device.platform != "gpu" or "cuda" not in device.client.platform_version.lower():
         return None
-    return Card(device.device_kind, device.compute_capability, device.core_count, clock_mhz(device.device_kind))
+    # What another version of JAX does not say of its devices is not known, and is said so.
+    capability, count = str(getattr(device, "compute_capability", "")), int(getattr(device, "core_count", 0))
+    return Card(device.device_kind, capability, count, clock_mhz(device.device_kind))
 
 
 def card_words(problem: Problem) -> str:

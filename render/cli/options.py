@@ -199,8 +199,6 @@ class Machines(ThisMachine):
         if self.slurm and self.workers is not None:
             raise ClusterError("--slurm starts a worker for each of a job's cores: --job cores=8, and not --workers.")
         name = "dask" if elsewhere and self.backend == "local" else self.backend
-        if self.kernel != "xla" and name != "local":
-            raise ClusterError("--kernel is for --backend local; a cluster's workers train with XLA's kernel.")
         return backends.make(name, problem, self.cluster(), messages.note, kernel=self.kernel)
 
     def cluster(self) -> Cluster:
@@ -208,6 +206,8 @@ class Machines(ThisMachine):
         from render.backends import Cluster
         from render.errors import ClusterError
 
+        if self.kernel != "xla" and (self.scheduler or self.slurm or self.job or self.backend == "dask"):
+            raise ClusterError("--kernel is for --backend local; a cluster's workers train with XLA's kernel.")
         for text in self.job:
             if "=" not in text:
                 raise ClusterError(f"--job must be NAME=VALUE, such as queue=long, not {text!r}.")

@@ -60,7 +60,7 @@ class View:
 
 
 # Called with every view once it is done, and with a message for every step that takes long.
-ReportStep = Callable[[View | str], None]
+ReportDescent = Callable[[View | str], None]
 
 
 def views(
@@ -71,7 +71,7 @@ def views(
     store: Path,
     *,
     seed: int = 0,
-    report_step: ReportStep = lambda news: None,
+    report_step: ReportDescent = lambda news: None,
 ) -> list[View]:
     """Return the views from `width` down to `narrowest` (positions of the x axis), or as far as the border goes.
 
@@ -134,7 +134,13 @@ def grid(problem: Problem, x: Fraction, y: Fraction, width: Fraction) -> list[Po
 
 
 def _first_reference(
-    problem: Problem, points: list[Point], spacing: float, store: Path, report_step: ReportStep, *, search_again: bool
+    problem: Problem,
+    points: list[Point],
+    spacing: float,
+    store: Path,
+    report_step: ReportDescent,
+    *,
+    search_again: bool,
 ) -> Reference:
     """Return a reference in this view, or one that the store keeps within its width. search_again: none of those."""
     if search_again:
@@ -154,7 +160,7 @@ def _confirmed(
     reference: Reference,
     spacing: float,
     store: Path,
-    report_step: ReportStep,
+    report_step: ReportDescent,
 ) -> Reference | None:
     """Return the next reference if samples of this view end in full precision as in `field`, else None.
 

@@ -20,7 +20,7 @@ from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.deep import switch_search
 from render.deep.reference_search import ReportStep
-from render.errors import EncodeError, RenderError, SceneError, StoreError, WriteError
+from render.errors import EncodeError, SceneError, StoreError, WriteError
 from render.files.atomic import check_target
 from render.film import camera_table, frame_log, passing, qualities, segment_key, soundtrack, switch
 from render.film.frame_log import FrameFacts, FrameLog
@@ -96,22 +96,23 @@ def prepare(
     store, meeting = switch.prepare(plan.scene.problem, plan.targets, store_root, backend, report_step)
     others = []
     for problem in plan.slices.problems[1:]:
-        own = _like(backend, problem)
+        own = _like(backend, problem, plan.scene)
         others.append(Kept(own, DirectoryStore(store_root, problem, own.numerics)))
     known = tuple(switch_search.known(plan.scene, store_root))
     return Job(choice.name, plan, backend, store, meeting, known, tuple(others))
 
 
-def _like(backend: Backend, problem: Problem) -> Backend:
-    """Return a backend as a given one is, for another problem. Raises RenderError for a cluster's."""
+def _like(backend: Backend, problem: Problem, scene: Scene) -> Backend:
+    """Return a backend as a given one is, for the problem of a slice. Raises SceneError for a cluster's."""
     from render.backends.local import LocalBackend
 
     if isinstance(backend, RefusingBackend):
         return backend
     if not isinstance(backend, LocalBackend):
-        raise RenderError(
-            "films in which hyperparameters or settings move train many problems, each on this machine's own devices: "
-            "use --backend local."
+        raise SceneError(
+            f"{scene.name}: camera.keyframes[0].set must not be there on a cluster, since each slice of such a film is "
+            "a problem of its own, which this machine's own devices train. Use --backend local, or take `set` out of "
+            "the keyframes."
         )
     return backend.like(problem)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import warp as wp
 
+from render.errors import RenderError
 from render.files import places
 from render.fused import kernel
 from render.fused.shape import Shape, chunks
@@ -39,8 +40,11 @@ class Runs:
     """The fused kernel of one problem on one device."""
 
     def __init__(self, shape: Shape, training: Training, device: str) -> None:
-        """device: Warp's name of it: "cpu", "cuda:0" and so on."""
+        """device: Warp's name of it: "cpu", "cuda:0" and so on. Raises RenderError for one that Warp is too old for."""
         _start()
+        found = wp.get_device(device)
+        if found.is_cuda and not found.is_cubin_supported:
+            raise RenderError(f"this version of Warp makes no machine code for {found.name} (sm_{found.arch})")
         self._shape, self._steps, self._device = shape, training.steps, device
         chunk, count = shape.chunk, len(training.targets)
         full = chunks(count, chunk)

@@ -41,7 +41,7 @@ _BACK = 4
 class Shape(NamedTuple):
     """What a kernel is compiled for. width: of the net. chunk: examples at a time. threads: of a block.
 
-    A processor always has one thread in a block.
+    A processor has one thread in a block, but where a test asks Warp for as many as on a device.
     """
 
     width: int
@@ -90,6 +90,8 @@ def refusal(problem: Problem) -> str | None:
         return f"it trains nets with problem.depth = 2, not {settings.depth}"
     if settings.width > MOST_WIDTH:
         return f"it trains nets with problem.width <= {MOST_WIDTH}, not {settings.width}"
+    if measured := [*problem.row.channels, *dict(problem.observe)]:
+        return f"it measures nothing of a run besides its losses, so not {', '.join(measured)}"
     if problem.measure != "published":
         return f'it knows when a run escapes with problem.measure = "published", not "{problem.measure}"'
     if settings.batch is not None and settings.batch * problem.steps * settings.width * 8 > _MOST_BATCH_BYTES:

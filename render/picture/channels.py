@@ -36,8 +36,8 @@ class Channel(NamedTuple):
 
 
 def _converged(field: Field) -> Bool[np.ndarray, "*shape"]:
-    found: np.ndarray = field.status == Status.CONVERGED
-    return found
+    mask: np.ndarray = field.status == Status.CONVERGED
+    return mask
 
 
 def _final_loss(field: Field) -> Float64[np.ndarray, "*shape"]:

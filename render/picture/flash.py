@@ -109,13 +109,13 @@ class Meter:
 
     def warning(self) -> str | None:
         """Return a sentence that says when the film flashes, or None if it does not."""
-        found = self.stretches()
-        if not found:
+        stretches = self.stretches()
+        if not stretches:
             return None
         times = ", ".join(
-            f"{s.first_s:.1f} to {s.last_s:.1f} s{' (red)' if s.kind == 'red' else ''}" for s in found[:8]
+            f"{s.first_s:.1f} to {s.last_s:.1f} s{' (red)' if s.kind == 'red' else ''}" for s in stretches[:8]
         )
-        more = f" and {len(found) - 8} more" if len(found) > 8 else ""
+        more = f" and {len(stretches) - 8} more" if len(stretches) > 8 else ""
         return (
             f"the film flashes more than three times a second at {times}{more} (WCAG 2.3.1), which can cause seizures. "
             "Zoom more slowly, or choose a palette with less contrast."

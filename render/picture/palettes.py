@@ -122,7 +122,7 @@ def table(palette: str | tuple[str, ...]) -> Float32[np.ndarray, "entry 3"]:
     if isinstance(palette, str) and palette not in OWN:
         import cmap
 
-        # cmap goes by a table too, of 256 colours unless told otherwise: bands of up to 4 steps of 8-bit sRGB.
+        # cmap goes by a table too, of 256 colours by default: bands of up to 4 steps of 8-bit sRGB.
         srgb = cmap.Colormap(palette)(np.linspace(0.0, 1.0, TABLE), N=TABLE)[:, :3]
         entries = linear_from_srgb(np.asarray(srgb))
     else:

@@ -175,38 +175,41 @@ def unobservable(row: catalogue.System, steps: int, observe: Mapping[str, float]
     return faults
 
 
-def described(told: Mapping[str, Any]) -> Problem:
+def described(description: Mapping[str, Any]) -> Problem:
     """Return the problem of a description: the inverse of `describe`. Raises ValueError if it is not known here."""
     try:
-        row = catalogue.row(told["system"])
-        x, y = (Axis(a["name"], a["scale"], Fraction(a["lo"]), Fraction(a["hi"])) for a in (told["x"], told["y"]))
+        row = catalogue.row(description["system"])
+        x, y = (
+            Axis(a["name"], a["scale"], Fraction(a["lo"]), Fraction(a["hi"]))
+            for a in (description["x"], description["y"])
+        )
         problem = Problem(
             x,
             y,
-            told["system"],
-            steps=told["steps"],
-            seed=told["seed"],
-            measure=told["measure"],
-            fixed=[(name, float(value)) for name, value in told["fixed"].items()],
-            settings=[(name, setting.read(told[name])) for name, setting in row.settings.items()],
-            prefixes=told.get("prefixes", ()),
-            observe=[(name, float(asked)) for name, asked in told.get("observe", {}).items()],
+            description["system"],
+            steps=description["steps"],
+            seed=description["seed"],
+            measure=description["measure"],
+            fixed=[(name, float(value)) for name, value in description["fixed"].items()],
+            settings=[(name, setting.read(description[name])) for name, setting in row.settings.items()],
+            prefixes=description.get("prefixes", ()),
+            observe=[(name, float(asked)) for name, asked in description.get("observe", {}).items()],
         )
-        if problem.describe() == told and problem.measure in row.measures:
+        if problem.describe() == description and problem.measure in row.measures:
             return problem
     except (KeyError, TypeError, AttributeError, ValueError):
         pass
-    raise ValueError(f"this version does not know a problem such as {dict(told)}")
+    raise ValueError(f"this version does not know a problem such as {dict(description)}")
 
 
-def channels_of(told: Mapping[str, Any]) -> dict[str, np.dtype]:
+def channels_of(description: Mapping[str, Any]) -> dict[str, np.dtype]:
     """Return the name and the dtype of each stored channel, given the description of a problem.
 
     Raises KeyError for a system that this version does not know. A user's file need not be known: its description
     lists its channels.
     """
-    further = told["channels"] if "channels" in told else catalogue.row(told["system"]).channels
-    return _stored([*further, *told.get("observe", {})], told.get("prefixes", ()))
+    further = description["channels"] if "channels" in description else catalogue.row(description["system"]).channels
+    return _stored([*further, *description.get("observe", {})], description.get("prefixes", ()))
 
 
 def _stored(further: Iterable[str], prefixes: Iterable[int]) -> dict[str, np.dtype]:

@@ -75,10 +75,10 @@ def build(
     scene = _assemble(raw, faults, name, text)
     scene = scene and replace(scene, folder=folder)
     if scene is None or faults:
-        told = list(dict.fromkeys(faults))
-        lines = [f"{source_of(fault)}: {fault}{'' if fault.endswith('?') else '.'}" for fault in told[:MOST_FAULTS]]
-        if len(told) > MOST_FAULTS:
-            lines.append(f"{source_of(told[-1])}: and {len(told) - MOST_FAULTS} more faults.")
+        distinct = list(dict.fromkeys(faults))
+        lines = [f"{source_of(fault)}: {fault}{'' if fault.endswith('?') else '.'}" for fault in distinct[:MOST_FAULTS]]
+        if len(distinct) > MOST_FAULTS:
+            lines.append(f"{source_of(distinct[-1])}: and {len(distinct) - MOST_FAULTS} more faults.")
         raise SceneError(*lines)
     return scene
 
@@ -202,9 +202,10 @@ def _problem(
     places += [(f"{moving.PLACE}.{name}", name) for name in first if name in row.hyperparameters]
     faults += _idle(system, settings, places + [(f"problem.fixed.{name}", name) for name in fixed])
     # A name that is itself at fault may be the very one that is missing.
-    whole = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
+    complete = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
     fixed |= {name: value for name, value in first.items() if name in row.hyperparameters}
-    faults += _rates(system, settings, {name for name in names.values() if name} | set(fixed), whole=whole)
+    known = {name for name in names.values() if name} | set(fixed)
+    faults += _rates(system, settings, known, complete=complete)
     observe = good_fields(tables.observe, raw.get("observe", {}))
     if "steps" in good:
         faults += [f"problem.observe.{fault}" for fault in unobservable(row, good["steps"], observe)]
@@ -223,8 +224,11 @@ def _idle(system: str, settings: Settings, places: list[tuple[str, str]]) -> lis
     ]
 
 
-def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> list[str]:
-    """Return faults for groups of hyperparameters of which not exactly one is set. whole: no other name was meant."""
+def _rates(system: str, settings: Settings, names: set[str], *, complete: bool) -> list[str]:
+    """Return faults for groups of hyperparameters of which not exactly one is set.
+
+    complete: no other name was meant.
+    """
     row = catalogue.row(system)
     faults, missing = [], []
     for group, choices in row.once.items():
@@ -236,7 +240,7 @@ def _rates(system: str, settings: Settings, names: set[str], *, whole: bool) -> 
             faults.append(f"problem must set the {group}'s learning rate once, not {both}; remove one of them")
         elif not ways:
             missing.append(group)
-    if missing and whole:
+    if missing and complete:
         shared = len(missing) > 1 or len(row.once) == 1
         wanted = quoted(row.once[missing[0]][0 if shared else -1])
         groups = " and the ".join(missing)

@@ -132,8 +132,8 @@ def load(
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
         stem = naming.name_of(path.stem)
         if path.suffix in records.SUFFIXES:
-            text, stem, found = records.read(path)
-            made = found if i == 0 else made
+            text, stem, record = records.read(path)
+            made = record if i == 0 else made
         else:
             text = _read(path, source)
         raw, folder = read_toml(text, source), path.parent
@@ -165,8 +165,8 @@ def _fitted(scene: Scene, layers: Layers, folder: Path) -> Scene:
     """Return a scene whose frames got another shape with the views that fit their height or the whole plane into it."""
     output = scene.output
     size = {"output": {"size": [output.width_px, output.height_px]}}
-    found = build(merged(layers.raw, size), scene.name, scene.text, layers.source_of, folder)
-    views = (key.view for key in found.keyframes)
+    refitted = build(merged(layers.raw, size), scene.name, scene.text, layers.source_of, folder)
+    views = (key.view for key in refitted.keyframes)
     fitted = tuple(replace(key, view=view) for key, view in zip(scene.keyframes, views, strict=True))
     return replace(scene, keyframes=fitted)
 
@@ -181,10 +181,10 @@ def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
 
 def _plain_scene(layers: Layers, called: str) -> Scene | None:
     try:
-        found = build(layers.raw, called, _toml(layers.raw), layers.source_of, Path.cwd())
+        scene = build(layers.raw, called, _toml(layers.raw), layers.source_of, Path.cwd())
     except SceneError:
         return None
-    return replace(found, origins=layers.origins, own=layers.first)
+    return replace(scene, origins=layers.origins, own=layers.first)
 
 
 def _read(path: Path, source: str) -> str:

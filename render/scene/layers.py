@@ -161,26 +161,26 @@ def _others(name: str) -> list[str]:
 def merged(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
     """Return upper laid over lower; neither is changed."""
     dropped = {other for name in upper for other in _others(name)} - upper.keys()
-    whole = {name: value for name, value in lower.items() if name not in dropped}
+    result = {name: value for name, value in lower.items() if name not in dropped}
     for name, value in upper.items():
-        below = whole.get(name)
-        whole[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
-    return whole
+        below = result.get(name)
+        result[name] = merged(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
 
 
 def _leaves(raw: dict[str, Any], above: Keys = ()) -> list[str]:
     """Return the path of every field that is no table; those of a list of tables are the fields of its entries."""
-    found: list[str] = []
+    paths: list[str] = []
     for key, value in raw.items():
         keys = (*above, key)
         if isinstance(value, dict):
-            found += _leaves(value, keys)
+            paths += _leaves(value, keys)
         elif _is_tables(value):
             for i, entry in enumerate(value):
-                found += _leaves(entry, (*keys, i))
+                paths += _leaves(entry, (*keys, i))
         else:
-            found.append(path_of(keys))
-    return found
+            paths.append(path_of(keys))
+    return paths
 
 
 def _reaches(raw: Any, keys: Keys) -> bool:

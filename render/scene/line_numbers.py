@@ -7,7 +7,7 @@ from typing import Any
 
 Keys = tuple[str | int, ...]
 
-# Of one value. A longer one is passed over line by line, and its fields are said to stand on the line of their table.
+# Of one value. A longer one is passed over line by line, and its fields are reported on the line of their table.
 _MOST_LINES = 100
 
 

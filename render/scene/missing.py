@@ -71,10 +71,10 @@ def _files(folder: Path, suffix: str) -> dict[str, str]:
     """Return the files of a folder that may be a scene, or an output of the suffix that was asked for: stem -> path."""
     suffix = suffix if suffix in records.SUFFIXES else ".toml"
     try:
-        found = [path for path in folder.glob(f"*{suffix}") if str(path).isprintable()]
+        files = [path for path in folder.glob(f"*{suffix}") if str(path).isprintable()]
     except (OSError, ValueError):
         return {}
-    return {path.stem: str(path) for path in found}
+    return {path.stem: str(path) for path in files}
 
 
 def _nearest(path: Path, names: dict[str, str]) -> str:

@@ -80,7 +80,7 @@ def _sets(
         return []
     values = [_set(key, problem.system) for key in keyframes]
     if any(len(own) < len(names) for own in values):
-        return []  # said already, field by field
+        return []  # reported already, field by field
     tracks = [_track(name, [own[name] for own in values], problem, faults) for name in names]
     return [track for track in tracks if track is not None]
 

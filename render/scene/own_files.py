@@ -88,14 +88,14 @@ def read(path: Path) -> own.Known:
 
 
 def trusted(path: str | Path) -> bool:
-    """Let this user's processes run a file as it is now; False where later processes cannot be told.
+    """Let this user's processes run a file as it is now; False where later processes cannot know of it.
 
     SceneError for a file that is not there, or cannot be a system.
     """
-    found = Path(path)
-    if not found.is_file():
+    file = Path(path)
+    if not file.is_file():
         raise SceneError(f"There is no file {quoted(str(path))} to trust. (Its path starts at the current folder.)")
-    return trust.remember(read(found).source)
+    return trust.remember(read(file).source)
 
 
 def named(system: str, folder: Path | None) -> str | None:
@@ -150,7 +150,7 @@ def _known(system: str, folder: Path | None) -> own.Known | None:
 
 def _offered() -> dict[str, Path]:
     """Return the files of the systems that installed packages offer, by name; nothing is imported."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for entry in metadata.entry_points(group=GROUP):
         top, *inner = entry.module.split(".")
         spec = importlib.util.find_spec(top)
@@ -161,8 +161,8 @@ def _offered() -> dict[str, Path]:
         paths += [Path(spec.origin)] if spec.origin and not inner else []
         path = next((path for path in paths if path.is_file()), None)
         if path is not None:
-            found.setdefault(entry.name, path)
-    return found
+            files.setdefault(entry.name, path)
+    return files
 
 
 def _is_shipped(path: Path) -> bool:

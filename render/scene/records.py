@@ -44,21 +44,21 @@ def read(path: Path) -> tuple[str, str, Made]:
 
 def read_with_fields(path: Path) -> tuple[str, str, dict[str, Any]]:
     """Return the scene as TOML, its name, and everything else that an output says of itself. Raises SceneError."""
-    found = fields(path)
-    text, name, _ = _read(path, found)
-    return text, name, found
+    facts = fields(path)
+    text, name, _ = _read(path, facts)
+    return text, name, facts
 
 
 def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, Made]:
     try:
         frame, numerics = fields.get("frame"), fields["numerics"]
-        made = Made(
+        record = Made(
             quality=_plain_name(fields["quality"]),
             frame=None if frame is None else int(frame),
             numerics=json.dumps(json.loads(numerics) if isinstance(numerics, str) else numerics, sort_keys=True),
             changed_from=_table(fields.get("changed_from", {})),
         )
-        return str(fields["scene"]), _plain_name(fields["name"]), made
+        return str(fields["scene"]), _plain_name(fields["name"]), record
     except (KeyError, ValueError, TypeError):
         raise SceneError(
             f"{path}: must carry the scene it was made from, but does not. Only outputs of render do, and only if no "
@@ -68,10 +68,10 @@ def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, Made]:
 
 def _table(value: object) -> dict[str, Any]:
     """Return a table, which a picture and a film hold as a text of JSON. Raises ValueError for anything else."""
-    found = json.loads(value) if isinstance(value, str) else value
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+    table = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(table, dict) or not all(isinstance(key, str) for key in table):
         raise ValueError(value)
-    return found
+    return table
 
 
 def _plain_name(name: object) -> str:
@@ -94,10 +94,10 @@ def fields(path: Path) -> dict[str, Any]:
         if path.suffix == ".png":
             return dict(encode.read_png_metadata(path))
         text = path.read_text(encoding="utf-8") if path.suffix == ".json" else encode.read_film_comment(path)
-        found = json.loads(text)
-        if not isinstance(found, dict):
+        facts = json.loads(text)
+        if not isinstance(facts, dict):
             return {}
-        return found[MADE_OF] if isinstance(found.get(MADE_OF), dict) else found
+        return facts[MADE_OF] if isinstance(facts.get(MADE_OF), dict) else facts
     except OSError as error:
         raise SceneError(f"{path}: cannot be read ({error.strerror}).") from None
     except RenderError as error:

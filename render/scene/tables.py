@@ -329,18 +329,18 @@ def system_of(raw: object) -> str:
 
 def tables_by_path(system: str) -> dict[tuple[str, ...], type[Table]]:
     """Return the table that each key path leads to, list positions left out."""
-    own = of_system(system)
+    tables = of_system(system)
     return {
-        (): own.scene,
-        ("problem",): own.problem,
-        ("problem", "x"): own.axis,
-        ("problem", "y"): own.axis,
-        ("problem", "fixed"): own.fixed,
-        ("problem", "observe"): own.observe,
-        ("camera",): own.camera,
-        ("camera", "keyframes"): own.keyframe,
-        ("camera", "keyframes", "set"): own.moved,
-        ("look",): own.look,
+        (): tables.scene,
+        ("problem",): tables.problem,
+        ("problem", "x"): tables.axis,
+        ("problem", "y"): tables.axis,
+        ("problem", "fixed"): tables.fixed,
+        ("problem", "observe"): tables.observe,
+        ("camera",): tables.camera,
+        ("camera", "keyframes"): tables.keyframe,
+        ("camera", "keyframes", "set"): tables.moved,
+        ("look",): tables.look,
         ("bifurcation",): BifurcationTable,
         ("output",): OutputTable,
     }
@@ -373,16 +373,16 @@ def filled(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filled(raw: dict[str, Any], path: tuple[str, ...], tables: dict[tuple[str, ...], type[Table]]) -> dict[str, Any]:
-    whole: dict[str, Any] = {}
+    filled: dict[str, Any] = {}
     for key, info in tables[path].model_fields.items():
         value = raw[key] if key in raw else info.get_default(call_default_factory=True)
         inner = (*path, key)
         if value is None:
             continue
         if inner in tables and isinstance(value, list):
-            whole[key] = [_filled(entry, inner, tables) for entry in value]
+            filled[key] = [_filled(entry, inner, tables) for entry in value]
         elif inner in tables:
-            whole[key] = _filled(value if isinstance(value, dict) else {}, inner, tables)
+            filled[key] = _filled(value if isinstance(value, dict) else {}, inner, tables)
         else:
-            whole[key] = value
-    return whole
+            filled[key] = value
+    return filled

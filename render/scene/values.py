@@ -69,7 +69,7 @@ class Output:
 class Made:
     """The making of an output that is given as a scene: its quality, a single frame's number, and its numerics.
 
-    changed_from: what the scene's own files said of the fields that settings had changed, by their paths.
+    changed_from: what the scene's own files give for the fields that settings had changed, by their paths.
     """
 
     quality: str
@@ -121,6 +121,12 @@ class Scene:
     folder: Path | None = field(default=None, compare=False, repr=False)
     measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
     plain: Scene | None = field(default=None, compare=False, repr=False)
+
+    def __repr__(self) -> str:
+        axes = f"{self.problem.x.name} and {self.problem.y.name}"
+        count, size = len(self.keyframes), f"{self.output.width_px} x {self.output.height_px}"
+        views = f"{count} keyframe{'s' if count != 1 else ''}"
+        return f"Scene({self.name!r}: {self.problem.system} over {axes}, {views}, {size} pixels)"
 
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""

@@ -90,13 +90,13 @@ def is_among(path: str, fields: Collection[str]) -> bool:
 def _value(scene: Scene, path: str) -> Any:
     if path == "look.palette":  # colours are a list, or a text
         return scene.look.palette
-    found: Any = tomllib.loads(resolved(scene))
+    value: Any = tomllib.loads(resolved(scene))
     for key in keys_of(path):
         try:
-            found = found[key]
+            value = value[key]
         except (KeyError, IndexError, TypeError):  # given up for another way to say it
             return None
-    return found
+    return value
 
 
 def _word(path: str, value: Any) -> str:

@@ -54,7 +54,7 @@ class FusedEngine(Engine):
 
     def capacity(self, device: jax.Device | None = None) -> int:
         """Return the largest number of points for one call of `run`."""
-        return _CAPACITY
+        return min(_CAPACITY, super().capacity(device))
 
     def lanes(self, device: jax.Device | None = None) -> int:
         """Return 1: a run waits for no other."""

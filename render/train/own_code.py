@@ -107,7 +107,7 @@ def _advice(error: BaseException) -> str:
 def running(known: Known) -> Iterator[None]:
     """Accompany everything that runs a user's code: what it reads is watched, and it may mix types and ranks.
 
-    A program may have told JAX to be strict about those; the user's libraries need not be.
+    A program may have set JAX to be strict about those; the user's libraries need not be.
     """
     with reading_only(known), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield

@@ -1,7 +1,7 @@
 """One training run in plain NumPy, float64 or, for long double hyperparameters, long double: the published system.
 
 It shares no code with `render.train`. Weights, data and minibatches come in as arrays, so it knows nothing of
-random generators either. Source: EXPERIMENTS 1.2 to 1.4 and 2 (Sohl-Dickstein/fractal, MIT).
+random generators either. The system is that of the published code (Sohl-Dickstein/fractal).
 
 Every hyperparameter may be a number, or an array [lanes]: then lanes runs are done side by side. Shapes below are
 of one run; arrays of runs have the lanes in front. In long double only what depends on a hyperparameter is more than
@@ -106,7 +106,7 @@ def gradient(weights: list[np.ndarray], inputs: np.ndarray, targets: np.ndarray,
 
 
 def measure(losses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return (value, converged) of losses [..., steps]: EXPERIMENTS 1.4, in its order of operations."""
+    """Return (value, converged) of losses [..., steps], in the order of operations of the published code."""
     finite = np.where(np.isfinite(losses), losses, 1e6)
     with np.errstate(over="ignore", divide="ignore"):  # a huge loss over a small one; one over a loss of zero
         v = np.minimum(finite / finite[..., :1], 1e6)

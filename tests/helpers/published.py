@@ -1,4 +1,4 @@
-"""The six published conditions as data, and their random draws. Source: EXPERIMENTS 1.1, 1.3, 1.9 and 3.
+"""The six published conditions as data, and their random draws, as in the published code and the figure's windows.
 
 `python -m tests.helpers.published` evaluates the oracle on 20 x 20 samples of every published window and compares
 them with the figure (numpy 2, one core; a share of 400 samples is good to about two points):

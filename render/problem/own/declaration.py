@@ -44,16 +44,16 @@ _MOST_STEPS = 1_000_000
 def files(source_name: str, text: str) -> tuple[str, ...]:
     """Return the relative paths of the data files that a file declares. SceneError for a declaration that is none."""
     declared = _Declared(source_name, text)
-    found = declared.get("files", [])
+    names = declared.get("files", [])
     faults = [
         f"{source_name}: line {declared.line('files')}: files must be a list of names of files beside this one, "
         f"without .. in them, not {name!r}."
-        for name in (found if isinstance(found, (list, tuple)) else [found])
+        for name in (names if isinstance(names, (list, tuple)) else [names])
         if not _is_beside(name)
     ]
     if faults:
         raise SceneError(*faults)
-    return tuple(found)
+    return tuple(names)
 
 
 def _is_beside(name: object) -> bool:
@@ -129,8 +129,8 @@ def _length_asked(source: Source) -> str | None:
 
 def escape_radius(source: Source) -> float:
     """Return the escape radius that a file declares; inf where it declares none."""
-    found: Any = _Declared(source.name, source.text).get("escape_radius", math.inf)
-    return float(found)
+    radius: Any = _Declared(source.name, source.text).get("escape_radius", math.inf)
+    return float(radius)
 
 
 class _Declared:
@@ -174,14 +174,14 @@ class _Declared:
         for key in path:
             if not isinstance(node, ast.Dict):
                 break
-            found = [
+            values = [
                 value
                 for k, value in zip(node.keys, node.values, strict=True)
                 if isinstance(k, ast.Constant) and k.value == key
             ]
-            if not found:
+            if not values:
                 break
-            node = found[-1]
+            node = values[-1]
         return node.lineno
 
     def fault(self, name: str, what: str, *path: str) -> None:
@@ -294,29 +294,29 @@ def _setting(default: Any, about: str, words: Any, ends: Any) -> Setting | None:
         return Setting(default, about, tuple(words)) if good and ends is None else None
     if words is not None or not _is_number(default):
         return None
-    whole = isinstance(default, int)
+    is_whole = isinstance(default, int)
     least, most = (
-        ends if isinstance(ends, (list, tuple)) and len(ends) == 2 else (0, MOST) if whole else (-1e300, 1e300)
+        ends if isinstance(ends, (list, tuple)) and len(ends) == 2 else (0, MOST) if is_whole else (-1e300, 1e300)
     )
     if ends is not None and not (_is_number(least) and _is_number(most)):
         return None
     if not least <= default <= most:
         return None
-    if whole:
+    if is_whole:
         return Setting(default, about, whole=(int(least), int(most)))
     return Setting(default, about, number=(float(least), float(most)))
 
 
 def _channels(declared: _Declared) -> dict[str, str]:
-    found = {}
+    channels = {}
     for name, about in declared.entries("channels"):
         if name in CHANNELS:
             declared.fault("channels", f"must not be one of {', '.join(CHANNELS)}, which every sample has", name)
         elif not isinstance(about, str):
             declared.fault("channels", "must be a few words about what is measured", name)
         else:
-            found[name] = about
-    return found
+            channels[name] = about
+    return channels
 
 
 def _settings_type(name: str, settings: dict[str, Setting]) -> type[NoSettings]:
@@ -324,10 +324,10 @@ def _settings_type(name: str, settings: dict[str, Setting]) -> type[NoSettings]:
         (key, type(setting.default), dataclasses.field(default=setting.default, metadata={"setting": setting}))
         for key, setting in settings.items()
     ]
-    made: type[NoSettings] = dataclasses.make_dataclass(
+    settings_type: type[NoSettings] = dataclasses.make_dataclass(
         "OwnSettings", fields, bases=(NoSettings,), frozen=True, namespace={"__doc__": f"Settings of {name}."}
     )
-    return made
+    return settings_type
 
 
 def _is_number(value: object) -> bool:

@@ -105,8 +105,8 @@ class DeepEngine(Engine):
 
     def numerics(self, device: jax.Device | None = None) -> dict[str, str | int]:
         """Return everything besides the problem that a tile's bits depend on: the reference is part of it."""
-        own: dict[str, str | int] = {"differences": numerics.DIFFERENCES_VERSION, "reference": self.reference.key}
-        return super().numerics(device) | own | ({} if self._with_rings else {"rings": "none"})
+        added: dict[str, str | int] = {"differences": numerics.DIFFERENCES_VERSION, "reference": self.reference.key}
+        return super().numerics(device) | added | ({} if self._with_rings else {"rings": "none"})
 
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
         """Train at the points of a batch's columns: x, y and their differences from the reference's, or plainly."""
@@ -289,17 +289,20 @@ class DeepEngine(Engine):
         advanced: tuple[DeepCarry, jax.Array] = jax.lax.fori_loop(0, blocks, block, (carry, jnp.zeros((), dtype=bool)))
         return advanced
 
-    def _woken(self, carry: DeepCarry, leaves: tuple[jax.Array, ...], own: jax.Array, inverse: jax.Array) -> DeepCarry:
+    def _woken(
+        self, carry: DeepCarry, leaves: tuple[jax.Array, ...], inside: jax.Array, inverse: jax.Array
+    ) -> DeepCarry:
         """Put the lanes of a ring where it says that they are at its step.
 
-        leaves: of the ring. own: [point] bool, which points are in it, by their place in the batch. inverse: 2^-number.
+        leaves: of the ring. inside: [point] bool, which points are in it, by their place in the batch.
+        inverse: 2^-number.
         """
         # Divided by powers of two, one after the other: their product may be less than float64 has.
         s_x, s_y = (
             carry.change[axis.name] * inverse / scale
             for axis, scale in zip((self.problem.x, self.problem.y), self._scale, strict=True)
         )
-        mine = own[carry.runs.lane]
+        mine = inside[carry.runs.lane]
         old, tree = jax.tree.flatten((carry.runs.state, carry.runs.sums))
         new = [rings.evaluate(leaf, s_x, s_y) for leaf in leaves]
         chosen = [jnp.where(_along(mine, before), after, before) for before, after in zip(old, new, strict=True)]
@@ -321,8 +324,8 @@ class DeepEngine(Engine):
         runs = carry.runs
         awake = carry.start <= t
         leaves = awake & ~carry.promoted & ((_norm(runs.state) > PROMOTION * _norm(ref)) | everything)
-        own = whole(ref, runs.state)
-        state = jax.tree.map(lambda new, old: jnp.where(_along(leaves, old), new, old), own, runs.state)
+        values = whole(ref, runs.state)
+        state = jax.tree.map(lambda new, old: jnp.where(_along(leaves, old), new, old), values, runs.state)
         promoted = carry.promoted | leaves
         alive = (runs.escape_step < 0) & (runs.lane < points)
         kinds = alive & awake & ~promoted, alive & promoted, alive & ~awake

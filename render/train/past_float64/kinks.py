@@ -53,8 +53,8 @@ def _largest(op: Operation, pairs: list[Pair]) -> jax.Array:
     """Return whether moving the values by the reach changes which of them is the largest for reduce_max."""
     (big,), (x,) = op.spread(pairs[:1]), op.changes(pairs[:1])
     axes = op.all.params["axes"]
-    own = big + _REACH * x
-    return (big == big.max(axis=axes, keepdims=True)) != (own == own.max(axis=axes, keepdims=True))
+    moved = big + _REACH * x
+    return (big == big.max(axis=axes, keepdims=True)) != (moved == moved.max(axis=axes, keepdims=True))
 
 
 def _selected(op: Operation, pairs: list[Pair]) -> jax.Array:

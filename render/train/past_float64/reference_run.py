@@ -66,8 +66,8 @@ def make(
         steps = min(len(coarse[0]), len(finer[0])) - 1
         error = _apart(coarse, finer, steps)
         if error <= _AGREE:
-            made = Reference(x, y, finer_bits, error, math.nan, tuple(leaf[: steps + 1] for leaf in finer))
-            return dataclasses.replace(made, value=_value(problem, made))
+            reference = Reference(x, y, finer_bits, error, math.nan, tuple(leaf[: steps + 1] for leaf in finer))
+            return dataclasses.replace(reference, value=_value(problem, reference))
         bits = 2 * finer_bits
         if bits > _MOST_BITS:
             raise RenderError(

@@ -73,10 +73,10 @@ def scale_of(value: float) -> float:
 
 def _chebyshev(s: Any, degree: int) -> list[Any]:
     """Return T_0(s) to T_degree(s)."""
-    found = [s * 0 + 1.0, s]
+    terms = [s * 0 + 1.0, s]
     for _ in range(2, degree + 1):
-        found.append(2.0 * s * found[-1] - found[-2])
-    return found
+        terms.append(2.0 * s * terms[-1] - terms[-2])
+    return terms
 
 
 def _basis(s_x: Any, s_y: Any) -> list[Any]:

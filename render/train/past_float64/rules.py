@@ -110,8 +110,8 @@ def _convert(op: Operation, pairs: list[Pair]) -> jax.Array:
     into_float = is_float(pairs[-1].ref)
     if is_float(pairs[0].ref) and into_float:
         return op.on(pairs[0].change)
-    own = op.on(*op.values(pairs[:-1]))
-    return own - spread(pairs[-1].ref, op.shape) if into_float else own
+    converted = op.on(*op.values(pairs[:-1]))
+    return converted - spread(pairs[-1].ref, op.shape) if into_float else converted
 
 
 def _discrete(op: Operation, pairs: list[Pair]) -> jax.Array:
@@ -200,16 +200,16 @@ def _power(op: Operation, pairs: list[Pair]) -> jax.Array:
     """(X + x)^n - X^n = x sum_k (X + x)^k X^(n-1-k); for n < 0 by what it does to the reciprocal."""
     exponent = op.all.params.get("y", 2)  # `square` has no parameter
     (big,), (x,) = op.spread(pairs[:1]), op.changes(pairs[:1])
-    own = big + x
+    moved = big + x
     if exponent == 2:
-        return (big + own) * x
+        return (big + moved) * x
     total, term = jnp.ones_like(x), jnp.ones_like(x)
     for _ in range(abs(exponent) - 1):
-        term = term * own
+        term = term * moved
         total = total * big + term
     if exponent > 0:
         return x * total
-    power: jax.Array = own**-exponent
+    power: jax.Array = moved**-exponent
     return -x * total * spread(pairs[-1].ref, op.shape) / power
 
 
@@ -330,13 +330,13 @@ def _compare(op: Operation, pairs: list[Pair]) -> jax.Array:
 def _select(op: Operation, pairs: list[Pair]) -> jax.Array:
     """By cases: where a lane takes the reference's case, that case's difference; else from one case to the other."""
     which, *cases, result = pairs
-    own = op.values([which, *cases])[0]
+    case = op.values([which, *cases])[0]
     if not is_float(result.ref):
-        return op.on(own, *op.values(pairs[:-1])[1:])
-    changes = op.on(own, *op.changes(pairs[:-1])[1:])
+        return op.on(case, *op.values(pairs[:-1])[1:])
+    changes = op.on(case, *op.changes(pairs[:-1])[1:])
     if which.change is None:
         return changes
-    across = op.on(own, *op.spread(pairs[:-1])[1:]) - spread(result.ref, op.shape)
+    across = op.on(case, *op.spread(pairs[:-1])[1:]) - spread(result.ref, op.shape)
     return across + changes  # where it takes the reference's case, `across` is exactly zero
 
 

@@ -45,5 +45,5 @@ class System(NamedTuple):
 def make(problem: Problem) -> System:
     """Return the system of a problem. Raises Untrusted for a user's code that the person has not said to trust."""
     trust.require(problem)
-    made: System = importlib.import_module(f"{__name__}.{problem.row.kernel}").make(problem)
-    return made
+    system: System = importlib.import_module(f"{__name__}.{problem.row.kernel}").make(problem)
+    return system

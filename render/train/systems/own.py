@@ -211,13 +211,13 @@ class _Training:
         return _State(trained, rest, jax.tree.map(_wide, memory))
 
     def _optimiser(self, hyper: Hyper) -> Any:
-        made = self._file.call("optimiser", hyper=hyper)
-        if not (hasattr(made, "init") and hasattr(made, "update")):
+        transformation = self._file.call("optimiser", hyper=hyper)
+        if not (hasattr(transformation, "init") and hasattr(transformation, "update")):
             raise RenderError(
                 f"{self._file.known.source.name}: optimiser must return an optax transformation, such as "
-                f'optax.adam(hyper["lr"]), not {type(made).__name__}.'
+                f'optax.adam(hyper["lr"]), not {type(transformation).__name__}.'
             )
-        return made
+        return transformation
 
     def _step(self, state: _State, hyper: Hyper, t: jax.Array, batch: Tree) -> tuple[_State, jax.Array]:
         loss, gradient = jax.value_and_grad(self._loss)(state.trained, state.rest, hyper, batch)
@@ -278,13 +278,17 @@ def _stepped(file: _File) -> System:
     )
 
 
-def _numbers(file: _File, found: Any) -> dict[str, jax.Array]:
+def _numbers(file: _File, numbers: Any) -> dict[str, jax.Array]:
     wanted = file.problem.row.channels
-    if not isinstance(found, dict) or set(found) != set(wanted) or any(jnp.shape(v) != () for v in found.values()):
+    if (
+        not isinstance(numbers, dict)
+        or set(numbers) != set(wanted)
+        or any(jnp.shape(v) != () for v in numbers.values())
+    ):
         raise RenderError(
             f"{file.known.source.name}: readout must return one number for each of the channels {', '.join(wanted)}."
         )
-    return {name: jnp.asarray(found[name], jnp.float64) for name in wanted}
+    return {name: jnp.asarray(numbers[name], jnp.float64) for name in wanted}
 
 
 def _is_array(leaf: Any) -> bool:

@@ -26,9 +26,9 @@ from render.train.systems import Hyper, System, network
 
 def make(problem: Problem) -> System:
     """Return a network's training by minibatches as a system; hyper holds temperature and init_variance."""
-    own = [(name, value) for name, value in problem.settings if name in _SHARED]
-    own += [("data", "teacher"), ("depth", 2)]
-    student = Problem(problem.x, problem.y, "network", steps=problem.steps, seed=problem.seed, settings=own)
+    shared = [(name, value) for name, value in problem.settings if name in _SHARED]
+    shared += [("data", "teacher"), ("depth", 2)]
+    student = Problem(problem.x, problem.y, "network", steps=problem.steps, seed=problem.seed, settings=shared)
     trained = network.make(student)
     settings, net = problem.settings_as(PhasesSettings), student.settings_as(NetworkSettings)
     inputs_t = jnp.asarray(examples.make(student).inputs.T)
