@@ -18,7 +18,8 @@ def descend(
     seed: Annotated[int, Parameter(help="Of the choice among places on the border: another seed, another target.")] = 0,
     changes: Changes = AS_WRITTEN,
     out: Annotated[
-        Path | None, Parameter(help="Scene to write; by default NAME_deep.toml in this folder. An existing file is never replaced.")
+        Path | None,
+        Parameter(help="Scene to write, which must not exist yet; by default NAME_deep.toml in this folder."),
     ] = None,
     machine: ThisMachine = ALL_OF_IT,
     store: Store = Path("store"),
