@@ -58,7 +58,7 @@ def test_a_table_of_dimensions_fits_80_columns_explains_them_and_ends_with_a_sen
     lines = printed(tables.of_dimension(measured))
     assert max(map(len, lines)) <= 80
     text = " ".join(" ".join(lines).split())
-    for heading in ("conv.", "box", "sausage", "pairs", "tiles", "smooth", "noise", "new", "bits"):
+    for heading in ("conv.", "box", "sausage", "pairs", "tiles", "smooth", "noise", "new", "bits", "ulp"):
         assert heading in text.split("conv.: ")[0] and heading in text.split("conv.: ")[0] + "conv."
         assert heading in "conv.: " + text.split("conv.: ")[1]
     said = conclusions.of_dimension(measured)
@@ -143,6 +143,8 @@ def longest() -> list[object]:
         new_detail=1.0,
         equal=4,
         again=4,
+        flipped=16,
+        nudged=16,
     )
     name = "a_scene_of_a_long_name"
     spread = dimension.Spread(1.23, 1.11, 1.99, 32)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from render import api, scene
 from render.deep import descend, reference_search
-from render.errors import DepthError
+from render.errors import DepthError, RenderError
 from render.storage import references
 from render.train.past_float64 import reference_run
 from tests.helpers.deep import CENTRE, small
@@ -60,3 +61,26 @@ def test_a_view_holds_as_many_digits_as_it_needs() -> None:
     assert reference_search.apart(points[0], points[1]) == pytest.approx(
         float(width) * 2.302585093 / descend.SIDE, rel=1e-9
     )
+
+
+ONE = 'camera.keyframes=[{centre_log10 = ["1.5", "1.5"], width_decades = 9.0, hold_s = 1.5}]'
+
+
+def test_the_scene_of_one_view_becomes_a_zoom_from_there_to_the_target(tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    text = scene.resolved(scene.load("tiny", settings=[ONE]))
+    assert "\n[look]\n" in text
+    file.write_text(text.replace("\n[look]\n", "\n[unused]\n").partition("[unused]")[0])  # without colours, or output
+    path = api.descend(scene.load(file), decades=2, out=tmp_path / "deep.toml", store=tmp_path / "store")
+    before, found = scene.load(file), scene.load(path)
+    assert found.keyframes[0].view == before.keyframes[0].view and len(found.keyframes) == 2
+    assert 0.01 <= found.keyframes[1].view.width * float(found.problem.x.span) < 0.08
+    assert found.keyframes[1].hold_s == 1.5
+    assert found.look == before.look and found.problem.key == before.problem.key
+
+
+def test_a_view_without_a_border_is_refused_as_one(tmp_path: Path) -> None:
+    flat = ONE.replace('["1.5", "1.5"]', '["-1", "-1"]').replace("9.0", "0.1")
+    with pytest.raises(RenderError, match="narrowest view must show a border, but all of 16 x 16 runs .* converged: "):
+        api.descend(scene.load("tiny", settings=[flat]), decades=3, out=tmp_path / "deep.toml", store=tmp_path / "s")
+    assert not (tmp_path / "deep.toml").exists()

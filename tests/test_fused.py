@@ -98,6 +98,18 @@ def test_the_fused_kernel_agrees_with_plain_numpy_and_with_xla(name: str) -> Non
     np.testing.assert_allclose(ours.final_loss[done], xla.final_loss[done], rtol=1e-4, atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["tanh", "relu", "identity", "several chunks", "minibatch", "published"])
+def test_a_block_of_threads_trains_the_bits_of_one_thread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many threads as on a device, which take turns on the processor: Warp shares every tile out between them."""
+    problem = PROBLEMS.get(name, Problem(axis("lr_input"), axis("lr_output"), steps=6))
+    x, y = points(5)
+    one = fused_engine.FusedEngine(problem).losses(x, y)
+    monkeypatch.setattr(wp.config, "enable_cpu_blocks", True)
+    fused = fused_engine.FusedEngine(problem)
+    np.testing.assert_array_equal(fused.losses(x, y), one)
+    assert fused._shape.threads in {threads for _, threads in kernel.made(fused._shape).module.execs}
+
+
 # Data-centre cards of two generations (A100, H100), and one between them whose float64 units are few (L4, RTX 4090),
 # with the bytes of shared memory that a block may have there.
 ARCHITECTURES = {80: 163 * 1024, 89: 99 * 1024, 90: 227 * 1024}

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,6 @@ from render.backends.local import LocalBackend
 from render.cli.options import Machines
 from render.cli.points import probe
 from render.errors import ClusterError, RenderError
-from render.files import places
 from render.fused import shape
 from render.geometry.axes import Axis
 from render.machine import cards
@@ -106,7 +106,7 @@ def fused_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     found = importlib.import_module("render.train.fused_engine")
     monkeypatch.setattr(kernels, "unusable", shape.refusal)
     monkeypatch.setattr(kernels, "_verdicts", {})
-    monkeypatch.setattr(places, "cache_folder", lambda part="": tmp_path)
+    monkeypatch.setattr(kernels, "places", SimpleNamespace(cache_folder=lambda part: tmp_path))
     return found
 
 
@@ -254,6 +254,32 @@ def test_a_cards_float64_rate_follows_from_its_units() -> None:
     )
     assert Card("H100", "9.0", 132).words() == "H100: float64 at 1/2 of the rate of float32"
     assert Card("Next", "99.9", 132, 1980).words() == "Next: how fast its float64 is is not known here"
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (
+            {"compute_capability": "8.9", "core_count": 58},
+            ": float64 at 1/64 of the rate of float32 (a card for graphics",
+        ),
+        ({"compute_capability": "9.0"}, ": float64 at 1/2 of the rate of float32"),
+        ({}, ": how fast its float64 is is not known here"),
+    ],
+)
+def test_a_plan_says_what_is_known_of_the_card_that_trains(
+    monkeypatch: pytest.MonkeyPatch, more: dict[str, Any], words: str
+) -> None:
+    client = SimpleNamespace(platform_version="PJRT C API\ncuda 13000")
+    device = SimpleNamespace(platform="gpu", device_kind="NVIDIA Some", client=client, **more)
+    monkeypatch.setattr(engine, "devices", lambda: [device])
+    monkeypatch.setattr(kernels, "clock_mhz", lambda name: 2040.0)
+    assert kernels.card_words(SMALL).startswith(f"NVIDIA Some{words}")
+    assert ("runs a second that do not escape" in kernels.card_words(SMALL)) == ("core_count" in more)
+    assert "runs a second" not in kernels.card_words(scenes.load("mandelbrot").problem)
+    for other in ({"platform": "cpu"}, {"client": SimpleNamespace(platform_version="rocm 60000")}):
+        monkeypatch.setattr(engine, "devices", lambda other=other: [SimpleNamespace(**{**vars(device), **other})])
+        assert kernels.card() is None
 
 
 def test_the_ceiling_of_the_published_net_is_the_published_one() -> None:

@@ -131,7 +131,7 @@ def test_between_two_slices_a_frame_is_mixed_as_light(store: Path) -> None:
     assert second.problem == 1 and 0 < share < 1
     picture = next(rendering.frames(job, [number]))[1]
     tile = job.plan.tiles_at(0.0)[0]
-    fields = [store.get(tile) for store in (job.store, job.others[0].store)]
+    fields = [store.get(tile, job.plan.patches[tile]) for store in (job.store, job.others[0].store)]
     assert (fields[0].value != fields[1].value).any() and picture.std() > 0
 
 
@@ -198,7 +198,8 @@ def test_values_of_frames_are_those_of_the_slice_that_is_shown_most(store: Path)
     job = job_of(rising(), store)
     training = job.trainings(job.plan.orders)
     channels = FrameArrays(job.plan, training.fetch).channels(job.plan.path.length)
-    alone = job.others[-1].store.get(job.plan.tiles_at(job.plan.path.length)[0])
+    tile = job.plan.tiles_at(job.plan.path.length)[0]
+    alone = job.others[-1].store.get(tile, job.plan.patches[tile])
     assert set(channels) >= {"value", "final_loss", "status", "R"}
     assert np.isin(channels["value"], alone.value).any()
 

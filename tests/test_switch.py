@@ -114,14 +114,19 @@ def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) 
     assert job.switch is not None and job.switch.is_ready
     last_plain = job.plan.targets.last_plain_level
     assert last_plain is not None and min(job.plan.levels) <= last_plain < max(job.plan.levels)
+
+    def planned(tile: Tile) -> np.ndarray:
+        return job.store.get(tile, job.plan.patches[tile]).value[patches.samples(job.plan.patches[tile])]
+
     deepest = [tile for tile in job.plan.order if tile.level == max(job.plan.levels)]
-    tile = next(t for t in deepest if 0 < np.mean(job.store.get(t).value < 0) < 1)
-    field, problem = job.store.get(tile), job.scene.problem
+    tile = next(t for t in deepest if 0 < np.mean(planned(t) < 0) < 1)
+    field, problem = job.store.get(tile, job.plan.patches[tile]), job.scene.problem
     first = tile.first_sample
     draws, names = published.draws(width=4, examples=8, steps=STEPS), (problem.x.name, problem.y.name)
     random = np.random.default_rng(0)
     scale = SAMPLES << tile.level
-    for i, j in random.integers(0, SAMPLES, (10, 2)):
+    there = np.argwhere(patches.samples(job.plan.patches[tile]))
+    for j, i in random.choice(there, 10):
         x, y = (
             Fraction(axis.value_from_unit(Fraction(start + int(n), scale), tile.level))
             for axis, start, n in ((problem.x, first[0], i), (problem.y, first[1], j))
@@ -134,7 +139,9 @@ def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) 
 
 def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path) -> None:
     count, alike = switch.agreement(job.plan, job.store)
-    assert count >= 256
+    first, above = (job.plan.levels[level].patches for level in (41, 40))
+    shared = [patches.inherited(tile, above[tile.parent]) & own for tile, own in first.items()]
+    assert count == 16 * sum(own.bit_count() for own in shared) >= 64
     assert alike > 0.9  # plain runs of this net are at the end of what they can tell
     record = json.loads((store / "film.mp4.json").read_text())
     assert record["switch"] == {
@@ -257,9 +264,10 @@ def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monke
     tiles = job.plan.order
     deep = [tile for tile in tiles if job.switch.targets.of(tile) is not None]
     assert 0 < len(deep) < len(tiles)
-    rings = len({tile.level for tile in deep}) * 96 / 1024  # in tiles: one of 96 runs for each level
+    whole, below = (sum(64 * job.plan.patches[tile].bit_count() for tile in some) for some in (tiles, deep))
+    rings = len({tile.level for tile in deep}) * 96  # runs: so many for each level
     rate = training_rate.measure(job.plan, backend, job.switch)
-    assert rate.samples_per_s == pytest.approx(1e3 * len(tiles) / (len(tiles) + 2 * len(deep) + 3 * rings))
+    assert rate.samples_per_s == pytest.approx(1e3 * whole / (whole + 2 * below + 3 * rings))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:

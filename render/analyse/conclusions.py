@@ -12,7 +12,15 @@ DIMENSION_COLUMNS = (
     "conv.: samples that converged. box, sausage, pairs: the boundary's dimension by box counting, by the Minkowski "
     "sausage and by the uncertainty exponent. tiles: by box counting in each 32 x 32 samples, median ± deviation. "
     "smooth, noise: null models of as many converged samples, by box counting. new: samples that end unlike the "
-    "coarser one beside them. bits: of shared points trained again, how many had the same bits."
+    "coarser one beside them. bits: of shared points trained again, how many had the same bits. ulp: share of "
+    "samples at the boundary that end otherwise where a hyperparameter is one unit in the last place larger."
+)
+EVERY_SCENE_COLUMNS = (
+    "wide: the widest and the narrowest window, in decades on log10 axes. box, sausage, pairs: by box counting, "
+    "Minkowski sausage and uncertainty exponent; procedure: as published. px: box counting with half as many samples "
+    "a side. smooth, noise: null models by box counting. ulp: of samples at the boundary, how many end otherwise where "
+    "a hyperparameter is one unit in the last place larger. bits: of shared points trained again, how many had the "
+    "same bits. took: what was not in the store."
 )
 OVER_STEPS_COLUMNS = (
     "windows: those that a boundary crosses after so many steps. conv.: samples that converged by then. box, sausage, "
@@ -43,7 +51,14 @@ def of_dimension(result: dimension.Result) -> str:
     smooth = result.null("smooth", "box")
     null = "" if smooth is None else f"; its smooth null model gives {smooth.median:.2f}"
     number = "" if result.published is None else f"; the published number is {result.published:.2f}"
-    return f"{words} (medians over {windows}){null}{number}."
+    flipped, nudged = result.rounding()
+    rounding = (
+        f" Rounding decides {flipped / nudged:.0%} of the boundary: {flipped:,} of {nudged:,} samples there end "
+        "otherwise one unit in the last place further."
+        if nudged
+        else ""
+    )
+    return f"{words} (medians over {windows}){null}{number}.{rounding}"
 
 
 def of_dimension_over_steps(result: dimension_over_steps.Result) -> str:

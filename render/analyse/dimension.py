@@ -31,6 +31,9 @@ SIDES = (64, 128, 256, 512, 1024)
 # Shared points trained again in each window, alone and not in their tile's batch.
 _SHARED = 4
 
+# Samples at the boundary of each window that are trained again with a hyperparameter one unit in the last place larger.
+_NUDGED = 16
+
 # Side of the square of samples whose dimension gives the spread within a window.
 _PATCH = 32
 
@@ -56,6 +59,8 @@ class Level:
     published: side -> local slopes of the published procedure. patches: dimensions by `box` of 32 x 32 samples.
     new_detail: share of the samples between coarse ones that end unlike the coarse one beside them.
     equal, again: of `again` shared points trained again, how many had the same bits.
+    flipped, nudged: of `nudged` samples next to one that ended otherwise, how many end otherwise themselves where one
+    unit in the last place is added to either hyperparameter. None are nudged where runs are followed by differences.
     """
 
     level: int
@@ -69,6 +74,8 @@ class Level:
     new_detail: float
     equal: int
     again: int
+    flipped: int = 0
+    nudged: int = 0
 
     @property
     def has_boundary(self) -> bool:
@@ -118,6 +125,14 @@ class Result:
     def null(self, model: str, name: str) -> Spread | None:
         """Return what an estimator says of a null model, over the same windows."""
         return spread([v for level in self.trusted() if (v := level.null[model][name]) is not None])
+
+    def rounding(self) -> tuple[int, int]:
+        """Return of how many samples at the boundary one unit in the last place changes the outcome, and of how many.
+
+        Over the trusted windows. Their share is that of the boundary that float64 does not decide.
+        """
+        levels = self.trusted()
+        return sum(level.flipped for level in levels), sum(level.nudged for level in levels)
 
     def by_side(self, name: str) -> dict[int, Spread]:
         """Return the dimension at each resolution of the same windows, coarse first; "published" is a name too."""
@@ -188,10 +203,10 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
     areas = windows(subject.scene, side, deepest)
     with trained_tiles(subject, tiles_of(areas), report) as fetch:
         values = [field_of(fetch, area).value for area in areas]
-    equal = _trained_again(subject, areas, values)
+    equal, rounded = _trained_again(subject, areas, values), _nudged(subject, areas, values)
     x = subject.problem.x
     levels = tuple(
-        _measure(area, value < 0, float(x.span) * across_unit(area), equal[i])
+        _measure(area, value < 0, float(x.span) * across_unit(area), equal[i], rounded[i])
         for i, (area, value) in enumerate(zip(areas, values, strict=True))
     )
     logarithmic = x.scale == "log10"
@@ -238,6 +253,33 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
     return [int(n) for n in same.sum(axis=1)]
 
 
+def _nudged(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) -> list[tuple[int, int]]:
+    """Return of each window how many samples at its boundary end otherwise one float64 further, and of how many.
+
+    Samples are drawn among those whose right or upper neighbour ends otherwise. A sample counts if it changes with
+    either hyperparameter.
+    """
+    x, y, known, windows = [], [], [], []
+    for number, (area, value) in enumerate(zip(areas, values, strict=True)):
+        mask = value < 0
+        beside = np.argwhere((mask[:-1, :-1] != mask[1:, :-1]) | (mask[:-1, :-1] != mask[:-1, 1:]))
+        for row, column in np.random.default_rng(area.level).permutation(beside)[:_NUDGED]:
+            place, reference = _columns(subject, area, int(row), int(column))
+            if reference is None:
+                x.append(place[0])
+                y.append(place[1])
+                known.append(mask[row, column])
+                windows.append(number)
+    if not x:
+        return [(0, 0)] * len(areas)
+    at_x, at_y, outcome = np.array(x), np.array(y), np.array(known)
+    right = train_points(subject, np.nextafter(at_x, np.inf), at_y, lambda _: None).value < 0
+    up = train_points(subject, at_x, np.nextafter(at_y, np.inf), lambda _: None).value < 0
+    nudged = np.bincount(windows, minlength=len(areas))
+    flipped = np.bincount(windows, (right != outcome) | (up != outcome), minlength=len(areas))
+    return [(int(a), int(b)) for a, b in zip(flipped, nudged, strict=True)]
+
+
 def _columns(
     subject: Subject, area: TileRange, row: int, column: int
 ) -> tuple[tuple[float, float, float, float], Reference | None]:
@@ -255,7 +297,7 @@ def _columns(
     return (x, y, dx, dy), reference
 
 
-def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Level:
+def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int, rounded: tuple[int, int]) -> Level:
     side, share = mask.shape[0], float(mask.mean())
     coarse = {n: mask[:: side // n, :: side // n] for n in sides(side)}
     null = {model: _null(make(side, share, area.level)) for model, make in null_models.NULLS.items()}
@@ -277,6 +319,8 @@ def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int) -> Lev
         new_detail=_new_detail(mask),
         equal=equal,
         again=_SHARED,
+        flipped=rounded[0],
+        nudged=rounded[1],
     )
 
 

@@ -32,7 +32,7 @@ from render.problem import Problem
 from render.samples import CHANNELS, Field
 from render.scene import Scene
 from render.storage import numerics
-from render.storage.store import DirectoryStore, TileStore, check_store
+from render.storage.store import DirectoryStore, MemoryStore, TileStore, check_store
 
 # How often a waiting analysis looks up to report progress, in seconds.
 _TICK_S = 0.5
@@ -103,6 +103,11 @@ def last_level(scene: Scene) -> int:
 def missing_samples(subject: Subject, tiles: Sequence[Tile]) -> int:
     """Return the training runs that the store lacks for some tiles."""
     return Training(subject.problem, tiles, subject.store, subject.backend, subject.switch).samples_total
+
+
+def samples(subject: Subject, tiles: Sequence[Tile]) -> int:
+    """Return the training runs of some tiles from an empty store: a sample that two levels share counts once."""
+    return Training(subject.problem, tiles, MemoryStore(), subject.backend, subject.switch).samples_total
 
 
 def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from render.analyse import conclusions, dimension, dimension_over_steps, precision, tuning
+from render.analyse import conclusions, dimension, dimension_over_steps, every_scene, precision, tuning
 from render.analyse.dimension import Spread
 from render.analyse.estimators import ESTIMATORS
 
@@ -21,15 +21,16 @@ def of_dimension(result: dimension.Result) -> RenderableType:
     """Return one row for each window, then what they say together."""
     levels = _table(
         f"{result.scene}: dimension in windows of {result.side} x {result.side} samples",
-        *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits"),
+        *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits", "ulp"),
     )
     for row in result.levels:
-        patches = f"{np.median(row.patches):.2f} ± {np.std(row.patches):.2f}" if row.patches else "-"
+        patches = f"{np.median(row.patches):.2f}±{np.std(row.patches):.2f}" if row.patches else "-"
         levels.add_row(
             str(row.level), f"{row.width:.2g}", f"{row.share:.1%}",
             *(_two(e.dimension if (e := row.estimates[name]) else None) for name in ESTIMATORS), patches,
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             f"{row.new_detail:.1%}", f"{row.equal}/{row.again}",
+            f"{row.flipped / row.nudged:.0%}" if row.nudged else "-",
             style=None if row in result.trusted() else "dim",
         )  # fmt: skip
     said = conclusions.DIMENSION_COLUMNS, *_remarks(result), conclusions.of_dimension(result)
@@ -90,6 +91,34 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
     )
     said = looked, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
     return Group(table, *map(_paragraph, said))
+
+
+def of_every_scene(result: every_scene.Result) -> RenderableType:
+    """Return one row for each scene."""
+    table = _table(
+        f"dimension in windows of {result.side} x {result.side} samples: medians (quartiles)",
+        *("scene", "windows", "wide", *_SHORT, "procedure", "published", f"{result.side // 2} px", "smooth", "noise"),
+        *("ulp", "bits", "runs", "took"),
+    )
+    for row in result.rows:
+        nulls = (_two(null.median if null else None) for null in (row.smooth, row.noise))
+        others = [_two(found.median if (found := row.estimates[name]) else None) for name in list(ESTIMATORS)[1:]]
+        table.add_row(
+            row.scene, str(row.windows), f"{row.widest:.1g} to {row.narrowest:.1g}",
+            _spread(row.estimates["box"]), *others, _two(row.procedure.median if row.procedure else None),
+            _two(row.published), _two(row.coarser), *nulls,
+            f"{row.flipped}/{row.nudged}" if row.nudged else "-", f"{row.equal}/{row.again}",
+            f"{row.samples:,}", f"{row.took_s:.0f} s",
+        )  # fmt: skip
+    return Group(table, _paragraph(conclusions.EVERY_SCENE_COLUMNS))
+
+
+def of_outlooks(outlooks: list[every_scene.Outlook]) -> RenderableType:
+    """Return one row for what each scene takes, and one for all."""
+    table = _table("what is to be trained", "scene", "windows", "training runs", "to do", "minutes")
+    for row in (*outlooks, every_scene.total(outlooks)):
+        table.add_row(row.scene, str(row.windows), f"{row.samples:,}", f"{row.to_do:,}", f"{row.time_s / 60:.1f}")
+    return table
 
 
 def of_precision(result: precision.Result) -> RenderableType:

@@ -46,6 +46,9 @@ class Window:
     columns: range
     rows: range
 
+    def __repr__(self) -> str:
+        return display.sentence(self)
+
     def _repr_html_(self) -> str:
         return display.window(self)
 

@@ -55,15 +55,23 @@ def window(shown: Window) -> str:
     scale = max(1, _SHOWN_PX // max(picture.size))
     file = io.BytesIO()
     picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST).save(file, "PNG")
-    rows = {
+    table = "".join(f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in _facts(shown).items())
+    return f'<figure><img src="{_data(file.getvalue(), "image/png")}"><table>{table}</table></figure>'
+
+
+def sentence(shown: Window) -> str:
+    """Return a window on one line, without its arrays."""
+    return f"Window({'; '.join(f'{name}: {text}' for name, text in _facts(shown).items())})"
+
+
+def _facts(shown: Window) -> dict[str, str]:
+    return {
         "x": _ends(shown.x),
         "y": _ends(shown.y),
         "level": str(shown.level),
         "converged": f"{np.mean(shown.field.value < 0):.1%} of {shown.field.value.size:,}",
         "channels": ", ".join(shown.field.channels()),
     }
-    table = "".join(f"<tr><th>{name}</th><td>{html.escape(text)}</td></tr>" for name, text in rows.items())
-    return f'<figure><img src="{_data(file.getvalue(), "image/png")}"><table>{table}</table></figure>'
 
 
 def _ends(values: Sequence[float] | np.ndarray) -> str:

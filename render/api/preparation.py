@@ -226,6 +226,12 @@ class Outlook:
     pictures_measured: bool = False
     target: Tangents | None = None
 
+    def __repr__(self) -> str:
+        job = self.job
+        takes = "" if self.forecast is None else f", about {self.forecast.total_s:,.0f} s"
+        runs = f"{self.samples_to_do:,} of {job.plan.samples:,} training runs to do"
+        return f"Outlook({job.scene.name!r} at quality {job.quality}: {job.frame_count:,} frames, {runs}{takes})"
+
     @property
     def is_deep(self) -> bool:
         """Return whether the film's last view is so narrow that the depth of its target matters."""

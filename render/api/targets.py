@@ -66,6 +66,11 @@ def descend(
             loaded.problem, centre, width, narrowest, Path(store), seed=seed, report_step=report_step
         )
     end = views[-1]
+    if len(views) == 1 and end.share in (0.0, 1.0):
+        raise RenderError(
+            f"The scene's narrowest view must show a border, but all of {descending.SIDE} x {descending.SIDE} runs "
+            f"across it {'converged' if end.share else 'diverged'}: move that keyframe onto a border, or widen it."
+        )
     if end.width > descending.FACTOR * narrowest:
         raise RenderError(
             f"The border was lost at {float(end.width):.1e}: no two neighbours end differently there. Try another "
@@ -101,12 +106,16 @@ def _described(view: descending.View) -> str:
 
 
 def _scene_to(loaded: Scene, target: View) -> str:
-    """Return the text of a scene whose narrowest keyframe goes to a target instead."""
+    """Return the text of a scene whose narrowest keyframe, or where it is the only one a further one, is a target."""
     last = min(loaded.keyframes, key=lambda key: key.view.width)
     place = loaded.keyframes.index(last)
     edit = keyframes.own_edit(loaded)
     kept = [key for key in edit.keyframes if key.source != place]
     held = tuple(sorted(dials.of_keyframe(loaded, place).items()))
-    deep = keyframes.Keyframe(target, last.hold_s, last.time_s, place, held)
+    if kept:
+        deep = keyframes.Keyframe(target, last.hold_s, last.time_s, place, held)
+    else:  # of a single view no film would be left: the film goes from there to the target
+        kept = list(edit.keyframes)
+        deep = keyframes.Keyframe(target, last.hold_s, None, None, held)
     speed = edit.octaves_per_s or _OCTAVES_PER_S
     return keyframes.rewritten(loaded, dataclasses.replace(edit, keyframes=(*kept, deep), octaves_per_s=speed))

@@ -73,9 +73,11 @@ def card() -> Card | None:
     from render.train import engine
 
     device: Any = engine.devices()[0]
-    if device.platform != "gpu" or "cuda" not in device.client.platform_version:
+    if device.platform != "gpu" or "cuda" not in device.client.platform_version.lower():
         return None
-    return Card(device.device_kind, device.compute_capability, device.core_count, clock_mhz(device.device_kind))
+    # What another version of JAX does not say of its devices is not known, and is said so.
+    capability, count = str(getattr(device, "compute_capability", "")), int(getattr(device, "core_count", 0))
+    return Card(device.device_kind, capability, count, clock_mhz(device.device_kind))
 
 
 def card_words(problem: Problem) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -74,12 +75,7 @@ def dimension(
     def run(what: Subject, report: Report) -> measuring.Result | dimension_over_steps.Result:
         return (dimension_over_steps.run if over else measuring.run)(what, side, deepest, report)
 
-    name = (
-        "dimension"
-        + (f"-over-{over}" if over else "")
-        + (f"-{side}" if side != 64 else "")
-        + (f"-deepest{deepest}" if deepest else "")
-    )
+    name = _dimension_name(side, deepest, over)
     loaded = changes.load(scene, *more)
     level = measuring.windows(loaded, side, deepest)[-1].level
     if over:
@@ -164,6 +160,126 @@ def tuning(
     _analyse(loaded, name, folders, machines, plan, run, tables.of_tuning, conclusions.of_tuning, then=then)
 
 
+@app.command(name="all")
+def every_scene(
+    *scenes: Annotated[str | Path, Parameter(help="Scenes of the table; those of the documentation if none is given.")],
+    side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes a scene), 128, 256, 512, 1024.")] = 64,
+    deepest: Annotated[int | None, Parameter(help="Only so many windows of a scene, from the last view up.")] = None,
+    plan: Annotated[bool, Parameter(help="Say what it would take, and train nothing.", negative="")] = False,
+    machine: ThisMachine = ALL_OF_IT,
+    folders: Folders = HOME,
+    printing: Printing = PLAIN,
+) -> None:
+    """Measure the dimension of many scenes, one after the other, as one table: that of the documentation.
+
+    It says first what is to be trained and how long that takes. Each scene's own files are written as soon as it is
+    measured; stopped with Ctrl-C, the same command goes on. It trains on this machine.
+
+    Try:
+
+        render analyse all --plan
+        render analyse all
+        render analyse all linear.toml frozen.toml --deepest 4
+    """
+    import time
+
+    from render.analyse import conclusions, files, subject, tables
+    from render.analyse import dimension as measuring
+    from render.analyse import every_scene as together
+    from render.cli import messages, terminal
+    from render.files.atomic import check_target
+
+    chosen = [AS_WRITTEN.load(name) for name in scenes or together.SCENES]
+    kind = _dimension_name(side, deepest)
+    windows = [measuring.windows(loaded, side, deepest) for loaded in chosen]
+    summary = folders.out / f"{kind}-all.json"
+    check_target(summary)
+    problems = [loaded.problem.key for loaded in chosen]
+    if not folders.force:
+        together.check(summary, problems)
+    places = [_targets(loaded, kind, folders) for loaded in chosen]
+    outlooks = []
+    for loaded, areas in zip(chosen, windows, strict=True):
+        what = subject.prepare(loaded, folders.store)
+        tiles = measuring.tiles_of(areas)
+        to_do = subject.missing_samples(what, tiles)
+        time_s = terminal.training_time_s(loaded.problem, tiles, to_do, what.backend)
+        outlooks.append(together.Outlook(loaded.name, len(areas), subject.samples(what, tiles), to_do, time_s))
+    whole = together.total(outlooks)
+    messages.show(tables.of_outlooks(outlooks))
+    messages.result("plan", "", scenes=[vars(outlook) for outlook in outlooks])
+    took = f"about {terminal.duration(whole.time_s)}" if whole.to_do else "everything is in the store"
+    messages.note(f"{len(chosen)} scenes, {whole.to_do:,} training runs to do: {took}.")
+    if plan:
+        return
+    rows = []
+    for loaded, areas, outlook, targets in zip(chosen, windows, outlooks, places, strict=True):
+        begun_s = time.monotonic()
+        what = _prepared(loaded, folders, HERE, areas[-1].level)
+        with terminal.progress() as report:
+            result = measuring.run(what, side, deepest, report)
+        rows.append(together.row(result, outlook.samples, time.monotonic() - begun_s))
+        conclusion = conclusions.of_dimension(result)
+        _write(result, conclusion, what, loaded, targets, "dimension")
+        messages.note(f"{loaded.name}: {conclusion}")
+    found = together.Result(side, tuple(rows))
+    messages.show(tables.of_every_scene(found))
+    facts = files.facts(found, asked=problems)
+    messages.result("all", "", **facts)
+    messages.wrote(files.write_json(summary, facts))
+
+
+def _dimension_name(side: int, deepest: int | None, over: str | None = None) -> str:
+    """Return what a measurement of the dimension is called in the names of its files."""
+    options = (
+        f"-over-{over}" if over else "",
+        f"-{side}" if side != 64 else "",
+        f"-deepest{deepest}" if deepest else "",
+    )
+    return "dimension" + "".join(options)
+
+
+def _targets(loaded: Loaded, kind: str, folders: Folders) -> list[Path]:
+    """Return where the JSON file and the plot of a measurement go. Raises RenderError where they must not."""
+    from render import scene as scenes
+    from render.files.atomic import check_target
+    from render.film import replacing
+
+    tag = scenes.tag(loaded, _UNMEASURED)
+    stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # a name may have dots in it
+    targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
+    for target in targets:
+        check_target(target)
+    replacing.check(targets[0], loaded, force=folders.force, unseen=_UNMEASURED)
+    return targets
+
+
+def _prepared(loaded: Loaded, folders: Folders, machines: Machines, level: int) -> Subject:
+    """Return what is measured of a scene, with the reference runs that its levels need."""
+    from render.analyse import subject
+    from render.api import preparation
+    from render.cli import terminal
+
+    with preparation.reference_run(terminal.LISTENER) as report_step:
+        return subject.prepare(loaded, folders.store, machines.make, level=level, report_step=report_step)
+
+
+def _write(result: Any, conclusion: str, what: Subject, loaded: Loaded, targets: list[Path], event: str) -> list[Path]:
+    """Report a result as JSON, and write its file and its plot; return what was written."""
+    from render import scene as scenes
+    from render.analyse import files, plots
+    from render.cli import messages
+
+    made_of = scenes.provenance(loaded, "scene", what.numerics)
+    facts = files.facts(result, conclusion=conclusion, numerics=what.numerics, made_of=made_of)
+    messages.result(event, "", **facts)
+    written = [files.write_json(targets[0], facts)]
+    plot = plots.draw(result, targets[1])
+    if plot is None:
+        messages.note(plots.MISSING)
+    return [*written, *([plot] if plot else [])]
+
+
 def _analyse(
     loaded: Loaded,
     kind: str,
@@ -181,35 +297,13 @@ def _analyse(
     kind: what is measured, then its options, each after a dash. plan: gives tiles to time, and the runs to do. level:
     the deepest that is looked at. then: as in `terminal.announce`.
     """
-    from render import scene as scenes
-    from render.analyse import files, plots, subject
-    from render.api import preparation
     from render.cli import messages, terminal
-    from render.files.atomic import check_target
-    from render.film import replacing
 
-    tag = scenes.tag(loaded, _UNMEASURED)
-    stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # a name may have dots in it
-    targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
-    for target in targets:
-        check_target(target)
-    replacing.check(targets[0], loaded, force=folders.force, unseen=_UNMEASURED)
-    with preparation.reference_run(terminal.LISTENER) as report_step:
-        what = subject.prepare(loaded, folders.store, machines.make, level=level, report_step=report_step)
+    targets = _targets(loaded, kind, folders)
+    what = _prepared(loaded, folders, machines, level)
     tiles, runs = plan(what)
     terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend, then)
     with terminal.progress() as report:
         result = run(what, report)
-    facts = files.facts(
-        result,
-        conclusion=conclude(result),
-        numerics=what.numerics,
-        made_of=scenes.provenance(loaded, "scene", what.numerics),
-    )
-    messages.result(kind.partition("-")[0], "", **facts)
     messages.show(table(result))
-    written = [files.write_json(targets[0], facts)]
-    plot = plots.draw(result, targets[1])
-    if plot is None:
-        messages.note(plots.MISSING)
-    messages.wrote(*written, *([plot] if plot else []))
+    messages.wrote(*_write(result, conclude(result), what, loaded, targets, kind.partition("-")[0]))

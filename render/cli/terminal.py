@@ -131,6 +131,14 @@ def announce(
     emit("job", text, message=text, samples=samples, training_s=training_s, further_s=further_s)
 
 
+def training_time_s(problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> float:
+    """Return how many seconds so many training runs take, by a measurement on some tiles; 0 of none."""
+    if not samples:
+        return 0.0
+    with working("measuring this machine"):
+        return training_rate.measure_tiles(problem, tiles, backend).time_s(samples)
+
+
 def show_plan(outlook: Outlook) -> None:
     """Print what a film of a scene would take: levels, tiles, samples, time, disk."""
     if speaks_json():

@@ -1,9 +1,10 @@
 """The fused kernel: a whole run of the published network in one launch, one block of threads for each net.
 
 It is written in NVIDIA Warp's tile language, in which the threads of a block work on whole tiles, and the source does
-not say which thread does what. So the same source runs on a processor, with one thread in a block, and on an NVIDIA
-device. What the processor shows of it (which sums are taken, in which step, of which run) holds for the device as well.
-The rest is Warp's own: how a tile is shared out between threads, and where threads wait for each other.
+not say which thread does what. So the same source runs on a processor, with one thread in a block or with as many that
+take turns, and on an NVIDIA device. What the processor shows of it (which sums are taken, in which step, of which run)
+holds for the device as well. The rest is Warp's own: how a tile is shared out between threads, and where threads wait
+for each other.
 
 The arrays that a net needs stay on the chip for the whole run: weights, gradients and a chunk of the examples lie in
 shared memory, and only the losses leave it. `render.fused.shape` counts the bytes. A block ends when its net escapes.

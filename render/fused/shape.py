@@ -41,7 +41,7 @@ _BACK = 4
 class Shape(NamedTuple):
     """What a kernel is compiled for. width: of the net. chunk: examples at a time. threads: of a block.
 
-    A processor always has one thread in a block.
+    A processor has one thread in a block, but where a test asks Warp for as many as on a device.
     """
 
     width: int

@@ -24,7 +24,10 @@ _MULTIPLY_ADDS = {
 
 
 class Card(NamedTuple):
-    """An NVIDIA device. capability: of computing, such as "9.0". clock_mhz: the highest; None if it is not known."""
+    """An NVIDIA device. capability: of computing, such as "9.0"; "" if it is not known.
+
+    multiprocessors: their number, 0 if it is not known. clock_mhz: the highest; None if it is not known.
+    """
 
     name: str
     capability: str
@@ -41,7 +44,7 @@ class Card(NamedTuple):
     def float64_flop_per_s(self) -> float | None:
         """The most float64 operations a second, a multiply-add counting as two; None if it is not known."""
         known = _MULTIPLY_ADDS.get(self.capability)
-        if known is None or self.clock_mhz is None:
+        if known is None or not self.multiprocessors or self.clock_mhz is None:
             return None
         return 2.0 * known[0] * self.multiprocessors * self.clock_mhz * 1e6
 

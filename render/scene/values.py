@@ -107,6 +107,12 @@ class Scene:
     measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
     plain: Scene | None = field(default=None, compare=False, repr=False)
 
+    def __repr__(self) -> str:
+        axes = f"{self.problem.x.name} and {self.problem.y.name}"
+        count, size = len(self.keyframes), f"{self.output.width_px} x {self.output.height_px}"
+        views = f"{count} keyframe{'s' if count != 1 else ''}"
+        return f"Scene({self.name!r}: {self.problem.system} over {axes}, {views}, {size} pixels)"
+
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
         presets = {_preset(name) for name in QUALITY}

@@ -1,0 +1,132 @@
+"""The dimension of many scenes as one table: that of the documentation, made again by one command.
+
+Every scene is measured as by itself, from the samples of one store, so what is stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from render.analyse import dimension
+from render.analyse.dimension import Spread
+from render.analyse.estimators import ESTIMATORS
+from render.errors import RenderError
+
+# The scenes of the documentation's table: the six published conditions, and systems with a known answer. `frozen` is
+# the null of the networks, whose border is known to be smooth, and `product_ellipse` that of the products.
+SCENES = (
+    *("linear", "relu", "single", "minibatch", "tanh", "mean_lr", "frozen"),
+    *("product_basin", "product_penalty", "product_ellipse"),
+)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the measurement of one scene takes. windows: their number. samples: training runs in all, to_do: not stored.
+
+    time_s: of those to do, at the rate that was measured; 0 if there are none.
+    """
+
+    scene: str
+    windows: int
+    samples: int
+    to_do: int
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scene.
+
+    windows: that can be trusted; widest and narrowest of them, in `unit`. estimates: by name of ESTIMATORS.
+    procedure: the published procedure. coarser: box counting at half the samples of the same windows: the resolution
+    check. smooth, noise: box counting of the null models. flipped of nudged samples at the boundary, see `Level`.
+    equal of again shared points had the same bits. took_s: what was left of the measurement took; samples: of all runs.
+    """
+
+    scene: str
+    problem: str
+    unit: str
+    windows: int
+    widest: float
+    narrowest: float
+    estimates: dict[str, Spread | None]
+    procedure: Spread | None
+    published: float | None
+    coarser: float | None
+    smooth: Spread | None
+    noise: Spread | None
+    flipped: int
+    nudged: int
+    equal: int
+    again: int
+    samples: int
+    took_s: float
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of all scenes, in the order in which they were asked for."""
+
+    side: int
+    rows: tuple[Row, ...]
+
+
+def check(path: Path, problems: list[str]) -> None:
+    """Refuse to replace a file that is no table of these problems. Raises RenderError."""
+    if not path.exists() or path.stat().st_size == 0:
+        return
+    try:
+        asked = json.loads(path.read_bytes())["asked"]
+    except (ValueError, KeyError, TypeError):
+        asked = None
+    if asked != problems:
+        made = (
+            "does not say that render made it, so it may be somebody's own file"
+            if asked is None
+            else ("is the table of other scenes")
+        )
+        raise RenderError(f"{path} {made}. Give --force to replace it, or --out for another folder.")
+
+
+def row(result: dimension.Result, samples: int, took_s: float) -> Row:
+    """Return what one scene's windows say together."""
+    trusted = result.trusted()
+    halves = result.by_side("box")
+    half = halves.get(result.side // 2)
+    flipped, nudged = result.rounding()
+    return Row(
+        scene=result.scene,
+        problem=result.problem,
+        unit=result.unit,
+        windows=len(trusted),
+        widest=max((level.width for level in trusted), default=0.0),
+        narrowest=min((level.width for level in trusted), default=0.0),
+        estimates={name: result.dimension(name) for name in ESTIMATORS},
+        procedure=result.by_side("published").get(result.side),
+        published=result.published,
+        coarser=half.median if half else None,
+        smooth=result.null("smooth", "box"),
+        noise=result.null("noise", "box"),
+        flipped=flipped,
+        nudged=nudged,
+        equal=sum(level.equal for level in result.levels),
+        again=sum(level.again for level in result.levels),
+        samples=samples,
+        took_s=took_s,
+    )
+
+
+def total(outlooks: Iterable[Outlook]) -> Outlook:
+    """Return what several scenes take together."""
+    parts = list(outlooks)
+    return Outlook(
+        "all",
+        sum(part.windows for part in parts),
+        sum(part.samples for part in parts),
+        sum(part.to_do for part in parts),
+        sum(part.time_s for part in parts),
+    )
