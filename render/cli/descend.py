@@ -19,7 +19,7 @@ def descend(
     changes: Changes = AS_WRITTEN,
     out: Annotated[
         Path | None,
-        Parameter(help="Scene to write, which must not exist yet; by default NAME_deep.toml in this folder."),
+        Parameter(help="Scene to write; by default NAME_deep.toml in this folder. An existing file is never replaced."),
     ] = None,
     machine: ThisMachine = ALL_OF_IT,
     store: Store = Path("store"),
