@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,7 +159,8 @@ def _prepared(
 
 def remark(loaded: Scene, listener: Listener) -> None:
     """Report what a person may not expect of a scene's colours."""
-    if words := palettes.remark(loaded.look.palette):
+    # A diagram has no two halves that a palette could keep apart.
+    if loaded.bifurcation is None and (words := palettes.remark(loaded.look.palette)):
         listener.note(words)
 
 
@@ -318,6 +320,10 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
+    if job.scene.bifurcation is not None:  # it trains nothing ahead of its pictures
+        with listener.working("measuring this machine"):
+            forecast = cost.forecast(0, Rate(math.inf), job.frame_count, cost.measure(job, store))
+        return Outlook(job, store, 0, None, forecast)
     reference = job.switch.references[0] if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
