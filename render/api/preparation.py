@@ -217,7 +217,7 @@ class Outlook:
     samples_to_do: training runs that the store does not hold yet. rate, forecast: None where there are none to do.
     pictures_measured: whether pictures were measured for the forecast; else they are so few that a bound was enough.
     target: the tangents of runs at the target of a deep film; None where the film is not deep, or where a reference run
-    has yet to be made.
+    has yet to be made. film_bytes: about the film's own size; 0 where no frames were made to see it.
     """
 
     job: Job
@@ -227,6 +227,7 @@ class Outlook:
     forecast: Forecast | None = None
     pictures_measured: bool = False
     target: Tangents | None = None
+    film_bytes: int = 0
 
     def __repr__(self) -> str:
         job = self.job
@@ -290,6 +291,7 @@ class Outlook:
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
+            "film_bytes": self.film_bytes,
             **self.device_remarks,
             "precision": [asdict(measured) for measured in self.job.measured],
             "problem": self.job.scene.problem.key,
@@ -341,4 +343,4 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
         target = precision.tangents(job.scene, reference)
         if reference is not None and (warning := precision.past_budget(job.scene, target)):
             listener.warning(warning)
-    return Outlook(job, store, samples, rate, forecast, measured, target)
+    return Outlook(job, store, samples, rate, forecast, measured, target, round(pictures.size_bytes * job.frame_count))

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from render import backends
+from render import backends, encode
 from render.analyse import tables
 from render.api.listener import Listener
 from render.api.posters import PosterPlan
@@ -187,6 +187,7 @@ def show_plan(outlook: Outlook) -> None:
         + ("; a reference run before" if outlook.lacks_reference else ""),
         "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
         **outlook.device_remarks,
+        **_film_room(outlook),
         "problem": problem.key,
     }
     if (code := outlook.code()) is not None:
@@ -200,6 +201,17 @@ def show_plan(outlook: Outlook) -> None:
     elif outlook.is_deep and outlook.target is not None:
         rows["target"] = tables.budget(outlook.target)
     show_table(rows.items())
+
+
+def _film_room(outlook: Outlook) -> dict[str, str]:
+    """Return the row on a film's own room, if frames were made to see it."""
+    codec, size = outlook.job.scene.output.codec, sizes.in_words(outlook.film_bytes)
+    if not outlook.film_bytes:
+        return {}
+    if codec == encode.SEQUENCE:
+        return {"film": f"about {size}"}
+    more = "more than that" if encode.CODECS[codec].at_once else "as much again"
+    return {"film": f"about {size}, and {more} for its segments until it is whole"}
 
 
 def show_poster_plan(plan: PosterPlan) -> None:
