@@ -136,7 +136,7 @@ def trap(cluster: DaskBackend) -> Iterator[SetTrap]:
 
 def test_killed_workers_cost_their_batches_and_nothing_else(cluster: DaskBackend) -> None:
     plan = Plan(TINY)
-    training = Training(PROBLEM, plan.order, MemoryStore(), cluster)
+    training = Training(PROBLEM, plan.order, MemoryStore(), cluster, wanted=plan.patches)
     killed = []
     training.start()
     for moment in (0.05, 0.5):

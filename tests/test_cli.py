@@ -51,7 +51,7 @@ def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
     assert made.stdout.splitlines() == [str(film.with_name(f"tiny-scene{end}")) for end in beside]
     assert all(Path(line).stat().st_size > 0 for line in made.stdout.splitlines())
     assert film.stat().st_size > 1000
-    assert "36,352 training runs to do" in made.stderr
+    assert "19,200 training runs to do" in made.stderr
     again = run_here("video", "tiny", "--quality", "scene", *places)
     assert ", 0 training runs to do: every sample is in" in again.stderr
     frames = run_here("frame", "tiny", "0", "50%,last", "--quality", "scene", *places)
@@ -68,7 +68,7 @@ def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
 def test_planning_an_empty_store_leaves_it_without_tiles(tmp_path: Path) -> None:
     done = run_here("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store")
     assert done.returncode == 0, done.stderr
-    assert "36,352 training runs of 20 steps, 36,352 of them to do" in done.stdout
+    assert "19,200 training runs of 20 steps, 19,200 of them to do" in done.stdout
     assert list((tmp_path / "store").rglob("*.npz")) == []
 
 
@@ -159,7 +159,7 @@ def test_json_is_one_object_a_line_on_both_streams(tmp_path: Path) -> None:
     assert wrote["event"] == "wrote" and Path(wrote["path"]).exists()
     plan = run_here("plan", "tiny", "--quality", "scene", "--json", "--store", tmp_path / "store")
     (facts,) = map(json.loads, plan.stdout.splitlines())
-    assert (facts["event"], facts["samples"], facts["frames"]) == ("plan", 36_352, 30)
+    assert (facts["event"], facts["samples"], facts["frames"]) == ("plan", 19_200, 30)
     assert facts["total_s"] >= facts["training_s"] > 0
     wrong = run("video", "tiny", "--set", "output.fps=0", "--json")
     assert wrong.returncode == 2
