@@ -318,7 +318,8 @@ def test_a_bad_encoder_option_raises_with_the_words_of_ffmpeg(tmp_path: Path, mo
 
 def fake_ffmpeg(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
     program = folder / "ffmpeg"
-    program.write_text(f"#!{sys.executable}\nimport sys\n{script}\n")
+    asked = "if '-version' in sys.argv: sys.exit(print('ffmpeg version 9'))"
+    program.write_text(f"#!{sys.executable}\nimport sys\n{asked}\n{script}\n")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(program))
 

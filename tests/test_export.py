@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import sys
 from collections.abc import Callable
 from decimal import Decimal
@@ -148,6 +149,24 @@ def test_values_keep_their_sign_in_32_bits(tmp_path: Path) -> None:
     assert np.array_equal(np.sign(found), np.sign(values), equal_nan=True)
     assert np.array_equal(np.signbit(found[0]), np.signbit(values[0]))
     assert list(found[1, :2]) == [-math.inf, math.inf]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files may be any bytes on Linux")
+@pytest.mark.parametrize("suffix", READERS)
+def test_a_file_may_have_a_name_that_is_no_text(suffix: str, store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    path = render.export(render.load("tiny"), folder / f"made{suffix}", samples=16, store=store)
+    assert arrays.read_facts(path)["render_name"] == "tiny"
+    assert render.export(render.load("tiny"), path, samples=16, store=store) == path
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files may be any bytes on Linux")
+def test_frames_may_lie_in_a_folder_whose_name_is_no_text(store: Path, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    first, _ = render.export_frames(render.load("tiny"), folder, "3", quality="scene", store=store)
+    written = first.stat().st_mtime_ns
+    render.export_frames(render.load("tiny"), folder, "3", quality="scene", store=store)
+    assert first.stat().st_mtime_ns == written
 
 
 # ---- what goes wrong -------------------------------------------------------------------------------------------------

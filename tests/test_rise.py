@@ -186,7 +186,8 @@ def test_a_film_of_stored_slices_is_made_without_training(store: Path) -> None:
     assert job.missing_samples() == 0
     made = dict(rendering.frames(job, [0, job.frame_count - 1]))
     assert len(made) == 2
-    DirectoryStore.existing(store, job.plan.slices.problems[1])[0].path(job.plan.orders[1][0]).unlink()
+    tile, kept = job.plan.orders[1][0], DirectoryStore.existing(store, job.plan.slices.problems[1])[0]
+    kept.path(tile, job.plan.patches[tile]).unlink()
     with pytest.raises(RenderError, match="but 1 of its"):
         rendering.prepare_stored(rising(), "scene", store)
     again = job_of(rising(), store)

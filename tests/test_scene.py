@@ -787,8 +787,9 @@ def test_counts_of_frames_that_cannot_be_are_told() -> None:
 
 def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
     for name in NAMES:
-        system = scene.load(name).problem.system
-        for channel in SYSTEMS[system].channels:
+        loaded = scene.load(name)
+        # Colours of a bifurcation diagram are densities: see test_bifurcation.
+        for channel in SYSTEMS[loaded.problem.system].channels if loaded.bifurcation is None else ():
             shown = scene.load(name, settings=[f"look.channel={channel}"])
             assert shown.look.channel == channel
     (told,) = faults(changed(look={"channel": "rot"}))

@@ -84,6 +84,7 @@ def prepare(
 
     report_step: called with the progress of the reference run that levels past float64 need, if the store has none.
     """
+    scene.check_plane("an analysis")
     check_store(store_root)
     plain = make(scene.problem)
     folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS

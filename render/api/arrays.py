@@ -71,6 +71,7 @@ def field(
     keyframes, the values are those of the slice that the frame shows most of.
     Raises RenderError for a window that is empty, lies outside the plane, or holds more than 100 million samples.
     """
+    scene.check_plane("arrays")
     return trained(asked(scene, at, window, samples), Path(store), make_backend, listener)[0]
 
 

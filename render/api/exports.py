@@ -57,6 +57,7 @@ def export(
     arrays.format_of(path)
     if path.suffix.lower() != ".zarr":
         check_target(path)
+    scene.check_plane("an export")
     asked = windows.asked(scene, at, window, samples)
     replacing.check(path, scene, force=force, unseen=_UNSEEN, asked=asked.facts, advice=_ADVICE)
     found, numerics = windows.trained(asked, Path(store), make_backend, listener)
@@ -81,6 +82,7 @@ def export_frames(
     where it stopped. frames: as in `frame`. Raises RenderError.
     """
     path = Path(folder)
+    scene.check_plane("an export")
     frame_arrays.check_folder(path)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
     numbers = job.frame_numbers(frames) if frames else range(job.frame_count)

@@ -222,6 +222,7 @@ def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
 def _prepared(
     scene: Scene, at: str, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
 ) -> _Prepared:
+    scene.check_plane("a print")
     plan = qualities.named(scene, "scene").plan
     made = Poster(plan, plan.path.s_of_frame(_frame_number(scene, at), scene.output.fps), sheet)
     deepest = max(made.level, *(tile.level for tile in made.curve_tiles()))

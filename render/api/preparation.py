@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -158,7 +159,8 @@ def _prepared(
 
 def remark(loaded: Scene, listener: Listener) -> None:
     """Report what a person may not expect of a scene's colours."""
-    if words := palettes.remark(loaded.look.palette):
+    # A diagram has no two halves that a palette could keep apart.
+    if loaded.bifurcation is None and (words := palettes.remark(loaded.look.palette)):
         listener.note(words)
 
 
@@ -215,7 +217,7 @@ class Outlook:
     samples_to_do: training runs that the store does not hold yet. rate, forecast: None where there are none to do.
     pictures_measured: whether pictures were measured for the forecast; else they are so few that a bound was enough.
     target: the tangents of runs at the target of a deep film; None where the film is not deep, or where a reference run
-    has yet to be made.
+    has yet to be made. film_bytes: about the film's own size; 0 where no frames were made to see it.
     """
 
     job: Job
@@ -225,6 +227,7 @@ class Outlook:
     forecast: Forecast | None = None
     pictures_measured: bool = False
     target: Tangents | None = None
+    film_bytes: int = 0
 
     def __repr__(self) -> str:
         job = self.job
@@ -288,6 +291,7 @@ class Outlook:
             **times,
             "samples_per_s": self.rate.samples_per_s if self.rate else None,
             "disk_bytes": self.disk_bytes,
+            "film_bytes": self.film_bytes,
             **self.device_remarks,
             "precision": [asdict(measured) for measured in self.job.measured],
             "problem": self.job.scene.problem.key,
@@ -318,6 +322,10 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
     samples = job.missing_samples()
     if not samples and not full:
         return Outlook(job, store, samples)
+    if job.scene.bifurcation is not None:  # it trains nothing ahead of its pictures
+        with listener.working("measuring this machine"):
+            forecast = cost.forecast(0, Rate(math.inf), job.frame_count, cost.measure(job, store))
+        return Outlook(job, store, 0, None, forecast)
     reference = job.switch.references[0] if job.switch else None
     if rate is None:
         with listener.working("measuring this machine"):
@@ -335,4 +343,4 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
         target = precision.tangents(job.scene, reference)
         if reference is not None and (warning := precision.past_budget(job.scene, target)):
             listener.warning(warning)
-    return Outlook(job, store, samples, rate, forecast, measured, target)
+    return Outlook(job, store, samples, rate, forecast, measured, target, round(pictures.size_bytes * job.frame_count))

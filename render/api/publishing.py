@@ -61,6 +61,7 @@ def publish(
     site may have; one that would have more is refused before any training, as far as that can be known.
     Raises RenderError.
     """
+    scene.check_plane("a map on a page")
     folder = Path(site)
     if not 0 <= plane_level <= _MOST_PLANE_LEVEL:
         raise RenderError(f"--plane-level must be from 0 to {_MOST_PLANE_LEVEL}, not {plane_level}.")

@@ -39,6 +39,7 @@ def descend(
     decades: the last view is 10^-decades wide. seed: of the choice among places on the border. out: by default
     NAME_deep.toml in the current folder; an existing file is never replaced. Raises RenderError.
     """
+    loaded.check_plane("a descent")
     path = Path(out) if out is not None else Path(f"{loaded.name}_deep.toml")
     if path.exists():
         raise _taken(path)

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from render import backends
+from render import backends, encode
 from render.analyse import tables
 from render.api.listener import Listener
 from render.api.posters import PosterPlan
@@ -21,7 +21,7 @@ from render.backends import Backend
 from render.backends.refusing import RefusingBackend
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
 from render.deep import switch_search
-from render.film import rendering, training_rate
+from render.film import depth, rendering, training_rate
 from render.film.job import Job
 from render.film.plan import Plan
 from render.film.rendering import Report
@@ -85,6 +85,8 @@ class TerminalListener(Listener):
         if isinstance(job.backend, RefusingBackend):
             text = f"{job.scene.name} at quality {job.quality}: every sample is in {outlook.store}."
             emit("job", text, **facts)
+        elif job.scene.bifurcation is not None:
+            emit("job", f"{text}, each computed as it is shown.", **facts)
         elif ahead is None or outlook.rate is None:
             emit("job", f"{text}, 0 training runs to do: every sample is in {outlook.store}.", **facts)
         else:
@@ -146,15 +148,28 @@ def show_plan(outlook: Outlook) -> None:
         return
     job, ahead, rate = outlook.job, outlook.forecast, outlook.rate
     assert ahead is not None  # a plan measures everything
-    assert rate is not None
     plan, output, problem = job.plan, job.scene.output, job.scene.problem
     unit = "decades" if problem.x.scale == "log10" else "units"
     first, last = outlook.widths
     last_plain = plan.targets.last_plain_level
-    rows = {
+    whole = {
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
+    }
+    if rate is None:  # a bifurcation diagram
+        runs = output.width_px * depth.runs_per_pixel(job.scene)
+        show_table(
+            {
+                **whole,
+                "runs": f"{runs:,} of {problem.steps} steps in every frame, computed as it is shown; none is stored",
+                "time": f"about {duration(ahead.total_s)}",
+                "problem": problem.key,
+            }.items()
+        )
+        return
+    rows = {
+        **whole,
         **({"moving": "; ".join(_moving(track, problem) for track in plan.path.tracks)} if plan.path.tracks else {}),
         **({"slices": _slices(plan)} if len(plan.slices.problems) > 1 else {}),
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
@@ -172,6 +187,7 @@ def show_plan(outlook: Outlook) -> None:
         + ("; a reference run before" if outlook.lacks_reference else ""),
         "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
         **outlook.device_remarks,
+        **_film_room(outlook),
         "problem": problem.key,
     }
     if (code := outlook.code()) is not None:
@@ -185,6 +201,17 @@ def show_plan(outlook: Outlook) -> None:
     elif outlook.is_deep and outlook.target is not None:
         rows["target"] = tables.budget(outlook.target)
     show_table(rows.items())
+
+
+def _film_room(outlook: Outlook) -> dict[str, str]:
+    """Return the row on a film's own room, if frames were made to see it."""
+    codec, size = outlook.job.scene.output.codec, sizes.in_words(outlook.film_bytes)
+    if not outlook.film_bytes:
+        return {}
+    if codec == encode.SEQUENCE:
+        return {"film": f"about {size}"}
+    more = "more than that" if encode.CODECS[codec].at_once else "as much again"
+    return {"film": f"about {size}, and {more} for its segments until it is whole"}
 
 
 def show_poster_plan(plan: PosterPlan) -> None:

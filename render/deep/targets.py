@@ -113,6 +113,8 @@ def obstacle(scene: Scene) -> str | None:
             "hyperparameters and settings can only move where float64 reaches, since each of their values would need "
             "a reference run of its own. Widen the narrowest view, or leave `set` out of the keyframes."
         )
+    if scene.bifurcation is not None:
+        return "a bifurcation diagram ends where float64 ends. Widen the narrowest view."
     if scene.problem.observe:
         return (
             f"{' and '.join(dict(scene.problem.observe))} can only be observed where float64 reaches, since runs past "

@@ -6,6 +6,7 @@ The libraries for all formats but NumPy's are in the extra `export`. They are im
 from __future__ import annotations
 
 import importlib
+import io
 import json
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from render.errors import EncodeError
-from render.files.atomic import WholeFile
+from render.files.atomic import WholeFile, write_whole
 from render.files.folders import Layout, check_folder, whole_folder
 
 # Samples along a side of a chunk in Zarr and TIFF: half a megabyte of float64.
@@ -141,11 +142,13 @@ def write_exr(path: Path, channels: Mapping[str, np.ndarray], facts: Facts) -> N
 
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, **facts}
     pixels = {name: np.ascontiguousarray(_as_exr(values)) for name, values in channels.items()}
-    with WholeFile(path, fsync=False) as partial:
-        try:
-            OpenEXR.File(header, pixels).write(str(partial))
-        except RuntimeError as error:
-            raise EncodeError(f"{path}: OpenEXR cannot write it: {error}") from error
+    # In memory first: OpenEXR takes only names that are UTF-8, and says of a full disk that it is a fault of pixels.
+    content = io.BytesIO()
+    try:
+        OpenEXR.File(header, pixels).write(content)
+    except RuntimeError as error:
+        raise EncodeError(f"{path}: OpenEXR cannot write it: {error}") from error
+    write_whole(path, content.getvalue())
 
 
 def read_facts(path: Path) -> dict[str, Any]:
@@ -184,10 +187,12 @@ def read_exr_facts(path: Path) -> dict[str, Any]:
     """Return the attributes of an OpenEXR file, without reading its pixels. Raises EncodeError."""
     import OpenEXR
 
+    named = not any("\ud800" <= letter <= "\udfff" for letter in str(path))  # its name is UTF-8
     try:
-        with OpenEXR.File(str(path), header_only=True) as file:
+        source = str(path) if named else io.BytesIO(path.read_bytes())
+        with OpenEXR.File(source, header_only=True) as file:
             return dict(file.header())
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, OSError) as error:
         raise EncodeError(f"{path} must be a readable OpenEXR file: {error}") from error
 
 

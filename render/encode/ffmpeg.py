@@ -8,6 +8,7 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import warnings
@@ -19,6 +20,15 @@ import numpy as np
 
 from render.encode.codecs import CODECS, SEQUENCE, Codec
 from render.errors import EncodeError
+from render.machine import sizes
+
+# Variables that make ffmpeg write a report of every run, which may fail, and colours into what it says.
+_REPORTS = ("FFREPORT", "AV_LOG_FORCE_COLOR", "AV_LOG_FORCE_256COLOR")
+
+# Variables of the C library that fill or place memory. x264 reads memory that it has not written wherever a frame is no
+# whole number of eight macroblocks wide: with MALLOC_PERTURB_=165 a film of 320 x 180 pixels had other bytes. (Without
+# its macroblock tree, or without assembler, it had the same, and so had the other encoders.)
+_MEMORY = ("MALLOC_", "GLIBC_TUNABLES")
 
 REMEDY = "Install imageio-ffmpeg again, or let IMAGEIO_FFMPEG_EXE name another ffmpeg."
 
@@ -31,6 +41,11 @@ def binary() -> str:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except (ImportError, RuntimeError):
         raise EncodeError(f"No ffmpeg binary was found. {REMEDY}") from None
+
+
+def environ() -> dict[str, str]:
+    """Return the variables that ffmpeg runs with: without those that change the film, or what is written besides."""
+    return {name: value for name, value in os.environ.items() if not name.startswith((*_REPORTS, *_MEMORY))}
 
 
 def version() -> str:
@@ -50,6 +65,8 @@ def missing_encoders() -> list[str]:
 def check_encoder(name: str, codec: Codec) -> None:
     """Raise EncodeError if this ffmpeg lacks the encoder of a codec; the message lists the codecs that it has."""
     known = _encoders(binary())
+    if not known:
+        version()  # raises if it is no ffmpeg at all
     if known and codec.encoder_name not in known:
         available = [other for other, row in CODECS.items() if row.encoder_name in known]
         raise EncodeError(
@@ -169,10 +186,29 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [binary(), "-hide_banner", "-nostdin", *arguments]
     try:
         return subprocess.run(
-            command, capture_output=True, stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace", check=False
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            env=environ(),
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
     except OSError as error:
         raise EncodeError(f"ffmpeg could not be started from {command[0]} ({error.strerror}). {REMEDY}") from None
+
+
+def room(path: Path, code: int = 0) -> str:
+    """Return as a phrase what room there was for a file that ffmpeg could not write; "" if its folder is gone.
+
+    code: ffmpeg's exit code, where it has ended.
+    """
+    if os.name == "posix" and code == -signal.SIGXFSZ:
+        return " (it met the limit on the size of files: ulimit -f)"
+    try:
+        return f" (disk: {sizes.in_words(shutil.disk_usage(path.parent).free)} free)"
+    except OSError:
+        return ""
 
 
 # A frame in 1080p then needs 6 pairs of writes and reads, not 95.

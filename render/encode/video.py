@@ -7,7 +7,6 @@ import contextlib
 import json
 import math
 import re
-import shutil
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,9 +24,11 @@ from render.encode.ffmpeg import (
     check_encoder,
     comment_file,
     count_frames,
+    environ,
     frame_times,
     identity,
     opens,
+    room,
     stream_s,
     widen,
 )
@@ -38,7 +39,6 @@ from render.errors import EncodeError
 from render.files import places
 from render.files.atomic import WholeFile
 from render.geometry import frame_rates
-from render.machine import sizes
 
 # x264 gives different bytes with 1, 2 and 4 threads (measured), and its default depends on the machine.
 _THREADS = "4"
@@ -297,7 +297,7 @@ class VideoWriter:
 
     def _unwritable(self, error: OSError) -> EncodeError:
         return EncodeError(
-            f"{self.path}: its segments must be written beside it, but: {error.strerror or error}{_free(self.path)}. "
+            f"{self.path}: its segments must be written beside it, but: {error.strerror or error}{room(self.path)}. "
             "Make room if that is little, or choose another folder."
         )
 
@@ -338,6 +338,7 @@ class _Ffmpeg:
                 [ffmpeg, *_QUIETLY, *options, f"file:{target.absolute()}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
+                env=environ(),
                 stderr=self._log,
                 start_new_session=True,
             )
@@ -385,13 +386,5 @@ class _Ffmpeg:
         said = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
         return EncodeError(
             f"{path}: ffmpeg must take every frame, but stopped after {self._of.frames} with exit code {code} and "
-            f"said: {said}{_free(path)}. Make room if that is little, or try another codec."
+            f"said: {said}{room(path, code)}. Make room if that is little, or try another codec."
         )
-
-
-def _free(path: Path) -> str:
-    """Return the free disk space for a file as a phrase; an empty text if its folder is gone."""
-    try:
-        return f" (disk: {sizes.in_words(shutil.disk_usage(path.parent).free)} free)"
-    except OSError:
-        return ""

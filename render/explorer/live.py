@@ -83,6 +83,10 @@ class _Page:
         return self.place if self.plane is not None and self.plane.is_deep(tile) else self.plane
 
 
+# What ends the tasks of a page that has gone, or that was refused: a RuntimeError is a send after the close.
+_GONE = (WebSocketDisconnect, requests.AskError, RuntimeError)
+
+
 class Live:
     """All pages' connections."""
 
@@ -127,6 +131,11 @@ class Live:
                 task.cancel()
             del self._wakes[page.client]
             self._forget(page)
+            # The other task may have ended by itself meanwhile, since its page is gone too. An exception that is never
+            # looked at would be printed with its traceback.
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, _GONE):
+                    raise ended
 
     # ---- views in ----------------------------------------------------------------------------------------------
 

@@ -218,7 +218,9 @@ class Planes:
     def load(self, name: str) -> Scene:
         """Read a scene again, as its file is now."""
         path = self.file(name)
-        return self._dropped[name] if path is None else scene.load(path)
+        found = self._dropped[name] if path is None else scene.load(path)
+        found.check_plane("the explorer")
+        return found
 
     def drop(self, opened: Scene) -> str:
         """Keep a scene that came out of a still, and return the name under which it can be opened."""

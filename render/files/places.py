@@ -12,7 +12,8 @@ def cache_folder(part: str = "") -> Path | None:
     """Return this program's folder in the user's cache, or a part of it, made if needed; None if it cannot be made.
 
     Its contents only save time. It may be read-only, as in a container image that was filled beforehand. It holds
-    machine code, so it always belongs to the user and is never a shared folder for temporary files.
+    machine code, so it always belongs to the user and is never a shared folder for temporary files. Its name must be
+    UTF-8, since XLA takes no other.
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(base):
@@ -25,8 +26,9 @@ def cache_folder(part: str = "") -> Path | None:
             return None
     folder = Path(base, "render", part)
     try:
+        str(folder).encode()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
+    except (OSError, UnicodeEncodeError):
         return None
     return folder
 

@@ -52,12 +52,14 @@ _TILES = 61
 class Pictures:
     """The cost of composing and encoding a frame. wall_s: on an idle machine; cpu_s: on all its cores together.
 
-    start_s: what a film costs besides, whatever its length, such as ffmpeg's start and end.
+    start_s: what a film costs besides, whatever its length, such as ffmpeg's start and end. size_bytes: of a frame in
+    the film; 0 where none was made to see it.
     """
 
     wall_s: float
     cpu_s: float
     start_s: float = 0.0
+    size_bytes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
     FramePainter(job.plan, noise.fetch).picture(0.0)  # loads what pictures take
     few = _made(noisy, 1, beside)
     if most < 2:
-        return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames)
+        return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames, size_bytes=few.size_bytes / few.frames)
     count = min(max(_FIRST_PX // (output.width_px * output.height_px), 3), _FIRST_MOST, most)
     while True:
         many = _made(noisy, count, beside)
@@ -117,7 +119,8 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
         count = min(count * _GROWTH, most)
     more = many.frames - few.frames
     wall_s, cpu_s = max(0.0, many.wall_s - few.wall_s) / more, max(0.0, many.cpu_s - few.cpu_s) / more
-    return Pictures(wall_s, cpu_s, max(0.0, few.wall_s - few.frames * wall_s))
+    size_bytes = max(0, many.size_bytes - few.size_bytes) / more
+    return Pictures(wall_s, cpu_s, max(0.0, few.wall_s - few.frames * wall_s), size_bytes)
 
 
 def disk_bytes(plan: Plan) -> int:
@@ -130,11 +133,12 @@ def disk_bytes(plan: Plan) -> int:
 
 
 class _Made(NamedTuple):
-    """Frames of a film, and the seconds that they took: by the clock, and of all cores together."""
+    """Frames of a film, the seconds that they took, by the clock and of all cores together, and the film's size."""
 
     frames: int
     wall_s: float
     cpu_s: float
+    size_bytes: int
 
 
 def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
@@ -145,7 +149,9 @@ def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
         before, started_s = os.times(), time.perf_counter()
         rendering.video(job, Path(folder, "film"), numbers=numbers)
         took_s, after = time.perf_counter() - started_s, os.times()
-    return _Made(len(numbers), took_s, sum(after[:4]) - sum(before[:4]))  # of this process, and of ffmpeg
+        film = Path(folder, "film")
+        size_bytes = sum(file.stat().st_size for file in (film.iterdir() if film.is_dir() else [film]))
+    return _Made(len(numbers), took_s, sum(after[:4]) - sum(before[:4]), size_bytes)  # of this process, and of ffmpeg
 
 
 class _Noise:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from render.deep import targets
 from render.errors import DepthError
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.camera import Path
+from render.geometry.tiles import SAMPLES
 from render.problem import Problem
 from render.scene import Scene
 
@@ -31,6 +34,28 @@ def refuse_too_deep(scene: Scene, level: int, path: Path) -> None:
         f"{possible:.2g}. Widen the last keyframe, or lower output.size or output.detail"
         + (', or set output.precision = "auto".' if plainly else ".")
     )
+
+
+def refuse_too_deep_diagram(scene: Scene, path: Path) -> None:
+    """Raise DepthError for a diagram in which float64 cannot tell the columns or the rows of a view apart."""
+    for axis, name in ((scene.problem.x, "width"), (scene.problem.y, "height")):
+        views = [path.viewport(float(s)) for s in path.marks]
+        extents = [
+            (v.width, v.width_px * runs_per_pixel(scene)) if name == "width" else (v.height, v.height_px) for v in views
+        ]
+        narrowest, count = min(extents)
+        least = count / (SAMPLES * 2.0**axis.deepest_level)
+        if narrowest < least:
+            raise DepthError(
+                f"{scene.name}: a view is {narrowest * float(axis.span):.2g} in {name} along axis {axis.name!r}, and "
+                f"float64 tells its pixels apart down to {least * float(axis.span):.2g}. Widen the narrowest keyframe, "
+                "or lower output.size or output.detail."
+            )
+
+
+def runs_per_pixel(scene: Scene) -> int:
+    """Return how many runs a column of pixels shows."""
+    return max(1, math.ceil(scene.output.detail))
 
 
 # The share of a frame beyond the plane from which on a view is remarked on.

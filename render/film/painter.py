@@ -52,8 +52,10 @@ def _annotator(plan: Plan) -> Annotator | None:
     """Return what writes on frames, or None if nothing is to be written."""
     output, problem = plan.scene.output, plan.scene.problem
     parts = overlay.PARTS if output.overlay is True else output.overlay or ()
+    labels = problem.labels
+    if plan.scene.bifurcation is not None:  # brightness is a density, and y is not where runs start but where they are
+        parts = tuple(part for part in parts if part != "legend")
+        labels = labels[0], labels[1].removeprefix("start of ").removeprefix("the ")
     if not parts and not output.caption:
         return None
-    return Annotator(
-        plan.path, (problem.x, problem.y), problem.labels, plan.scene.look, parts, output.caption, output.font
-    )
+    return Annotator(plan.path, (problem.x, problem.y), labels, plan.scene.look, parts, output.caption, output.font)

@@ -109,6 +109,9 @@ class Plan:
         # all over it, and where no level is, at least up to its pixels.
         self._shift = max(0.0, self._delta)
         self._rest_shift = max(self._shift, self._rest_delta)
+        if scene.bifurcation is not None:
+            self._without_tiles()
+            return
         self._places = _places(self.path, 2 * output.detail * max(output.width_px, output.height_px))
         self.levels = self._complete_levels()
         self.anchors = [float(s) for s in np.arange(0.0, self.path.length, 1.0)] + [self.path.length]
@@ -125,6 +128,15 @@ class Plan:
         if len(self.slices.problems) > 1:
             numbers = range(len(self.slices.problems))
             self.orders = [self._in_order_of_use(self.slices.stretches(number)) for number in numbers]
+
+    def _without_tiles(self) -> None:
+        """Plan a bifurcation diagram, each frame of which is computed as it is shown: no tile is trained for it."""
+        depth.refuse_too_deep_diagram(self.scene, self.path)
+        self.levels, self.first_level = {0: LevelPlan([(0.0, self.path.length)])}, 0
+        self.anchors = [0.0, self.path.length]
+        self.targets, self._curves = targets.Targets(), {}
+        self.order = []
+        self.orders = [self.order]
 
     # ---- what a frame is made of -------------------------------------------------------------------------------
 

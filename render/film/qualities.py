@@ -103,6 +103,8 @@ def settle(
     """
     if quality != "auto" or scene.made is not None:
         return named(scene, "scene" if quality == "auto" else quality), None
+    if scene.bifurcation is not None:  # nothing is trained ahead of its pictures
+        return named(scene, "scene"), None
     memory = Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
     earlier = memory.recall(scene, budget_s)
     if earlier is not None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from render.film.bifurcation import BifurcationCompositor
 from render.film.compose import Compositor, mixed
 from render.film.plan import Plan
 from render.film.slices import Shelf, Slice
@@ -44,6 +45,8 @@ class SlicedCompositor:
         return Compositor(self._plan, self._plan.slices.reader(shown, self._shelf))
 
 
-def compositor(plan: Plan, fetch: Callable[..., Field]) -> Compositor | SlicedCompositor:
+def compositor(plan: Plan, fetch: Callable[..., Field]) -> Compositor | SlicedCompositor | BifurcationCompositor:
     """Return what makes the frames of a plan."""
+    if plan.scene.bifurcation is not None:
+        return BifurcationCompositor(plan.scene, plan.path)
     return SlicedCompositor(plan, fetch) if plan.path.tracks else Compositor(plan, fetch)

@@ -153,9 +153,11 @@ class Path:
         easing: Easing = "smooth",
         play: Play = "forward",
         tracks: tuple[Track, ...] = (),
+        height_power: float = 1.0,
     ) -> None:
         """Chain the keyframes; times must rise by more than each hold. size_px: (width, height) of a frame.
 
+        height_power: views narrow to this power of their width in height, from the widest keyframe on.
         play: "backward" runs from the last keyframe to the first; "ping-pong" runs there and back, for loops.
         tracks: the other values that the keyframes set, one value for each keyframe.
         """
@@ -175,6 +177,7 @@ class Path:
         self._way_s = keyframes[-1].time_s + keyframes[-1].hold_s
         self.duration_s = self._way_s * (2 if self._back else 1)
         self._viewports: dict[float, Viewport] = {}
+        self._height_power, self._widest = height_power, max(key.view.width for key in keyframes)
         self._easing: Easing = easing
 
     def view(self, s: float) -> View:
@@ -203,7 +206,8 @@ class Path:
             if len(self._viewports) >= _MOST_VIEWPORTS:
                 self._viewports.clear()
             view = self.view(s)
-            self._viewports[s] = Viewport(view.x, view.y, view.width, *self._size_px)
+            stretch = (view.width / self._widest) ** (self._height_power - 1)
+            self._viewports[s] = Viewport(view.x, view.y, view.width, *self._size_px, stretch)
         return self._viewports[s]
 
     def phase(self, s: float) -> float:

@@ -46,6 +46,7 @@ class Viewport:
     """A rectangle of the unit square, seen through width_px x height_px square pixels.
 
     x, y: exact unit coordinates of the centre. width: horizontal extent in units of the unit square, > 0.
+    stretch: by how much a unit is longer across than up; 1 but in bifurcation diagrams, which narrow more slowly in y.
     """
 
     x: Fraction
@@ -53,11 +54,12 @@ class Viewport:
     width: float
     width_px: int
     height_px: int
+    stretch: float = 1.0
 
     @property
     def height(self) -> float:
         """Vertical extent in units of the unit square."""
-        return self.width * self.height_px / self.width_px
+        return self.width * self.height_px / self.width_px * self.stretch
 
     @property
     def level(self) -> float:

@@ -221,7 +221,16 @@ _DUMPS = "xla_dump_"
 SET_FLAGS: dict[str, str | None] = {"xla_cpu_multi_thread_eigen": "false", "xla_force_host_platform_device_count": None}
 
 # Variables of other libraries that can change the last bits of samples.
-OTHERS = ("CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "LIBTPU_INIT_ARGS")
+OTHERS = (
+    "CUBLAS_WORKSPACE_CONFIG",
+    "NVIDIA_TF32_OVERRIDE",
+    "LIBTPU_INIT_ARGS",
+    # Of the compilers that XLA contains.
+    "TRITON_F32_DEFAULT",
+    "TRITON_DEFAULT_FP_FUSION",
+    "TRITON_OVERRIDE_ARCH",
+    "LLVM_PASS_PLUGIN_PATH",
+)
 
 # Variables that choose how the BLAS and LAPACK of NumPy sum. They matter to a problem that uses NumPy for products or
 # decompositions of matrices. (OPENBLAS_CORETYPE=Haswell and SkylakeX give different teachers. The number of threads

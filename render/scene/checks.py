@@ -24,7 +24,7 @@ from render.picture import palettes, typeface
 from render.picture.colour import Look
 from render.problem import Problem, catalogue, unobservable
 from render.problem.catalogue import Settings
-from render.scene import moving, own_files, view_fields
+from render.scene import bifurcation_table, moving, own_files, view_fields
 from render.scene.faults import layout_faults
 from render.scene.tables import (
     MOST_KEYFRAMES,
@@ -113,6 +113,7 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
             f"look.channel {quoted(look.channel)} must be observed to be shown; set problem.observe.{look.channel}, or "
             "choose another channel"
         )
+    diagram = bifurcation_table.found(raw, problem, look, faults)
     moves = moving.found(camera_raw, problem, look, faults)
     keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
@@ -126,7 +127,18 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
         faults.append("camera.keyframes: a phase needs a closed palette, such as wheel or twilight")
         return None
     easing, play = camera_good["easing"], camera_good["play"]
-    return Scene(name, moves.problem(problem), keyframes, easing, look, output, text, play=play, tracks=moves.tracks)
+    return Scene(
+        name,
+        moves.problem(problem),
+        keyframes,
+        easing,
+        look,
+        output,
+        text,
+        play=play,
+        tracks=moves.tracks,
+        bifurcation=diagram,
+    )
 
 
 def _axis(problem_raw: object, which: str, faults: list[str]) -> Axis | None:

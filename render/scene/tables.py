@@ -25,7 +25,7 @@ from render.problem import DEFAULT_SYSTEM, catalogue, own
 from render.problem.catalogue import OBSERVABLES, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.number_fields import Number, whole_or, whole_or_schema
-from render.scene.values import SIZE_PX, Output
+from render.scene.values import SIZE_PX, Bifurcation, Output
 
 MOST_KEYFRAMES = 200
 MOST_SECONDS = 3600.0
@@ -291,9 +291,23 @@ class OutputTable(Table):
     """Seconds in which the sound fades away at the end of the film."""
 
 
+class BifurcationTable(Table):
+    """What a bifurcation diagram shows over its x axis: the values that runs visit along the y axis."""
+
+    start: float
+    """Of every run: a value of the y axis."""
+    transient: Annotated[int, Field(ge=0, le=MOST_STEPS)]
+    """Steps of a run that are not shown, below problem.steps."""
+    height_power: Annotated[float, Field(gt=0, le=1)] = Bifurcation.height_power
+    """A view that is w times as wide is w to this power as high: ln 9.28 / ln 55.25 follows windows of three times the
+    period, ln 2.503 / ln 4.669 doublings."""
+
+
 class SceneTable(Table):
     """A scene of the film renderer."""
 
+    kind: Literal["bifurcation"] = absent("Left out: a plane of samples. A bifurcation diagram needs [bifurcation].")
+    bifurcation: BifurcationTable = absent("What a bifurcation diagram shows.")
     problem: Any
     camera: CameraTable
     look: LookTable = Field(default_factory=LookTable)
@@ -327,6 +341,7 @@ def tables_by_path(system: str) -> dict[tuple[str, ...], type[Table]]:
         ("camera", "keyframes"): tables.keyframe,
         ("camera", "keyframes", "set"): tables.moved,
         ("look",): tables.look,
+        ("bifurcation",): BifurcationTable,
         ("output",): OutputTable,
     }
 

@@ -79,11 +79,25 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Bifurcation:
+    """What a bifurcation diagram shows over its x axis: where each run is after its transient, along the y axis.
+
+    start: of every run, a value of the y axis's hyperparameter. transient: steps that are not shown, fewer than the
+    problem's.
+    height_power: a view that is w times as wide is w to this power as high.
+    """
+
+    start: float
+    transient: int
+    height_power: float = 1.0
+
+
+@dataclass(frozen=True)
 class Scene:
     """A validated scene: what is trained (problem), what is looked at, how it is coloured and encoded.
 
     name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
-    tracks: what keyframes set besides their views.
+    tracks: what keyframes set besides their views. bifurcation: what a diagram shows; None for a plane of samples.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
     own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
     folder: that the path of a user's file in the text starts at.
@@ -101,6 +115,7 @@ class Scene:
     made: Made | None = None
     play: camera.Play = "forward"
     tracks: tuple[Track, ...] = ()
+    bifurcation: Bifurcation | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     own: str = field(default="", compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
@@ -124,7 +139,16 @@ class Scene:
         if output.frames is not None:
             way = output.frames // 2 + 1 if self.play == "ping-pong" else output.frames  # see Path.frame_count
             keyframes = camera.stretched(keyframes, float(way / output.fps))
-        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play, self.tracks)
+        power = 1.0 if self.bifurcation is None else self.bifurcation.height_power
+        return camera.Path(keyframes, (output.width_px, output.height_px), self.easing, self.play, self.tracks, power)
+
+    def check_plane(self, wanted: str) -> None:
+        """Refuse what needs a plane of samples, `wanted`, for a bifurcation diagram. Raises SceneError."""
+        if self.bifurcation is not None:
+            raise SceneError(
+                f'{self.name}: kind = "bifurcation" has no plane of samples for {wanted}: films, single frames and '
+                "sheets are made of a diagram. Leave kind and [bifurcation] out of the scene to look at its plane."
+            )
 
     def last_plain_level(self, level: int) -> int | None:
         """Return the last level that is trained plainly where samples down to `level` are; None: all of them are."""

@@ -32,6 +32,19 @@ def _check_flags() -> None:
         )
 
 
+def _check_place() -> None:
+    """Refuse a package in a folder whose name is not UTF-8: XLA takes down where operations come from, as UTF-8."""
+    place = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise RenderError(
+            f"{place} must have a name that is UTF-8 text, since render trains from there and XLA takes no other. Move "
+            "or rename that folder."
+        ) from None
+
+
+_check_place()
 environment.numerics(True)  # read before SET_FLAGS are added
 _check_flags()
 os.environ["XLA_FLAGS"] = environment.with_our_flags(os.environ)

@@ -72,7 +72,7 @@ def path_of(known: Known) -> str:
 
 def line_of(known: Known, frames: Sequence[tuple[str, int]]) -> str:
     """Return the innermost place in a user's files among (file name, line) frames, outermost first; "" if none is."""
-    names = {_path(known, name): own.source.file_of(name, known.source) for name, _ in known.source.modules}
+    names = {_code_name(known, name): own.source.file_of(name, known.source) for name, _ in known.source.modules}
     places = [(names[file], line) for file, line in frames if file in names]
     return f"{places[-1][0]}: line {places[-1][1]}" if places else ""
 
@@ -174,7 +174,7 @@ def _opened(event: str, arguments: tuple[Any, ...]) -> None:
 
 def _asking(known: Known) -> str:
     """Return the place in a user's files that opens a file; "" where JAX does so for its compiled kernels."""
-    paths = {_path(known, name) for name, _ in known.source.modules}
+    paths = {_code_name(known, name) for name, _ in known.source.modules}
     frame: types.FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -216,6 +216,11 @@ def _path(known: Known, module_name: str) -> str:
     return str(known.folder / own.source.file_of(module_name, known.source))
 
 
+def _code_name(known: Known, module_name: str) -> str:
+    """Return how tracebacks name a module's file: as UTF-8, which XLA insists on, with escapes for other bytes."""
+    return os.fsencode(_path(known, module_name)).decode("utf-8", "backslashreplace")
+
+
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Serves the modules of one source as those of a package."""
 
@@ -245,7 +250,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Run a module's text, with imports of modules beside it led into the package."""
         name = made.__name__[len(self._package) + 1 :]
         text = self._texts.get(name, "")
-        path = _path(self._known, name)
+        path = _code_name(self._known, name)
         # Tracebacks show the lines that were run, whatever is on disk by then.
         linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
         tree = ast.fix_missing_locations(_Led(self._package, self._beside).visit(ast.parse(text)))

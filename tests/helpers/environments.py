@@ -117,6 +117,24 @@ def trials() -> Iterator[Trial]:
         "PYTHONOPTIMIZE": "1",
         "TF_CPP_MIN_LOG_LEVEL": "0",
         "RENDER_CPU_DEVICES": "1",
+        "MALLOC_PERTURB_": "165",
+        "MALLOC_ARENA_MAX": "1",
+        "OMP_DYNAMIC": "true",
+        "MKL_NUM_THREADS": "none",
+        "GOMP_CPU_AFFINITY": "0",
+        "ONEDNN_DEFAULT_FPMATH_MODE": "BF16",
+        "TF_XLA_FLAGS": "--tf_xla_auto_jit=2",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "maybe",
+        "PJRT_NPROC": "1",
+        "NUMBA_DISABLE_JIT": "1",
+        "NUMBA_NUM_THREADS": "none",
+        "PYTHONWARNINGS": "error",
+        "PYTHONDEVMODE": "1",
+        "PYTHONINTMAXSTRDIGITS": "640",
+        "PYTHONMALLOC": "debug",
+        "LC_ALL": "xx_YY",
+        "TZ": "nonsense/zone",
+        "COLUMNS": "0",
     }
     for name, value in same.items():
         yield Trial({name: value}, "same")
@@ -125,6 +143,12 @@ def trials() -> Iterator[Trial]:
     for flags in ("--xla_cpu_enable_fast_math=true", "--xla_cpu_enable_fast_math", "--xla_cpu_prefer_vector_width=512"):
         yield Trial({"XLA_FLAGS": flags}, "apart")
     yield Trial({"GLIBC_TUNABLES": "glibc.malloc.check=0:glibc.cpu.hwcaps=-FMA"}, "apart")
+    for name, value in {
+        "TRITON_F32_DEFAULT": "tf32",
+        "TRITON_DEFAULT_FP_FUSION": "0",
+        "LLVM_PASS_PLUGIN_PATH": "x",
+    }.items():
+        yield Trial({name: value}, "apart")
     yield Trial({"OPENBLAS_CORETYPE": "Prescott"}, "same")
     yield Trial({"OPENBLAS_CORETYPE": "Prescott"}, "apart", scene="skip_norm")
     for refused in REFUSED:

@@ -5,6 +5,7 @@ processor time, and containers. What this machine cannot do is named in the resu
 """
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -97,6 +98,8 @@ def _refusing(folder: Path, tally: Tally, usual: Made) -> None:
 @contextlib.contextmanager
 def _group(quota_us: str) -> Iterator[tuple[str, ...]]:
     """Make a control group with a quota; yield the words that start a command in it. Raise OSError if there is none."""
+    if not (_GROUPS / "cgroup.controllers").is_file():
+        raise OSError(errno.ENOTSUP, f"{_GROUPS} is no tree of control groups")
     group = _GROUPS / f"render-soak-{os.getpid()}"
     group.mkdir()
     try:

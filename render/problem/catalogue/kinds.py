@@ -117,6 +117,8 @@ class System:
     None where they are.
     channels: what it measures besides the usual, with a few words for each.
     steps: default length of a run. axes: the pair that its first scene shows.
+    visited: hyperparameters that are the start of a number which the steps move, in the order of `visited` of its
+    kernel: what the y axis of a bifurcation diagram may be.
     lanes: runs in a block on CPUs, part of the numerics; None where they follow from the memory that a run takes.
     """
 
@@ -133,6 +135,7 @@ class System:
     rule: Callable[[Settings], str | None] = lambda settings: None
     no_prefixes: Callable[[Settings], str | None] = lambda settings: None
     steps: int = 500
+    visited: tuple[str, ...] = ()
     lanes: int | None = LANES
 
     @functools.cached_property

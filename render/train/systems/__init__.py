@@ -28,6 +28,8 @@ class System(NamedTuple):
     train with and without it.
     readout(state after the last step, hyper) -> the further channels of the system's catalogue row, [lane] each. It is
     called once a batch, outside of what is compiled.
+    visited(state) -> the numbers whose starts are the hyperparameters `visited` of the catalogue row, [lane] each, in
+    their order.
     bytes_per_lane: about what a lane's step takes, where so much that blocks must have fewer lanes than usual
     (then its catalogue row leaves their number open).
     """
@@ -37,6 +39,7 @@ class System(NamedTuple):
     escape_radius: float
     readout: Readout = lambda state, hyper: {}
     bytes_per_lane: int = 0
+    visited: Callable[[State], tuple[jax.Array, ...]] = lambda state: ()
 
 
 def make(problem: Problem) -> System:

@@ -42,4 +42,4 @@ def make(problem: Problem) -> System:
         moved: tuple[Factors, Float64[Array, "lane"]] = equal.step(state, of_product(hyper, rate), t)
         return moved
 
-    return System(start, step, equal.escape_radius)
+    return System(start, step, equal.escape_radius, visited=lambda state: state[:1])

@@ -66,7 +66,7 @@ def make(problem: Problem) -> System:
         return {"period": period, "sharpness": sum((p * p for p in gradient[1:]), gradient[0] * gradient[0])}
 
     # A polynomial can be thrown back from anywhere by a single step, so only what overflows has left for good.
-    return System(start, step, math.inf, jax.jit(measured))
+    return System(start, step, math.inf, jax.jit(measured), visited=lambda state: state)
 
 
 def _products_of_others(state: Factors) -> Factors:
