@@ -18,12 +18,16 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from render import scene
+from render.backends.local import LocalBackend
 from render.explorer import keyframes
 from render.film import qualities, rendering, schedule
+from render.geometry import patches
 from render.geometry.camera import View
 from render.geometry.patches import WHOLE
-from render.geometry.tiles import SAMPLES
+from render.geometry.tiles import SAMPLES, Tile
+from render.samples import NO_SAMPLE, Field
 from render.storage import references
+from render.storage.store import DirectoryStore
 from render.train.past_float64.difference_engine import DeepEngine
 from tests.helpers import ROOT
 from tests.helpers.explorer import Server
@@ -60,6 +64,32 @@ def test_a_view_is_answered_with_its_tiles_a_curve_and_the_state(server: Server)
             else:
                 kinds.add(json.loads(message)["type"])
     assert list((server.folder / "store").rglob("*.npz"))
+
+
+def test_what_a_film_left_of_a_tile_is_shown_by_a_page_that_trains_nothing(server: Server) -> None:
+    """And is followed by more of it, as films add it; a tile with unknown samples is not announced as whole."""
+    problem = scene.load("tiny").problem
+    film = DirectoryStore(server.folder / "store", problem, LocalBackend(problem).numerics)
+    tile, field = Tile(5, 30, 2), Field.empty((SAMPLES, SAMPLES), problem.channels)
+    for channel in field:
+        channel.fill(1)
+    center = (float(Fraction(2 * i + 1, 2 << tile.level)) for i in (tile.ix, tile.iy))
+    asked = view(x=next(center), y=next(center), width=2.0**-tile.level, detail=0.125, train=False)
+    with server.socket() as live:
+        for known in (0x0030, 0x0F31, WHOLE):
+            film.put(tile, field, known)
+            live.send(json.dumps(asked))
+            while True:
+                message = live.recv()
+                if not isinstance(message, bytes) or message[0] != tile.level:
+                    continue
+                address = tuple(int.from_bytes(message[8 + 56 * i : 64 + 56 * i], "little") for i in range(2))
+                if address == (tile.ix, tile.iy):
+                    break
+            status = np.frombuffer(message[-(SAMPLES**2) :], np.uint8).reshape(SAMPLES, SAMPLES)
+            assert (message[2] >= 5) == (known == WHOLE)
+            assert ((status != NO_SAMPLE) == patches.samples(known)).all()
+            asked["serial"] += 1
 
 
 def test_a_glance_aside_does_not_stop_what_the_view_wants(server: Server) -> None:
