@@ -15,6 +15,7 @@ from render.problem.catalogue.settings import (
     NonconvexSettings,
     PhasesSettings,
     ProductSettings,
+    SignalSettings,
     TransformerSettings,
 )
 
@@ -282,6 +283,19 @@ SYSTEMS: dict[str, System] = {
         settings_type=DeepLinearSettings,
         measures=("published", "bounded", "absolute"),
         steps=1000,
+    ),
+    "signal": System(
+        "Two signals through one random deep network, a layer a step: order, where they come together, and chaos",
+        "Poole and others 2016, arXiv:1606.05340; as a fractal: arXiv:2508.03222",
+        kernel="signal",
+        axes=("sigma_w", "sigma_b"),
+        hyperparameters={
+            "sigma_w": Hyperparameter("scale of the weights", 1.0, scale="linear"),
+            "sigma_b": Hyperparameter("scale of the biases", 0.0, scale="linear"),
+            "apart": Hyperparameter("distance of the inputs", 0.1),
+        },
+        settings_type=SignalSettings,
+        steps=100,
     ),
     "newton": System(
         "Newton's method for z^n = 1 from z = the sample; blue where it ends in the root z = 1",

@@ -151,3 +151,10 @@ class DeepLinearSettings(NoSettings):
 
     layers: int = setting(3, "L of the product of matrices.", whole=(2, 16))
     width: int = setting(5, "Rows and columns of each.", whole=(3, 64))
+
+
+@dataclass(frozen=True)
+class SignalSettings(NoSettings):
+    """Settings of the system `signal`."""
+
+    width: int = setting(32, "Units of each layer.", whole=(1, 512))
