@@ -276,7 +276,8 @@ def test_a_plan_says_what_is_known_of_the_card_that_trains(
     monkeypatch.setattr(kernels, "clock_mhz", lambda name: 2040.0)
     assert kernels.card_words(SMALL).startswith(f"NVIDIA Some{words}")
     assert ("runs a second that do not escape" in kernels.card_words(SMALL)) == ("core_count" in more)
-    assert "runs a second" not in kernels.card_words(scenes.load("mandelbrot").problem)
+    for uncounted in (scenes.load("mandelbrot").problem, changed(SMALL, depth=3)):
+        assert "runs a second" not in kernels.card_words(uncounted)
     for other in ({"platform": "cpu"}, {"client": SimpleNamespace(platform_version="rocm 60000")}):
         monkeypatch.setattr(engine, "devices", lambda other=other: [SimpleNamespace(**{**vars(device), **other})])
         assert kernels.card() is None

@@ -31,6 +31,10 @@ class Choice(NamedTuple):
     why: str = ""
 
 
+# What trains unless another kernel is asked for.
+XLA = Choice()
+
+
 def choose(problem: Problem, asked: str) -> Choice:
     """Return the kernel that trains a problem. Raises RenderError for a kernel that is not known.
 
@@ -42,7 +46,7 @@ def choose(problem: Problem, asked: str) -> Choice:
         hint = f"; did you mean {near[0]}?" if near else "."
         raise RenderError(f"--kernel must be one of {', '.join(NAMES)}, not {asked!r}{hint}")
     if asked == "xla":
-        return Choice()
+        return XLA
     if (reason := unusable(problem)) is not None:
         return Choice(False, f"XLA's kernel trains, not the fused one: {reason}.")
     try:
@@ -88,9 +92,12 @@ def card_words(problem: Problem) -> str:
     words, most = found.words(), found.float64_flop_per_s
     if most is None or problem.row.kernel != "mlp":
         return words
+    settings = problem.settings_as(MlpSettings)
+    if settings.depth != 2:  # what `shape.flop` counts
+        return words
     from render.train import datasets
 
-    examples = datasets.example_count(problem.settings_as(MlpSettings))
+    examples = datasets.example_count(settings)
     return f"{words}; at most about {most / shape.flop(problem, examples):,.0f} runs a second that do not escape"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from render.backends import PROOF_STEPS, Batch, kernels
 from render.backends.batch_splitting import Pieces
-from render.backends.kernels import Choice
+from render.backends.kernels import XLA, Choice
 from render.problem import Problem
 from render.samples import Field
 from render.storage import first_steps, numerics
@@ -23,7 +23,7 @@ _LEAST_BLOCKS = 4
 class LocalBackend:
     """Trains in this process. Making one compiles nothing, nor loads JAX; the first batch on each device does."""
 
-    def __init__(self, problem: Problem, *, backwards: bool = False, kernel: Choice = Choice()) -> None:  # noqa: B008
+    def __init__(self, problem: Problem, *, backwards: bool = False, kernel: Choice = XLA) -> None:
         """backwards: take every sum in the opposite order, to see what rounding does; other numerics.
 
         kernel: what trains plain samples, see `render.backends.kernels`; other numerics too.

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from render import scene as scenes
-from render.backends.kernels import Choice
+from render.backends.kernels import XLA, Choice
 from render.backends.local import LocalBackend
 from render.film import training_rate
 from render.film.plan import Plan
@@ -163,7 +163,7 @@ def _agreement(device: jax.Device, size: Size, conditions: dict[str, Problem]) -
 
 def _film(scene: Scene) -> Iterator[Row]:
     plan = Plan(scene)
-    for name, kernel in (("XLA", Choice()), ("fused", Choice(fused=True))):
+    for name, kernel in (("XLA", XLA), ("fused", Choice(fused=True))):
         rate = training_rate.measure(plan, LocalBackend(scene.problem, kernel=kernel))
         output = scene.output
         yield (

@@ -88,9 +88,11 @@ class Server:
 
     def socket(self, **changes: Any) -> Any:
         """Open the live connection as a page would, but for the changes."""
-        options = {"origin": f"http://127.0.0.1:{self.port}", "subprotocols": ["render", self.token], "proxy": None}
+        options: dict[str, Any] = {"origin": f"http://127.0.0.1:{self.port}", "subprotocols": ["render", self.token]}
         # No limit on how long a busy machine takes to answer.
-        options |= {"open_timeout": None, "ping_interval": None, "close_timeout": None}
+        options |= {"proxy": None, "open_timeout": None, "ping_interval": None, "close_timeout": None}
+        # Nor on what waits to be read: with one, closing a connection that has not been read to its end waits for ever.
+        options["max_queue"] = None
         return connect(f"ws://127.0.0.1:{self.port}/api/live", **(options | changes))
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> str:
