@@ -2,9 +2,9 @@
 
     h <- tanh(sigma_w W_t h + sigma_b b_t),     entries of W_t ~ N(0, 1 / width), of b_t ~ N(0, 1)
 
-All samples share the draws; the loss is the mean squared distance of the two. In wide networks it shrinks on one side of
-the curve sigma_w^2 E[tanh'(sqrt(q) z)^2] = 1, the edge of chaos (Poole and others 2016, arXiv:1606.05340), and grows on
-the other. For sigma_b = 0 the edge is at sigma_w = 1. There a signal dies out below it, layers act as their matrices, and
+All samples share the draws; the loss is the mean squared distance of the two. In wide networks it shrinks on one side
+of the curve sigma_w^2 E[tanh'(sqrt(q) z)^2] = 1, the edge of chaos (Poole and others 2016, arXiv:1606.05340), and grows
+on the other. For sigma_b = 0 the edge is at sigma_w = 1. Below it a signal dies out, layers act as their matrices, and
 the exponent of a product of such matrices is known for every width (Newman 1986, Commun. Math. Phys. 103):
 
     (log(2 sigma_w^2 / width) + digamma(width / 2)) / 2
