@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from render import scene
-from render.analyse import dimension, every_scene, subject
+from render.analyse import dimension, every_scene, subject, tables
 from render.cli import app
 from render.errors import RenderError
 from render.samples import Field
@@ -134,3 +136,18 @@ def test_rounding_counts_the_samples_that_one_unit_in_the_last_place_flips(
 
     monkeypatch.setattr(dimension, "train_points", train)
     assert dimension._nudged(what, areas, values) == [(16 if steps == 1 else 0, 16)] * 2
+
+
+def test_both_tables_fit_80_columns_whatever_their_numbers() -> None:
+    spread = dimension.Spread(1.23, 1.11, 1.99, 32)
+    row = every_scene.Row(
+        "a_scene_of_a_long_name", "k", "decades", 136, 1.2e-10, 1.2e-31,
+        dict.fromkeys(("box", "sausage", "uncertainty"), spread), spread, 1.66, 1.23, spread, spread,
+        16, 16, 544, 544, 12_345_678, 99_999.0,
+    )  # fmt: skip
+    outlook = every_scene.Outlook("a_scene_of_a_long_name", 136, 12_345_678, 12_345_678, 1e7)
+    for table in (tables.of_every_scene(every_scene.Result(1024, (row, row))), tables.of_outlooks([outlook])):
+        out = io.StringIO()
+        Console(file=out, width=80).print(table)
+        assert max(map(len, out.getvalue().splitlines())) <= 80
+        assert "\u2026" not in out.getvalue(), "nothing is cut off"

@@ -17,10 +17,10 @@ DIMENSION_COLUMNS = (
 )
 EVERY_SCENE_COLUMNS = (
     "wide: the widest and the narrowest window, in decades on log10 axes. box, sausage, pairs: by box counting, "
-    "Minkowski sausage and uncertainty exponent; procedure: as published. px: box counting with half as many samples "
-    "a side. smooth, noise: null models by box counting. ulp: of samples at the boundary, how many end otherwise where "
-    "a hyperparameter is one unit in the last place larger. bits: of shared points trained again, how many had the "
-    "same bits. took: what was not in the store."
+    "Minkowski sausage and uncertainty exponent. proc.: by the published procedure. px: box counting with half as many "
+    "samples a side. smooth, noise: null models by box counting. ulp: share of samples at the boundary that end "
+    "otherwise where a hyperparameter is one unit in the last place larger. bits: of shared points trained again, how "
+    "many had the same bits. took: what was not in the store."
 )
 OVER_STEPS_COLUMNS = (
     "windows: those that a boundary crosses after so many steps. conv.: samples that converged by then. box, sausage, "

@@ -94,23 +94,29 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
 
 
 def of_every_scene(result: every_scene.Result) -> RenderableType:
-    """Return one row for each scene."""
-    table = _table(
+    """Return one row for each scene, in two tables: dimensions, and what they are to be compared with."""
+    found = _table(
         f"dimension in windows of {result.side} x {result.side} samples: medians (quartiles)",
-        *("scene", "windows", "wide", *_SHORT, "procedure", "published", f"{result.side // 2} px", "smooth", "noise"),
-        *("ulp", "bits", "runs", "took"),
+        *("scene", "windows", "wide", *_SHORT),
+    )
+    beside = _table(
+        "beside it",
+        *("scene", "proc.", "published", f"{result.side // 2} px", "smooth", "noise", "ulp", "bits", "took"),
     )
     for row in result.rows:
-        nulls = (_two(null.median if null else None) for null in (row.smooth, row.noise))
-        others = [_two(found.median if (found := row.estimates[name]) else None) for name in list(ESTIMATORS)[1:]]
-        table.add_row(
-            row.scene, str(row.windows), f"{row.widest:.1g} to {row.narrowest:.1g}",
-            _spread(row.estimates["box"]), *others, _two(row.procedure.median if row.procedure else None),
-            _two(row.published), _two(row.coarser), *nulls,
-            f"{row.flipped}/{row.nudged}" if row.nudged else "-", f"{row.equal}/{row.again}",
-            f"{row.samples:,}", f"{row.took_s:.0f} s",
-        )  # fmt: skip
-    return Group(table, _paragraph(conclusions.EVERY_SCENE_COLUMNS))
+        others = [_two(spread.median if (spread := row.estimates[name]) else None) for name in list(ESTIMATORS)[1:]]
+        wide = f"{row.widest:.1g} to {row.narrowest:.1g}"
+        found.add_row(row.scene, str(row.windows), wide, _spread(row.estimates["box"]), *others)
+        beside.add_row(
+            row.scene,
+            *(_two(spread.median if spread else None) for spread in (row.procedure,)),
+            *(_two(value) for value in (row.published, row.coarser)),
+            *(_two(null.median if null else None) for null in (row.smooth, row.noise)),
+            f"{row.flipped / row.nudged:.0%}" if row.nudged else "-",
+            f"{row.equal}/{row.again}",
+            f"{row.took_s:.0f} s",
+        )
+    return Group(found, beside, _paragraph(conclusions.EVERY_SCENE_COLUMNS))
 
 
 def of_outlooks(outlooks: list[every_scene.Outlook]) -> RenderableType:

@@ -91,7 +91,11 @@ def asks_blas(problem: Problem) -> bool:
     settings = dict(problem.settings)
     if problem.row.kernel == OWN_KERNEL:  # a user's file may do anything
         return True
-    return problem.system == "phases" or settings.get("data") == "teacher" or settings.get("directions") == "random"
+    return (
+        problem.system in ("phases", "deep_linear")
+        or settings.get("data") == "teacher"
+        or settings.get("directions") == "random"
+    )
 
 
 def _may_find_accelerators() -> bool:

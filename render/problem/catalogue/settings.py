@@ -143,3 +143,18 @@ class CyclicSettings(NoSettings):
 
     factors: int = setting(2, "k of the product, all equal.", whole=(1, MOST_FACTORS))
     order: str = setting("aabab", "In which the two rates take turns; a6b6 is six steps of each.", _ORDERS)
+
+
+@dataclass(frozen=True)
+class DeepLinearSettings(NoSettings):
+    """Settings of the system `deep_linear`."""
+
+    layers: int = setting(3, "L of the product of matrices.", whole=(2, 16))
+    width: int = setting(5, "Rows and columns of each.", whole=(3, 64))
+
+
+@dataclass(frozen=True)
+class SignalSettings(NoSettings):
+    """Settings of the system `signal`."""
+
+    width: int = setting(32, "Units of each layer.", whole=(1, 512))
