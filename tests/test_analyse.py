@@ -113,6 +113,7 @@ def measured(
 ) -> dimension.Result:
     drawn = dataclasses.replace(TINY, keyframes=keyframes)
     monkeypatch.setattr(dimension, "_trained_again", lambda _, areas, __: [4] * len(areas))
+    monkeypatch.setattr(dimension, "_nudged", lambda _, areas, __: [(0, 0)] * len(areas))
     what = subject.Subject(drawn, None, _Drawn(inside, Path()), Path())  # type: ignore[arg-type]
     return dimension.run(what, side, None, quiet)
 
