@@ -688,7 +688,10 @@ def test_every_output_of_every_command_goes_through_links(command: tuple[list[st
 def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
     command: tuple[list[str], Path, dict[str, bytes]], make: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of its outputs in turn is in the way: it is refused before anything is trained or drawn."""
+    """Each of its outputs in turn is in the way: it is refused before anything is trained or drawn.
+
+    A file of two names has content that no command made: it may be somebody's own.
+    """
     words, folder, made = command
 
     def never(*_: object, **__: object) -> Iterator[None]:
@@ -702,7 +705,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
             made_again(made)
             says = make(Path(name))
             before = state(Path("out"))
-            with pytest.raises(RenderError, match=f"{says}|must be plain files"):
+            with pytest.raises(RenderError, match=f"{says}|must be plain files|somebody's own file"):
                 command_line(words)
             assert [one for one in state(Path("out")) if one in before] == before, name
 

@@ -58,7 +58,12 @@ def check(
 def _has_content(path: Path) -> bool:
     """Return whether there is a file with content, or a folder with pictures or of an export."""
     if path.is_dir():
-        return any(path.iterdir()) if records.carries(path) else any(path.glob("*.png"))
+        return any(path.iterdir()) if records.carries(path) else any(map(_is_full, path.glob("*.png")))
+    return _is_full(path)
+
+
+def _is_full(path: Path) -> bool:
+    """Return whether there is a file with content; what is no plain file is refused where it would be written."""
     return path.is_file() and path.stat().st_size > 0
 
 
@@ -71,9 +76,9 @@ def _made_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
     if records.carries(path):
         carriers.append(path)
     elif path.is_dir():
-        carriers += sorted(path.glob("*.png"))[:1]
+        carriers += sorted(filter(_is_full, path.glob("*.png")))[:1]
     for carrier in carriers:
-        if carrier.exists():
+        if carrier.is_file() or carrier.is_dir():  # a pipe is written to, and says nothing
             try:
                 text, name, fields = records.read_with_fields(carrier)
             except SceneError:
