@@ -46,7 +46,7 @@ def checkout(tmp_path: Path) -> Path:
 def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `make plan` there; pip alone, so that an empty lock needs no network."""
     plain = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON", "MAKE"))
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON", "MAKE", "GPU"))
     }
     return subprocess.run(
         ["make", "plan", "PIP=1", f"PYTHON={sys.executable}", *words],

@@ -132,7 +132,7 @@ def test_a_film_that_was_stopped_has_the_bytes_of_one_that_never_was(store: Path
         with path.with_suffix(".frames.csv").open(newline="") as file:
             tables.append([{**row, "seconds": ""} for row in csv.DictReader(file)])
     assert tables[0] == tables[1]
-    assert len({row["boundary_density"] for row in tables[0]}) > 10, "it follows the steps"
+    assert len({row["boundary_density"] for row in tables[0]}) >= 8, "it follows the steps"
     for suffix in (".mp4", ".path.csv", ".mp4.json"):
         assert paths[0].with_suffix(suffix).read_bytes() == paths[1].with_suffix(suffix).read_bytes()
     with paths[0].with_suffix(".path.csv").open(newline="") as file:
