@@ -45,9 +45,8 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run `make plan` there; pip alone, so that an empty lock needs no network."""
-    plain = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_", "PYTHON", "MAKE", "GPU"))
-    }
+    set_aside = "PIP_", "UV_", "PYTHON", "MAKE", "GPU"
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(set_aside)}
     return subprocess.run(
         ["make", "plan", "PIP=1", f"PYTHON={sys.executable}", *words],
         cwd=folder, env=plain | variables, capture_output=True, text=True, check=False,

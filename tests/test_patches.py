@@ -255,12 +255,22 @@ def test_a_file_under_the_name_of_other_patches_is_damaged(tmp_path: Path) -> No
 def test_a_file_that_only_looks_like_one_of_patches_is_none(tmp_path: Path) -> None:
     store = directory(tmp_path)
     store.put(TILE, field(), 0x0011)
-    for name in ("2.0000.npz", "2.11.npz", "2.00gg.npz", "2.0F00.npz", "22.0100.npz", "x.npz"):
+    for name in ("2.0000.npz", "2.ffff.npz", "2.11.npz", "2.00gg.npz", "2.0F00.npz", "22.0100.npz", "x.npz"):
         store.path(TILE).with_name(name).write_bytes(b"")
     assert store.held([TILE]) == [0x0011]
     check(store.get(TILE, 0x0010), 0x0010)
     with pytest.raises(KeyError):
         store.get(TILE, 0x0200)
+
+
+def test_a_link_that_leads_nowhere_is_a_lost_file_and_not_waited_for(tmp_path: Path) -> None:
+    store = directory(tmp_path)
+    store.put(TILE, field(), 0x0011)
+    store.path(TILE, 0x0300).symlink_to(tmp_path / "nowhere")
+    check(store.get(TILE, 0x0011), 0x0011)
+    for wanted in (0x0100, 0x0301, WHOLE):
+        with pytest.raises(KeyError):
+            store.get(TILE, wanted)
 
 
 def test_what_is_kept_is_listed_verified_and_merged_patch_by_patch(tmp_path: Path) -> None:

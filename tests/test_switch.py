@@ -211,7 +211,8 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
     scene_path.write_text(SCENE)
     app(["plan", str(scene_path), "--quality", "preview", "--store", str(store)], exit_on_error=False)
     said = capsys.readouterr()
-    assert f"worth views down to about 1e-{found.decades:.1f} decades (tangent norm of its" in " ".join(said.out.split())
+    words = " ".join(said.out.split())
+    assert f"worth views down to about 1e-{found.decades:.1f} decades (tangent norm of its" in words
     assert ("nothing to see" in said.err) == (precision.past_budget(loaded, found) is not None)
 
 

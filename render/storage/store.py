@@ -43,8 +43,8 @@ from render.problem import Problem, channels_of
 from render.samples import CHANNELS, Field
 from render.storage import descriptions, first_steps, numerics, tile_format
 
-# What follows the row of a tile in the name of a file that holds some of its patches.
-_SOME = re.compile(r"(\d+)\.([0-9a-f]{4})\.npz")
+# What follows the row of a tile in the name of a file that holds some of its patches, but not none and not all of them.
+_SOME = re.compile(r"(\d+)\.((?!0000|ffff)[0-9a-f]{4})\.npz")
 
 
 def patches_named(name: str) -> Patches:
@@ -239,18 +239,22 @@ class DirectoryStore:
                 return tile_format.field_of(self._joined({patches: self._stored(tile, patches)}, wanted))
             except FileNotFoundError:
                 continue
+        gone: set[Patches] = set()
         while True:
-            left, files = wanted, {}
-            try:
-                for patches in self._files(tile):
-                    if patches & left:
+            left, files, before = wanted, {}, len(gone)
+            for patches in self._files(tile):
+                if patches & left and patches not in gone:
+                    try:
                         files[patches] = self._stored(tile, patches)
                         left &= ~patches
-            except FileNotFoundError:
-                continue  # another process has put it into a larger file just now
-            if left:
+                    except FileNotFoundError:
+                        gone.add(patches)
+            if not left:
+                return tile_format.field_of(self._joined(files, wanted))
+            if len(gone) == before:
                 raise KeyError(tile)
-            return tile_format.field_of(self._joined(files, wanted))
+            # Another process has put what was listed into a larger file just now: that one is looked for. A link that
+            # leads nowhere is listed too, and is not asked for twice.
 
     def stored(self, tile: Tile, patches: Patches) -> Field:
         """Return what the file of just these patches of a tile holds. Raises KeyError, DamagedTile as `get` does."""
