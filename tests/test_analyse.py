@@ -383,7 +383,8 @@ def in_small() -> list[list[str]]:
         words = [smaller.get(before, word) for before, word in zip(["", *words], words, strict=False)]
         words += ["--draws", "128"] if words[0] == "tuning" and "--draws" not in words else []
         found[" ".join(sorted(words))] = words
-    return list(found.values())
+    # The table of all scenes trains for hours, and has tests of its own (test_every_scene).
+    return [words for words in found.values() if words[0] != "all"]
 
 
 @pytest.mark.parametrize("words", in_small(), ids=" ".join)
@@ -397,7 +398,7 @@ def test_every_documented_command_prints_a_table_and_writes_its_json_and_plot(
     monkeypatch.setattr(tuning, "QUANTILES", ())  # a fit takes seconds, and has a test of its own
     command_line(*words, "--store", store, "--out", tmp_path)
     out = capsys.readouterr().out
-    assert "tiny" in out.splitlines()[1 if words == ["all"] else 0]
+    assert "tiny" in out.splitlines()[0]
     written = [Path(line) for line in out.splitlines() if line.startswith(str(tmp_path))]
     assert [path.suffix for path in written] == [".json", ".png"]
     found = json.loads(written[0].read_text())
