@@ -123,7 +123,7 @@ def test_a_damaged_tile_is_left_out_and_one_here_is_replaced(stored: Path, tmp_p
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFOs")
 def test_what_stands_in_a_tiles_place_and_is_no_file_stops_nothing(stored: Path, tmp_path: Path) -> None:
-    """A FIFO that nobody writes to would keep a reader waiting for ever."""
+    """Whoever opens a pipe to read it waits until another program opens it to write."""
     other, ours = tmp_path / "other", tmp_path / "ours"
     shutil.copytree(stored, other)
     theirs = sorted(other.rglob("*.npz"))

@@ -62,6 +62,11 @@ _ADVICE = {
 }
 
 
+# What stands where a file must go. Pipes and character devices are written to, but not for the program's own files:
+# what goes into them is not kept.
+_KINDS = {stat.S_IFIFO: "pipe", stat.S_IFCHR: "device", stat.S_IFBLK: "block device", stat.S_IFSOCK: "socket"}
+
+
 class _Target(NamedTuple):
     """The destination of a write. plain: the file to make or replace; None where `path` is written to directly.
 
@@ -277,12 +282,12 @@ def _target(path: Path, *, own: bool = False) -> _Target:
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):
+    if not own and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return _Target(path, None)
     if not stat.S_ISREG(mode):
-        raise WriteError(path, f"it is a {'block device' if stat.S_ISBLK(mode) else 'socket'}, not a file")
+        raise WriteError(path, f"it is a {_KINDS[stat.S_IFMT(mode)]}, not a file", "Remove it" if own else "")
     if not own and status.st_nlink > 1:
         raise WriteError(
             path,

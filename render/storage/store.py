@@ -36,6 +36,7 @@ import numpy as np
 
 from render.errors import DamagedTile, StoreError
 from render.files import atomic
+from render.files.own_files import read_own
 from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.machine import environment
@@ -97,10 +98,6 @@ def check_store(root: Path) -> None:
         raise StoreError(
             f"{root}: the store must be a writable folder: {error.strerror}. Use another --store."
         ) from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def lacking(store: TileStore, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches]) -> list[Tile]:
@@ -284,9 +281,7 @@ class DirectoryStore:
         """Read one file and return its samples as they are stored. Raises FileNotFoundError, DamagedTile."""
         path = self._file(tile, patches)
         try:
-            # A FIFO in the place of a tile must not hold the program up: opened so, it reads as empty.
-            with open(path, "rb", buffering=0, opener=_without_waiting) as file:
-                stored = file.read()
+            stored = read_own(path)
         except FileNotFoundError:
             raise
         except IsADirectoryError:

@@ -8,7 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from render.errors import DamagedTile, StoreError
+from render.geometry import patches
 from render.geometry.patches import Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem, described
@@ -88,34 +91,37 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
         report(merged)
 
 
-def _take(tile: Tile, patches: Patches, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
-    found = source.stored(tile, patches)
-    for place in (here.path(tile), here.path(tile, patches)):
-        if place.is_dir():
-            raise DamagedTile(f"{place} must be a file, but it is a folder. Remove it.")
+def _take(tile: Tile, kept: Patches, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
+    """Take over what one file of the source keeps of a tile. kept: its patches."""
+    found = source.stored(tile, kept)
+    for place in (here.path(tile), here.path(tile, kept)):
+        if place.exists() and not place.is_file():
+            raise DamagedTile(f"{place} must be a file, but it is a folder or a pipe. Remove it.")
     (held,) = here.held([tile])
     try:
-        known = here.get(tile, held & patches) if held & patches else None
+        known = here.get(tile, held & kept) if held & kept else None
     except DamagedTile:
-        here.put(tile, found, patches)
+        here.put(tile, found, kept)
         merged.repaired += 1
         return
     # The same problem, numerics and place: the same samples, bit for bit.
-    if known is not None and not _same(known, source.get(tile, held & patches)):
+    if known is not None and not _same(known, found, patches.samples(held & kept)):
         merged.faults.append(
-            f"{source.path(tile, patches)} was left out: the tile here has other samples, although problem and "
+            f"{source.path(tile, kept)} was left out: the tile here has other samples, although problem and "
             "numerics are the same. One of the two machines computes differently than it says; `render doctor` may "
             "know why."
         )
-    elif patches & ~held:
-        here.put(tile, found, patches)
+    elif kept & ~held:
+        here.put(tile, found, kept)
         merged.added += 1
     else:
         merged.known += 1
 
 
-def _same(one: Field, other: Field) -> bool:
-    return all(a.tobytes() == b.tobytes() for a, b in zip(one, other, strict=True))
+def _same(one: Field, other: Field, where: np.ndarray) -> bool:
+    """Return whether two fields have the same bits at some samples; where: bool [SAMPLES, SAMPLES]."""
+    theirs = other.channels()
+    return all(values[where].tobytes() == theirs[name][where].tobytes() for name, values in one.channels().items())
 
 
 def _runs(problem: Problem, other: Path, root: Path, merged: Merged) -> None:

@@ -1,0 +1,19 @@
+"""Reading the files that the program keeps for itself: samples, descriptions, caches. See `atomic` for writing them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def read_own(path: str | Path) -> bytes:
+    """Return the content of a file of the program's own. Raises OSError.
+
+    A pipe in its place reads as empty, and so as damaged; opened as usual, it would hold the program up for ever.
+    """
+    with open(path, "rb", buffering=0, opener=_without_waiting) as file:
+        return file.read() or b""
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
