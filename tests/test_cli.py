@@ -161,6 +161,10 @@ def test_json_is_one_object_a_line_on_both_streams(tmp_path: Path) -> None:
     (facts,) = map(json.loads, plan.stdout.splitlines())
     assert (facts["event"], facts["samples"], facts["frames"]) == ("plan", 19_200, 30)
     assert facts["total_s"] >= facts["training_s"] > 0
+    table = run_here("plan", "tiny", "--quality", "scene", "--store", tmp_path / "store").stdout.splitlines()
+    titles = [line.split()[0] for line in table if line[:1] != " "]
+    assert titles == ["film", "zoom", "quality", "levels", "tiles", "samples", "time", "disk", "room", "problem"]
+    assert table[0].startswith("film     30 frames, 64 x 36")
     wrong = run("video", "tiny", "--set", "output.fps=0", "--json")
     assert wrong.returncode == 2
     (error,) = map(json.loads, wrong.stderr.splitlines())

@@ -193,11 +193,13 @@ def every_scene(
     kind = _dimension_name(side, deepest)
     windows = [measuring.windows(loaded, side, deepest) for loaded in chosen]
     summary = folders.out / f"{kind}-all.json"
-    check_target(summary)
     problems = [loaded.problem.key for loaded in chosen]
-    if not folders.force:
-        together.check(summary, problems)
-    places = [_targets(loaded, kind, folders) for loaded in chosen]
+    places = []
+    if not plan:  # a plan writes nothing, and makes no folder
+        check_target(summary)
+        if not folders.force:
+            together.check(summary, problems)
+        places = [_targets(loaded, kind, folders) for loaded in chosen]
     outlooks = []
     for loaded, areas in zip(chosen, windows, strict=True):
         what = subject.prepare(loaded, folders.store)

@@ -209,9 +209,9 @@ def _film_room(outlook: Outlook) -> dict[str, str]:
     if not outlook.film_bytes:
         return {}
     if codec == encode.SEQUENCE:
-        return {"film": f"about {size}"}
+        return {"room": f"about {size} for the film"}
     more = "more than that" if encode.CODECS[codec].at_once else "as much again"
-    return {"film": f"about {size}, and {more} for its segments until it is whole"}
+    return {"room": f"about {size} for the film, and {more} for its segments until it is whole"}
 
 
 def show_poster_plan(plan: PosterPlan) -> None:
