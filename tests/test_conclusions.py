@@ -221,7 +221,7 @@ def test_how_the_dimension_grows_is_one_sentence_with_its_numbers() -> None:
     [(-31.0, "1e-31"), (-1.4, "0.04"), (-3.2, "6e-4"), (0.0, "1"), (2.2, "200"), (4.999, "1e5"), (400.3, "2e400")],
 )
 def test_a_power_of_ten_reads_as_a_number_of_one_digit(decades: float, words: str) -> None:
-    assert tables._power(decades) == words
+    assert tables.power_of_ten(decades) == words
 
 
 def test_what_random_search_found_is_one_sentence_with_its_numbers() -> None:

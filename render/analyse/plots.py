@@ -13,6 +13,7 @@ import numpy as np
 
 from render.analyse import dimension, dimension_over_steps, precision, tuning
 from render.analyse.estimators import ESTIMATORS
+from render.analyse.tables import power_of_ten
 from render.files import places
 from render.files.atomic import write_whole
 
@@ -155,12 +156,15 @@ def _precision(figure: Any, result: precision.Result) -> None:
     figure.suptitle(f"{result.scene}: where float64 ends")
     mixed = [view for view in result.views if view.mixed]
     widths = [view.width for view in mixed]
-    agree.plot(widths, [100 * view.signs for view in mixed], "o-", ms=3, lw=1, color=_COLOURS["box"], label="signs")
-    values = [100 * view.values for view in mixed]
-    agree.plot(widths, values, "o-", ms=3, lw=1, color=_COLOURS["sausage"], label="values to 0.1 %")
-    kept = [100 * (1 - view.last_place) for view in mixed]
     beside = "signs, one unit in the last place aside"
-    agree.plot(widths, kept, "o-", ms=3, lw=1, color=_COLOURS["uncertainty"], label=beside)
+    # From wide to narrow lines, so that all are seen where they lie on each other.
+    for label, width_pt, colour, shares in (
+        ("signs", 4.5, "box", [view.signs for view in mixed]),
+        (beside, 2.5, "uncertainty", [1 - view.last_place for view in mixed]),
+        ("values to 0.1 %", 1.0, "sausage", [view.values for view in mixed]),
+    ):
+        percent = [100 * share for share in shares]
+        agree.plot(widths, percent, "o-", ms=width_pt + 2, lw=width_pt, color=_COLOURS[colour], label=label)
     agree.axhline(50, color=_COLOURS["null"], lw=1, ls=":", label="chance")
     if result.float64_ends:
         agree.axvline(result.float64_ends, color=_COLOURS["published"], lw=1.2, ls="--", label="float64 ends")
@@ -171,9 +175,11 @@ def _precision(figure: Any, result: precision.Result) -> None:
     agree.legend(fontsize=8, loc="lower left")
     norms = result.tangents.growth
     growth.semilogy(range(1, len(norms) + 1), norms, lw=1.2, color=_COLOURS["uncertainty"])
+    growth.xaxis.get_major_locator().set_params(integer=True)
     growth.set(xlabel="training step", ylabel=f"tangent norm |dW/du| / |W| (per {result.unit[:-1]})")
     if result.tangents.decades is not None:
-        growth.set_title(f"worth views down to about 1e-{result.tangents.decades:.1f} {result.unit}", fontsize=9)
+        narrowest = power_of_ten(-result.tangents.decades)
+        growth.set_title(f"worth views down to about {narrowest} {result.unit}", fontsize=9)
 
 
 def _tuning(figure: Any, result: tuning.Result) -> None:

@@ -154,17 +154,17 @@ def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
     """Return the depth budget of a target in words."""
     if tangents.decades is None:
         return "every run there escapes, so its depth is unknown; aim at a converged place"
-    worth = f"worth views down to about {_power(-tangents.decades)} {unit}"
+    worth = f"worth views down to about {power_of_ten(-tangents.decades)} {unit}"
     if tangents.runs == 1:
-        return f"{worth} (tangent norm of its reference run {_power(tangents.decades)})"
+        return f"{worth} (tangent norm of its reference run {power_of_ten(tangents.decades)})"
     low, high = (float(np.log10(v)) for v in np.quantile(tangents.norms, (0.0, 1.0)))
     return (
-        f"{worth} (tangent norms {_power(low)} to {_power(high)}, "
+        f"{worth} (tangent norms {power_of_ten(low)} to {power_of_ten(high)}, "
         f"{len(tangents.norms)} of {tangents.runs} runs stay finite)"
     )
 
 
-def _power(decades: float) -> str:
+def power_of_ten(decades: float) -> str:
     """Return ten to some power with one digit: 0.04, 200, 2e-31; of powers past float64 too."""
     exponent = math.floor(decades)
     digit = round(10 ** (decades - exponent))
