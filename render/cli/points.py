@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,7 +57,6 @@ def probe(
     try:
         from render.cli import messages
         from render.errors import RenderError
-        from render.files import atomic
         from render.tools import probe as probing
         from render.tools import probe_summary
 
@@ -64,7 +64,7 @@ def probe(
             raise RenderError("--trace writes losses of XLA's kernel: leave out --kernel fused, or --trace.")
         with messages.working("probing") as report:
             loaded, where = changes.load(scene, *more), machines.make
-            to_stdout = atomic.is_stdout(out)
+            to_stdout = _is_stdout(out)
             result = probing.run(
                 loaded,
                 points,
@@ -85,3 +85,11 @@ def probe(
         messages.wrote(out)
     if trace is not None:
         messages.wrote(trace)
+
+
+def _is_stdout(path: Path) -> bool:
+    """Return whether a path leads to the standard output of this process, so that printing would write into it."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(1))
+    except OSError:
+        return False

@@ -35,7 +35,6 @@ __all__ = [
     "check_target",
     "is_abandoned",
     "is_partial",
-    "is_stdout",
     "lacking",
     "one_at_a_time",
     "remove_abandoned",
@@ -230,14 +229,6 @@ def lacking(folder: Path) -> list[str]:
             faults.append("no hard links: a scene that is saved there is an empty file for a moment")
         partials.unlink(other)
     return faults
-
-
-def is_stdout(path: Path) -> bool:
-    """Return whether a path leads to the standard output of this process, so that printing would write into it."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(1))
-    except OSError:
-        return False
 
 
 # ---- steps of writing -------------------------------------------------------------------------------------------
