@@ -216,6 +216,7 @@ def test_a_plan_of_a_diagram_says_what_is_computed(tmp_path: Path, capsys: pytes
         (["poster", "--cm", "10x10"], "a print"),
         (["publish", "site"], "a map on a page"),
         (["descend"], "a descent"),
+        (["explore", "--no-open"], "the explorer"),
         (["analyse", "dimension"], "an analysis"),
         (["analyse", "tuning"], "an analysis"),
         (["analyse", "all"], "an analysis"),

@@ -54,7 +54,7 @@ def run(
     """
     given = scene.find(name) if name else None
     if given is not None:
-        scene.load(given)  # every fault of the scene, before a browser opens
+        scene.load(given).check_plane("the explorer")  # every fault of the scene, before a browser opens
     check_store(store)
     listener = _listen(port)
     token = guard.new_token()
