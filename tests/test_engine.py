@@ -14,11 +14,11 @@ from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
 from render.problem.catalogue import SYSTEMS
-from render.problem.catalogue.settings import MlpSettings
 from render.samples import CHANNELS, Field, Status
 from render.storage import numerics
 from render.train import datasets, engine
-from tests.helpers import oracle, published
+from tests.helpers import published
+from tests.helpers.oracle_runs import oracle_run, points
 from tests.helpers.problems import changed
 
 
@@ -43,32 +43,6 @@ PROBLEMS = {
     "initial mean": changed(SMALL, x=axis("init_mean"), y=axis("lr")),
     "fixed rate": changed(SMALL, x=axis("offset"), y=axis("lr_output"), fixed=(("lr_input", 0.5),)),
 }
-
-
-def points(count: int, seed: int = 0, lo: float = -3.0, hi: float = 3.0) -> tuple[np.ndarray, np.ndarray]:
-    x, y = 10.0 ** np.random.default_rng(seed).uniform(lo, hi, (2, count))
-    return x, y
-
-
-def oracle_run(problem: Problem, x: np.ndarray, y: np.ndarray) -> oracle.Run:
-    settings = problem.settings_as(MlpSettings)
-    draws = published.draws(
-        width=settings.width,
-        depth=settings.depth,
-        examples=settings.examples,
-        batch=settings.batch,
-        steps=problem.steps,
-        seed=problem.seed,
-    )
-    return oracle.run(
-        *draws,
-        activation=settings.activation,
-        steps=problem.steps,
-        names=(problem.x.name, problem.y.name),
-        x=x,
-        y=y,
-        fixed=dict(problem.fixed),
-    )
 
 
 @pytest.mark.parametrize("name", PROBLEMS)

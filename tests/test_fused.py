@@ -11,10 +11,9 @@ import pytest
 from render.fused import shape
 from render.geometry.axes import Axis
 from render.problem import Problem
-from render.problem.catalogue.settings import MlpSettings
 from render.samples import Status
 from render.train import engine
-from tests.helpers import oracle, published
+from tests.helpers.oracle_runs import oracle_run, points
 from tests.helpers.problems import changed
 
 wp = pytest.importorskip("warp", reason="needs the extra gpu-fused")
@@ -43,32 +42,11 @@ PROBLEMS = {
 }
 
 
-def points(count: int, seed: int = 0, lo: float = -3.0, hi: float = 5.0) -> tuple[np.ndarray, np.ndarray]:
-    x, y = 10.0 ** np.random.default_rng(seed).uniform(lo, hi, (2, count))
-    return x, y
-
-
-def oracle_run(problem: Problem, x: np.ndarray, y: np.ndarray) -> oracle.Run:
-    settings = problem.settings_as(MlpSettings)
-    draws = published.draws(
-        width=settings.width,
-        depth=settings.depth,
-        examples=settings.examples,
-        batch=settings.batch,
-        steps=problem.steps,
-        seed=problem.seed,
-    )
-    names = (problem.x.name, problem.y.name)
-    return oracle.run(
-        *draws, activation=settings.activation, steps=problem.steps, names=names, x=x, y=y, fixed=dict(problem.fixed)
-    )
-
-
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_fused_kernel_agrees_with_plain_numpy_and_with_xla(name: str) -> None:
     """Loss by loss until a run is chaotic, and in the outcome and value of each run that last bits do not decide."""
     problem = PROBLEMS[name]
-    x, y = points(200)
+    x, y = points(200, hi=5.0)
     fused = fused_engine.FusedEngine(problem)
     ours, losses, theirs = fused.run(x, y), fused.losses(x, y), oracle_run(problem, x, y)
     # The oracle itself says from which step on a run is chaotic: where it differs when a hyperparameter moves by 1e-13.
@@ -101,7 +79,7 @@ def test_the_fused_kernel_agrees_with_plain_numpy_and_with_xla(name: str) -> Non
 def test_a_block_of_threads_trains_the_bits_of_one_thread(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many threads as on a device, which take turns on the processor: Warp shares every tile out between them."""
     problem = PROBLEMS.get(name, Problem(axis("lr_input"), axis("lr_output"), steps=6))
-    x, y = points(5)
+    x, y = points(5, hi=5.0)
     one = fused_engine.FusedEngine(problem).losses(x, y)
     monkeypatch.setattr(wp.config, "enable_cpu_blocks", True)
     fused = fused_engine.FusedEngine(problem)
