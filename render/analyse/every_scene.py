@@ -14,6 +14,7 @@ from render.analyse import dimension
 from render.analyse.dimension import Spread
 from render.analyse.estimators import ESTIMATORS
 from render.errors import RenderError
+from render.film import replacing
 
 # The scenes of the documentation's table: the six published conditions, and systems with a known answer. `frozen` is
 # the null of the networks, whose border is known to be smooth, and `product_ellipse` that of the products.
@@ -83,13 +84,11 @@ def check(path: Path, problems: list[str]) -> None:
         asked = json.loads(path.read_bytes())["asked"]
     except (ValueError, KeyError, TypeError):
         asked = None
+    advice = "Give --force to replace it, or --out for another folder."
+    if asked is None:
+        raise replacing.foreign(path, advice)
     if asked != problems:
-        made = (
-            "does not say that render made it, so it may be somebody's own file"
-            if asked is None
-            else ("is the table of other scenes")
-        )
-        raise RenderError(f"{path} {made}. Give --force to replace it, or --out for another folder.")
+        raise RenderError(f"{path} is the table of other scenes. {advice}")
 
 
 def row(result: dimension.Result, samples: int, took_s: float) -> Row:

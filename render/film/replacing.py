@@ -55,6 +55,11 @@ def check(
     raise RenderError(f"{path} was made {what}: this one differs from it in {named}. {advice}")
 
 
+def foreign(path: Path, advice: str) -> RenderError:
+    """Return the error about a file or folder that is not known to be of this program."""
+    return RenderError(f"{path} does not say that render made it, so it may be somebody's own file. {advice}")
+
+
 def _has_content(path: Path) -> bool:
     """Return whether there is a file with content, or a folder with pictures or of an export."""
     if path.is_dir():
@@ -94,4 +99,4 @@ def _made_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
                 ) from None
     if not _has_content(path):
         return None
-    raise RenderError(f"{path} does not say that render made it, so it may be somebody's own file. {advice}")
+    raise foreign(path, advice)
