@@ -38,9 +38,9 @@ def masks() -> tuple[np.ndarray, ...]:
     return quarter, even & ~quarter, odd, (iy % 2 == 0) & (ix % 2 == 1), (iy % 2 == 1) & (ix % 2 == 0)
 
 
-def stage_of(patches: Patches) -> float:
+def stage_of(stored: Patches) -> float:
     """Return how far some patches of a tile bring it, in parts: less than one, as they are no whole tile."""
-    return patches.bit_count() / 16
+    return stored.bit_count() / patches.WHOLE.bit_count()
 
 
 # How many of the parts a parent brings along.
