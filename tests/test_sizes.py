@@ -43,5 +43,5 @@ def test_a_plan_knows_about_how_large_a_film_will_be(
     assert 0.5 < planned.film_bytes / size < 2
     terminal.show_plan(planned)
     said = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert f"film about {sizes.in_words(planned.film_bytes)}" in said
+    assert f"room about {sizes.in_words(planned.film_bytes)} for the film" in said
     assert ("for its segments" in said) == (codec != encode.SEQUENCE)
