@@ -88,7 +88,7 @@ def test_a_name_that_the_system_has_needs_no_other_system(system: str) -> None:
         ("network", "problem.optimiser", {"problem": 'optimiser = "lion"'}, '"rmsprop", not "lion".'),
         ("mlp", "problem.observe has", {"problem": "observe = {period = 3}"}, 'belongs to the system "product".'),
         ("product", "problem.observe has", {"problem": "observe = {period = 3}"}, 'look.channel = "period" shows it.'),
-        ("mlp", "problem has", {"problem": "lyapunov = 9"}, "problem.observe.lyapunov is set, and shown by look.channel."),
+        ("mlp", "problem has", {"problem": "lyapunov = 9"}, "is set, and shown by look.channel."),
         ("mlp", "camera.keyframes[0].set has", {"key": ", set = {momentum = 0.9}"}, 'systems "network", "backprop".'),
         ("mlp", "look.channel", {"look": 'channel = "rot"'}, 'mean "root", which belongs to the system "newton"?'),
         ("mlp", "problem has", {"problem": "zzz = 1"}, "steps, seed, measure, fixed, observe."),

@@ -179,8 +179,8 @@ FAULTS = {
         ('system = "newton"', "re", "lr"),
         [
             'problem.y.name must be one of "re", "im", "relaxation", not "lr": axes depend on the system, here '
-            '"newton"; "lr" belongs to the systems "mlp", "network", "transformer", "backprop", "nonconvex", "product", '
-            '"deep_linear".'
+            '"newton"; "lr" belongs to the systems "mlp", "network", "transformer", "backprop", "nonconvex", '
+            '"product", "deep_linear".'
         ],
     ),
     "a measure that makes no sense": (
