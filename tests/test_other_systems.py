@@ -28,7 +28,7 @@ keyframes = [{{centre = ["1", "1"], width_decades = 6.0{key}}}]
 """
 
 
-def fault(system: str, about: str, *, folder: Path | None = None, **parts: str) -> str:
+def fault(system: str, about: str, parts: dict[str, str], folder: Path | None = None) -> str:
     """Return the only fault of a scene that begins with a place."""
     filled = {"x": "lr_input", "y": "lr_output", "problem": "", "key": "", "look": "", "system": system} | parts
     with pytest.raises(SceneError) as caught:
@@ -95,12 +95,12 @@ def test_a_name_that_the_system_has_needs_no_other_system(system: str) -> None:
     ],
 )  # fmt: skip
 def test_what_a_scene_says_of_each_kind_of_name(system: str, about: str, parts: dict[str, str], end: str) -> None:
-    assert fault(system, about, **parts).endswith(end)
+    assert fault(system, about, parts).endswith(end)
 
 
 def test_a_users_file_is_named_as_its_author_named_it(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
-    found = fault("./net.py", "problem.x.name", folder=tmp_path, x="momentum", y="decay")
+    found = fault("./net.py", "problem.x.name", {"x": "momentum", "y": "decay"}, tmp_path)
     assert found.endswith(
         'depend on the system, here "net.py"; "momentum" belongs to the systems "network", "backprop".'
     )
