@@ -83,7 +83,7 @@ def test_a_still_rendered_from_its_own_metadata_is_identical(made: list[Path], r
                  "output.detail=0.1", "output.rest_detail=0.1")  # fmt: skip
     (still,) = deliver.stills(job, [17], root / f"stills{bits}")
     loaded = scene.load(still)
-    assert loaded.made is not None and loaded.made.frame == 17
+    assert loaded.record is not None and loaded.record.frame == 17
     (again,) = deliver.stills(stored(root, of=still), [17], root / "again")
     assert again.read_bytes() == still.read_bytes()
     (from_record,) = deliver.stills(stored(root, of=record_path(still)), [17], root / "record")
@@ -217,7 +217,7 @@ def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> 
         top, left = 9 + i // 3 * (36 + 18 + 9) + 36, 9 + i % 3 * (64 + 9)
         words = page[top : top + 18, left : left + 64].max((0, 2)) > 40
         assert words.any() and not words[-1]
-    assert scene.load(root / "sheet.png").made is not None
+    assert scene.load(root / "sheet.png").record is not None
     with pytest.raises(RenderError, match="at most 200 million"):
         sheet.write(stored(root, of=made[0]), list(range(30)) * 200_000, root / "x.png", columns=2)
 

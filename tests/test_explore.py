@@ -119,11 +119,11 @@ def test_a_tile_trained_in_parts_has_the_bits_of_one_trained_whole(tiny: scene.S
 
     def grown(tile: Tile, parent: Field | None) -> Field:
         growing = GrowingTile(tiny.problem, tile, parent)
-        assert not growing.whole
+        assert not growing.is_whole
         for part in growing.left():
             x, y = growing.points(tiny.problem, part)
             growing.add(part, engine.run(x, y))
-        assert growing.whole and (growing.field.status != UNKNOWN).all()
+        assert growing.is_whole and (growing.field.status != UNKNOWN).all()
         return growing.field
 
     parent = grown(Tile(1, 1, 0), None)
@@ -155,7 +155,7 @@ def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: 
     store = MemoryStore()
     store.put(tile, alone.field, known)
     growing = GrowingTile(problem, tile, None, (known, store.get(tile, known)))
-    assert 0 < growing.stage < 1 and not growing.whole
+    assert 0 < growing.stage < 1 and not growing.is_whole
     assert ((growing.field.status != UNKNOWN) == patches.samples(known)).all()
     trained, stages = 0, [growing.stage]
     for part in growing.left():
@@ -163,7 +163,7 @@ def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: 
         trained += columns[0].size
         growing.add(part, engine.run(*columns))
         stages.append(growing.stage)
-    assert growing.whole and trained == (~patches.samples(known)).sum() and sorted(set(stages)) == stages
+    assert growing.is_whole and trained == (~patches.samples(known)).sum() and sorted(set(stages)) == stages
     for name, channel in growing.field.channels().items():
         np.testing.assert_array_equal(channel, alone.field.channels()[name])
 

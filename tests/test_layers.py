@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "scenes").glob
 
 
 def bare(of: Scene) -> Scene:
-    return replace(of, text="", name="", made=None)
+    return replace(of, text="", name="", record=None)
 
 
 def set_(*settings: str) -> Scene:

@@ -753,7 +753,7 @@ def test_every_way_of_playing_and_every_look_reaches_the_scene() -> None:
             output={"overlay": ["axes", "legend"], "caption": "words", "shutter": 0.5},
         )
     )
-    assert (loaded.play, loaded.made, loaded.keyframes[1].phase) == ("ping-pong", None, 1.5)
+    assert (loaded.play, loaded.record, loaded.keyframes[1].phase) == ("ping-pong", None, 1.5)
     assert (loaded.look.palette, loaded.look.channel, loaded.look.equalise) == ("wheel", "status", "log")
     assert (loaded.look.boundary, loaded.look.shading) == (2.0, 0.5)
     assert (loaded.output.overlay, loaded.output.caption, loaded.output.shutter) == (("axes", "legend"), "words", 0.5)

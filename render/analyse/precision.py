@@ -187,8 +187,8 @@ def run(subject: Subject, report: Report) -> Result:
     last_width = _last_view(scene).width * span
     reference = subject.switch.references[0] if subject.switch else None
     left = None if reference is None else leaving(scene, reference)
-    found = tangents(scene, reference)
-    return Result(scene.name, problem.key, unit, span, last_width, sums, tuple(views), found, left)
+    bounds = tangents(scene, reference)
+    return Result(scene.name, problem.key, unit, span, last_width, sums, tuple(views), bounds, left)
 
 
 def expected_runs(scene: Scene) -> int:
@@ -237,14 +237,15 @@ def tangents(scene: Scene, reference: Reference | None = None) -> Tangents:
     )
 
 
-def past_budget(scene: Scene, found: Tangents) -> str | None:
+def past_budget(scene: Scene, bounds: Tangents) -> str | None:
     """Return a warning if a film goes on where its target has no more to show, else None."""
     narrowest = _last_view(scene).width * float(scene.problem.x.span)
-    if found.decades is None or narrowest >= 10.0 ** -(found.decades + _BLANK):
+    if bounds.decades is None or narrowest >= 10.0 ** -(bounds.decades + _BLANK):
         return None
     return (
         f"The last view is {narrowest:.1g} decades high, but runs at its target grow so little that there is nothing "
-        f"to see below about 1e-{found.decades:.0f}: one straight border. End the film there, or choose another target."
+        f"to see below about 1e-{bounds.decades:.0f}: one straight border. End the film there, or choose another "
+        "target."
     )
 
 

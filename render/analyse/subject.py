@@ -151,21 +151,21 @@ def train_points(
     backend = backend or subject.backend
     other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
     folder = subject.folder.with_name(f"{_POINTS}{other}")
-    whole = Field.empty(x.shape)
+    joined = Field.empty(x.shape)
     absent = []
     for piece in _pieces(x):
         kept = _read(_path(folder, x[piece], y[piece]), x[piece], y[piece])
         if kept is None:
             absent.append(piece)
         else:
-            _fill(whole, piece, kept)
+            _fill(joined, piece, kept)
     total, done = sum(x[piece].size for piece in absent), 0
     for piece, trained in _train(backend, x, y, absent):
-        _fill(whole, piece, trained)
+        _fill(joined, piece, trained)
         _write(_path(folder, x[piece], y[piece]), x[piece], y[piece], trained)
         done += trained.value.size
         report(Progress(0, 0, done, total))
-    return whole
+    return joined
 
 
 def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) -> Iterator[tuple[slice, Field]]:
@@ -173,10 +173,10 @@ def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) 
     places: dict[int, slice] = {}
 
     def next_batch() -> Batch | None:
-        found = next(waiting, None)
-        if found is None:
+        next_piece = next(waiting, None)
+        if next_piece is None:
             return None
-        batch, places[id(batch)] = found
+        batch, places[id(batch)] = next_piece
         return batch
 
     for batch, trained in backends.trained(backend.run(next_batch)):
@@ -187,9 +187,9 @@ def _pieces(x: np.ndarray) -> list[slice]:
     return [slice(i, i + _CHUNK) for i in range(0, x.size, _CHUNK)]
 
 
-def _fill(whole: Field, piece: slice, part: Field) -> None:
+def _fill(joined: Field, piece: slice, part: Field) -> None:
     for name in CHANNELS:
-        whole.channels()[name][piece] = part.channels()[name]
+        joined.channels()[name][piece] = part.channels()[name]
 
 
 def _digest(content: bytes) -> str:

@@ -60,9 +60,9 @@ def export(
     scene.check_plane("an export")
     asked = windows.asked(scene, at, window, samples)
     replacing.check(path, scene, force=force, unseen=_UNSEEN, asked=asked.facts, advice=_ADVICE)
-    found, numerics = windows.trained(asked, Path(store), make_backend, listener)
-    made = scenes.provenance(scene, "scene", numerics) | {"version": render.__version__}
-    arrays.write(path, as_arrays(scene, found, {**records.exported(made), **asked.facts}))
+    trained, numerics = windows.trained(asked, Path(store), make_backend, listener)
+    facts = scenes.provenance(scene, "scene", numerics) | {"version": render.__version__}
+    arrays.write(path, as_arrays(scene, trained, {**records.exported(facts), **asked.facts}))
     return path
 
 
@@ -116,5 +116,5 @@ def _middle(window: Window) -> tuple[Fraction, Fraction]:
 
 def _offsets(axis: Axis, level: int, indices: range, origin: Fraction) -> np.ndarray:
     first, last = indices.start // SAMPLES, (indices.stop - 1) // SAMPLES
-    found = np.concatenate([axis.differences(level, tile * SAMPLES, origin) for tile in range(first, last + 1)])
-    return found[indices.start - first * SAMPLES : indices.stop - first * SAMPLES]
+    offsets = np.concatenate([axis.differences(level, tile * SAMPLES, origin) for tile in range(first, last + 1)])
+    return offsets[indices.start - first * SAMPLES : indices.stop - first * SAMPLES]

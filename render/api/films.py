@@ -250,6 +250,6 @@ def _chosen(
     listener: Listener,
 ) -> tuple[Job, list[int]]:
     job, _ = preparation.prepare(scene, quality, budget_min, store, make_backend, listener)
-    if not frames and scene.made is not None and scene.made.frame is not None:
-        frames = (str(scene.made.frame),)
+    if not frames and scene.record is not None and scene.record.frame is not None:
+        frames = (str(scene.record.frame),)
     return job, job.frame_numbers(frames or ("last",))

@@ -97,8 +97,8 @@ def train(
         engine.learn(rings, device)
     capacity, points = engine.capacity(device), columns[0].size
     parts = [engine.train(tuple(c[i : i + capacity] for c in columns), device) for i in range(0, points, capacity)]
-    made = {} if reference is None else {n: ring for n, ring in engine.known().items() if n not in rings}
-    return Trained(Field.join(parts), time.perf_counter() - started, worker.address, made)
+    new_rings = {} if reference is None else {n: ring for n, ring in engine.known().items() if n not in rings}
+    return Trained(Field.join(parts), time.perf_counter() - started, worker.address, new_rings)
 
 
 def _resources(worker: Any) -> tuple[int, int]:

@@ -207,11 +207,11 @@ def every_scene(
         to_do = subject.missing_samples(what, tiles)
         time_s = terminal.training_time_s(loaded.problem, tiles, to_do, what.backend)
         outlooks.append(together.Outlook(loaded.name, len(areas), subject.samples(what, tiles), to_do, time_s))
-    whole = together.total(outlooks)
+    total = together.total(outlooks)
     messages.show(tables.of_outlooks(outlooks))
     messages.result("plan", "", scenes=[vars(outlook) for outlook in outlooks])
-    took = f"about {terminal.duration(whole.time_s)}" if whole.to_do else "everything is in the store"
-    messages.note(f"{len(chosen)} scenes, {whole.to_do:,} training runs to do: {took}.")
+    took = f"about {terminal.duration(total.time_s)}" if total.to_do else "everything is in the store"
+    messages.note(f"{len(chosen)} scenes, {total.to_do:,} training runs to do: {took}.")
     if plan:
         return
     rows = []
@@ -224,9 +224,9 @@ def every_scene(
         conclusion = conclusions.of_dimension(result)
         _write(result, conclusion, what, loaded, targets, "dimension")
         messages.note(f"{loaded.name}: {conclusion}")
-    found = together.Result(side, tuple(rows))
-    messages.show(tables.of_every_scene(found))
-    facts = files.facts(found, asked=problems)
+    measured = together.Result(side, tuple(rows))
+    messages.show(tables.of_every_scene(measured))
+    facts = files.facts(measured, asked=problems)
     messages.result("all", "", **facts)
     messages.wrote(files.write_json(summary, facts))
 

@@ -152,7 +152,7 @@ def show_plan(outlook: Outlook) -> None:
     unit = "decades" if problem.x.scale == "log10" else "units"
     first, last = outlook.widths
     last_plain = plan.targets.last_plain_level
-    whole = {
+    totals = {
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
@@ -161,7 +161,7 @@ def show_plan(outlook: Outlook) -> None:
         runs = output.width_px * depth.runs_per_pixel(job.scene)
         show_table(
             {
-                **whole,
+                **totals,
                 "runs": f"{runs:,} of {problem.steps} steps in every frame, computed as it is shown; none is stored",
                 "time": f"about {duration(ahead.total_s)}",
                 "problem": problem.key,
@@ -169,7 +169,7 @@ def show_plan(outlook: Outlook) -> None:
         )
         return
     rows = {
-        **whole,
+        **totals,
         **({"moving": "; ".join(_moving(track, problem) for track in plan.path.tracks)} if plan.path.tracks else {}),
         **({"slices": _slices(plan)} if len(plan.slices.problems) > 1 else {}),
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",

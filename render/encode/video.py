@@ -383,8 +383,8 @@ class _Ffmpeg:
         words = re.sub(r" @ 0x[0-9a-f]+", "", self._log.read().decode(errors="replace"))
         lines = [line.strip() for line in words.splitlines() if line.strip()]
         # The first lines give the cause, and the last lines the consequences.
-        said = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
+        message = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
         return EncodeError(
             f"{path}: ffmpeg must take every frame, but stopped after {self._of.frames} with exit code {code} and "
-            f"said: {said}{room(path, code)}. Make room if that is little, or try another codec."
+            f"said: {message}{room(path, code)}. Make room if that is little, or try another codec."
         )

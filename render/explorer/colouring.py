@@ -43,8 +43,8 @@ def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
     joined = np.concatenate([np.empty(0), *(part.ravel() for part in values)])
     if joined.size > _MOST_VALUES:
         joined = joined[:: -(-joined.size // _MOST_VALUES)]
-    made = colour.curve_from_values(joined, gap)
-    return {"knots": made.knots.tolist(), "tones": made.tones.tolist()}
+    ranked = colour.curve_from_values(joined, gap)
+    return {"knots": ranked.knots.tolist(), "tones": ranked.tones.tolist()}
 
 
 def palette(given: str) -> list[int]:

@@ -82,8 +82,8 @@ def _of_several(plan: Plan, backend: Backend) -> Rate:
     times_s = []
     for number in sorted({0, count // 2, count - 1}):
         problem = plan.slices.problems[number]
-        own = backend if number == 0 or not isinstance(backend, LocalBackend) else backend.like(problem)
-        times_s.append(measure_tiles(problem, plan.orders[number], own, wanted=plan.patches).time_s(1))
+        of_slice = backend if number == 0 or not isinstance(backend, LocalBackend) else backend.like(problem)
+        times_s.append(measure_tiles(problem, plan.orders[number], of_slice, wanted=plan.patches).time_s(1))
     return Rate(len(times_s) / sum(times_s))
 
 
@@ -169,7 +169,7 @@ class Points:
         """tiles: in the order of the stretches. reference: the points have differences from it too."""
         self.problem, self._tiles, self._reference = problem, tiles, reference
         self._patches = [wanted.get(tile, WHOLE) for tile in tiles]
-        self._ends = np.cumsum([own.bit_count() for own in self._patches])
+        self._ends = np.cumsum([part.bit_count() for part in self._patches])
 
     def batch(self, points: int, seed: int) -> Batch:
         """Return a batch of so many points, the same ones for the same seed."""

@@ -46,12 +46,12 @@ def quotas(root: Path = Path("/")) -> Iterator[float]:
     """
     if not (root / "proc/self/cgroup").exists():
         return
-    own = dict(_own_groups(root))
+    groups = dict(_own_groups(root))
     for mounted, at, kind in _mounts(root):
-        if kind not in own:
+        if kind not in groups:
             continue
         # A container may see only its own part of the tree, but reads the name that its group has outside.
-        inside = Path(own[kind].removeprefix(mounted.rstrip("/")).lstrip("/"))
+        inside = Path(groups[kind].removeprefix(mounted.rstrip("/")).lstrip("/"))
         folder = root / at.lstrip("/")
         for group in [folder / inside, *(folder / parent for parent in inside.parents)] if inside.parts else [folder]:
             quota = _of_group(group, kind)

@@ -91,12 +91,12 @@ def curve_from_values(values: Float64[np.ndarray, "sample"], gap: float) -> Curv
         targets = first + (last - first) * (ranks if side.size > 1 else np.array([0.5]))
         # Equal values share the mean of their tones.
         points, inverse = np.unique(points, return_inverse=True)
-        found = np.bincount(inverse, targets) / np.bincount(inverse)
+        mean_tones = np.bincount(inverse, targets) / np.bincount(inverse)
         if zero not in points:
             end = len(points) if negative else 0
-            points, found = np.insert(points, end, zero), np.insert(found, end, last if negative else first)
+            points, mean_tones = np.insert(points, end, zero), np.insert(mean_tones, end, last if negative else first)
         knots.append(points)
-        tones.append(found)
+        tones.append(mean_tones)
     return Curve(np.concatenate(knots), np.concatenate(tones))
 
 

@@ -94,13 +94,13 @@ class Meter:
 
     def stretches(self) -> list[Stretch]:
         """Return where the film flashes, in order; the second before each frame counts to it."""
-        found = [
+        stretches = [
             Stretch(max(0.0, first / self._fps - 1), last / self._fps, kind)
             for kind, runs in self._found.items()
             for first, last in runs
         ]
         merged: list[Stretch] = []
-        for stretch in sorted(found, key=lambda one: (one.kind, one.first_s)):
+        for stretch in sorted(stretches, key=lambda one: (one.kind, one.first_s)):
             if merged and merged[-1].kind == stretch.kind and stretch.first_s <= merged[-1].last_s:
                 merged[-1] = merged[-1]._replace(last_s=stretch.last_s)
             else:

@@ -129,9 +129,9 @@ def table(palette: str | tuple[str, ...]) -> Float32[np.ndarray, "entry 3"]:
         colours = " ".join(palette) if isinstance(palette, tuple) else OWN[palette]
         halves = colours.split("/")
         entries = np.concatenate([_mixed(half.split(), TABLE // len(halves)) for half in halves])
-    found: np.ndarray = entries.astype(np.float32)
-    found.flags.writeable = False
-    return found
+    rounded: np.ndarray = entries.astype(np.float32)
+    rounded.flags.writeable = False
+    return rounded
 
 
 def _mixed(colours: list[str], count: int) -> np.ndarray:

@@ -12,7 +12,9 @@ from render.scene.values import Bifurcation
 from render.scene.wording import listed, quoted, shown
 
 
-def found(raw: dict[str, Any], problem: Problem | None, look: Look | None, faults: list[str]) -> Bifurcation | None:
+def bifurcation(
+    raw: dict[str, Any], problem: Problem | None, look: Look | None, faults: list[str]
+) -> Bifurcation | None:
     """Return what a scene's bifurcation diagram shows, adding to faults what is wrong; None for a plane of samples."""
     kind, table = raw.get("kind"), raw.get("bifurcation")
     if kind != "bifurcation":

@@ -19,17 +19,17 @@ def layout_faults(raw: dict[str, Any]) -> list[str]:
     try:
         of_system(system).scene.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        errors = error.errors(include_url=False)
     else:
         return []
-    for e in found:
+    for e in errors:
         if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
             # Which fields the problem may have, and what it measures, is not known: no other fault of those counts.
             names = ", ".join(f"'{name}'" for name in (*SYSTEMS, *own_files.offered()))
-            told = _fault(e | {"ctx": {"expected": names}}, system)
-            others = [e for e in found if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
-            return [told, *(_fault(other, system) for other in others)]
-    return [_fault(e, system) for e in found]
+            fault = _fault(e | {"ctx": {"expected": names}}, system)
+            others = [e for e in errors if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
+            return [fault, *(_fault(other, system) for other in others)]
+    return [_fault(e, system) for e in errors]
 
 
 def _key_path(loc: tuple[int | str, ...]) -> str:

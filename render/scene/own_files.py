@@ -131,10 +131,10 @@ def _known(system: str, folder: Path | None) -> own.Known | None:
             )
         path = folder / system
         try:
-            there = path.is_file()
+            is_file = path.is_file()
         except (OSError, ValueError):
-            there = False
-        if not there:
+            is_file = False
+        if not is_file:
             raise SceneError(
                 f"problem.system must be a file beside the scene, and the folder {quoted(str(folder))} has no "
                 f"{quoted(system)}. (`render new my_net.py` writes one to begin with.)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from render.errors import RenderError, SceneError
-from render.scene.values import Made
+from render.scene.values import OutputRecord
 
 SUFFIXES = {
     ".png": "a picture",
@@ -37,7 +37,7 @@ def exported(provenance: Mapping[str, str]) -> dict[str, str]:
     return {f"{_OWN}{name}": text for name, text in provenance.items()}
 
 
-def read(path: Path) -> tuple[str, str, Made]:
+def read(path: Path) -> tuple[str, str, OutputRecord]:
     """Return the scene as TOML, its name, and how it was made, of a PNG, a film or a JSON file that carries them."""
     return _read(path, fields(path))
 
@@ -49,10 +49,10 @@ def read_with_fields(path: Path) -> tuple[str, str, dict[str, Any]]:
     return text, name, facts
 
 
-def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, Made]:
+def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, OutputRecord]:
     try:
         frame, numerics = fields.get("frame"), fields["numerics"]
-        record = Made(
+        record = OutputRecord(
             quality=_plain_name(fields["quality"]),
             frame=None if frame is None else int(frame),
             numerics=json.dumps(json.loads(numerics) if isinstance(numerics, str) else numerics, sort_keys=True),

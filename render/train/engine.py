@@ -237,11 +237,11 @@ class Engine:
     def _advance_blocks(self, carry: Carry, blocks: jax.Array, t0: jax.Array, t1: jax.Array, lanes: int) -> Carry:
         """Run steps t0..t1 of the first `blocks` blocks, one block after the other."""
 
-        def block(i: jax.Array, whole: Carry) -> Carry:
-            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), whole)
+        def block(i: jax.Array, all_blocks: Carry) -> Carry:
+            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), all_blocks)
             part = jax.lax.fori_loop(t0, t1, lambda t, c: self._step(c, t), part)
             updated: Carry = jax.tree.map(
-                lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), whole, part
+                lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), all_blocks, part
             )
             return updated
 
