@@ -25,6 +25,7 @@ from render.film import depth, rendering, training_rate
 from render.film.job import Job
 from render.film.plan import Plan
 from render.film.rendering import Report
+from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS, Track
 from render.machine import signals, sizes
@@ -73,7 +74,7 @@ class TerminalListener(Listener):
     @contextlib.contextmanager
     def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
         """Print how many runs there are to do and how long they take, and show one live line."""
-        announce(scene.name, scene.problem, tiles, samples, backend)
+        announce(scene.name, samples, lambda: training_rate.measure_tiles(scene.problem, tiles, backend))
         with progress() as report:
             yield report
 
@@ -106,19 +107,14 @@ LISTENER = TerminalListener()
 
 
 def announce(
-    what: str,
-    problem: Problem,
-    tiles: Sequence[Tile],
-    samples: int,
-    backend: Backend,
-    then: Callable[[], tuple[float, str]] = lambda: (0.0, ""),
+    what: str, samples: int, measure: Callable[[], Rate], then: Callable[[], tuple[float, str]] = lambda: (0.0, "")
 ) -> None:
-    """Report how many training runs are needed, and how long they will take, by a measurement on some tiles.
+    """Report how many training runs are needed, and how long they will take by a measurement.
 
     then: measures what is done after the training: the seconds that it takes, and what it is.
     """
     with working("measuring this machine"):
-        rate = training_rate.measure_tiles(problem, tiles, backend) if samples else None
+        rate = measure() if samples else None
         further_s, further = then()
     later = f"about {duration(further_s)} for {further}" if further_s else ""
     if rate is None:
