@@ -160,7 +160,7 @@ def test_faults_of_a_diagrams_scene_are_located(old: str, new: str, fault: str) 
 def test_a_system_without_a_number_to_show_is_refused() -> None:
     text = (scene.files.shipped() / "tiny.toml").read_text(encoding="utf-8")
     text = f'kind = "bifurcation"\nbifurcation = {{start = 0.3, transient = 3}}\n{text}'
-    with pytest.raises(SceneError, match='problem.system "mlp" has no number that a bifurcation diagram can show'):
+    with pytest.raises(SceneError, match='problem.system must be one of "product", "cyclic", whose .*, not "mlp"'):
         scene.parse(text, "t.toml", "t")
 
 

@@ -315,7 +315,11 @@ FAULTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "an unknown axis": (
         {"problem__x__name": "momentum"},
-        ['problem.x.name must be one of "lr", "lr_input", "lr_output", "offset", "init_mean", not "momentum".'],
+        [
+            'problem.x.name must be one of "lr", "lr_input", "lr_output", "offset", "init_mean", not "momentum": axes '
+            'depend on the system, here "mlp", since problem.system names no other; "momentum" belongs to the systems '
+            '"network", "backprop".'
+        ],
     ),
     "a string for a number": ({"problem__steps": "500"}, ['problem.steps must be a whole number, not "500".']),
     "a boolean for a number": ({"problem__seed": True}, ["problem.seed must be a whole number, not true."]),
@@ -794,7 +798,7 @@ def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
             assert shown.look.channel == channel
     (fault,) = faults(changed(look={"channel": "rot"}))
     channels = '"value", "final_loss", "escape_time", "status", "lyapunov", "steps_to_loss"'
-    assert fault == f'look.channel must be one of {channels}, not "rot".'
+    assert fault.startswith(f'look.channel must be one of {channels}, not "rot": channels depend on the system')
     (fault,) = faults(changed(problem__system="newtn", look={"channel": "root"}))
     assert "system" in fault
 

@@ -171,16 +171,25 @@ FAULTS = {
     "a setting of another system": (
         ('system = "newton"\nwidth = 3', "re", "im"),
         [
-            'problem has no field "width"; its fields are x, y, system, degree, steps, seed, measure, fixed, observe.',
+            'problem has no field "width": settings and hyperparameters depend on the system, here "newton"; "width" '
+            'belongs to the systems "mlp", "network", "phases", "deep_linear", "signal".',
         ],
     ),
     "an axis of another system": (
         ('system = "newton"', "re", "lr"),
-        ['problem.y.name must be one of "re", "im", "relaxation", not "lr".'],
+        [
+            'problem.y.name must be one of "re", "im", "relaxation", not "lr": axes depend on the system, here '
+            '"newton"; "lr" belongs to the systems "mlp", "network", "transformer", "backprop", "nonconvex", '
+            '"product", "deep_linear".'
+        ],
     ),
     "a measure that makes no sense": (
         ('system = "newton"\nmeasure = "published"', "re", "im"),
-        ['problem.measure must be "absolute", not "published".'],
+        [
+            'problem.measure must be "absolute", not "published": measures depend on the system, here "newton"; '
+            '"published" belongs to the systems "mlp", "network", "transformer", "phases", "product", "cyclic", '
+            '"deep_linear", "signal".'
+        ],
     ),
     "a hyperparameter without an effect": (
         ('system = "network"\nfixed = {beta1 = 0.5}', "lr", "momentum"),

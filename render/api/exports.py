@@ -13,7 +13,7 @@ import numpy as np
 import render
 from render import scene as scenes
 from render.api import arrays as windows
-from render.api import preparation
+from render.api import output_names, preparation
 from render.api.arrays import Window
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
@@ -81,7 +81,7 @@ def export_frames(
     Each pixel has the stored channels of its nearest sample, and R, G and B as linear light. The same call goes on
     where it stopped. frames: as in `frame`. Raises RenderError.
     """
-    path = Path(folder)
+    path = output_names.folder(folder, advice="Give a folder: every frame is a file of its own there.")
     scene.check_plane("an export")
     frame_arrays.check_folder(path)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)

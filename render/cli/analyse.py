@@ -186,13 +186,14 @@ def every_scene(
     from render.analyse import conclusions, files, subject, tables
     from render.analyse import dimension as measuring
     from render.analyse import every_scene as together
+    from render.api import output_names
     from render.cli import messages, terminal
     from render.files.atomic import check_target
 
     chosen = [AS_WRITTEN.load(name) for name in scenes or together.SCENES]
     kind = _dimension_name(side, deepest)
     windows = [measuring.windows(loaded, side, deepest) for loaded in chosen]
-    summary = folders.out / f"{kind}-all.json"
+    summary = output_names.folder(folders.out) / f"{kind}-all.json"
     problems = [loaded.problem.key for loaded in chosen]
     places = []
     if not plan:  # a plan writes nothing, and makes no folder
@@ -244,12 +245,14 @@ def _dimension_name(side: int, deepest: int | None, over: str | None = None) -> 
 def _targets(loaded: Loaded, kind: str, folders: Folders) -> list[Path]:
     """Return where the JSON file and the plot of a measurement go. Raises RenderError where they must not."""
     from render import scene as scenes
+    from render.api import output_names
     from render.files.atomic import check_target
     from render.film import replacing
 
+    out = output_names.folder(folders.out)
     tag = scenes.tag(loaded, _UNMEASURED)
     stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # a name may have dots in it
-    targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
+    targets = [out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
     for target in targets:
         check_target(target)
     replacing.check(targets[0], loaded, force=folders.force, unseen=_UNMEASURED)

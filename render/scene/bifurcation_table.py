@@ -6,6 +6,7 @@ from typing import Any
 
 from render.picture.colour import Look
 from render.problem import Problem
+from render.scene import other_systems
 from render.scene.tables import BifurcationTable, good_fields
 from render.scene.values import Bifurcation
 from render.scene.wording import listed, quoted, shown
@@ -43,7 +44,10 @@ def bifurcation(
 def _check_problem(problem: Problem, good: dict[str, Any], table: dict[str, Any], faults: list[str]) -> None:
     visited = [name for name in problem.row.visited if problem.row.lacking(name, dict(problem.settings)) is None]
     if not visited:
-        faults.append(f"problem.system {quoted(problem.system)} has no number that a bifurcation diagram can show")
+        faults.append(
+            f"problem.system must be one of {listed(other_systems.with_visited())}, whose steps move a number that a "
+            f"bifurcation diagram can show, not {quoted(problem.system)}"
+        )
     elif problem.y.name not in visited:
         faults.append(
             f"problem.y.name must be the start of a number that a bifurcation diagram shows, {listed(visited)}, not "
