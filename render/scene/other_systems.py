@@ -101,9 +101,9 @@ def _others(system: str) -> Iterator[tuple[str, System]]:
     yield from ((name, row) for name, row in SYSTEMS.items() if name != system)
     for name in own_files.offered():
         with contextlib.suppress(SceneError):
-            found = own_files.named(name, None)
-            if found is not None and found != system:
-                yield name, catalogue.row(found)
+            offered = own_files.named(name, None)
+            if offered is not None and offered != system:
+                yield name, catalogue.row(offered)
 
 
 def _own_names(path: tuple[str, ...], kind: Kind, system: str) -> Collection[str]:
