@@ -61,7 +61,7 @@ def hint(path: tuple[str, ...], name: str, system: str) -> str:
         return ""
     if place := _elsewhere_in(system, path, name):
         return f": {place}"
-    depends = f": {kind.plural} depend on the system, {_said(system)}"
+    depends = f": {kind.plural} depend on the system, {_this_system(system)}"
     having = _having(kind, system)
     if name in having:
         return f"{depends}; {quoted(name)} belongs to {_systems(having[name])}"
@@ -78,7 +78,7 @@ def with_visited() -> list[str]:
     return [name for name, row in SYSTEMS.items() if row.visited]
 
 
-def _said(system: str) -> str:
+def _this_system(system: str) -> str:
     default = ", since problem.system names no other" if system == DEFAULT_SYSTEM else ""
     return f"here {quoted(system.partition('#')[0])}{default}"
 
