@@ -110,7 +110,7 @@ def _resources(worker: Any) -> tuple[int, int]:
 
 _preparing = threading.Lock()
 _number = itertools.count()
-_own = threading.local()
+_thread = threading.local()
 
 
 @functools.lru_cache(maxsize=8)
@@ -165,9 +165,9 @@ def _devices(threads: int) -> list[Any]:
 def _device(threads: int) -> Any:
     """Return the device of the calling thread: each thread takes the next device and keeps it."""
     devices = _devices(threads)
-    if not hasattr(_own, "place"):
-        _own.place = next(_number)
-    return devices[_own.place % len(devices)]
+    if not hasattr(_thread, "place"):
+        _thread.place = next(_number)
+    return devices[_thread.place % len(devices)]
 
 
 # Held until the process ends, however it ends.

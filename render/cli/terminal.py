@@ -95,8 +95,8 @@ class TerminalListener(Listener):
             emit(
                 "job",
                 f"{text}, {outlook.samples_to_do:,} training runs to do of {job.plan.samples:,}, about "
-                f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate_in_words(rate)}, and the "
-                "pictures.",
+                f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate_in_words(rate)}, and "
+                "the pictures.",
                 **facts,
                 **asdict(ahead),
                 samples_per_s=rate,
@@ -179,7 +179,8 @@ def show_plan(outlook: Outlook) -> None:
         "tiles": f"{sum(map(len, plan.orders)):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
         "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at "
-        f"{rate_in_words(rate.samples_per_s)}, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
+        f"{rate_in_words(rate.samples_per_s)}, "
+        f"pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
         + ("; a reference run before" if outlook.lacks_reference else ""),
         "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
         **outlook.device_remarks,
