@@ -25,8 +25,7 @@ from render.analyse import (
     tuning,
 )
 from render.cli import terminal
-from render.film import qualities, rendering
-from render.geometry.tiles import Tile
+from render.film import qualities, rendering, training_rate
 
 TINY = scene.load("tiny")
 
@@ -118,10 +117,9 @@ def test_the_time_of_the_fits_is_known_before_the_training(monkeypatch: pytest.M
     assert tuning.fitting_s(40) == 0.0, "no tail of 40 losses is fitted"
 
 
-def test_an_estimate_says_what_comes_after_the_training(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    what = subject.prepare(TINY, store)
+def test_an_estimate_says_what_comes_after_the_training(capsys: pytest.CaptureFixture[str]) -> None:
     for samples, starts in ((0, "x: 0 training runs to do: every sample is in the store; "), (64, "x: 64 training ru")):
-        terminal.announce("x", TINY.problem, [Tile(0, 0, 0)], samples, what.backend, lambda: (75.0, "the fits"))
+        terminal.announce("x", samples, lambda: training_rate.Rate(8.0), lambda: (75.0, "the fits"))
         printed = " ".join(capsys.readouterr().err.split())
         assert printed.startswith(starts) and printed.endswith("about 75 s for the fits.")
 

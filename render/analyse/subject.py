@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import math
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -111,9 +112,20 @@ def samples(subject: Subject, tiles: Sequence[Tile]) -> int:
     return Training(subject.problem, tiles, MemoryStore(), subject.backend, subject.switch).samples_total
 
 
-def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:
-    """Return how many of some points are to be trained."""
-    return sum(x[p].size for p in _pieces(x) if _read(_path(subject.folder, x[p], y[p]), x[p], y[p]) is None)
+def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray, *, backend: Backend | None = None) -> int:
+    """Return how many of some points are to be trained. backend: as in `train_points`."""
+    folder = _points_folder(subject, backend or subject.backend)
+    return sum(x[p].size for p in _pieces(x) if _read(_path(folder, x[p], y[p]), x[p], y[p]) is None)
+
+
+def time_points(backend: Backend, x: np.ndarray, y: np.ndarray) -> float:
+    """Return the seconds that `train_points` trains some points for. Nothing is kept, and compiling does not count."""
+    for _ in _train(backend, x, y, [slice(0, 1)]):
+        pass
+    started_s = time.perf_counter()
+    for _ in _train(backend, x, y, _pieces(x)):
+        pass
+    return time.perf_counter() - started_s
 
 
 @contextlib.contextmanager
@@ -149,8 +161,7 @@ def train_points(
     backend: another one of the same problem, whose results are kept apart under its own numerics.
     """
     backend = backend or subject.backend
-    other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
-    folder = subject.folder.with_name(f"{_POINTS}{other}")
+    folder = _points_folder(subject, backend)
     joined = Field.empty(x.shape)
     absent = []
     for piece in _pieces(x):
@@ -166,6 +177,11 @@ def train_points(
         done += trained.value.size
         report(Progress(0, 0, done, total))
     return joined
+
+
+def _points_folder(subject: Subject, backend: Backend) -> Path:
+    other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
+    return subject.folder.with_name(f"{_POINTS}{other}")
 
 
 def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) -> Iterator[tuple[slice, Field]]:

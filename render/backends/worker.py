@@ -37,6 +37,7 @@ class Facts(NamedTuple):
     capacity: int
     slots: int
     gpu: bool  # it declared the resource GPU, so that a task has to ask for one
+    step_time_s: float  # of a block of runs
 
 
 class OtherNumerics(Exception):
@@ -58,7 +59,8 @@ async def facts(problem: Problem, handed: handed_code.Handed | None, dask_worker
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
     proof = await asyncio.to_thread(_proof, problem, threads)
-    return Facts(engine.numerics(device), proof, engine.capacity(device), gpus or threads, gpus > 0)
+    step_time_s = await asyncio.to_thread(engine.step_time_s, device)
+    return Facts(engine.numerics(device), proof, engine.capacity(device), gpus or threads, gpus > 0, step_time_s)
 
 
 class Trained(NamedTuple):

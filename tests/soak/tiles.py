@@ -29,6 +29,7 @@ class FastBackend:
     workers = 1
     numerics: dict[str, str | int] = {}
     proof: dict[str, str] = {}
+    step_time_s = 0.0
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         capacity_field = Field.empty((self.capacity,))
