@@ -29,10 +29,10 @@ def what(tmp_path: Path) -> subject.Subject:
 def test_precision_announces_the_runs_that_are_not_kept(what: subject.Subject) -> None:
     most = precision.expected_runs(TINY)
     assert precision.outlook(what)[0] == most
-    found = precision.run(what, quiet)
+    result = precision.run(what, quiet)
     assert precision.outlook(what)[0] == 0, "all is kept: the same command trains nothing"
     files = sorted(what.folder.parent.glob("points*/*.npz"))
-    assert len(files) == len(found.views) * A_VIEW // 72
+    assert len(files) == len(result.views) * A_VIEW // 72
     for number in (0, len(files) // 2, len(files) - 1):
         content = files[number].read_bytes()
         files[number].unlink()

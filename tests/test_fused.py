@@ -95,10 +95,10 @@ ARCHITECTURES = {80: 163 * 1024, 89: 99 * 1024, 90: 227 * 1024}
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_same_source_compiles_for_an_nvidia_device(arch: int, tmp_path: Path) -> None:
     """Machine code for the published net, without a device, a driver or a CUDA toolkit on this machine."""
-    made = kernel.build(shape.of(Problem(axis("lr_input"), axis("lr_output")), examples=272))
-    (cubin,) = wp.compile_aot_module(made.module, arch=arch, module_dir=tmp_path, use_ptx=False)
+    compiled = kernel.build(shape.of(Problem(axis("lr_input"), axis("lr_output")), examples=272))
+    (cubin,) = wp.compile_aot_module(compiled.module, arch=arch, module_dir=tmp_path, use_ptx=False)
     code = cubin.read_bytes()
     assert code.startswith(b"\x7fELF")
-    assert made.key.encode() in code
+    assert compiled.key.encode() in code
     (shared_bytes,) = json.loads(next(tmp_path.glob("*.meta")).read_text()).values()
     assert 0 < shared_bytes <= ARCHITECTURES[arch] / 2, "two blocks must fit on a multiprocessor"

@@ -33,8 +33,8 @@ def fault(system: str, about: str, parts: dict[str, str], folder: Path | None = 
     filled = {"x": "lr_input", "y": "lr_output", "problem": "", "key": "", "look": "", "system": system} | parts
     with pytest.raises(SceneError) as caught:
         checks.parse(SCENE.format(**filled), "s.toml", "s", folder=folder)
-    (found,) = [fault for fault in caught.value.faults if fault.startswith(f"s.toml: {about}")]
-    return found.removeprefix("s.toml: ")
+    (message,) = [fault for fault in caught.value.faults if fault.startswith(f"s.toml: {about}")]
+    return message.removeprefix("s.toml: ")
 
 
 def names_of(kind: str, row: System) -> set[str]:
@@ -100,8 +100,8 @@ def test_what_a_scene_says_of_each_kind_of_name(system: str, about: str, parts: 
 
 def test_a_users_file_is_named_as_its_author_named_it(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
-    found = fault("./net.py", "problem.x.name", {"x": "momentum", "y": "decay"}, tmp_path)
-    assert found.endswith(
+    message = fault("./net.py", "problem.x.name", {"x": "momentum", "y": "decay"}, tmp_path)
+    assert message.endswith(
         'depend on the system, here "net.py"; "momentum" belongs to the systems "network", "backprop".'
     )
 

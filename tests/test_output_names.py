@@ -56,9 +56,9 @@ def files(folder: Path) -> list[str]:
 def test_no_folder_is_made_that_has_the_name_of_a_file(place: Path, command: str) -> None:
     before = files(place)
     for suffix in SUFFIXES if command == "video" else [".mp4", ".png"]:
-        said = refused(*IN_A_FOLDER[command], f"mine{suffix}", cwd=place)
-        assert f'must be a folder, and "mine{suffix}" is a name for a' in said
-        assert "Give a folder" in said
+        errors = refused(*IN_A_FOLDER[command], f"mine{suffix}", cwd=place)
+        assert f'must be a folder, and "mine{suffix}" is a name for a' in errors
+        assert "Give a folder" in errors
         assert files(place) == before
 
 
@@ -67,9 +67,9 @@ def test_no_folder_is_made_that_has_the_name_of_a_file(place: Path, command: str
 )
 def test_no_file_is_made_that_has_the_name_of_another_kind(place: Path, command: str, suffix: str) -> None:
     before = files(place)
-    said = refused(*IN_A_FILE[command][0], f"mine{suffix}", cwd=place)
-    assert f"mine{suffix}" in said
-    assert "must" in said
+    errors = refused(*IN_A_FILE[command][0], f"mine{suffix}", cwd=place)
+    assert f"mine{suffix}" in errors
+    assert "must" in errors
     assert files(place) == before
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -98,6 +99,12 @@ class DaskBackend:
     def proof(self) -> dict[str, str]:
         """What shows that results have the bits of others of the same numerics: that of the workers that train."""
         return self.roster.proof
+
+    @property
+    def step_time_s(self) -> float:
+        """Seconds that a step of one block of runs takes on a worker, about: the median of those that train."""
+        times_s = [one.step_time_s for one in self.roster.good.values()]
+        return statistics.median(times_s) if times_s else 0.0
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train what next_batch hands out on all workers, and yield results as they come.

@@ -6,6 +6,7 @@ import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from render.backends import PROOF_STEPS, Batch, kernels
@@ -100,6 +101,18 @@ class LocalBackend:
     def proof(self) -> dict[str, str]:
         """What shows that results have the bits of others of the same numerics; it trains a few steps."""
         return first_steps.versions() | {first_steps.DIGEST: self.engine.first_steps(self.devices[0], PROOF_STEPS)}
+
+    @functools.cached_property
+    def step_time_s(self) -> float:
+        """Seconds that a step of a block of runs takes while every device runs one, about; it trains a few.
+
+        0 for the fused kernel, which keeps a run on the chip: no run of it is long.
+        """
+        if self.kernel.fused:
+            return 0.0
+        with ThreadPoolExecutor(len(self.devices)) as threads:
+            times_s: list[float] = list(threads.map(self.engine.step_time_s, self.devices))
+        return max(times_s)
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

@@ -95,8 +95,8 @@ class TerminalListener(Listener):
             emit(
                 "job",
                 f"{text}, {outlook.samples_to_do:,} training runs to do of {job.plan.samples:,}, about "
-                f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate:,.0f} a second, and the "
-                "pictures.",
+                f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate_in_words(rate)}, and "
+                "the pictures.",
                 **facts,
                 **asdict(ahead),
                 samples_per_s=rate,
@@ -178,8 +178,9 @@ def show_plan(outlook: Outlook) -> None:
         **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
         "tiles": f"{sum(map(len, plan.orders)):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
-        "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
-        f"a second, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
+        "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at "
+        f"{rate_in_words(rate.samples_per_s)}, "
+        f"pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
         + ("; a reference run before" if outlook.lacks_reference else ""),
         "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
         **outlook.device_remarks,
@@ -311,7 +312,7 @@ class _Rate:
         if t1 - t0 < 1 or n1 == n0:
             return ""
         rate = (n1 - n0) / (t1 - t0)
-        return f", {rate:,.0f} a second, {duration((now.frames_total - n1) / rate)} left"
+        return f", {rate_in_words(rate)}, {duration((now.frames_total - n1) / rate)} left"
 
     def note(self, now: rendering.Progress) -> str:
         self._seen.append((time.monotonic(), now.samples_done))
@@ -324,13 +325,20 @@ class _Rate:
         if now.samples_done >= now.samples_total:
             return frames + self._frames_left(now) if now.frames_total else "measuring"
         left = duration((now.samples_total - now.samples_done) / rate) + " left" if rate > 0 else "starting"
-        runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}"
+        runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate_in_words(rate)}, {left}"
         return f"{runs}; {frames}" if now.frames_total else runs
 
 
 def show_jobscript(cluster: backends.Cluster) -> None:
     """Print the script of a SLURM job."""
     print(backends.job_script(cluster), end="")
+
+
+def rate_in_words(per_s: float) -> str:
+    """Return how many are done a second, or how long each takes: "1,200 a second", "1.5 a second", "one in 3 min"."""
+    if per_s <= 0 or per_s >= 9.5:
+        return f"{per_s:,.0f} a second"
+    return f"{per_s:.1f} a second" if per_s >= 0.95 else f"one in {duration(1 / per_s)}"
 
 
 def duration(seconds: float) -> str:

@@ -19,7 +19,7 @@ PALETTE_ENTRIES = 1024
 
 # What a page offers first; any name of the cmap catalogue can be typed.
 PALETTES = (
-    "Spectral", *palettes.OWN,
+    "Spectral", *palettes.PALETTES,
     "colorbrewer:RdYlBu", "colorbrewer:RdBu", "colorbrewer:PuOr", "matplotlib:coolwarm", "cmocean:balance",
     "crameri:vik", "crameri:roma", "crameri:berlin", "crameri:managua", "colorcet:CET_D1A", "twilight", "viridis",
     "cividis", "magma", "turbo", "gray",

@@ -109,8 +109,8 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
     time_s = requests.number(row, "time_s", 0, 3600) if timed else None
     at = requests.dials_of(row, scene)
     if source is not None:
-        there_at = dials.of_keyframe(scene, source)
-        at = tuple((name, there_at[name] if _alike(there_at.get(name), value) else value) for name, value in at)
+        known_dials = dials.of_keyframe(scene, source)
+        at = tuple((name, known_dials[name] if _alike(known_dials.get(name), value) else value) for name, value in at)
     return Keyframe(view, requests.number(row, "hold_s", 0, 3600), time_s, source, at)
 
 

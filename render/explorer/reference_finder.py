@@ -114,7 +114,7 @@ class Scout(Served):
         self._wishes: dict[Hashable, tuple[Plane, Spot]] = {}
         self._barren: deque[tuple[Plane, Spot, str]] = deque(maxlen=_MOST_BARREN)
         self._making: tuple[Plane, Spot] | None = None
-        self._told = self._step = ""
+        self._progress = self._step = ""
 
     # ---- for pages ---------------------------------------------------------------------------------------------
 
@@ -143,7 +143,7 @@ class Scout(Served):
             if why:
                 return News(why, False)
             making = self._making is not None and self._making[0] is plane and self._making[1].serves(spot)
-            return News(self._told if making else "waiting for a reference run", True)
+            return News(self._progress if making else "waiting for a reference run", True)
 
     # ---- the scout's thread ------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Scout(Served):
             with self._changed:
                 self._changed.wait_for(lambda: self._stop or self._next() is not None)
                 self._making = self._next()
-                self._told = "looking for a run that converges"
+                self._progress = "looking for a run that converges"
                 if self._stop or self._making is None:
                     return
                 plane, spot = self._making
@@ -208,7 +208,7 @@ class Scout(Served):
         with self._changed:
             assert self._making is not None
             plane, spot = self._making
-            self._told = self._step + words
+            self._progress = self._step + words
             if self._stop or not any(wished is plane and spot.serves(place) for wished, place in self._wishes.values()):
                 raise _ElsewhereError
 

@@ -297,7 +297,7 @@ class Compositor:
 
 class _Piece(NamedTuple):
     tile: Tile
-    there: tuple[slice, slice]
+    samples: tuple[slice, slice]
 
 
 def plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
@@ -327,7 +327,7 @@ def _pieces(window: Window) -> list[_Piece]:
         return parts
 
     return [
-        _Piece(Tile(window.level, ix, iy), (there_y, there_x))
-        for iy, there_y in cuts(window.y0, window.y1)
-        for ix, there_x in cuts(window.x0, window.x1)
+        _Piece(Tile(window.level, ix, iy), (rows, columns))
+        for iy, rows in cuts(window.y0, window.y1)
+        for ix, columns in cuts(window.x0, window.x1)
     ]

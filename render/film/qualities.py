@@ -74,7 +74,7 @@ class Memory:
         """Keep a choice; quietly not, where nothing can be written."""
         text = json.dumps(self._read() | {_occasion(scene, budget_s): name}, indent=1, sort_keys=True)
         with contextlib.suppress(WriteError):
-            write_whole(self._path, text.encode(), own=True)
+            write_whole(self._path, text.encode(), internal=True)
 
     def _read(self) -> dict[str, str]:
         try:

@@ -29,6 +29,10 @@ _MOST_BATCHES = 32
 # Of what the film trains, which may be less work than that: no more than this share.
 _MOST_SHARE = 0.1
 
+# A block of runs that takes longer is timed by a few of its steps: `render plan` answers within a minute, also where
+# one block of a large transformer takes twenty.
+_LONGEST_BLOCK_S = 5.0
+
 # Tiles that the points of a batch are drawn from, at most: a film's batch has few, and each costs a little.
 _STRETCHES = 256
 
@@ -98,6 +102,10 @@ def measure_tiles(
 
     wanted: which patches of them, whole tiles where it names none.
     """
+    block_s = backend.step_time_s * problem.steps
+    if reference is None and block_s > _LONGEST_BLOCK_S:
+        # As if no run escaped, and so at most what it takes: how many do is not known before they have run.
+        return Rate(int(backend.numerics["lanes"]) * backend.workers / block_s)
     timed = functools.partial(_timed, Points(problem, tiles, wanted, reference), backend)
     timed(8)  # every worker compiles on a first batch
     know_rings = timed if reference is not None else lambda points: None

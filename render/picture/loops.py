@@ -182,9 +182,9 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
             colour = table[read_codes[r, c]]
             red[r], green[r], blue[r] = colour[0], colour[1], colour[2]
         if gaps:
-            there_is = colours[c, 3 * rows :]
+            presence = colours[c, 3 * rows :]
             for r in range(rows):
-                there_is[r] = table[read_codes[r, c], 3]
+                presence[r] = table[read_codes[r, c], 3]
     wide = np.empty((values + _AT_ONCE, _STRIP + _ASIDE), dtype=np.float32)
     wide[values:] = _ZERO
     totals = np.empty((_SIDE_BY_SIDE, values), dtype=np.float32)

@@ -61,7 +61,7 @@ def hint(path: tuple[str, ...], name: str, system: str) -> str:
         return ""
     if place := _elsewhere_in(system, path, name):
         return f": {place}"
-    depends = f": {kind.plural} depend on the system, {_said(system)}"
+    depends = f": {kind.plural} depend on the system, {_this_system(system)}"
     having = _having(kind, system)
     if name in having:
         return f"{depends}; {quoted(name)} belongs to {_systems(having[name])}"
@@ -78,7 +78,7 @@ def with_visited() -> list[str]:
     return [name for name, row in SYSTEMS.items() if row.visited]
 
 
-def _said(system: str) -> str:
+def _this_system(system: str) -> str:
     default = ", since problem.system names no other" if system == DEFAULT_SYSTEM else ""
     return f"here {quoted(system.partition('#')[0])}{default}"
 
@@ -101,9 +101,9 @@ def _others(system: str) -> Iterator[tuple[str, System]]:
     yield from ((name, row) for name, row in SYSTEMS.items() if name != system)
     for name in own_files.offered():
         with contextlib.suppress(SceneError):
-            found = own_files.named(name, None)
-            if found is not None and found != system:
-                yield name, catalogue.row(found)
+            offered = own_files.named(name, None)
+            if offered is not None and offered != system:
+                yield name, catalogue.row(offered)
 
 
 def _own_names(path: tuple[str, ...], kind: Kind, system: str) -> Collection[str]:

@@ -21,7 +21,7 @@ SUFFIXES = {
 
 # Samples for other programs, and prints. Their facts have names that begin with this.
 _EXPORTS = (".npz", ".zarr", ".tif", ".tiff", ".btf", ".exr")
-_OWN = "render_"
+_PREFIX = "render_"
 
 # The field of a JSON file of results that holds what makes them again: what a record of a film holds by itself.
 MADE_OF = "made_of"
@@ -34,7 +34,7 @@ def carries(path: Path) -> bool:
 
 def exported(provenance: Mapping[str, str]) -> dict[str, str]:
     """Return what an output says of how it was made, as facts of an export: the inverse of what `fields` reads."""
-    return {f"{_OWN}{name}": text for name, text in provenance.items()}
+    return {f"{_PREFIX}{name}": text for name, text in provenance.items()}
 
 
 def read(path: Path) -> tuple[str, str, OutputRecord]:
@@ -89,7 +89,7 @@ def fields(path: Path) -> dict[str, Any]:
     if path.suffix.lower() in _EXPORTS:
         from render.encode import arrays
 
-        return {name.removeprefix(_OWN): value for name, value in arrays.read_facts(path).items()}
+        return {name.removeprefix(_PREFIX): value for name, value in arrays.read_facts(path).items()}
     try:
         if path.suffix == ".png":
             return dict(encode.read_png_metadata(path))
