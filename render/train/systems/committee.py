@@ -8,8 +8,8 @@ A plane of initial weights is the whole state space. What is known of it, and te
 
 - Neurons that start equal stay equal. With w = (T / 2)^(1/p) u and a = lr p T (T / 2)^(1 - 2/p) they follow
   u <- u - a (u^p - 1) u^(p-1), the map of `product` with p equal factors, with its doublings and its chaos.
-- A small difference d of the neurons follows d <- d (1 - a (p - 1) (u^p - 1) u^(p-2)). Its logarithm, averaged along the
-  chaotic orbit, is the transverse Lyapunov exponent. Where it is below 0, most runs near the line of
+- A small difference d of the neurons follows d <- d (1 - a (p - 1) (u^p - 1) u^(p-2)). Its logarithm, averaged along
+  the chaotic orbit, is the transverse Lyapunov exponent. Where it is below 0, most runs near the line of
   equal neurons end in it. Where the factor is nevertheless above 1 for a while, others leave: every neighbourhood of
   every point of the basin holds points that do not belong to it, and it is riddled (Alexander and others 1992).
 - For odd p there is somewhere to go: below 0 a neuron only creeps back to it, as 1 / (3 lr T t) for p = 3. Both
