@@ -67,7 +67,8 @@ def test_the_name_of_a_scene_that_failed_is_said_once(tmp_path: Path, capsys: py
     def film(found: scene.Scene) -> list[Path]:
         raise RenderError(f"{found.name}: it ends too deep." if found.name == "one" else "no disk.")
 
-    assert not batches.each([tmp_path / "one.toml", tmp_path / "two.toml"], Changes(), film)
+    loaded = batches.load([tmp_path / "one.toml", tmp_path / "two.toml"], Changes())
+    assert not batches.each(loaded, film)
     said = capsys.readouterr().err
     assert said.count("one: it ends too deep.") == said.count("two: no disk.") == 2
     assert "one: one" not in said

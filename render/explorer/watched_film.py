@@ -1,0 +1,256 @@
+"""What a page shows of a film that is being made: its progress, and small pictures of its frames.
+
+The pictures are made in a thread of their own, only while a page asks, and at most for a twentieth of the time, since
+the cores are the training's.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from render.errors import RenderError
+from render.explorer.serving_thread import Served
+from render.film import sheet
+from render.film.early_frames import EarlyFrames
+from render.film.job import Job
+from render.film.pace import Pace
+from render.film.rendering import Progress
+from render.geometry import frame_rates
+
+# Frames of the strip, evenly along the zoom, as on a contact sheet.
+_STRIP = 24
+
+# Widths of the pictures of the strip, and of the one above it, at most.
+_STRIP_PX, _LARGE_PX = 240, 960
+
+# Pictures take at most one part in so many of the time of one core; more of it for one that a person has just chosen.
+_SHARE, _SHARE_CHOSEN = 20, 4
+
+# How often it is looked up whether pictures can be sharper by now, at most.
+_LOOK_S = 0.25
+
+# A page asks every second; one that has not asked for so long is gone.
+_GONE_S = 5.0
+
+# What was noted lately is all that a page shows.
+_MOST_NOTES = 50
+
+# Large pictures that are kept: those that a person looks at one after the other.
+_MOST_LARGE = 32
+
+
+@dataclass
+class _Picture:
+    """A picture of a frame as JPEG. made_of: what tells it from a sharper one of the same frame."""
+
+    content: bytes
+    version: int
+    made_of: Hashable
+    whole: bool
+    rows: float
+
+
+class WatchedFilm(Served):
+    """Is told what a render reports, by the thread that makes the film, and answers pages in threads of theirs."""
+
+    def __init__(self) -> None:
+        super().__init__("watched film")
+        self._facts: dict[str, Any] = {"phase": "starting", "what": ""}
+        self._progress = Progress(0, 0, 0, 0)
+        self._pace = Pace()
+        self._notes: list[str] = []
+        self._films: list[dict[str, str]] = []
+        self._job: Job | None = None
+        self._serial = 0
+        self._strip: list[int] = []
+        self._small: dict[int, _Picture] = {}
+        self._large: dict[int, _Picture] = {}
+        self._versions = 0
+        self._asked_s = -_GONE_S
+        self._chosen: int | None = None
+        self._just_chosen = False
+        self._heard_end = threading.Event()
+
+    # ---- for the thread that makes the film --------------------------------------------------------------------
+
+    def work(self, what: str) -> None:
+        """Note a step that takes seconds; "" when it has ended."""
+        with self._changed:
+            self._facts["what"] = what
+
+    def note(self, text: str) -> None:
+        """Note a sentence, once."""
+        with self._changed:
+            if text not in self._notes:
+                self._notes = [*self._notes, text][-_MOST_NOTES:]
+
+    def finished_film(self, path: Path, quality: str) -> None:
+        """Note a film that is finished, while others are made."""
+        with self._changed:
+            self._films = [*self._films, {"path": str(path), "quality": quality}]
+
+    def begin(self, job: Job) -> None:
+        """Show a job from now on."""
+        output = job.scene.output
+        with self._changed:
+            self._serial += 1
+            self._job, self._strip, self._chosen = job, [], None
+            self._small, self._large = {}, {}
+            self._progress, self._pace = Progress(0, job.frame_count, 0, 0), Pace()
+            self._facts = {
+                "phase": "training",
+                "what": "",
+                "name": job.scene.name,
+                "quality": job.quality,
+                "size_px": [output.width_px, output.height_px],
+                "fps": frame_rates.plain(output.fps),
+                "duration_s": job.plan.path.duration_s,
+            }
+            self._changed.notify_all()
+
+    def report(self, now: Progress) -> None:
+        """Take progress of the job into account."""
+        with self._changed:
+            self._progress = now
+            self._pace.add(now)
+            self._facts["phase"] = "training" if now.samples_done < now.samples_total else "frames"
+        for text in (*now.repaired, *now.notes):
+            self.note(text)
+
+    def end(self, phase: str, text: str) -> None:
+        """Show that all is over: phase "finished", "stopped" or "failed"; text: what a person should know of it."""
+        with self._changed:
+            self._facts["phase"], self._facts["what"] = phase, text
+            self._heard_end.clear()
+
+    def wait_for_page(self, timeout_s: float) -> None:
+        """Wait until a page that is open has heard of the end, but no longer than so many seconds."""
+        with self._changed:
+            if time.monotonic() - self._asked_s > _GONE_S:
+                return
+        self._heard_end.wait(timeout_s)
+
+    # ---- for pages ---------------------------------------------------------------------------------------------
+
+    def state(self, chosen: int | None) -> dict[str, Any]:
+        """Return what a page shows. chosen: the frame that it shows large; None for the newest that is finished."""
+        with self._changed:
+            self._asked_s = time.monotonic()
+            self._just_chosen = self._just_chosen or (chosen is not None and chosen != self._chosen)
+            self._chosen = chosen
+            now, shown = self._progress, self._number()
+            over = self._facts["phase"] in ("finished", "stopped", "failed")
+            if over:
+                self._heard_end.set()
+            self._changed.notify_all()
+            return self._facts | {
+                "serial": self._serial,
+                "frames_done": now.frames_done,
+                "frames_total": now.frames_total,
+                "samples_done": now.samples_done,
+                "samples_total": now.samples_total,
+                "per_s": self._pace.per_s,
+                "left_s": None if over else self._pace.left_s,
+                "notes": self._notes,
+                "films": self._films,
+                "strip": [self._described(number, self._small) for number in self._strip],
+                "large": None if self._job is None else self._described(shown, self._large),
+            }
+
+    def picture(self, number: int, *, large: bool) -> bytes | None:
+        """Return a picture of a frame as JPEG, as it was made last; None where there is none yet."""
+        with self._changed:
+            found = (self._large if large else self._small).get(number)
+            return None if found is None else found.content
+
+    def _described(self, number: int, pictures: dict[int, _Picture]) -> dict[str, Any]:
+        found = pictures.get(number)
+        done = number < self._progress.frames_done
+        known = {"version": 0, "rows": 0.0} if found is None else {"version": found.version, "rows": found.rows}
+        return {"frame": number, "done": done, **known}
+
+    def _number(self) -> int:
+        """Return the frame to be shown large."""
+        if self._job is None:
+            return 0
+        newest = max(0, self._progress.frames_done - 1)
+        return newest if self._chosen is None else min(max(self._chosen, 0), self._job.frame_count - 1)
+
+    # ---- the thread that makes pictures ------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        small = large = None
+        serial = 0
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._stop or self._is_watched)
+                if self._stop:
+                    return
+                job, now = self._job, self._serial
+                self._just_chosen = False
+            assert job is not None
+            begun_s = time.monotonic()
+            if now != serial or small is None or large is None:
+                serial = now
+                small, large = EarlyFrames(job, _STRIP_PX), EarlyFrames(job, _LARGE_PX)
+                strip = sheet.even_frames(job, _STRIP)
+                with self._changed:
+                    self._strip = strip
+            self._improve(small, large, serial)
+            spent_s = time.monotonic() - begun_s
+            rest_s = max(_LOOK_S, _SHARE_CHOSEN * spent_s)
+            with self._changed:
+                self._changed.wait_for(lambda: self._stop, rest_s)
+                self._changed.wait_for(lambda: self._stop or self._just_chosen, _SHARE * spent_s - rest_s)
+
+    @property
+    def _is_watched(self) -> bool:
+        return self._job is not None and time.monotonic() - self._asked_s < _GONE_S
+
+    def _improve(self, small: EarlyFrames, large: EarlyFrames, serial: int) -> None:
+        """Make one picture that is missing, or that can be sharper by now: the large one before the strip's."""
+        with self._changed:
+            wanted = [(self._number(), self._large, large)]
+            wanted += [(number, self._small, small) for number in self._strip]
+            wanted = [
+                (number, pictures, frames)
+                for number, pictures, frames in wanted
+                if not ((found := pictures.get(number)) and found.whole)
+            ]
+        for number, pictures, frames in wanted:
+            try:
+                sharp = frames.sharpness(number)
+                before = pictures.get(number)
+                if sharp is None or (before is not None and before.made_of == sharp):
+                    continue
+                content = _jpeg(frames.picture(number))
+            except (RenderError, KeyError):  # a tile was lost or damaged: the film reports it, and trains it again
+                continue
+            except Exception as error:
+                self.note(f"A picture of frame {number:,} could not be made: {error!r}. The film goes on.")
+                continue
+            with self._changed:
+                if serial != self._serial:
+                    return
+                self._versions += 1
+                pictures[number] = _Picture(content, self._versions, sharp, sharp.whole, sharp.rows)
+                if pictures is self._large:
+                    while len(pictures) > _MOST_LARGE:
+                        del pictures[next(iter(pictures))]
+            return
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "JPEG", quality=85)
+    return file.getvalue()
