@@ -20,9 +20,9 @@ from render.explorer import guard, local_page, pagefiles
 from render.explorer.guard import Guard
 from render.explorer.watched_film import WatchedFilm
 
-# Seconds for which the end of a command may wait: for a page to hear of it (one asks every second), for requests under
-# way, and for a picture that is being made.
-_PAGE_S, _SERVER_S, _PICTURE_S = 1.5, 3.0, 5.0
+# Seconds for which the end of a command may wait: for a page that is open to hear of it (one asks every second) and to
+# get the last pictures, for requests under way, and for a picture that is being made.
+_PAGE_S, _SERVER_S, _PICTURE_S = 3.0, 3.0, 5.0
 
 
 def make(film: WatchedFilm, token: str) -> Starlette:

@@ -7,7 +7,6 @@ the cores are the training's.
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -31,11 +30,13 @@ _STRIP = 24
 # Widths of the pictures of the strip, and of the one above it, at most.
 _STRIP_PX, _LARGE_PX = 240, 960
 
-# Pictures take at most one part in so many of the time of one core; more of it for one that a person has just chosen.
+# Pictures take about one part in so many of the time of one core; more of it for one that a person has just chosen.
 _SHARE, _SHARE_CHOSEN = 20, 4
 
-# How often it is looked up whether pictures can be sharper by now, at most.
-_LOOK_S = 0.25
+# Seconds between two pictures, or looks for one that can be sharper by now: at least, and at most. The first picture of
+# all may have to compile what draws it.
+_LEAST_REST_S, _MOST_REST_S = 0.25, 3.0
+_LAST_REST_S = 0.01
 
 # A page asks every second; one that has not asked for so long is gone.
 _GONE_S = 5.0
@@ -77,7 +78,9 @@ class WatchedFilm(Served):
         self._asked_s = -_GONE_S
         self._chosen: int | None = None
         self._just_chosen = False
-        self._heard_end = threading.Event()
+        self._strip_next = False
+        self._over = self._heard = False
+        self._sent: set[int] = set()  # versions of pictures that a page has
 
     # ---- for the thread that makes the film --------------------------------------------------------------------
 
@@ -129,14 +132,16 @@ class WatchedFilm(Served):
         """Show that all is over: phase "finished", "stopped" or "failed"; text: what a person should know of it."""
         with self._changed:
             self._facts["phase"], self._facts["what"] = phase, text
-            self._heard_end.clear()
+            self._over = True
+            self._changed.notify_all()
 
     def wait_for_page(self, timeout_s: float) -> None:
-        """Wait until a page that is open has heard of the end, but no longer than so many seconds."""
+        """Wait until a page that is open has heard of the end and has every picture, but no more than so many seconds.
+
+        From now on there is no training to be spared, and pictures are made without rests.
+        """
         with self._changed:
-            if time.monotonic() - self._asked_s > _GONE_S:
-                return
-        self._heard_end.wait(timeout_s)
+            self._changed.wait_for(lambda: not self._is_open or (self._heard and self._is_shown), timeout_s)
 
     # ---- for pages ---------------------------------------------------------------------------------------------
 
@@ -147,9 +152,7 @@ class WatchedFilm(Served):
             self._just_chosen = self._just_chosen or (chosen is not None and chosen != self._chosen)
             self._chosen = chosen
             now, shown = self._progress, self._number()
-            over = self._facts["phase"] in ("finished", "stopped", "failed")
-            if over:
-                self._heard_end.set()
+            self._heard = self._over
             self._changed.notify_all()
             return self._facts | {
                 "serial": self._serial,
@@ -158,7 +161,7 @@ class WatchedFilm(Served):
                 "samples_done": now.samples_done,
                 "samples_total": now.samples_total,
                 "per_s": self._pace.per_s,
-                "left_s": None if over else self._pace.left_s,
+                "left_s": None if self._over else self._pace.left_s,
                 "notes": self._notes,
                 "films": self._films,
                 "strip": [self._described(number, self._small) for number in self._strip],
@@ -169,7 +172,11 @@ class WatchedFilm(Served):
         """Return a picture of a frame as JPEG, as it was made last; None where there is none yet."""
         with self._changed:
             found = (self._large if large else self._small).get(number)
-            return None if found is None else found.content
+            if found is None:
+                return None
+            self._sent.add(found.version)
+            self._changed.notify_all()
+            return found.content
 
     def _described(self, number: int, pictures: dict[int, _Picture]) -> dict[str, Any]:
         found = pictures.get(number)
@@ -187,48 +194,62 @@ class WatchedFilm(Served):
     # ---- the thread that makes pictures ------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        small = large = None
-        serial = 0
+        serial, frames = 0, None
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._stop or self._is_watched)
+                self._changed.wait_for(lambda: self._stop or (self._job is not None and self._is_open))
                 if self._stop:
                     return
                 job, now = self._job, self._serial
                 self._just_chosen = False
-            assert job is not None
-            begun_s = time.monotonic()
-            if now != serial or small is None or large is None:
-                serial = now
-                small, large = EarlyFrames(job, _STRIP_PX), EarlyFrames(job, _LARGE_PX)
+            begun_s = time.thread_time()  # a machine that is busy with training makes every picture slower, not dearer
+            if frames is None or now != serial:
+                assert job is not None
+                serial, frames = now, (EarlyFrames(job, _STRIP_PX), EarlyFrames(job, _LARGE_PX))
                 strip = sheet.even_frames(job, _STRIP)
                 with self._changed:
                     self._strip = strip
-            self._improve(small, large, serial)
-            spent_s = time.monotonic() - begun_s
-            rest_s = max(_LOOK_S, _SHARE_CHOSEN * spent_s)
-            with self._changed:
-                self._changed.wait_for(lambda: self._stop, rest_s)
-                self._changed.wait_for(lambda: self._stop or self._just_chosen, _SHARE * spent_s - rest_s)
+            self._improve(*frames, serial)
+            self._rest(time.thread_time() - begun_s)
+
+    def _rest(self, spent_s: float) -> None:
+        """Leave the cores to the training, after so many seconds of work."""
+        rest_s = min(max(_SHARE * spent_s, _LEAST_REST_S), _MOST_REST_S)
+        soon_s = min(max(_SHARE_CHOSEN * spent_s, _LEAST_REST_S), rest_s)
+        with self._changed:
+            self._changed.wait_for(lambda: self._stop or self._over, soon_s)
+            self._changed.wait_for(lambda: self._stop or self._over or self._just_chosen, rest_s - soon_s)
+            if self._over:  # nothing is trained any more, and soon nothing is served
+                self._changed.wait_for(lambda: self._stop, _LAST_REST_S)
 
     @property
-    def _is_watched(self) -> bool:
-        return self._job is not None and time.monotonic() - self._asked_s < _GONE_S
+    def _is_open(self) -> bool:
+        """Whether a page is open somewhere."""
+        return time.monotonic() - self._asked_s < _GONE_S
+
+    @property
+    def _is_shown(self) -> bool:
+        """Whether a page has all that it can have: every picture of a finished film."""
+        pictures = [self._large.get(self._number()), *map(self._small.get, self._strip)]
+        return self._facts["phase"] != "finished" or all(
+            picture is not None and picture.whole and picture.version in self._sent for picture in pictures
+        )
 
     def _improve(self, small: EarlyFrames, large: EarlyFrames, serial: int) -> None:
-        """Make one picture that is missing, or that can be sharper by now: the large one before the strip's."""
+        """Make one picture that is missing, or that can be sharper by now: in turn the large one and one of the strip.
+
+        Of the strip it is the first that there is no picture of yet, or else the first.
+        """
         with self._changed:
-            wanted = [(self._number(), self._large, large)]
-            wanted += [(number, self._small, small) for number in self._strip]
-            wanted = [
-                (number, pictures, frames)
-                for number, pictures, frames in wanted
-                if not ((found := pictures.get(number)) and found.whole)
-            ]
+            chosen = (self._number(), self._large, large)
+            strip = [(number, self._small, small) for number in sorted(self._strip, key=self._small.__contains__)]
+            wanted = [*strip, chosen] if self._strip_next else [chosen, *strip]
         for number, pictures, frames in wanted:
+            before = pictures.get(number)
+            if before is not None and before.whole:
+                continue
             try:
                 sharp = frames.sharpness(number)
-                before = pictures.get(number)
                 if sharp is None or (before is not None and before.made_of == sharp):
                     continue
                 content = _jpeg(frames.picture(number))
@@ -241,10 +262,10 @@ class WatchedFilm(Served):
                 if serial != self._serial:
                     return
                 self._versions += 1
+                self._strip_next = pictures is self._large
                 pictures[number] = _Picture(content, self._versions, sharp, sharp.whole, sharp.rows)
-                if pictures is self._large:
-                    while len(pictures) > _MOST_LARGE:
-                        del pictures[next(iter(pictures))]
+                while len(self._large) > _MOST_LARGE:
+                    del self._large[next(iter(self._large))]
             return
 
 

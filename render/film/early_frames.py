@@ -2,10 +2,12 @@
 
 A frame is finished where every level that it shows is stored. Elsewhere it shows the deepest level that covers it and
 is stored, in the colours of the last octave whose samples are: coarse, and the sharper the farther training has come.
+While the samples of the first octave's colours are being trained, colours come from a coarser level of it.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,12 +30,14 @@ _FEWEST_ROWS = 4
 class Sharpness(NamedTuple):
     """What a frame can be made of. levels: coarse to fine. rows: samples of the deepest that covers it, down the frame.
 
-    whole: whether these are all levels that the small picture shows.
+    whole: whether these are all levels that the small picture shows, in its own colours. coarse_colours: the level that
+    colours come from, where it is not the film's.
     """
 
     levels: tuple[int, ...]
     rows: float
     whole: bool
+    coarse_colours: int | None = None
 
 
 class EarlyFrames:
@@ -52,7 +56,10 @@ class EarlyFrames:
 
     def picture(self, number: int) -> np.ndarray:
         """Return a frame as uint8 [height, width, 3], of what `sharpness` found. Raises what the store raises."""
-        return self._painter.picture(self._place(number), passing=passing.around(self._plan, number))
+        s, painter = self._place(number), self._painter
+        if (sharp := self._plan.sharpness(s)) is not None and sharp.coarse_colours is not None:
+            painter = FramePainter(self._plan.coloured_by(sharp.coarse_colours), self._stored.fetch)
+        return painter.picture(s, passing=passing.around(self._plan, number))
 
     def _place(self, number: int) -> float:
         return self._plan.path.s_of_frame(number, self._job.scene.output.fps)
@@ -97,6 +104,13 @@ class _SmallPlan(Plan):
         self.scene = replace(film.scene, output=replace(output, width_px=width, height_px=height, detail=detail))
         self.path = self.scene.path(self.scene.output)
         self._film, self._stored = film, stored
+        self._colour_level: int | None = None
+
+    def coloured_by(self, level: int) -> _SmallPlan:
+        """Return this plan with all colours from a level of the path's beginning."""
+        other = copy.copy(self)
+        other._colour_level, other.anchors = level, self.anchors[:1]
+        return other
 
     def sharpness(self, s: float) -> Sharpness | None:
         """Return what a frame at s can be made of by now; None of nothing that would show it."""
@@ -104,11 +118,13 @@ class _SmallPlan(Plan):
         if self.scene.bifurcation is not None:  # no tile is trained for it
             return Sharpness((), view.height_px, whole=True)
         levels, whole = self._levels(s)
-        if not levels or self._held_anchors(s) is None:
+        rows = view.height * SAMPLES * 2.0 ** levels[0] if levels else 0.0
+        if rows < _FEWEST_ROWS:
             return None
-        rows = view.height * SAMPLES * 2.0 ** levels[0]
-        whole = whole and self._held_anchors(s) == super().anchors_at(s)
-        return Sharpness(tuple(levels), rows, whole) if rows >= _FEWEST_ROWS else None
+        if (anchors := self._held_anchors(s)) is None:
+            first = self._levels(self.anchors[0])[0]
+            return Sharpness(tuple(levels), rows, whole=False, coarse_colours=first[0]) if first else None
+        return Sharpness(tuple(levels), rows, whole and anchors == super().anchors_at(s))
 
     def mix(self, s: float) -> list[tuple[int, float]]:
         """Return the levels of a frame at s that are stored, coarse to fine, with their weights as in the film."""
@@ -117,11 +133,13 @@ class _SmallPlan(Plan):
 
     def anchors_at(self, s: float) -> tuple[float, float, float]:
         """Return the anchors around s whose samples are stored, or the last before them."""
+        if self._colour_level is not None:
+            return self.anchors[0], self.anchors[0], 0.0
         return self._held_anchors(s) or super().anchors_at(s)
 
     def curve_level(self, anchor: float) -> int:
-        """Return the level that gives the colour curve of an anchor in the film."""
-        return self._film.curve_level(anchor)
+        """Return the level that gives the colour curve of an anchor."""
+        return self._film.curve_level(anchor) if self._colour_level is None else self._colour_level
 
     def _curve_tiles(self, anchor: float) -> list[Tile]:
         return self._film._curve_tiles(anchor)

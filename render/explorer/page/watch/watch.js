@@ -5,6 +5,7 @@ import { $, make } from "/page/js/dom.js";
 import { count, duration } from "/page/js/numbers.js";
 
 const EVERY_MS = 1000;
+const AT_THE_END_MS = 200; // the server answers for a few seconds more
 
 // So many questions without an answer, and the command is taken to have ended.
 const MOST_UNANSWERED = 3;
@@ -48,10 +49,10 @@ function state(of, height_px) {
 function progress(now) {
   const training = now.samples_done < now.samples_total;
   const pace = now.left_s === null ? "" : `, ${count(now.per_s)} a second, ${duration(now.left_s)} left`;
-  $("runs").value = now.samples_total ? now.samples_done / now.samples_total : 1;
+  $("runs").value = now.samples_total ? now.samples_done / now.samples_total : now.phase === "training" ? 0 : 1;
   $("runs-text").textContent = now.samples_total
     ? `${count(now.samples_done)} of ${count(now.samples_total)}${training ? pace : ""}`
-    : "every one is stored";
+    : now.phase === "training" ? "looking them up" : "every one is stored";
   $("made").value = now.frames_total ? now.frames_done / now.frames_total : 0;
   $("made-text").textContent = `${count(now.frames_done)} of ${count(now.frames_total)}${training ? "" : pace}`;
 }
@@ -124,6 +125,7 @@ function list(box, items, texts) {
 
 let unanswered = 0;
 let asking = false;
+let over = false;
 
 async function look() {
   clearTimeout(soon);
@@ -145,10 +147,11 @@ async function look() {
     }
     list($("watchable"), $("films"), now.films.map((of) => `${of.path} (${of.quality})`));
     list($("noted"), $("notes"), now.notes);
-    last = now.phase in OVER;
+    over = now.phase in OVER;
   } catch (fault) {
     unanswered += 1;
-    if (unanswered >= MOST_UNANSWERED) {
+    last = over;
+    if (!over && unanswered >= MOST_UNANSWERED) {
       $("activity").dataset.state = "idle";
       $("activity").textContent = "ended";
       $("ended").hidden = false;
@@ -158,7 +161,7 @@ async function look() {
   } finally {
     asking = false;
   }
-  if (!last) soon = setTimeout(look, EVERY_MS);
+  if (!last) soon = setTimeout(look, over ? AT_THE_END_MS : EVERY_MS);
 }
 
 function choose(frame) {
