@@ -105,14 +105,14 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
     plain = Engine.__init__
 
-    def made(engine: Engine, problem: Any, *arguments: Any, **options: Any) -> None:
+    def refuse(engine: Engine, problem: Any, *arguments: Any, **options: Any) -> None:
         if problem.system != QUICK_SYSTEM:
             forbidden.append(f"made an engine for {problem.system}")
         plain(engine, problem, *arguments, **options)
 
     forbidden = _forbidden = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Engine, "__init__", made)
+        patch.setattr(Engine, "__init__", refuse)
         try:
             result = yield
         finally:

@@ -62,13 +62,13 @@ def drawn(problem: Problem, width: str) -> list[Point]:
 def in_long_double(points: list[Point]) -> np.ndarray:
     """Return values of some runs in 80-bit arithmetic, or what this machine's long double has."""
     x, y = (np.array([_long(v) for v in column]) for column in zip(*points, strict=True))
-    made = oracle.run(*published.draws(), activation="tanh", steps=500, names=NAMES, x=x, y=y)
-    return np.asarray(made.value, np.float64)
+    run = oracle.run(*published.draws(), activation="tanh", steps=500, names=NAMES, x=x, y=y)
+    return np.asarray(run.value, np.float64)
 
 
 def _long(value: Fraction) -> np.longdouble:
-    whole = np.longdouble(float(value))
-    return whole + np.longdouble(float(value - Fraction(float(value))))
+    nearest = np.longdouble(float(value))
+    return nearest + np.longdouble(float(value - Fraction(float(value))))
 
 
 def in_256_bits(points: list[Point]) -> np.ndarray:
@@ -107,8 +107,11 @@ def main(store: Path, widths: list[str], parts: slice) -> None:
         )
         points = [point for at in chunks for point in points[at : at + size]]
         columns = reference_search.columns(points)
-        found = followed.follow(*columns, *reference_search.differences(points, reference))
-        value, steps = found.field.value, np.where(found.promotion_step < 0, 500, found.promotion_step)
+        followed_runs = followed.follow(*columns, *reference_search.differences(points, reference))
+        value, steps = (
+            followed_runs.field.value,
+            np.where(followed_runs.promotion_step < 0, 500, followed_runs.promotion_step),
+        )
         signs, blue = (value < 0) == (truth < 0), truth < 0
         close = np.abs(value - truth)[blue] <= 1e-3 * np.abs(truth[blue])
         alone = (plain.run(*columns).value < 0) == (truth < 0)

@@ -63,15 +63,15 @@ def test_axe_core_finds_no_violation(page: browser.Page, size: tuple[int, int], 
 def test_nothing_is_off_the_screen_of_a_phone_and_targets_fit_a_finger(page: browser.Page, state: str) -> None:
     page.size(*PHONE, phone=True)
     opened(page, state)
-    found = page.js(
+    answer = page.js(
         "[...document.querySelectorAll('button, select, input, .grip')].filter((e) => e.checkVisibility() && "
         "(!document.querySelector('dialog[open]') || e.closest('dialog'))).map((e) => { const b = "
         "(e.matches('[type=checkbox], [type=radio]') ? e.closest('label') : e).getBoundingClientRect(); "
         "return [e.id || e.title || e.textContent, b.left, b.right, b.width, b.height]; })"
     )
-    assert found
-    assert [row for row in found if row[1] < 0 or row[2] > PHONE[0] + 0.5] == []
-    assert [row for row in found if min(row[3], row[4]) < 43.5] == []
+    assert answer
+    assert [row for row in answer if row[1] < 0 or row[2] > PHONE[0] + 0.5] == []
+    assert [row for row in answer if min(row[3], row[4]) < 43.5] == []
     assert page.js("document.documentElement.scrollWidth") <= PHONE[0]
 
 
@@ -112,9 +112,9 @@ def test_buttons_of_a_keyframe_have_its_number_in_their_names(page: browser.Page
         ".map((e) => e.getAttribute('aria-label')))"
     )
     assert len(names) == 2
-    for number, own in enumerate(names, 1):
-        assert len({*own}) == len(own) >= 4
-        assert all(f"eyframe {number}" in name for name in own), own
+    for number, of_keyframe in enumerate(names, 1):
+        assert len({*of_keyframe}) == len(of_keyframe) >= 4
+        assert all(f"eyframe {number}" in name for name in of_keyframe), of_keyframe
 
 
 def test_a_run_is_said_to_have_ended_in_the_same_words_under_the_pointer_and_after_a_click(page: browser.Page) -> None:
@@ -151,6 +151,6 @@ def test_axe_core_finds_what_is_broken_on_purpose(page: browser.Page) -> None:
     opened(page, "film")
     page.js("document.querySelector('#film').insertAdjacentHTML('beforeend', '<p id=broken><button></button></p>'), 0")
     assert AXE is not None
-    found = axe.violations(page, AXE)
+    violations = axe.violations(page, AXE)
     page.js("document.getElementById('broken').remove()")
-    assert [row.partition(":")[0] for row in found] == ["button-name"]
+    assert [row.partition(":")[0] for row in violations] == ["button-name"]

@@ -75,8 +75,8 @@ def test_only_the_deepest_windows_and_only_sides_there_are() -> None:
 
 def test_published_numbers_belong_to_the_shipped_scenes() -> None:
     """1.17, 1.20, 1.41, 1.55, 1.66, 1.98: the panel titles of the published figure."""
-    found = {name: dimension.PUBLISHED.get(scene.load(name).problem.key) for name in SIX}
-    assert found == {"linear": 1.17, "relu": 1.2, "single": 1.41, "minibatch": 1.55, "tanh": 1.66, "mean_lr": 1.98}
+    dimensions = {name: dimension.PUBLISHED.get(scene.load(name).problem.key) for name in SIX}
+    assert dimensions == {"linear": 1.17, "relu": 1.2, "single": 1.41, "minibatch": 1.55, "tanh": 1.66, "mean_lr": 1.98}
     assert len(dimension.PUBLISHED) == 6
     assert TINY.problem.key not in dimension.PUBLISHED
 
@@ -179,9 +179,9 @@ def test_a_dimension_is_measured_on_stored_tiles_and_shared_points_have_their_bi
     # So does one that finds a damaged tile: it is said, and the tile trained again.
     path = what.store.path(tiles[-1])
     path.write_bytes(path.read_bytes()[:-1])
-    told: list[Progress] = []
-    assert dimension.run(what, 64, 3, told.append) == result
-    assert any("is damaged" in said for now in told for said in now.repaired)
+    reports: list[Progress] = []
+    assert dimension.run(what, 64, 3, reports.append) == result
+    assert any("is damaged" in repair for now in reports for repair in now.repaired)
     assert list(what.store.get(tiles[-1]).value.shape) == [32, 32]
 
 
@@ -328,9 +328,9 @@ def test_a_bowl_has_its_known_depth_noise_and_number_of_hyperparameters(dimensio
 def test_the_bands_of_a_tuning_curve_hold_the_true_curve() -> None:
     """The median best of n draws is where the distribution of one draw reaches 1 - 0.5^(1/n)."""
     truth = np.sort(bowl(200_000, 2, 0.01, seed=9))
-    found = tuning.curve(np.append(bowl(400, 2, 0.01, seed=5), [math.inf] * 20))
+    curve = tuning.curve(np.append(bowl(400, 2, 0.01, seed=5), [math.inf] * 20))
     inflated = 420 / 400
-    for n, low, point, high in zip(found.ns, found.low, found.point, found.high, strict=True):
+    for n, low, point, high in zip(curve.ns, curve.low, curve.point, curve.high, strict=True):
         quantile = (1 - 0.5 ** (1 / n)) * inflated
         true = truth[int(quantile * truth.size)]
         assert low <= true <= high
@@ -375,16 +375,16 @@ def test_each_analysis_is_documented_here_and_in_its_help(capsys: pytest.Capture
 def in_small() -> list[list[str]]:
     """The documented commands on the tiny scene and as few samples as they take, each once."""
     smaller = {"--side": "64", "--draws": "128"}
-    found = {}
+    commands = {}
     for line in documented():
         if "--over" in line:  # see test_dimension_over_steps
             continue
         words = ["tiny" if word.endswith(".toml") else word for word in line.split()[2:]]
         words = [smaller.get(before, word) for before, word in zip(["", *words], words, strict=False)]
         words += ["--draws", "128"] if words[0] == "tuning" and "--draws" not in words else []
-        found[" ".join(sorted(words))] = words
+        commands[" ".join(sorted(words))] = words
     # The table of all scenes trains for hours, and has tests of its own (test_every_scene).
-    return [words for words in found.values() if words[0] != "all"]
+    return [words for words in commands.values() if words[0] != "all"]
 
 
 @pytest.mark.parametrize("words", in_small(), ids=" ".join)
@@ -401,10 +401,10 @@ def test_every_documented_command_prints_a_table_and_writes_its_json_and_plot(
     assert "tiny" in out.splitlines()[0]
     written = [Path(line) for line in out.splitlines() if line.startswith(str(tmp_path))]
     assert [path.suffix for path in written] == [".json", ".png"]
-    found = json.loads(written[0].read_text())
-    assert found["scene"] == "tiny"
-    assert found["problem"] == TINY.problem.key
-    assert found["numerics"]["kernel"] >= 1
+    content = json.loads(written[0].read_text())
+    assert content["scene"] == "tiny"
+    assert content["problem"] == TINY.problem.key
+    assert content["numerics"]["kernel"] >= 1
     assert written[1].read_bytes().startswith(b"\x89PNG")
 
 

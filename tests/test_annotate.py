@@ -27,8 +27,8 @@ def written(size: tuple[int, int], s: float, *parts: str, look: Look | None = No
     """Which pixels of a grey frame are written on: bool [height, width]."""
     frame = np.full((size[1], size[0], 3), 128, np.uint8)
     Annotator(path(size), AXES, LABELS, look or Look(), parts, caption).draw(frame, s)
-    found: np.ndarray = (frame != 128).any(axis=2)
-    return found
+    inked: np.ndarray = (frame != 128).any(axis=2)
+    return inked
 
 
 def box(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -66,11 +66,11 @@ def test_sizes_follow_the_frame(size: tuple[int, int]) -> None:
 
 def test_the_depth_bar_fills_as_the_camera_goes_down() -> None:
     size = (1920, 1080)
-    whole = path(size)
+    camera_path = path(size)
     filled = []
     for share in (0.0, 0.25, 0.5, 1.0):
         frame = np.zeros((1080, 1920, 3), np.uint8)
-        Annotator(whole, AXES, LABELS, Look(), ("depth",)).draw(frame, share * whole.length)
+        Annotator(camera_path, AXES, LABELS, Look(), ("depth",)).draw(frame, share * camera_path.length)
         filled.append(int((frame[:, -16] > 180).sum()))
     assert filled == sorted(filled)
     assert filled[0] < 0.02 * filled[-1]

@@ -76,9 +76,9 @@ def test_a_window_of_a_frame_is_that_of_its_view_and_is_kept(store: Path) -> Non
         from render.backends.refusing import RefusingBackend
         from render.storage import numerics
 
-        found = numerics.of_processor(scene.problem)
-        assert found is not None
-        return RefusingBackend(found)
+        described = numerics.of_processor(scene.problem)
+        assert described is not None
+        return RefusingBackend(described)
 
     again = render.field(scene, "last", samples=SAMPLES, store=store, make_backend=none, listener=refusing)
     assert np.array_equal(again.field.value, window.field.value)

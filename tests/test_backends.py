@@ -278,12 +278,12 @@ def test_a_running_scheduler_is_joined_and_may_restart(tmp_path: Path) -> None:
         ]
 
     processes = both()
-    told: list[str] = []
+    remarks: list[str] = []
     try:
 
         def joined() -> DaskBackend | None:
             with contextlib.suppress(ClusterError):
-                return DaskBackend(PROBLEM, Cluster(scheduler=address), told.append)
+                return DaskBackend(PROBLEM, Cluster(scheduler=address), remarks.append)
             return None
 
         backend = until(joined, 0.3)

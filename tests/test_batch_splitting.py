@@ -49,9 +49,9 @@ def test_a_batch_comes_back_whole_whatever_part_ends_first(
         assert len(cut) == 1 or min(cut) >= least
         assert max(cut) - min(cut) <= 1
     order.shuffle(taken)
-    whole = [(piece.batch, field) for piece in taken if (field := pieces.finish(piece, trained(piece.points)))]
-    assert len(whole) == len(batches)
-    for batch, field in whole:
+    finished = [(piece.batch, field) for piece in taken if (field := pieces.finish(piece, trained(piece.points)))]
+    assert len(finished) == len(batches)
+    for batch, field in finished:
         assert np.array_equal(field.value, batch.x + batch.y)
 
 
@@ -67,5 +67,5 @@ def test_a_shared_batch_has_the_bits_of_a_batch_trained_by_one() -> None:
     alone = backend.engine.run(batch.x, batch.y)  # type: ignore[attr-defined]
     assert same is batch
     assert isinstance(field, Field)
-    for here, there in zip(field, alone, strict=True):
-        assert np.array_equal(here, there, equal_nan=True)
+    for here, by_one in zip(field, alone, strict=True):
+        assert np.array_equal(here, by_one, equal_nan=True)

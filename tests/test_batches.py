@@ -64,26 +64,26 @@ def test_the_name_of_a_scene_that_failed_is_said_once(tmp_path: Path, capsys: py
     for name in ("one", "two"):
         (tmp_path / f"{name}.toml").write_text(TINY)
 
-    def film(found: scene.Scene) -> list[Path]:
-        raise RenderError(f"{found.name}: it ends too deep." if found.name == "one" else "no disk.")
+    def film(loaded: scene.Scene) -> list[Path]:
+        raise RenderError(f"{loaded.name}: it ends too deep." if loaded.name == "one" else "no disk.")
 
-    loaded = batches.load([tmp_path / "one.toml", tmp_path / "two.toml"], Changes())
-    assert not batches.each(loaded, film)
-    said = capsys.readouterr().err
-    assert said.count("one: it ends too deep.") == said.count("two: no disk.") == 2
-    assert "one: one" not in said
+    scenes = batches.load([tmp_path / "one.toml", tmp_path / "two.toml"], Changes())
+    assert not batches.each(scenes, film)
+    printed = capsys.readouterr().err
+    assert printed.count("one: it ends too deep.") == printed.count("two: no disk.") == 2
+    assert "one: one" not in printed
 
 
 def test_a_fault_in_any_scene_ends_it_before_the_first_film(tmp_path: Path) -> None:
     (tmp_path / "good.toml").write_text(TINY)
     (tmp_path / "bad.toml").write_text(TINY.replace("[look]", "[lock]"))
     place = ("--store", tmp_path / "store", "--out", tmp_path / "out")
-    said = refused("video", tmp_path / "good.toml", tmp_path / "bad.toml", "--each", *place)
-    assert "lock" in said
-    said = refused("video", tmp_path / "good.toml", tmp_path / "good.toml", "--each", *place)
-    assert "every scene must have a name of its own" in said and "good" in said
-    said = refused("preview", tmp_path / "good.toml", "tiny", "--each", "--name", "same", *place)
-    assert "every scene must have a name of its own" in said
+    errors = refused("video", tmp_path / "good.toml", tmp_path / "bad.toml", "--each", *place)
+    assert "lock" in errors
+    errors = refused("video", tmp_path / "good.toml", tmp_path / "good.toml", "--each", *place)
+    assert "every scene must have a name of its own" in errors and "good" in errors
+    errors = refused("preview", tmp_path / "good.toml", "tiny", "--each", "--name", "same", *place)
+    assert "every scene must have a name of its own" in errors
     assert not (tmp_path / "store").exists() and not (tmp_path / "out").exists()
 
 

@@ -48,39 +48,39 @@ def step(u: np.ndarray, lr: np.ndarray) -> np.ndarray:
 
 
 def test_orbits_are_those_of_numpy_and_do_not_depend_on_their_neighbours() -> None:
-    found = diagram()
+    loaded = diagram()
     lr = np.linspace(0.9, 1.3, 700)  # order alone: chaos would amplify the last bit
-    ours = orbits.visits(found.problem, lr, 0.3, 200)
+    ours = orbits.visits(loaded.problem, lr, 0.3, 200)
     u, theirs = np.full(700, 0.3), []
     for t in range(300):
         u = step(u, lr)
         theirs += [u] if t >= 200 else []
     assert ours.shape == (100, 700)
     np.testing.assert_allclose(ours, theirs, rtol=1e-9)
-    np.testing.assert_array_equal(orbits.visits(found.problem, lr[600:603], 0.3, 200), ours[:, 600:603])
+    np.testing.assert_array_equal(orbits.visits(loaded.problem, lr[600:603], 0.3, 200), ours[:, 600:603])
 
 
 def test_cyclic_rates_have_orbits_too() -> None:
     text = SMALL.replace('"product"', '"cyclic"').replace("starts = 1\n", 'order = "ab"\n')
     text = text.replace('"start_1"', '"start"').replace('name = "lr"', 'name = "lr_a"')
-    found = diagram(text.replace("[problem.x]", "[problem.fixed]\nlr_b = 1.05\n\n[problem.x]"))
+    loaded = diagram(text.replace("[problem.x]", "[problem.fixed]\nlr_b = 1.05\n\n[problem.x]"))
     lr = np.linspace(0.9, 1.0, 20)
     u = np.full(20, 0.3)
     for t in range(201):
         u = step(u, lr if t % 2 == 0 else np.full(20, 1.05))
-    np.testing.assert_allclose(orbits.visits(found.problem, lr, 0.3, 200)[0], u, rtol=1e-9)
+    np.testing.assert_allclose(orbits.visits(loaded.problem, lr, 0.3, 200)[0], u, rtol=1e-9)
 
 
 def test_a_pixel_is_as_bright_as_the_logarithm_of_its_share_of_visits() -> None:
     """Counted once more with numpy.histogram2d, on the whole plane."""
-    found = diagram()
-    view = found.path(found.output).viewport(0.0)
-    shares = bifurcation.densities(found, view)
+    loaded = diagram()
+    view = loaded.path(loaded.output).viewport(0.0)
+    shares = bifurcation.densities(loaded, view)
     assert shares.shape == (54, 96)
     x0, x1, y0, y1 = view.edges()
     places = [x0 + (x1 - x0) * Fraction(2 * i + 1, 192) for i in range(96)]
-    lr = np.array([float(found.problem.x.value_from_unit(place)) for place in places])
-    visited = orbits.visits(found.problem, lr, 0.3, 200)
+    lr = np.array([float(loaded.problem.x.value_from_unit(place)) for place in places])
+    visited = orbits.visits(loaded.problem, lr, 0.3, 200)
     edges = -0.55 + 2.55 * np.linspace(float(y0), float(y1), 55)
     counts = np.histogram2d(visited.ravel(), np.tile(np.arange(96), 100), bins=[edges, np.arange(97) - 0.5])[0][::-1]
     np.testing.assert_allclose(shares, np.log1p(counts) / math.log(101), atol=1e-6)
@@ -91,10 +91,10 @@ def test_a_pixel_is_as_bright_as_the_logarithm_of_its_share_of_visits() -> None:
 
 def test_the_first_doubling_is_where_it_is_known_to_be() -> None:
     """The minimum u = 1 turns unstable at lr = 1: left of it a column has one bright pixel, right of it two."""
-    found = diagram(
+    loaded = diagram(
         SMALL.replace('centre = ["1.25", "0.725"]', 'centre = ["1", "1.003"]').replace("width = 0.7", "width = 0.2")
     )
-    shares = bifurcation.densities(found, found.path(found.output).viewport(0.0))
+    shares = bifurcation.densities(loaded, loaded.path(loaded.output).viewport(0.0))
     lr = 0.9 + 0.2 * (np.arange(96) + 0.5) / 96
     lit = (shares > 0.5).sum(axis=0)
     assert (lit[lr < 0.98] == 1).all()
@@ -104,8 +104,8 @@ def test_the_first_doubling_is_where_it_is_known_to_be() -> None:
 def test_windows_nest_three_nine_and_twenty_seven() -> None:
     """At the film's target the run has period 27; where windows of 3 and 9 are superstable, 3 and 9."""
     for rate, period in ((1.4531555836457541, 3), (1.4705239946131305, 9), (1.4708289545761768, 27)):
-        found = diagram(SMALL.replace("steps = 300", "steps = 20000"))
-        visited = orbits.visits(found.problem, np.array([rate]), 0.3, 20_000 - 200)[:, 0]
+        loaded = diagram(SMALL.replace("steps = 300", "steps = 20000"))
+        visited = orbits.visits(loaded.problem, np.array([rate]), 0.3, 20_000 - 200)[:, 0]
         assert np.abs(visited[period:] - visited[:-period]).max() < 1e-7
         assert np.abs(visited[period // 3 :] - visited[: -(period // 3)]).max() > 1e-4
     path = scene.load("bifurcation_windows").path(scene.load("bifurcation_windows").output)
@@ -114,8 +114,8 @@ def test_windows_nest_three_nine_and_twenty_seven() -> None:
 
 
 def test_heights_narrow_to_a_power_of_the_widths() -> None:
-    found = diagram()
-    path = found.path(found.output)
+    loaded = diagram()
+    path = loaded.path(loaded.output)
     first, last = path.viewport(0.0), path.viewport(path.length)
     assert last.height / first.height == pytest.approx((last.width / first.width) ** 0.5552)
     assert first.height == pytest.approx(first.width * 54 / 96)
@@ -160,7 +160,7 @@ def test_faults_of_a_diagrams_scene_are_located(old: str, new: str, fault: str) 
 def test_a_system_without_a_number_to_show_is_refused() -> None:
     text = (scene.files.shipped() / "tiny.toml").read_text(encoding="utf-8")
     text = f'kind = "bifurcation"\nbifurcation = {{start = 0.3, transient = 3}}\n{text}'
-    with pytest.raises(SceneError, match='problem.system "mlp" has no number that a bifurcation diagram can show'):
+    with pytest.raises(SceneError, match='problem.system must be one of "product", "cyclic", whose .*, not "mlp"'):
         scene.parse(text, "t.toml", "t")
 
 
@@ -180,7 +180,7 @@ def test_views_that_float64_cannot_tell_apart_are_refused_before_anything() -> N
 def test_a_film_has_its_record_and_goes_on_and_every_frame_is_that_of_a_still(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = diagram()
+    loaded = diagram()
     computed: list[float] = []
     densities = bifurcation.densities
 
@@ -189,13 +189,13 @@ def test_a_film_has_its_record_and_goes_on_and_every_frame_is_that_of_a_still(
         return densities(of, view)
 
     monkeypatch.setattr(bifurcation, "densities", counted)
-    film = api.video(found, quality="scene", out=tmp_path / "out", store=tmp_path / "store")
+    film = api.video(loaded, quality="scene", out=tmp_path / "out", store=tmp_path / "store")
     frames = json.loads(film.path.with_name(film.path.name + ".json").read_text())["frames"]
     assert len(set(computed)) == frames >= 4, "every frame is computed for its own view, and none twice in the film"
     assert all(path.exists() for path in film.files)
-    made = api.frame(found, "4", quality="scene", out=tmp_path / "out", store=tmp_path / "store")
-    picture = np.asarray(Image.open(made[0]).convert("RGB"))
-    again = api.pictures(scene.load(made[0]), store=tmp_path / "store")
+    stills = api.frame(loaded, "4", quality="scene", out=tmp_path / "out", store=tmp_path / "store")
+    picture = np.asarray(Image.open(stills[0]).convert("RGB"))
+    again = api.pictures(scene.load(stills[0]), store=tmp_path / "store")
     np.testing.assert_array_equal(again[0], picture)
     assert picture.std() > 5
     assert not list((tmp_path / "store").rglob("*.npz")), "nothing is stored"
@@ -205,8 +205,8 @@ def test_a_plan_of_a_diagram_says_what_is_computed(tmp_path: Path, capsys: pytes
     path = tmp_path / "small.toml"
     path.write_text(SMALL, encoding="utf-8")
     app(["plan", str(path), "--quality", "scene", "--store", str(tmp_path / "store")], exit_on_error=False)
-    said = " ".join(capsys.readouterr().out.split())
-    assert "96 of 300 steps in every frame, computed as it is shown; none is stored" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "96 of 300 steps in every frame, computed as it is shown; none is stored" in printed
 
 
 @pytest.mark.parametrize(

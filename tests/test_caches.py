@@ -84,15 +84,15 @@ def test_without_any_folder_loops_are_compiled(loops_folder: Path, monkeypatch: 
 def test_a_damaged_kernel_counts_as_missing_and_is_replaced(tmp_path: Path, damage: str) -> None:
     from render.train.compiled import Kernels
 
-    kernels, whole = Kernels(tmp_path / "xla"), bytes(range(256)) * 8
+    kernels, content = Kernels(tmp_path / "xla"), bytes(range(256)) * 8
     assert kernels.get("jit_step-0123") is None
-    kernels.put("jit_step-0123", whole)
-    assert kernels.get("jit_step-0123") == whole
+    kernels.put("jit_step-0123", content)
+    assert kernels.get("jit_step-0123") == content
     (file,) = kept_files(tmp_path, 1)
     file.write_bytes(DAMAGES[damage](file.read_bytes()))
     assert kernels.get("jit_step-0123") is None
-    kernels.put("jit_step-0123", whole)
-    assert kernels.get("jit_step-0123") == whole
+    kernels.put("jit_step-0123", content)
+    assert kernels.get("jit_step-0123") == content
     kept_files(tmp_path, 1)
 
 

@@ -65,13 +65,13 @@ def path(*key_views: View, easing: camera.Easing = "smooth", hold_s: float = 0.0
 
 @given(st.lists(views, min_size=1, max_size=5))
 def test_a_path_passes_exactly_through_every_keyframe(key_views: list[View]) -> None:
-    whole = path(*key_views)
-    assert whole.view(0.0).width == key_views[0].width
-    assert whole.view(whole.length) == key_views[-1]
-    assert whole.view(whole.length + 1) == key_views[-1]
-    for view, mark, following in zip(key_views, whole.marks, [*whole.marks[1:], np.inf], strict=True):
+    camera_path = path(*key_views)
+    assert camera_path.view(0.0).width == key_views[0].width
+    assert camera_path.view(camera_path.length) == key_views[-1]
+    assert camera_path.view(camera_path.length + 1) == key_views[-1]
+    for view, mark, following in zip(key_views, camera_path.marks, [*camera_path.marks[1:], np.inf], strict=True):
         if following > mark:  # else several keyframes share this place on the path, and the last one counts
-            assert whole.view(float(mark)) == view
+            assert camera_path.view(float(mark)) == view
 
 
 @given(nested_pairs(), st.booleans())
@@ -182,10 +182,10 @@ def test_rests_are_the_holds_and_both_ends() -> None:
 
 def test_viewports_of_a_long_film_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(camera, "_MOST_VIEWPORTS", 10)
-    made = path(WHOLE, DEEP)
-    first = [made.viewport(s / 100) for s in range(100)]
-    assert len(made._viewports) <= 10
-    assert [made.viewport(s / 100) for s in range(100)] == first
+    camera_path = path(WHOLE, DEEP)
+    first = [camera_path.viewport(s / 100) for s in range(100)]
+    assert len(camera_path._viewports) <= 10
+    assert [camera_path.viewport(s / 100) for s in range(100)] == first
 
 
 def test_a_viewport_is_the_view_with_the_frames_pixels() -> None:
@@ -204,31 +204,31 @@ def test_a_path_needs_a_keyframe() -> None:
 
 @given(keyframes(), easings)
 def test_time_never_runs_backwards_along_the_path(keys: tuple[Keyframe, ...], easing: camera.Easing) -> None:
-    whole = CameraPath(keys, SIZE, easing)
-    lengths = [whole.s_at(t) for t in np.linspace(0, whole.duration_s, 301)]
+    camera_path = CameraPath(keys, SIZE, easing)
+    lengths = [camera_path.s_at(t) for t in np.linspace(0, camera_path.duration_s, 301)]
     assert min(lengths) >= 0
-    assert max(lengths) <= whole.length
-    assert min(np.diff(lengths), default=0) >= -1e-9 * max(whole.length, 1)
+    assert max(lengths) <= camera_path.length
+    assert min(np.diff(lengths), default=0) >= -1e-9 * max(camera_path.length, 1)
 
 
 @given(keyframes(), easings)
 def test_the_camera_is_at_a_keyframe_when_the_keyframe_says(keys: tuple[Keyframe, ...], easing: camera.Easing) -> None:
-    whole = CameraPath(keys, SIZE, easing)
-    for key, mark in zip(keys, whole.marks, strict=True):
+    camera_path = CameraPath(keys, SIZE, easing)
+    for key, mark in zip(keys, camera_path.marks, strict=True):
         for time_s in (key.time_s, key.time_s + key.hold_s / 2, key.time_s + key.hold_s):
-            assert math.isclose(whole.s_at(time_s), mark, rel_tol=1e-9, abs_tol=1e-9)
+            assert math.isclose(camera_path.s_at(time_s), mark, rel_tol=1e-9, abs_tol=1e-9)
 
 
 @given(keyframes(), easings, st.sampled_from([10, 24, 25, 29.97, 30, 60]))
 def test_the_first_and_the_last_frame_stand_at_the_ends(
     keys: tuple[Keyframe, ...], easing: camera.Easing, fps: float
 ) -> None:
-    whole = CameraPath(keys, SIZE, easing)
-    count = whole.frame_count(fps)
+    camera_path = CameraPath(keys, SIZE, easing)
+    count = camera_path.frame_count(fps)
     assume(count > 1)
-    assert whole.s_of_frame(0, fps) == 0
-    assert whole.s_of_frame(count - 1, fps) == whole.length
-    assert whole.view(whole.s_of_frame(count - 1, fps)) == keys[-1].view
+    assert camera_path.s_of_frame(0, fps) == 0
+    assert camera_path.s_of_frame(count - 1, fps) == camera_path.length
+    assert camera_path.view(camera_path.s_of_frame(count - 1, fps)) == keys[-1].view
 
 
 @given(st.integers(1, 20_000), st.sampled_from([10, 24, 25, 30, 60]))
@@ -245,9 +245,9 @@ def test_a_film_has_at_least_one_frame_and_a_single_one_shows_the_end() -> None:
 @given(st.lists(views, min_size=1, max_size=5), st.floats(0.1, 10), st.sampled_from([0.0, 0.001, 3.0]))
 def test_times_from_speed_keep_the_mean_speed(key_views: list[View], speed: float, hold_s: float) -> None:
     times = camera.times_from_speed(key_views, SIZE, [hold_s] * len(key_views), speed)
-    whole = CameraPath(tuple(Keyframe(v, t, hold_s) for v, t in zip(key_views, times, strict=True)), SIZE)
+    camera_path = CameraPath(tuple(Keyframe(v, t, hold_s) for v, t in zip(key_views, times, strict=True)), SIZE)
     legs = np.diff(times) - hold_s
-    assert np.allclose(legs, np.maximum(np.diff(whole.marks) / speed, 1e-3))
+    assert np.allclose(legs, np.maximum(np.diff(camera_path.marks) / speed, 1e-3))
 
 
 def test_a_smooth_leg_starts_and_stops_softly_and_a_linear_one_at_once() -> None:
@@ -290,9 +290,9 @@ def test_backward_is_forward_mirrored(keys: tuple[Keyframe, ...], fps: int) -> N
 @pytest.mark.slow
 def test_ping_pong_goes_there_and_back_and_shows_no_frame_twice_in_a_row(keys: tuple[Keyframe, ...], fps: int) -> None:
     """Played in a loop, the way there is followed by the way back without the frames at its ends, and so on."""
-    there, loop = CameraPath(keys, SIZE), CameraPath(keys, SIZE, play="ping-pong")
-    count = there.frame_count(fps)
-    way = [there.s_of_frame(f, fps) for f in range(count)]
+    forward, loop = CameraPath(keys, SIZE), CameraPath(keys, SIZE, play="ping-pong")
+    count = forward.frame_count(fps)
+    way = [forward.s_of_frame(f, fps) for f in range(count)]
     assert [loop.s_of_frame(f, fps) for f in range(loop.frame_count(fps))] == (way + way[-2:0:-1] or way)
 
 
@@ -312,5 +312,5 @@ def test_a_shutter_averages_moments_around_its_frame_and_none_at_rest() -> None:
 
 def test_the_palettes_phase_is_that_of_the_keyframes_and_even_in_between() -> None:
     keys = (Keyframe(WHOLE, 0, phase=0.5), Keyframe(View(WHOLE.x, WHOLE.y, 2.0**-4), 8, phase=2.5))
-    whole = CameraPath(keys, SIZE)
-    assert [whole.phase(s) for s in (0.0, 2.0, 4.0)] == [0.5, 1.5, 2.5]
+    camera_path = CameraPath(keys, SIZE)
+    assert [camera_path.phase(s) for s in (0.0, 2.0, 4.0)] == [0.5, 1.5, 2.5]

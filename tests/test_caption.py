@@ -42,12 +42,12 @@ def test_line_breaks_are_kept_and_each_line_is_drawn_as_it_is_alone() -> None:
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, max_size=200), st.integers(60, 600))
 def test_no_caption_leaves_its_room_or_a_third_of_the_frame(text: str, room_px: int) -> None:
-    found = masks(text, room_px)
-    assert found.shape[0] == 2
-    assert found.shape[1] <= max(SIZE[1] / 3, overlay.pill_height(overlay.font_of(*SIZE)))
-    assert found.shape[2] <= room_px
-    assert found.min() >= 0
-    assert found.max() <= 1
+    written = masks(text, room_px)
+    assert written.shape[0] == 2
+    assert written.shape[1] <= max(SIZE[1] / 3, overlay.pill_height(overlay.font_of(*SIZE)))
+    assert written.shape[2] <= room_px
+    assert written.min() >= 0
+    assert written.max() <= 1
 
 
 @given(st.lists(st.text("ABCDEFGHIKLMN", min_size=1, max_size=12), min_size=1, max_size=12), st.integers(120, 600))
@@ -120,10 +120,10 @@ def test_a_machine_font_is_taken_for_letters_that_the_bundled_one_lacks(
     monkeypatch.setattr("sys.platform", "linux")
     typeface.installed.cache_clear()
     try:
-        found = typeface.find("学")
-        assert found.name == "OneLetter-Regular.ttf"
-        assert typeface.find("学", "oneletter") == found
-        assert caption.masks("学", found, SIZE, 200)[1].max() > 0.9
+        font = typeface.find("学")
+        assert font.name == "OneLetter-Regular.ttf"
+        assert typeface.find("学", "oneletter") == font
+        assert caption.masks("学", font, SIZE, 200)[1].max() > 0.9
         with pytest.raises(typeface.LacksLetters, match="习"):
             typeface.find("学习")
     finally:

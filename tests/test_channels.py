@@ -60,8 +60,8 @@ def test_every_status_has_its_colour_and_no_two_look_alike() -> None:
 
 
 def test_what_a_system_measures_besides_keeps_the_sides_apart_and_its_order() -> None:
-    found = replace(runs(), more={"first_share": np.array([0.2, 0.9, -3.0, 0.5, np.nan, 7.0])})
-    signed = channels.channel("first_share").signed(found)
+    field = replace(runs(), more={"first_share": np.array([0.2, 0.9, -3.0, 0.5, np.nan, 7.0])})
+    signed = channels.channel("first_share").signed(field)
     assert np.isfinite(signed).all()
     assert (signed < 0).tolist() == [True, True, False, False, False, False]
     assert -signed[1] > -signed[0]

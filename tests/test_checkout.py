@@ -56,8 +56,8 @@ def make(folder: Path, *words: str, **variables: str) -> subprocess.CompletedPro
 def ran(done: subprocess.CompletedProcess[str]) -> tuple[bool, str, str]:
     """Return whether it was set up, whose code ran, and with which words."""
     assert done.returncode == 0, done.stdout + done.stderr
-    *said, where, words = done.stdout.splitlines()
-    return any("Setting up" in line for line in said), where, words
+    *lines, where, words = done.stdout.splitlines()
+    return any("Setting up" in line for line in lines), where, words
 
 
 def test_a_checkout_that_was_copied_or_moved_runs_its_own_code(checkout: Path, tmp_path: Path) -> None:

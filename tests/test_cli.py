@@ -45,14 +45,14 @@ def shared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
     places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
-    made = run("video", "tiny", "--quality", "scene", *places)
-    assert made.returncode == 0, made.stderr
+    done = run("video", "tiny", "--quality", "scene", *places)
+    assert done.returncode == 0, done.stderr
     film = tmp_path / "out/tiny/tiny-scene.mp4"
     beside = [".mp4", ".mp4.json", ".frames.csv", ".poster.png", ".thumb.jpg"]
-    assert made.stdout.splitlines() == [str(film.with_name(f"tiny-scene{end}")) for end in beside]
-    assert all(Path(line).stat().st_size > 0 for line in made.stdout.splitlines())
+    assert done.stdout.splitlines() == [str(film.with_name(f"tiny-scene{end}")) for end in beside]
+    assert all(Path(line).stat().st_size > 0 for line in done.stdout.splitlines())
     assert film.stat().st_size > 1000
-    assert "19,200 training runs to do" in made.stderr
+    assert "19,200 training runs to do" in done.stderr
     again = run_here("video", "tiny", "--quality", "scene", *places)
     assert ", 0 training runs to do: every sample is in" in again.stderr
     frames = run_here("frame", "tiny", "0", "50%,last", "--quality", "scene", *places)
@@ -154,9 +154,9 @@ def test_a_bad_scene_is_refused_with_its_file_and_place(scene_file: Path, old: s
 
 def test_json_is_one_object_a_line_on_both_streams(tmp_path: Path) -> None:
     places = ["--store", tmp_path / "store", "--out", tmp_path / "out"]
-    made = run_here("frame", "tiny", "0", "--quality", "scene", "--json", *places)
-    assert made.returncode == 0, made.stderr
-    (wrote,) = map(json.loads, made.stdout.splitlines())
+    done = run_here("frame", "tiny", "0", "--quality", "scene", "--json", *places)
+    assert done.returncode == 0, done.stderr
+    (wrote,) = map(json.loads, done.stdout.splitlines())
     assert wrote["event"] == "wrote" and Path(wrote["path"]).exists()
     plan = run_here("plan", "tiny", "--quality", "scene", "--json", "--store", tmp_path / "store")
     (facts,) = map(json.loads, plan.stdout.splitlines())
@@ -259,8 +259,8 @@ DOCS = sorted(path.relative_to(ROOT) for path in (ROOT / "assets" / "docs").glob
 def commands_of(page: str) -> list[str]:
     """Every `render` and `make` command of a page's code blocks."""
     lines = (ROOT / page).read_text().splitlines()
-    found = (line.split("  #")[0].strip() for line in lines if line.startswith("    "))
-    return [line for line in found if line.startswith(("render ", "make "))]
+    commands = (line.split("  #")[0].strip() for line in lines if line.startswith("    "))
+    return [line for line in commands if line.startswith(("render ", "make "))]
 
 
 def readme_commands() -> list[str]:
@@ -275,9 +275,9 @@ def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -
     messages.show_table([("size", str(path))])
     with messages.working(f"reading {path}") as tell:
         tell(f"{path}")
-    said = capsys.readouterr()
-    assert said.out == f"{path}\nsize  {path}\n"
-    assert said.err == f"no {path}\n"
+    printed = capsys.readouterr()
+    assert printed.out == f"{path}\nsize  {path}\n"
+    assert printed.err == f"no {path}\n"
 
 
 @pytest.mark.parametrize(
@@ -309,8 +309,8 @@ def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.add(now := rendering.Progress(0, 10, count, 10_000))
         return terminal._words(now, pace)
 
-    told = [words_at(count) for count in list(done.values())[1:]]
-    rates = [int(re.search(r"(\d+) a second, \d+ [\w ]+ left", words)[1]) for words in told]  # type: ignore[index]
+    notes = [words_at(count) for count in list(done.values())[1:]]
+    rates = [int(re.search(r"(\d+) a second, \d+ [\w ]+ left", words)[1]) for words in notes]  # type: ignore[index]
     assert rates[:2] == [100, 100]
     assert rates[31] == pytest.approx(1000 / 40, abs=1)  # the last that was done, at 20, and the waiting since
     assert rates[-1] == pytest.approx(2000 / 21, abs=5)
@@ -334,9 +334,9 @@ def test_the_commands_of_the_production_page_run_one_after_the_other(
         if words[:2] == ["store", "merge"]:
             shutil.copytree(tmp_path / "store", tmp_path / words[2])
         cli.app(words, exit_on_error=False, print_error=False)
-        said = capsys.readouterr().out.splitlines()
+        printed = capsys.readouterr().out.splitlines()
         if words[0] in ("video", "frame", "sheet", "recolour", "encode"):
-            assert said and all(Path(line).exists() for line in said), command
+            assert printed and all(Path(line).exists() for line in printed), command
 
 
 @pytest.mark.parametrize("command", sorted(set(readme_commands())))
@@ -356,8 +356,8 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path, shared_s
     arguments = [str(points) if word == "points.csv" else word for word in arguments]
     arguments = [str(tmp_path / word) if word in ("values.csv", "site") else word for word in arguments]
     if words[1] in ("recolour", "encode", "store"):  # of what is there already
-        made = run_here("preview", "tiny", "--store", shared_store, "--out", tmp_path / "out")
-        assert made.returncode == 0, made.stderr
+        preview = run_here("preview", "tiny", "--store", shared_store, "--out", tmp_path / "out")
+        assert preview.returncode == 0, preview.stderr
     if arguments[0] in ("video", "preview", "frame", "sheet", "recolour", "encode", "doctor", "clean", "analyse"):
         arguments += ["--out", str(tmp_path / "out")]
     if arguments[0] not in ("show", "probe", "systems"):

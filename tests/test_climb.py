@@ -74,8 +74,8 @@ class Heard(api.Listener):
             if job.quality == self.stop_in and now.frames_done == 3:
                 raise KeyboardInterrupt
 
-        made: Report = report
-        return contextlib.nullcontext(made)
+        reporter: Report = report
+        return contextlib.nullcontext(reporter)
 
 
 def quality_at(path: Path) -> str:
@@ -163,11 +163,11 @@ def test_the_first_film_trains_in_five_minutes_and_each_needs_twice_the_one_befo
 ) -> None:
     backend = backend_of(SCENE.problem)
     *lower, top = (rendering.prepare(qualities.named(SCENE, name), tmp_path, backend=backend) for name in LOWER)
-    found = climb.rungs(top, lower, Rate(top.missing_samples() / fine_s))
-    took_s = [job.missing_samples() / top.missing_samples() * fine_s for job in [*found, top]]
+    rungs = climb.rungs(top, lower, Rate(top.missing_samples() / fine_s))
+    took_s = [job.missing_samples() / top.missing_samples() * fine_s for job in [*rungs, top]]
     assert all(b >= 2 * a for a, b in itertools.pairwise(took_s)) or took_s[-1] <= 2 * climb.FIRST_S
-    assert not found or took_s[0] <= climb.FIRST_S or found[0] is lower[0]
-    assert [job.quality for job in found] == expected
+    assert not rungs or took_s[0] <= climb.FIRST_S or rungs[0] is lower[0]
+    assert [job.quality for job in rungs] == expected
     pictures = dataclasses.replace(SCENE, output=dataclasses.replace(SCENE.output, codec="png"))
     folder = rendering.prepare(qualities.named(pictures, "fine"), tmp_path, backend=backend)
     assert climb.rungs(folder, lower, Rate(1e-9)) == []
@@ -185,6 +185,6 @@ def test_the_terminal_says_what_is_there_to_watch(capsys: pytest.CaptureFixture[
             report(Progress(1, 2, 0, 0))
     finally:
         terminal._LINE_S = usual
-    said = capsys.readouterr().err
-    assert 'film at quality "preview", to watch' in said
-    assert f"to watch: {tmp_path / 'film.mp4'} (preview)" in said
+    printed = capsys.readouterr().err
+    assert 'film at quality "preview", to watch' in printed
+    assert f"to watch: {tmp_path / 'film.mp4'} (preview)" in printed

@@ -36,31 +36,31 @@ def started(*words: object, **variables: str) -> "subprocess.Popen[bytes]":
 
 def test_a_worker_that_would_train_other_bits_is_named_and_gets_no_work(tmp_path: Path) -> None:
     (tmp_path / "nudge.py").write_text(OTHER_WEIGHTS)
-    found = tmp_path / "scheduler.json"
-    told: list[str] = []
-    processes = [started("scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", found)]
+    scheduler_file = tmp_path / "scheduler.json"
+    remarks: list[str] = []
+    processes = [started("scheduler", "--host", "127.0.0.1", "--port", 0, "--scheduler-file", scheduler_file)]
 
     def worker(name: str, *words: object, **variables: str) -> None:
-        place = ["--scheduler-file", found, "--local-directory", tmp_path / name]
+        place = ["--scheduler-file", scheduler_file, "--local-directory", tmp_path / name]
         processes.append(started("worker", *place, "--nthreads", 1, "--no-nanny", *words, **variables))
 
     try:
-        until(found.exists)
+        until(scheduler_file.exists)
         worker("one")
         worker("two")
-        with Client(scheduler_file=str(found)) as client:
+        with Client(scheduler_file=str(scheduler_file)) as client:
             client.wait_for_workers(2)
             address = client.scheduler.address
-        backend = DaskBackend(PROBLEM, Cluster(scheduler=address), told.append)
+        backend = DaskBackend(PROBLEM, Cluster(scheduler=address), remarks.append)
         until(lambda: len(backend.roster.known) == 2)
-        assert not told and len(backend.roster.good) == 2
+        assert not remarks and len(backend.roster.good) == 2
         worker("fast", XLA_FLAGS="--xla_cpu_enable_fast_math=true")
-        until(lambda: any("xla_cpu_enable_fast_math" in line for line in told))
+        until(lambda: any("xla_cpu_enable_fast_math" in line for line in remarks))
         worker("nudged", "--preload", tmp_path / "nudge.py")
-        until(lambda: any("first steps" in line and "settings" not in line for line in told))
+        until(lambda: any("first steps" in line and "settings" not in line for line in remarks))
         worker("wrong", XLA_FLAGS="--xla_no_such_flag=1")
-        until(lambda: any("cannot train" in line and "XLA_FLAGS" in line for line in told))
-        assert "settings --xla_cpu_enable_fast_math=true and not none" in "".join(told)
+        until(lambda: any("cannot train" in line and "XLA_FLAGS" in line for line in remarks))
+        assert "settings --xla_cpu_enable_fast_math=true and not none" in "".join(remarks)
         assert len(backend.roster.good) == 2 and backend.workers == 2
         draw = np.random.default_rng(3)
         batches = [Batch((), 10 ** draw.uniform(-3, 3, 40), 10 ** draw.uniform(-3, 3, 40)) for _ in range(8)]

@@ -186,8 +186,8 @@ def test_a_code_is_the_nearest_by_either_curve(
     assert codes.dtype == np.uint16 and codes.shape == values.shape
     assert (codes[np.isnan(values)] == 0).all() and (codes[~np.isnan(values)] >= 1).all() and codes.max() < code.size
     for curve, tones in zip((first, second), code.tones, strict=True):
-        found = np.abs(tones[codes] - curve.tone(values))[~np.isnan(values)]
-        assert found.max() <= 0.5 / 4096 + 1e-6  # half of a step between codes
+        errors = np.abs(tones[codes] - curve.tone(values))[~np.isnan(values)]
+        assert errors.max() <= 0.5 / 4096 + 1e-6  # half of a step between codes
 
 
 # ---- palettes

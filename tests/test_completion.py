@@ -34,7 +34,7 @@ def test_every_shell_reads_its_script(shell: str, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not here")
 @pytest.mark.parametrize(
-    ("typed", "found"),
+    ("typed", "offered"),
     [
         ("reco", {"recolour"}),
         ("analyse dim", {"dimension"}),
@@ -46,13 +46,13 @@ def test_every_shell_reads_its_script(shell: str, tmp_path: Path) -> None:
         ("probe tiny --points tests/helpers/trap", {"tests/helpers/traps.py"}),
     ],
 )
-def test_bash_completes_commands_options_and_files(script: Path, typed: str, found: set[str]) -> None:
+def test_bash_completes_commands_options_and_files(script: Path, typed: str, offered: set[str]) -> None:
     words = ["render", *typed.split()]
     asked = f'COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _render; printf "%s\\n" "${{COMPREPLY[@]}}"'
     done = subprocess.run(
         ["bash", "--norc", "-c", f'source "{script}"; {asked}'], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert {*done.stdout.split()} == found, done.stderr
+    assert {*done.stdout.split()} == offered, done.stderr
 
 
 def test_the_production_page_says_how_to_install_it() -> None:

@@ -34,9 +34,9 @@ LOW, HIGH = -100.0, 100.0  # a converged and a diverged value
 
 
 def field(value: np.ndarray) -> Field:
-    whole = Field.empty((SAMPLES, SAMPLES))
-    whole.value[:] = value
-    return whole
+    filled = Field.empty((SAMPLES, SAMPLES))
+    filled.value[:] = value
+    return filled
 
 
 def constant(tile: Tile) -> Field:
@@ -45,10 +45,10 @@ def constant(tile: Tile) -> Field:
 
 def parity(tile: Tile) -> Field:
     """Another value for the samples that every other level adds: the picture shows the weight of each level."""
-    found = np.full((SAMPLES, SAMPLES), LOW if tile.level % 2 else HIGH)
+    values = np.full((SAMPLES, SAMPLES), LOW if tile.level % 2 else HIGH)
     if tile.level > 0:
-        found[::2, ::2] = parity(tile.parent).value[tile.parent_quadrant]
-    return field(found)
+        values[::2, ::2] = parity(tile.parent).value[tile.parent_quadrant]
+    return field(values)
 
 
 def offsets(tile: Tile) -> tuple[np.ndarray, np.ndarray]:
@@ -199,11 +199,11 @@ def test_a_straight_edge_lies_where_it_is_at_every_zoom(octaves: float, detail: 
         view = planned.path.viewport(s)
         linear = palettes.linear_from_srgb(compositor.frame(s)[..., 0] / 255)
         # How many pixels of each row the bright side fills: from the edge to the right end of the frame.
-        found = view.width_px - ((linear - dark) / (bright - dark)).sum(axis=1)
+        edges = view.width_px - ((linear - dark) / (bright - dark)).sum(axis=1)
         pitch = view.width / view.width_px
         rows = (view.height_px / 2 - 0.5 - np.arange(view.height_px)) * pitch
         edge = slope * (rows + float(view.y - TARGET.y)) - float(view.x - TARGET.x)
-        error = found - (view.width_px / 2 + edge / pitch)
+        error = edges - (view.width_px / 2 + edge / pitch)
         sample_px = 2.0 ** (view.level - planned.base_level(s))
         assert np.abs(error).max() < 0.52 * max(1.0, sample_px)  # the ring of a reduction adds a little
         assert abs(error.mean()) < 0.04 * max(1.0, sample_px)
@@ -267,7 +267,7 @@ def leaps(compositor: Compositor, grid: np.ndarray, border: int = 0, worst: int 
 
     pictures = [frame(float(s)) for s in grid]
     changes = [int(np.abs(one - two).max()) for one, two in itertools.pairwise(pictures)]
-    found = []
+    largest = []
     for i in np.argsort(changes)[-worst:]:
         a, b, one, two = float(grid[i]), float(grid[i + 1]), pictures[i], pictures[i + 1]
         while b - a > 1e-7:
@@ -277,8 +277,8 @@ def leaps(compositor: Compositor, grid: np.ndarray, border: int = 0, worst: int 
                 b, two = middle, between
             else:
                 a, one = middle, between
-        found.append((a, int(np.abs(one - two).max())))
-    return found
+        largest.append((a, int(np.abs(one - two).max())))
+    return largest
 
 
 @pytest.mark.parametrize("detail", DETAILS)

@@ -25,8 +25,7 @@ from render.analyse import (
     tuning,
 )
 from render.cli import terminal
-from render.film import qualities, rendering
-from render.geometry.tiles import Tile
+from render.film import qualities, rendering, training_rate
 
 TINY = scene.load("tiny")
 
@@ -61,12 +60,12 @@ def test_a_table_of_dimensions_fits_80_columns_explains_them_and_ends_with_a_sen
     for heading in ("conv.", "box", "sausage", "pairs", "tiles", "smooth", "noise", "new", "bits", "ulp"):
         assert heading in text.split("conv.: ")[0] and heading in text.split("conv.: ")[0] + "conv."
         assert heading in "conv.: " + text.split("conv.: ")[1]
-    said = conclusions.of_dimension(measured)
-    assert text.endswith(said)
-    found = [spread.median for name in ("box", "sausage", "uncertainty") if (spread := measured.dimension(name))]
-    found.append(measured.by_side("published")[64].median)
-    assert f"dimension is {min(found):.2f} to {max(found):.2f} by four estimators" in said
-    assert f"its smooth null model gives {measured.null('smooth', 'box').median:.2f}" in said  # type: ignore[union-attr]
+    conclusion = conclusions.of_dimension(measured)
+    assert text.endswith(conclusion)
+    medians = [spread.median for name in ("box", "sausage", "uncertainty") if (spread := measured.dimension(name))]
+    medians.append(measured.by_side("published")[64].median)
+    assert f"dimension is {min(medians):.2f} to {max(medians):.2f} by four estimators" in conclusion
+    assert f"its smooth null model gives {measured.null('smooth', 'box').median:.2f}" in conclusion  # type: ignore[union-attr]
 
 
 def test_a_film_without_a_border_says_so() -> None:
@@ -95,16 +94,16 @@ def test_fits_say_which_one_runs_and_how_long_the_others_take(monkeypatch: pytes
     clock = iter([0.0, 10.0, 20.0, 30.0])
     monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(tuning, "_fitted", lambda *_: SimpleNamespace(a=0.0, b=1.0, c=2, o=0.1))
-    said: list[str] = []
+    remarks: list[str] = []
     losses = np.linspace(0.0, 1.0, 100)
     # Of 10 losses no tail is fitted: that fit is not among those that are counted.
-    assert [fit.quantile for fit in tuning.fits(losses, (0.1, 0.3, 0.4, 0.5), said.append)] == [0.3, 0.4, 0.5]
-    assert said == [
+    assert [fit.quantile for fit in tuning.fits(losses, (0.1, 0.3, 0.4, 0.5), remarks.append)] == [0.3, 0.4, 0.5]
+    assert remarks == [
         "Fit 1 of 3 to the low tail of the losses.",
         "Fit 2 of 3 to the low tail of the losses, about 20 s left.",
         "Fit 3 of 3 to the low tail of the losses, about 10 s left.",
     ]
-    assert tuning.fits(np.full(100, np.inf), (0.1, 0.5), said.append) == () and len(said) == 3
+    assert tuning.fits(np.full(100, np.inf), (0.1, 0.5), remarks.append) == () and len(remarks) == 3
 
 
 def test_the_time_of_the_fits_is_known_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,24 +117,23 @@ def test_the_time_of_the_fits_is_known_before_the_training(monkeypatch: pytest.M
     assert tuning.fitting_s(40) == 0.0, "no tail of 40 losses is fitted"
 
 
-def test_an_estimate_says_what_comes_after_the_training(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    what = subject.prepare(TINY, store)
+def test_an_estimate_says_what_comes_after_the_training(capsys: pytest.CaptureFixture[str]) -> None:
     for samples, starts in ((0, "x: 0 training runs to do: every sample is in the store; "), (64, "x: 64 training ru")):
-        terminal.announce("x", TINY.problem, [Tile(0, 0, 0)], samples, what.backend, lambda: (75.0, "the fits"))
-        said = " ".join(capsys.readouterr().err.split())
-        assert said.startswith(starts) and said.endswith("about 75 s for the fits.")
+        terminal.announce("x", samples, lambda: training_rate.Rate(8.0), lambda: (75.0, "the fits"))
+        printed = " ".join(capsys.readouterr().err.split())
+        assert printed.startswith(starts) and printed.endswith("about 75 s for the fits.")
 
 
 def longest() -> list[object]:
     """Every table, with the longest numbers that may stand in it."""
     names = ("box", "sausage", "uncertainty")
     side = 1024
-    found = estimators.Estimate((1.0, 2.0), (1.0, 2.0), (1.0,), 1.234)
+    estimate = estimators.Estimate((1.0, 2.0), (1.0, 2.0), (1.0,), 1.234)
     window = dimension.Level(
         level=1023,
         width=1.23e-31,
         share=1.0,
-        estimates=dict.fromkeys(names, found),
+        estimates=dict.fromkeys(names, estimate),
         null={model: dict.fromkeys((*names, "published"), 1.234) for model in ("smooth", "noise")},
         halved={name: dict.fromkeys(dimension.sides(side), 1.234) for name in names},
         published={few: [1.234, 2.345] for few in dimension.sides(side)},
@@ -198,22 +196,24 @@ def test_every_heading_of_a_table_is_explained_below_it() -> None:
 
 def test_how_the_dimension_grows_is_one_sentence_with_its_numbers() -> None:
     def after(steps: int, box: float | None) -> dimension_over_steps.After:
-        found = None if box is None else dimension.Spread(box, box, box, 3)
+        spread = None if box is None else dimension.Spread(box, box, box, 3)
         return dimension_over_steps.After(
-            steps, 3 if found else 0, 0.5, dict.fromkeys(("box", "sausage"), found), {"smooth": {"box": 1.04}}
+            steps, 3 if spread else 0, 0.5, dict.fromkeys(("box", "sausage"), spread), {"smooth": {"box": 1.04}}
         )
 
-    def said(*rows: dimension_over_steps.After) -> str:
+    def conclusion(*rows: dimension_over_steps.After) -> str:
         return conclusions.of_dimension_over_steps(
             dimension_over_steps.Result("x", "k", 64, "decades", 3, (1.0, 0.1), rows)
         )
 
-    assert said(after(5, None), after(10, 1.05), after(1000, 1.41)) == (
+    assert conclusion(after(5, None), after(10, 1.05), after(1000, 1.41)) == (
         "By box counting the boundary's dimension goes from 1.05 after 10 steps to 1.41 after 1,000; its smooth null "
         "model gives 1.04 there."
     )
-    assert said(after(5, None), after(1000, 1.41)).startswith("A boundary is there after 1,000 steps only: its dimen")
-    assert said(after(5, None)).startswith("No window shows a boundary after any number of steps")
+    assert conclusion(after(5, None), after(1000, 1.41)).startswith(
+        "A boundary is there after 1,000 steps only: its dimen"
+    )
+    assert conclusion(after(5, None)).startswith("No window shows a boundary after any number of steps")
 
 
 @pytest.mark.parametrize(
@@ -241,13 +241,13 @@ def test_where_float64_ends_is_held_against_the_film(last: float, says: str) -> 
     )
     tangents = precision.Tangents(runs=1, norms=(1e12,), growth=(1.0,), target=1e12)
     result = precision.Result("x", "k", "decades", 9.0, last, 3, views, tangents)
-    said = conclusions.of_precision(result)
-    assert says in said and f"{result.float64_ends:.1g} decades" in said
+    conclusion = conclusions.of_precision(result)
+    assert says in conclusion and f"{result.float64_ends:.1g} decades" in conclusion
 
 
 def test_the_sentence_is_in_the_file_too(store: Path, tmp_path: Path) -> None:
     words = ["analyse", "dimension", "tiny", "--deepest", "2", "--store", str(store), "--out", str(tmp_path)]
     cli.app(words, exit_on_error=False, print_error=False)
-    found = json.loads((tmp_path / "tiny/tiny-dimension-deepest2.json").read_text())
-    assert found["conclusion"].startswith("The boundary's dimension is ")
-    assert found["made_of"]["name"] == "tiny"
+    content = json.loads((tmp_path / "tiny/tiny-dimension-deepest2.json").read_text())
+    assert content["conclusion"].startswith("The boundary's dimension is ")
+    assert content["made_of"]["name"] == "tiny"

@@ -138,11 +138,11 @@ def commands(app: cyclopts.App, before: str = "") -> Iterator[tuple[str, Callabl
     for name in app:
         if name.startswith("-"):
             continue
-        found = app[name]
-        if found.default_command is None:
-            yield from commands(found, f"{before}{name} ")
+        subcommand = app[name]
+        if subcommand.default_command is None:
+            yield from commands(subcommand, f"{before}{name} ")
         else:
-            yield before + name, found.default_command
+            yield before + name, subcommand.default_command
 
 
 def test_every_command_that_computes_takes_a_number_of_cores() -> None:

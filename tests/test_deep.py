@@ -22,9 +22,9 @@ from tests.helpers.command import refused, run_here
 from tests.helpers.deep import small, square
 
 
-def followed(problem: Problem, points: list[Point], made: references.Reference) -> engines.Results:
-    return engines.DeepEngine(problem, made).follow(
-        *reference_search.columns(points), *reference_search.differences(points, made)
+def followed(problem: Problem, points: list[Point], reference: references.Reference) -> engines.Results:
+    return engines.DeepEngine(problem, reference).follow(
+        *reference_search.columns(points), *reference_search.differences(points, reference)
     )
 
 
@@ -36,8 +36,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", ["1e-12", "1e-16", "1e-22", "1e-30"])
 def test_signs_and_values_are_those_of_256_bits(width: str, store: Path) -> None:
     problem, points = small(), square(width, 5)
-    made = reference_search.find_reference(problem, points, store, lambda words: None)
-    mine = followed(problem, points, made).field.value
+    reference = reference_search.find_reference(problem, points, store, lambda words: None)
+    mine = followed(problem, points, reference).field.value
     draws = published.draws(width=4, examples=8, steps=200)
     names = problem.x.name, problem.y.name
     truth = np.array([exact.run(draws, "tanh", 200, names, p.x, p.y) for p in points])
@@ -79,8 +79,8 @@ def test_every_published_condition_at_a_depth_of_twenty_decades(name: str, store
     )
     shift = [Fraction(0), Fraction(3, 10**20), Fraction(-7, 10**21)]
     points = [Point(base.x * (1 + a), base.y * (1 + b)) for a in shift for b in shift]
-    made = reference_run.make(problem, *base, 256)
-    mine = followed(problem, points, made).field
+    reference = reference_run.make(problem, *base, 256)
+    mine = followed(problem, points, reference).field
     truth = np.array([exact.run(draws, activation, 40, names, p.x, p.y) for p in points])
     np.testing.assert_allclose(mine.value, truth, rtol=1e-9)
 
@@ -133,11 +133,11 @@ def test_probe_takes_any_number_of_digits_and_keeps_the_reference(tmp_path: Path
 
 def test_a_damaged_reference_is_made_again(tmp_path: Path) -> None:
     problem, points = small(steps=20), square("1e-20", 2)
-    made = reference_search.find_reference(problem, points, tmp_path, lambda words: None)
+    reference = reference_search.find_reference(problem, points, tmp_path, lambda words: None)
     (path,) = tmp_path.rglob("references/*.npz")
     path.write_bytes(path.read_bytes()[:500])
     assert references.load_all(tmp_path, problem) == []
-    assert reference_search.find_reference(problem, points, tmp_path, lambda words: None).key == made.key
+    assert reference_search.find_reference(problem, points, tmp_path, lambda words: None).key == reference.key
 
 
 def test_a_reference_serves_what_is_not_too_fine_for_its_distance(tmp_path: Path) -> None:

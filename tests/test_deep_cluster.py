@@ -46,18 +46,18 @@ def test_a_cluster_makes_the_deep_tiles_that_this_machine_makes_and_keeps_the_ri
     loaded: scene.Scene, cluster: DaskBackend, tmp_path: Path
 ) -> None:
     here = rendering.prepare(qualities.named(loaded, "scene"), tmp_path / "here", backend=LocalBackend(loaded.problem))
-    there = rendering.prepare(qualities.named(loaded, "scene"), tmp_path / "there", backend=cluster)
-    assert here.switch is not None and there.switch is not None and here.switch.keys == there.switch.keys
-    for job in (here, there):
+    on_cluster = rendering.prepare(qualities.named(loaded, "scene"), tmp_path / "there", backend=cluster)
+    assert here.switch is not None and on_cluster.switch is not None and here.switch.keys == on_cluster.switch.keys
+    for job in (here, on_cluster):
         trained(job, 6)
     assert cluster.numerics == here.backend.numerics
     order, wanted = here.plan.order, here.plan.patches
     tiles = set(order) - set(here.store.missing(order, wanted))
-    assert tiles and there.store.missing(tiles, wanted) == []
+    assert tiles and on_cluster.store.missing(tiles, wanted) == []
     for tile in tiles:
-        one, other = here.store.get(tile, wanted[tile]), there.store.get(tile, wanted[tile])
+        one, other = here.store.get(tile, wanted[tile]), on_cluster.store.get(tile, wanted[tile])
         assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(one, other, strict=False))
-    (of_here,), (of_there,) = here.switch.references, there.switch.references
+    (of_here,), (of_there,) = here.switch.references, on_cluster.switch.references
     assert of_here is not None and of_there is not None
     made_by = numerics.following(cluster.numerics, [of_there.key])
     kept = rings.kept(of_there, made_by)

@@ -13,10 +13,10 @@ from render.samples import Field
 from render.train import engine
 
 
-def problem(layers: int, steps: int, width: int = 5, **own: float) -> Problem:
+def problem(layers: int, steps: int, width: int = 5, **fixed: float) -> Problem:
     """A plane of rates and first singular values."""
     x, y = Axis("lr", "linear", Fraction(0), Fraction(1)), Axis("sigma_1", "linear", Fraction(1), Fraction(20))
-    return Problem(x, y, "deep_linear", layers=layers, width=width, steps=steps, fixed=own.items())
+    return Problem(x, y, "deep_linear", layers=layers, width=width, steps=steps, fixed=fixed.items())
 
 
 def train(of: Problem, rates: np.ndarray, first: float) -> Field:
@@ -50,16 +50,16 @@ def test_the_known_onset_of_three_layers_lies_between_rates_next_to_it() -> None
     """0.0309439 for L = 3 and singular values 10, 6, 3: a thousandth below runs converge, above they oscillate."""
     onset = 2 / (3 * 10 ** (4 / 3))
     assert onset == pytest.approx(0.0309439, abs=5e-8)
-    found = train(problem(3, 6_000), onset * np.array([0.99, 0.999, 1.001, 1.01]), 10.0)
-    assert (found.escape_step < 0).all()
-    assert (found.final_loss[:2] < 1e-6).all()
-    assert (found.final_loss[2:] > 1e-3).all()
-    assert found.final_loss[3] > found.final_loss[2]
+    field = train(problem(3, 6_000), onset * np.array([0.99, 0.999, 1.001, 1.01]), 10.0)
+    assert (field.escape_step < 0).all()
+    assert (field.final_loss[:2] < 1e-6).all()
+    assert (field.final_loss[2:] > 1e-3).all()
+    assert field.final_loss[3] > field.final_loss[2]
 
 
 @pytest.mark.parametrize(("layers", "first"), [(2, 8.0), (4, 7.0)])
 def test_the_onset_follows_depth_and_singular_value(layers: int, first: float) -> None:
     onset = 2 / (layers * first ** (2 - 2 / layers))
-    found = train(problem(layers, 3_000, start=0.3), onset * np.array([0.98, 1.02]), first)
-    assert found.final_loss[0] < 1e-9
-    assert 1e-3 < found.final_loss[1] < np.inf
+    field = train(problem(layers, 3_000, start=0.3), onset * np.array([0.98, 1.02]), first)
+    assert field.final_loss[0] < 1e-9
+    assert 1e-3 < field.final_loss[1] < np.inf

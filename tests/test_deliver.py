@@ -38,7 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(root: Path) -> list[Path]:
+def film_files(root: Path) -> list[Path]:
     """The tiny film and what lies beside it, from an empty store."""
     job = rendering.prepare(qualities.named(TINY, "scene"), root / "store")
     return deliver.whole_film(job, deliver.film_path(root / "out", job))
@@ -66,11 +66,11 @@ def checksum(path: Path) -> str:
 # ---- films and stills -----------------------------------------------------------------------------------------------
 
 
-def test_the_record_beside_a_film_makes_it_again_byte_for_byte(made: list[Path], root: Path) -> None:
-    record = json.loads(made[1].read_text())
-    assert record["sha256"] == checksum(made[0])
+def test_the_record_beside_a_film_makes_it_again_byte_for_byte(film_files: list[Path], root: Path) -> None:
+    record = json.loads(film_files[1].read_text())
+    assert record["sha256"] == checksum(film_files[0])
     assert (record["frames"], record["size_px"], record["problem"]) == (30, [64, 36], TINY.problem.key)
-    for source in (made[0], made[1]):  # the film's own comment, and the file beside it
+    for source in (film_files[0], film_files[1]):  # the film's own comment, and the file beside it
         job = stored(root, of=source)
         again = root / "again" / source.suffix[1:] / "film.mp4"
         rendering.video(job, again)
@@ -78,19 +78,19 @@ def test_the_record_beside_a_film_makes_it_again_byte_for_byte(made: list[Path],
 
 
 @pytest.mark.parametrize("bits", [8, 16])
-def test_a_still_rendered_from_its_own_metadata_is_identical(made: list[Path], root: Path, bits: int) -> None:
+def test_a_still_rendered_from_its_own_metadata_is_identical(film_files: list[Path], root: Path, bits: int) -> None:
     job = stored(root, f"output.bits={bits}", "look.palette=viridis", "output.overlay=true", "output.size=[320, 180]",
                  "output.detail=0.1", "output.rest_detail=0.1")  # fmt: skip
     (still,) = deliver.stills(job, [17], root / f"stills{bits}")
     loaded = scene.load(still)
-    assert loaded.made is not None and loaded.made.frame == 17
+    assert loaded.record is not None and loaded.record.frame == 17
     (again,) = deliver.stills(stored(root, of=still), [17], root / "again")
     assert again.read_bytes() == still.read_bytes()
     (from_record,) = deliver.stills(stored(root, of=record_path(still)), [17], root / "record")
     assert from_record.read_bytes() == still.read_bytes()
 
 
-def test_sixteen_bits_refine_eight(made: list[Path], root: Path) -> None:
+def test_sixteen_bits_refine_eight(film_files: list[Path], root: Path) -> None:
     settings = ("output.overlay=true", "output.size=[320, 180]", "output.detail=0.1", "output.rest_detail=0.1")
     job = stored(root, *settings)
     ((_, coarse),) = rendering.frames(job, [12])
@@ -100,8 +100,8 @@ def test_sixteen_bits_refine_eight(made: list[Path], root: Path) -> None:
     assert len(np.unique(fine)) > 2 * len(np.unique(coarse))
 
 
-def test_the_log_counts_every_sample_once_and_every_frame(made: list[Path]) -> None:
-    with open(made[2], newline="") as file:
+def test_the_log_counts_every_sample_once_and_every_frame(film_files: list[Path]) -> None:
+    with open(film_files[2], newline="") as file:
         rows = list(csv.DictReader(file))
     assert [int(row["frame"]) for row in rows] == list(range(30))
     assert sum(int(row["samples_trained"]) for row in rows) == 19_200
@@ -123,21 +123,21 @@ def test_boundary_density_is_the_share_of_differing_neighbours() -> None:
     assert boundary_density(half, np.zeros((4, 4), bool)) == 0
 
 
-def test_the_poster_is_a_frame_of_the_film_and_the_thumbnail_shows_it(made: list[Path], root: Path) -> None:
-    (still,) = deliver.stills(stored(root, of=made[0]), [29], root / "still")
-    assert made[3].read_bytes() == still.read_bytes()
-    thumbnail, poster = (iio.imread(path).astype(float) for path in (made[4], made[3]))
+def test_the_poster_is_a_frame_of_the_film_and_the_thumbnail_shows_it(film_files: list[Path], root: Path) -> None:
+    (still,) = deliver.stills(stored(root, of=film_files[0]), [29], root / "still")
+    assert film_files[3].read_bytes() == still.read_bytes()
+    thumbnail, poster = (iio.imread(path).astype(float) for path in (film_files[4], film_files[3]))
     assert np.abs(thumbnail - poster).mean() < 12
 
 
-def test_a_poster_is_one_frame(root: Path, made: list[Path]) -> None:
+def test_a_poster_is_one_frame(root: Path, film_files: list[Path]) -> None:
     job = stored(root)
     with pytest.raises(RenderError, match="a poster must be one frame, not 3"):
         deliver.whole_film(job, root / "none.mp4", poster="0..2")
     assert not (root / "none.mp4").exists()
 
 
-def test_a_sequence_is_every_frame_and_goes_on_where_it_stopped(made: list[Path], root: Path) -> None:
+def test_a_sequence_is_every_frame_and_goes_on_where_it_stopped(film_files: list[Path], root: Path) -> None:
     job = stored(root, "output.codec=png")
     path = deliver.film_path(root / "sequence", job)
     deliver.whole_film(job, path)
@@ -152,9 +152,9 @@ def test_a_sequence_is_every_frame_and_goes_on_where_it_stopped(made: list[Path]
     assert changed == ["00003.png", "00005.png"]
 
 
-def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(made: list[Path], root: Path) -> None:
-    before = checksum(made[0])
-    job = stored(root, "look.palette=viridis", of=made[0])
+def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(film_files: list[Path], root: Path) -> None:
+    before = checksum(film_files[0])
+    job = stored(root, "look.palette=viridis", of=film_files[0])
     path = deliver.film_path(root / "out", job)
     assert path.name == "tiny-scene-viridis.mp4"
     deliver.whole_film(job, path)
@@ -164,10 +164,10 @@ def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(made: list
     record = json.loads(part[1].read_text())
     assert record["selected"] == [3, 4, 5]
     assert record["again"] == "render encode tiny-scene-00003-00005-ffv1.mkv.json 3..5 --codec ffv1"
-    assert checksum(made[0]) == before
+    assert checksum(film_files[0]) == before
 
 
-def test_parts_with_the_same_ends_do_not_replace_each_other(made: list[Path], root: Path) -> None:
+def test_parts_with_the_same_ends_do_not_replace_each_other(film_files: list[Path], root: Path) -> None:
     job = stored(root, "output.codec=ffv1")
     parts = {deliver.part_of_film(job, numbers, root / "out")[0]: numbers for numbers in ([3, 5], [3, 4, 5], [5, 3])}
     assert len(parts) == 3
@@ -178,21 +178,21 @@ def test_parts_with_the_same_ends_do_not_replace_each_other(made: list[Path], ro
     assert again == f"render encode {apart.name}.json 3,5 --codec ffv1"
 
 
-def test_the_path_of_a_part_is_its_frames_at_the_seconds_of_the_film(made: list[Path], root: Path) -> None:
+def test_the_path_of_a_part_is_its_frames_at_the_seconds_of_the_film(film_files: list[Path], root: Path) -> None:
     def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file.read_text().splitlines()))
 
-    whole, logged = rows(made[0].with_suffix(".path.csv")), rows(made[0].with_suffix(".frames.csv"))
+    all_rows, logged = rows(film_files[0].with_suffix(".path.csv")), rows(film_files[0].with_suffix(".frames.csv"))
     assert (
-        [float(row["time_s"]) for row in whole]
+        [float(row["time_s"]) for row in all_rows]
         == [float(row["time_s"]) for row in logged]
         == [n / 10 for n in range(30)]
     )
     part = deliver.part_of_film(stored(root, "output.codec=ffv1"), [7, 9], root / "out")[0]
-    assert rows(part.with_suffix(".path.csv")) == [whole[7], whole[9]]
+    assert rows(part.with_suffix(".path.csv")) == [all_rows[7], all_rows[9]]
 
 
-def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, made: list[Path], root: Path) -> None:
+def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, film_files: list[Path], root: Path) -> None:
     with pytest.raises(StoreError, match="holds no samples of tiny. Run `render video` first"):
         rendering.prepare_stored(TINY, "auto", tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -200,7 +200,7 @@ def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, made
         rendering.prepare_stored(TINY, "hd", root / "store")
 
 
-def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> None:
+def test_a_sheet_shows_each_frame_in_its_place(film_files: list[Path], root: Path) -> None:
     job = stored(root)
     numbers = sheet.even_frames(job, 7)
     assert numbers[0] <= 3 and numbers[-1] == min(n for n in range(30) if job.plan.path.s_of_frame(n, 10) == 6)
@@ -217,9 +217,9 @@ def test_a_sheet_shows_each_frame_in_its_place(made: list[Path], root: Path) -> 
         top, left = 9 + i // 3 * (36 + 18 + 9) + 36, 9 + i % 3 * (64 + 9)
         words = page[top : top + 18, left : left + 64].max((0, 2)) > 40
         assert words.any() and not words[-1]
-    assert scene.load(root / "sheet.png").made is not None
+    assert scene.load(root / "sheet.png").record is not None
     with pytest.raises(RenderError, match="at most 200 million"):
-        sheet.write(stored(root, of=made[0]), list(range(30)) * 200_000, root / "x.png", columns=2)
+        sheet.write(stored(root, of=film_files[0]), list(range(30)) * 200_000, root / "x.png", columns=2)
 
 
 # ---- how long it takes ----------------------------------------------------------------------------------------------
@@ -235,11 +235,11 @@ def test_a_forecast_adds_what_pictures_and_training_take_of_the_same_cores() -> 
     assert cost.forecast(10, Rate(10.0), 100, half).total_s == pytest.approx(10.5 + 1 / 2 + ends_s)
     assert cost.forecast(0, Rate(10.0), 100, half).total_s == pytest.approx(10.5)
     for cpu_s in (0.1 * cores, 0.2 * cores):  # all of them, and the clock read badly
-        whole = cost.forecast(1000, Rate(10.0), 100, Pictures(0.1, cpu_s))
-        assert whole.total_s == pytest.approx(110 + ends_s)
+        forecast = cost.forecast(1000, Rate(10.0), 100, Pictures(0.1, cpu_s))
+        assert forecast.total_s == pytest.approx(110 + ends_s)
 
 
-def test_pictures_need_no_measurement_where_training_is_nearly_all(made: list[Path], root: Path) -> None:
+def test_pictures_need_no_measurement_where_training_is_nearly_all(film_files: list[Path], root: Path) -> None:
     job = stored(root)
     most = cost.bound(job)
     assert most.cpu_s > cost.measure(job).cpu_s
@@ -279,7 +279,7 @@ def test_a_rate_is_that_of_full_blocks_however_few_runs_were_measured(
 
 
 @pytest.mark.parametrize("codec", ["h264", "png", "av1"])
-def test_pictures_are_measured_whatever_the_format(made: list[Path], root: Path, codec: str) -> None:
+def test_pictures_are_measured_whatever_the_format(film_files: list[Path], root: Path, codec: str) -> None:
     pictures = cost.measure(stored(root, f"output.codec={codec}"))
     # On a busy machine the few frames may take as long as the many: then all of their time counts as the start.
     assert min(pictures.wall_s, pictures.cpu_s, pictures.start_s) >= 0
@@ -293,7 +293,7 @@ def numerics_of(problem: Problem) -> dict[str, str | int]:
     return backends.make("local", problem).numerics
 
 
-def test_the_list_of_a_store_counts_what_lies_there(made: list[Path], root: Path) -> None:
+def test_the_list_of_a_store_counts_what_lies_there(film_files: list[Path], root: Path) -> None:
     (kept,) = inventory.listed(root / "store", [TINY], numerics_of)
     assert (kept.scenes, kept.problem, kept.differs) == (("tiny",), TINY.problem.key, "")
     files = list((root / "store").rglob("*.npz"))
@@ -303,7 +303,9 @@ def test_the_list_of_a_store_counts_what_lies_there(made: list[Path], root: Path
         inventory.listed(root / "nowhere", [TINY], numerics_of)
 
 
-def test_samples_of_an_older_kernel_are_told_and_pruned_alone(tmp_path: Path, made: list[Path], root: Path) -> None:
+def test_samples_of_an_older_kernel_are_told_and_pruned_alone(
+    tmp_path: Path, film_files: list[Path], root: Path
+) -> None:
     now = numerics_of(TINY.problem)
     job = stored(root)
     tile = job.plan.order[0]
@@ -340,7 +342,9 @@ def test_a_problem_that_this_version_does_not_know_is_told(tmp_path: Path) -> No
     assert kept.differs == "a problem of system 'lamp' that this version does not know"
 
 
-def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(tmp_path: Path, made: list[Path], root: Path) -> None:
+def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(
+    tmp_path: Path, film_files: list[Path], root: Path
+) -> None:
     job = stored(root)
     store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
     store.put(*kept_of(job, job.plan.order[0]))
@@ -355,7 +359,7 @@ def test_points_of_an_analysis_are_no_tiles_and_count_as_kept(tmp_path: Path, ma
 
 
 def test_verifying_finds_what_is_damaged_and_repairing_removes_that_alone(
-    tmp_path: Path, made: list[Path], root: Path
+    tmp_path: Path, film_files: list[Path], root: Path
 ) -> None:
     job = stored(root)
     store = DirectoryStore(tmp_path, TINY.problem, {"kernel": 1})
@@ -399,9 +403,9 @@ def test_only_what_killed_processes_left_is_cleaned(tmp_path: Path) -> None:
             os.utime(path, (old_s, old_s))
     with WholeFile(out / "other.mp4") as living:
         os.utime(living, (0, 0))
-        found = inventory.left_behind(out, store)
-        assert sorted(found) == sorted(left)
-        assert inventory.delete([*found, living]) == 16
+        left_behind = inventory.left_behind(out, store)
+        assert sorted(left_behind) == sorted(left)
+        assert inventory.delete([*left_behind, living]) == 16
         assert living.exists()
     assert all(path.exists() for path in keep) and not any(path.exists() for path in left)
     assert inventory.left_behind(tmp_path / "none", tmp_path / "none") == []

@@ -18,9 +18,9 @@ from tests.helpers.deep import CENTRE, small
 def test_the_way_down_crosses_from_float64_to_differences_and_keeps_the_border(tmp_path: Path) -> None:
     problem = small()
     centre = Fraction(CENTRE[0]), Fraction(CENTRE[1])
-    told: list[descend.View | str] = []
-    down = descend.views(problem, centre, Fraction(1, 10**8), 2e-12, tmp_path, report_step=told.append)
-    assert [news for news in told if isinstance(news, descend.View)] == down
+    steps: list[descend.View | str] = []
+    down = descend.views(problem, centre, Fraction(1, 10**8), 2e-12, tmp_path, report_step=steps.append)
+    assert [news for news in steps if isinstance(news, descend.View)] == down
     assert len(down) == 5
     assert 2e-12 <= down[-1].width < 8 * 2e-12
     assert all(0 < view.share < 1 for view in down)
@@ -43,10 +43,10 @@ def test_a_wrong_reference_is_found_out_and_the_stretch_taken_again(
     elsewhere = reference_run.make(problem, middle.x * Fraction(1001, 1000), middle.y, 256)
     planted = dataclasses.replace(elsewhere, x=middle.x, y=middle.y, value=-1.0)
     references.save(planted, tmp_path, problem)
-    told: list[descend.View | str] = []
-    down = descend.views(problem, start[:2], start[2], 5e-11, tmp_path, report_step=told.append)
-    assert [news for news in told if isinstance(news, str) and "back to 1.0e-10" in news]
-    assert [news for news in told if isinstance(news, descend.View)] == down
+    steps: list[descend.View | str] = []
+    down = descend.views(problem, start[:2], start[2], 5e-11, tmp_path, report_step=steps.append)
+    assert [news for news in steps if isinstance(news, str) and "back to 1.0e-10" in news]
+    assert [news for news in steps if isinstance(news, descend.View)] == down
     assert down[-1].checked and all(0 < view.share < 1 for view in down)
     # Where every reference is wrong there is nothing to go back to.
     monkeypatch.setattr(reference_search, "new_reference", lambda *_, **__: planted)
@@ -72,11 +72,11 @@ def test_the_scene_of_one_view_becomes_a_zoom_from_there_to_the_target(tmp_path:
     assert "\n[look]\n" in text
     file.write_text(text.replace("\n[look]\n", "\n[unused]\n").partition("[unused]")[0])  # without colours, or output
     path = api.descend(scene.load(file), decades=2, out=tmp_path / "deep.toml", store=tmp_path / "store")
-    before, found = scene.load(file), scene.load(path)
-    assert found.keyframes[0].view == before.keyframes[0].view and len(found.keyframes) == 2
-    assert 0.01 <= found.keyframes[1].view.width * float(found.problem.x.span) < 0.08
-    assert found.keyframes[1].hold_s == 1.5
-    assert found.look == before.look and found.problem.key == before.problem.key
+    before, target = scene.load(file), scene.load(path)
+    assert target.keyframes[0].view == before.keyframes[0].view and len(target.keyframes) == 2
+    assert 0.01 <= target.keyframes[1].view.width * float(target.problem.x.span) < 0.08
+    assert target.keyframes[1].hold_s == 1.5
+    assert target.look == before.look and target.problem.key == before.problem.key
 
 
 def test_a_view_without_a_border_is_refused_as_one(tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def test_each_row_is_what_the_analysis_of_a_shorter_problem_says(tmp_path: Path)
         alone = dimension.run(subject.prepare(shorter, tmp_path), 64, None, ignore)
         crossed = [level for level in alone.levels if level.has_boundary]
         assert row.windows == len(crossed) > 0
-        found = dimension.spread([level.estimates["box"].dimension for level in crossed])  # type: ignore[union-attr]
-        assert row.estimates["box"] == found
+        spread = dimension.spread([level.estimates["box"].dimension for level in crossed])  # type: ignore[union-attr]
+        assert row.estimates["box"] == spread
         assert row.share == pytest.approx(sum(level.share for level in alone.levels) / len(alone.levels))
         assert row.null["smooth"]["box"] == pytest.approx(1.0, abs=0.12)
         assert row.null["noise"]["box"] == pytest.approx(2.0, abs=0.12)
@@ -51,8 +51,8 @@ def test_the_command_writes_a_table_a_file_and_a_plot(tmp_path: Path) -> None:
     done = run_here(*words, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     path = tmp_path / "tiny" / "tiny-dimension-over-steps-deepest2.json"
-    found = json.loads(path.read_text())
-    assert [row["steps"] for row in found["rows"]] == [5, 10, 20]
+    content = json.loads(path.read_text())
+    assert [row["steps"] for row in content["rows"]] == [5, 10, 20]
     assert path.with_suffix(".png").exists()
 
 
@@ -62,5 +62,7 @@ def test_runs_without_prefixes_are_refused(tmp_path: Path) -> None:
     assert "another one for every number of steps" in refused(
         "analyse", "dimension", "minibatch", "--over", "steps", "--store", tmp_path / "store", "--out", tmp_path
     )
-    said = refused("analyse", "dimension", "tiny", "--over", "width", "--store", tmp_path / "store", "--out", tmp_path)
-    assert '"steps"' in said
+    errors = refused(
+        "analyse", "dimension", "tiny", "--over", "width", "--store", tmp_path / "store", "--out", tmp_path
+    )
+    assert '"steps"' in errors

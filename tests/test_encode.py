@@ -62,9 +62,9 @@ def size_of(path: Path) -> tuple[int, int]:
     """Width and height of a film in pixels."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path)]
     words = subprocess.run(command, stderr=subprocess.PIPE, check=False).stderr.decode()
-    found = re.search(r"Video: .*?, (\d+)x(\d+)", words)
-    assert found, words
-    return int(found[1]), int(found[2])
+    match = re.search(r"Video: .*?, (\d+)x(\d+)", words)
+    assert match, words
+    return int(match[1]), int(match[2])
 
 
 def decode(path: Path) -> np.ndarray:

@@ -102,16 +102,16 @@ def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
     """Alone, permuted, in other company, in a longer batch, on another device: the same bits."""
     trainer = engine.Engine(PROBLEMS[name])
     x, y = points(500)
-    whole = trainer.run(x, y)
+    field = trainer.run(x, y)
     order = np.random.default_rng(1).permutation(500)
-    assert_same_bits(trainer.run(x[order], y[order]), whole.at(order))
-    assert_same_bits(trainer.run(x[123:124], y[123:124]), whole.at(slice(123, 124)))
-    assert_same_bits(trainer.run(x[77:210], y[77:210]), whole.at(slice(77, 210)))
+    assert_same_bits(trainer.run(x[order], y[order]), field.at(order))
+    assert_same_bits(trainer.run(x[123:124], y[123:124]), field.at(slice(123, 124)))
+    assert_same_bits(trainer.run(x[77:210], y[77:210]), field.at(slice(77, 210)))
     other_x, other_y = points(400, seed=9)
     mixed = trainer.run(np.concatenate([other_x, x]), np.concatenate([other_y, y]))
-    assert_same_bits(mixed.at(slice(400, None)), whole)
+    assert_same_bits(mixed.at(slice(400, None)), field)
     assert len(engine.devices()) >= 2
-    assert_same_bits(trainer.run(x, y, engine.devices()[1]), whole)
+    assert_same_bits(trainer.run(x, y, engine.devices()[1]), field)
 
 
 def test_phases_do_not_change_bits(monkeypatch: pytest.MonkeyPatch) -> None:

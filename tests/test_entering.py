@@ -120,9 +120,9 @@ def test_a_browser_that_cannot_be_started_is_reported(browser: str, monkeypatch:
         monkeypatch.setattr(webbrowser, name, fresh)
     monkeypatch.setattr(shutil, "which", lambda name, *_, **__: "/bin/false" if name == "false" else None)
     assert local_page.can_browse()
-    told = threading.Event()
-    local_page.browse("http://127.0.0.1:1/", lambda _: told.set())
-    assert told.wait(60)
+    reported = threading.Event()
+    local_page.browse("http://127.0.0.1:1/", lambda _: reported.set())
+    assert reported.wait(60)
 
 
 def test_without_a_screen_or_a_named_browser_none_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,10 +71,10 @@ def test_every_flag_of_xla_is_part_of_the_numerics_unless_it_is_known_to_be_harm
 
 def test_numerics_without_settings_are_as_they_always_were() -> None:
     """The fields that every store has been kept by."""
-    made = numerics.of("cpu", "cpu", 16)
-    assert list(made)[:7] == ["kernel", "lanes", "samples", "jaxlib", "backend", "device", "machine"]
-    assert set(made) - {"settings"} == set(list(made)[:7])
-    assert made["jaxlib"] == metadata.version("jaxlib")
+    described = numerics.of("cpu", "cpu", 16)
+    assert list(described)[:7] == ["kernel", "lanes", "samples", "jaxlib", "backend", "device", "machine"]
+    assert set(described) - {"settings"} == set(list(described)[:7])
+    assert described["jaxlib"] == metadata.version("jaxlib")
     assert environment.numerics_of({}) == {}
     assert environment.numerics_of({"XLA_FLAGS": "", "OPENBLAS_CORETYPE": "", "OMP_NUM_THREADS": "1"}) == {}
 
@@ -177,4 +177,4 @@ def test_a_switch_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
 def test_every_variable_of_ours_is_listed() -> None:
     """Whatever the program reads of its own has its bad values in a table, which soaks go through."""
     words = " ".join(path.read_text() for path in (ROOT / "render").rglob("*.py"))
-    assert set(re.findall(r"RENDER_[A-Z_]+", words)) == set(environment.OWN)
+    assert set(re.findall(r"RENDER_[A-Z_]+", words)) == set(environment.RENDER_VARIABLES)

@@ -28,8 +28,8 @@ def run(*words: object, at: Path) -> None:
 
 def rows(at: Path) -> list[dict[str, object]]:
     """Return the rows of the table's file, without how long they took."""
-    found = json.loads((at / "out" / "dimension-deepest2-all.json").read_text())["rows"]
-    return [{name: value for name, value in row.items() if name != "took_s"} for row in found]
+    content = json.loads((at / "out" / "dimension-deepest2-all.json").read_text())["rows"]
+    return [{name: value for name, value in row.items() if name != "took_s"} for row in content]
 
 
 def test_the_scenes_of_the_table_ship_and_hold_every_published_condition() -> None:
@@ -41,10 +41,10 @@ def test_a_plan_says_what_is_to_be_trained_and_trains_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(*SMALL, "--plan", at=tmp_path)
-    said = capsys.readouterr()
-    counted = {line.split()[0]: int(line.split()[2].replace(",", "")) for line in said.out.splitlines()[2:]}
+    printed = capsys.readouterr()
+    counted = {line.split()[0]: int(line.split()[2].replace(",", "")) for line in printed.out.splitlines()[2:]}
     assert counted["all"] == counted["tiny"] + counted["product_ellipse"] > 4_000
-    assert f"2 scenes, {counted['all']:,} training runs to do: about " in said.err
+    assert f"2 scenes, {counted['all']:,} training runs to do: about " in printed.err
     assert not list(tmp_path.rglob("*.npz"))
     assert not (tmp_path / "out").exists()
 
@@ -69,8 +69,8 @@ def test_a_table_that_was_stopped_goes_on_and_is_that_of_each_scene_by_itself(
     assert not list((tmp_path / "out").glob("*.json"))
     capsys.readouterr()
     run(*SMALL, at=tmp_path)
-    said = capsys.readouterr().out
-    assert next(line.split()[3] for line in said.splitlines() if line.split()[:1] == ["tiny"]) == "0"
+    printed = capsys.readouterr().out
+    assert next(line.split()[3] for line in printed.splitlines() if line.split()[:1] == ["tiny"]) == "0"
     tiny, ellipse = rows(tmp_path)
     assert (tiny["scene"], ellipse["scene"]) == ("tiny", "product_ellipse")
     assert tiny["problem"] == alone["problem"]
@@ -130,9 +130,9 @@ def test_rounding_counts_the_samples_that_one_unit_in_the_last_place_flips(
 
     def train(what: subject.Subject, x: np.ndarray, y: np.ndarray, report: object) -> Field:
         near = np.array(borders)[np.abs(x[:, None] - np.array(borders)).argmin(axis=1)]
-        found = Field.empty(x.shape)
-        found.value[:] = np.where(x < near, -1.0, 1.0)
-        return found
+        field = Field.empty(x.shape)
+        field.value[:] = np.where(x < near, -1.0, 1.0)
+        return field
 
     monkeypatch.setattr(dimension, "train_points", train)
     assert dimension._nudged(what, areas, values) == [(16 if steps == 1 else 0, 16)] * 2

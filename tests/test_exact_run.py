@@ -30,20 +30,20 @@ def test_every_published_condition_has_the_outcome_of_a_program_written_by_hand(
     draws = published.draws(width=4, examples=chosen.examples, steps=40, batch=chosen.batch)
     last = scene.load(name).keyframes[-1].view
     x, y = (Fraction(axis.value_from_unit(u)) for axis, u in ((problem.x, last.x), (problem.y, last.y)))
-    found = ExactEngine(problem).run(x, y)
+    run = ExactEngine(problem).run(x, y)
     truth = exact.run(draws, chosen.activation, 40, (problem.x.name, problem.y.name), x, y, bits=512)
-    assert found.outcome["value"] == pytest.approx(truth, rel=1e-12)
-    assert (found.outcome["status"] == Status.CONVERGED) == (truth < 0)
+    assert run.outcome["value"] == pytest.approx(truth, rel=1e-12)
+    assert (run.outcome["status"] == Status.CONVERGED) == (truth < 0)
 
 
 def test_points_that_float64_cannot_tell_apart_have_outcomes_of_their_own() -> None:
     problem, points = small(), square("1e-22", 2)
     draws = published.draws(width=4, examples=8, steps=200)
     truth = [exact.run(draws, "tanh", 200, (problem.x.name, problem.y.name), *point, bits=512) for point in points]
-    found = [ExactEngine(problem).run(*point) for point in points]
+    runs = [ExactEngine(problem).run(*point) for point in points]
     assert len({float(point.x) for point in points}) == 1
     assert len(set(truth)) == 4
-    assert [run.outcome["value"] for run in found] == pytest.approx(truth, rel=1e-12)
+    assert [run.outcome["value"] for run in runs] == pytest.approx(truth, rel=1e-12)
 
 
 def doubled_angles(z: Fraction, steps: int) -> np.ndarray:
@@ -64,11 +64,11 @@ def chaotic() -> Problem:
 def test_a_run_takes_as_many_bits_as_its_chaos_eats() -> None:
     z = Fraction(11, 8)
     losses = doubled_angles(z, 200)
-    found = ExactEngine(chaotic()).run(z, Fraction(0))
+    run = ExactEngine(chaotic()).run(z, Fraction(0))
     assert np.mean(losses[-20:]) < 1
-    assert found.outcome["value"] == pytest.approx(-losses.sum(), rel=1e-12)
-    assert found.outcome["final_loss"] == pytest.approx(losses[-1], rel=1e-12)
-    assert found.bits >= 200 + 53
+    assert run.outcome["value"] == pytest.approx(-losses.sum(), rel=1e-12)
+    assert run.outcome["final_loss"] == pytest.approx(losses[-1], rel=1e-12)
+    assert run.bits >= 200 + 53
     plain = engine.Engine(chaotic()).run(np.array([float(z)]), np.array([0.0]))
     assert abs(plain.value[0] + losses.sum()) > 1, "float64 loses its way"
 
@@ -85,8 +85,8 @@ def test_a_run_that_escapes_ends_there_as_the_plain_engine_says() -> None:
 
 def test_what_a_system_measures_besides_is_that_of_its_last_state() -> None:
     problem = scene.load("newton").problem
-    found = ExactEngine(problem).run(Fraction(-1, 2), Fraction(4, 5))
-    assert found.outcome["root"] == 1.0, "the nearest root is exp(2 pi i / 3)"
+    run = ExactEngine(problem).run(Fraction(-1, 2), Fraction(4, 5))
+    assert run.outcome["root"] == 1.0, "the nearest root is exp(2 pi i / 3)"
 
 
 def test_a_run_that_no_number_of_bits_decides_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,33 +113,33 @@ def test_probe_says_the_bits_and_keeps_every_outcome(tmp_path: Path, monkeypatch
     loaded, store, table, out = scene.load("newton"), tmp_path / "store", tmp_path / "p.csv", tmp_path / "v.csv"
     deep = "0." + "3" * 60
     table.write_text(f"x,y\n{deep},1.5\n-0.5,0.8\n")
-    said: list[str] = []
-    probe.run(loaded, table, out, precision="exact", store=store, report_step=said.append)
+    remarks: list[str] = []
+    probe.run(loaded, table, out, precision="exact", store=store, report_step=remarks.append)
     rows = rows_of(out)
     assert list(rows[0]) == [*probe.COLUMNS, "root", "bits"]
     assert [row["x"] for row in rows] == [deep, "-0.5"]
     assert all(int(row["bits"]) >= 192 for row in rows)
-    assert "exact run 1 of 2, 128 bits: 0 %" in said
+    assert "exact run 1 of 2, 128 bits: 0 %" in remarks
     first = ExactEngine(loaded.problem).run(Fraction(Decimal(deep)), Fraction(3, 2))
     assert float(rows[0]["value"]) == first.outcome["value"]
 
     damaged, *others = (store / loaded.problem.key / "exact").glob("*.json")
     assert len(others) == 1
-    made: list[tuple[Fraction, Fraction]] = []
+    points_run: list[tuple[Fraction, Fraction]] = []
     inner = ExactEngine.run
 
     def counted(engine: ExactEngine, x: Fraction, y: Fraction, report: exact_run.Report) -> exact_runs.ExactRun:
-        made.append((x, y))
+        points_run.append((x, y))
         return inner(engine, x, y, report)
 
     monkeypatch.setattr(ExactEngine, "run", counted)
     before = out.read_bytes()
     probe.run(loaded, table, out, precision="exact", store=store)
-    assert not made
+    assert not points_run
     assert out.read_bytes() == before
     damaged.write_bytes(damaged.read_bytes()[:40])
     probe.run(loaded, table, out, precision="exact", store=store)
-    assert len(made) == 1, "what cannot be read is computed again"
+    assert len(points_run) == 1, "what cannot be read is computed again"
     assert out.read_bytes() == before
 
 

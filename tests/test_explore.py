@@ -119,11 +119,11 @@ def test_a_tile_trained_in_parts_has_the_bits_of_one_trained_whole(tiny: scene.S
 
     def grown(tile: Tile, parent: Field | None) -> Field:
         growing = GrowingTile(tiny.problem, tile, parent)
-        assert not growing.whole
+        assert not growing.is_whole
         for part in growing.left():
             x, y = growing.points(tiny.problem, part)
             growing.add(part, engine.run(x, y))
-        assert growing.whole and (growing.field.status != UNKNOWN).all()
+        assert growing.is_whole and (growing.field.status != UNKNOWN).all()
         return growing.field
 
     parent = grown(Tile(1, 1, 0), None)
@@ -155,7 +155,7 @@ def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: 
     store = MemoryStore()
     store.put(tile, alone.field, known)
     growing = GrowingTile(problem, tile, None, (known, store.get(tile, known)))
-    assert 0 < growing.stage < 1 and not growing.whole
+    assert 0 < growing.stage < 1 and not growing.is_whole
     assert ((growing.field.status != UNKNOWN) == patches.samples(known)).all()
     trained, stages = 0, [growing.stage]
     for part in growing.left():
@@ -163,7 +163,7 @@ def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: 
         trained += columns[0].size
         growing.add(part, engine.run(*columns))
         stages.append(growing.stage)
-    assert growing.whole and trained == (~patches.samples(known)).sum() and sorted(set(stages)) == stages
+    assert growing.is_whole and trained == (~patches.samples(known)).sum() and sorted(set(stages)) == stages
     for name, channel in growing.field.channels().items():
         np.testing.assert_array_equal(channel, alone.field.channels()[name])
 
@@ -181,8 +181,8 @@ def test_a_plane_shows_the_patches_of_a_film_and_forgets_them_once_the_tile_is_w
     assert plane.stored == set() and plane.get(tile) is None
     plane._lost.clear()
     plane.look_up([tile])
-    kept, found = plane.some(tile) or (0, field)
-    assert kept == 0x0F31 and ((found.status == 1) == patches.samples(kept)).all()
+    kept, shown = plane.some(tile) or (0, field)
+    assert kept == 0x0F31 and ((shown.status == 1) == patches.samples(kept)).all()
     store.path(tile, kept).write_bytes(b"damaged")
     assert plane.some(tile) is None, "it is trained again, as a damaged tile is"
     plane.put(tile, field)
@@ -196,8 +196,8 @@ def test_wishes_are_trained_stored_and_dropped_with_the_view(tmp_path: Path, tin
         trainer.wish(1, plane, [first, second])
         until(lambda: {first, second} <= plane.stored)
         assert trainer.activity().tiles_waiting == 0
-        whole = Engine(tiny.problem).run(*GrowingTile(tiny.problem, second, None).points(tiny.problem, 2))
-        np.testing.assert_array_equal(plane.store.get(second).value[masks()[2]], whole.value)
+        field = Engine(tiny.problem).run(*GrowingTile(tiny.problem, second, None).points(tiny.problem, 2))
+        np.testing.assert_array_equal(plane.store.get(second).value[masks()[2]], field.value)
         many = [Tile(5, ix, iy) for ix in range(32) for iy in range(32)]
         trainer.wish(1, plane, many)
         trainer.wish(1, plane, [Tile(1, 0, 0)])  # the view moved on at once
@@ -254,8 +254,8 @@ def test_what_is_stored_is_seen_before_jax_is_there_and_other_numerics_are_forgo
     seen = "import sys; from pathlib import Path; from render import scene; from render.explorer.planes import Plane\n"
     seen += "from render.geometry.tiles import Tile; p = Plane(scene.load('tiny').problem, Path(sys.argv[1]))\n"
     seen += "p.look_up([Tile(0, 0, 0)]); assert p.get(Tile(0, 0, 0)) is not None; print('jax' in sys.modules)"
-    said = subprocess.run([sys.executable, "-c", seen, tmp_path], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert said.stdout == "False\n"
+    done = subprocess.run([sys.executable, "-c", seen, tmp_path], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "False\n"
     # The same tiles, made elsewhere: shown at first, and forgotten once this machine's numerics are known.
     described = first.store.folder / "numerics.toml"
     other = DirectoryStore(tmp_path / "b", tiny.problem, first.store.numerics | {"jaxlib": "0.0"})
@@ -293,8 +293,8 @@ def test_palettes_are_the_films() -> None:
     assert colouring.palette("gray")[0] == 0x000000 and colouring.palette("gray")[-1] == 0xFFFFFF
     with pytest.raises(ValueError, match="viridis"):
         colouring.palette("virids")
-    own = colouring.palette("#1a0633,#f7f7f7,#00441b")
-    assert (own[0], own[-1]) == (0x1A0633, 0x00441B)
+    custom = colouring.palette("#1a0633,#f7f7f7,#00441b")
+    assert (custom[0], custom[-1]) == (0x1A0633, 0x00441B)
     with pytest.raises(ValueError, match="must be a colour"):
         colouring.palette("#1a0633,#f7f7f7,#0044")
 
@@ -304,8 +304,8 @@ def test_palettes_are_the_films() -> None:
 
 @pytest.mark.parametrize("name", SCENES)
 def test_an_edit_that_changes_nothing_changes_no_byte(name: str) -> None:
-    found = scene.load(name)
-    assert keyframes.rewritten(found, keyframes.own_edit(found)) == found.text
+    loaded = scene.load(name)
+    assert keyframes.rewritten(loaded, keyframes.own_edit(loaded)) == loaded.text
 
 
 COMMENTED = """
@@ -349,16 +349,16 @@ def test_comments_move_with_their_keyframes_and_digits_stay(commented: scene.Sce
 
 @given(x=coordinates, y=coordinates, octaves=st.floats(0, 42), name=st.sampled_from(SCENES))
 def test_a_saved_keyframe_shows_the_view_it_was_made_from(x: Fraction, y: Fraction, octaves: float, name: str) -> None:
-    found = scene.load(name)
+    loaded = scene.load(name)
     width = 2.0**-octaves
     row = {"x": float(x), "y": float(y), "width": width, "hold_s": 1, "time_s": None, "source": None}
-    raw = keyframes.described(found) | {"keyframes": [row], "palette": "gray", "gap": 0.1, "octaves_per_s": 1.0}
-    made = film_preview.edited(found, keyframes.edit(raw, found))
-    (key,) = made.keyframes
+    raw = keyframes.described(loaded) | {"keyframes": [row], "palette": "gray", "gap": 0.1, "octaves_per_s": 1.0}
+    edited = film_preview.edited(loaded, keyframes.edit(raw, loaded))
+    (key,) = edited.keyframes
     assert abs(key.view.x - Fraction(float(x))) < width * 1e-6 and abs(key.view.y - Fraction(float(y))) < width * 1e-6
     assert key.view.width == pytest.approx(width, rel=1e-6)
-    assert (made.look.palette, made.look.gap) == ("gray", 0.1)
-    assert made.problem == found.problem
+    assert (edited.look.palette, edited.look.gap) == ("gray", 0.1)
+    assert edited.problem == loaded.problem
 
 
 def test_keyframes_get_times_or_a_speed_and_lose_the_other(commented: scene.Scene) -> None:
@@ -366,20 +366,20 @@ def test_keyframes_get_times_or_a_speed_and_lose_the_other(commented: scene.Scen
     timed = replace(
         edit, octaves_per_s=None, keyframes=tuple(replace(k, time_s=7.0 * i) for i, k in enumerate(edit.keyframes))
     )
-    made = film_preview.edited(commented, timed)
-    assert [key.time_s for key in made.keyframes] == [0.0, 7.0]
-    assert "octaves_per_s" not in made.text
-    back = film_preview.edited(made, replace(keyframes.own_edit(made), octaves_per_s=0.5))
+    edited = film_preview.edited(commented, timed)
+    assert [key.time_s for key in edited.keyframes] == [0.0, 7.0]
+    assert "octaves_per_s" not in edited.text
+    back = film_preview.edited(edited, replace(keyframes.own_edit(edited), octaves_per_s=0.5))
     assert "time_s" not in back.text and "octaves_per_s = 0.5" in back.text
 
 
 def test_inline_keyframes_can_be_doubled(tiny: scene.Scene) -> None:
     head, tail = tiny.text.split("[camera]")
     inline = '[camera]\noctaves_per_s = 1.0\nkeyframes = [{ centre_log10 = ["1", "1"], width_decades = 2.0 }]\n\n[look]'
-    found = scene.parse(head + inline + tail.split("[look]")[1], "inline", "inline")
-    edit = keyframes.own_edit(found)
-    made = film_preview.edited(found, replace(edit, keyframes=edit.keyframes * 2))
-    assert [key.view for key in made.keyframes] == [found.keyframes[0].view] * 2
+    loaded = scene.parse(head + inline + tail.split("[look]")[1], "inline", "inline")
+    edit = keyframes.own_edit(loaded)
+    edited = film_preview.edited(loaded, replace(edit, keyframes=edit.keyframes * 2))
+    assert [key.view for key in edited.keyframes] == [loaded.keyframes[0].view] * 2
 
 
 @pytest.mark.parametrize("sign", ["\u2028", "\x85", "\u2029", "\u00a0"])
@@ -388,12 +388,12 @@ def test_signs_and_line_ends_of_a_text_survive_saving(
     sign: str, end: str, tmp_path: Path, commented: scene.Scene
 ) -> None:
     text = commented.text.replace("# about the target", f"# about{sign}the target").replace("\n", end)
-    found = scene.parse(text, "mine", "mine")
-    edit = keyframes.own_edit(found)
-    saved = film_preview.save(found, edit, "mine", tmp_path, replacing=None)
+    loaded = scene.parse(text, "mine", "mine")
+    edit = keyframes.own_edit(loaded)
+    saved = film_preview.save(loaded, edit, "mine", tmp_path, replacing=None)
     assert saved.path.read_bytes() == scene.with_schema(text, tmp_path).encode()
     changed = replace(edit, keyframes=(replace(edit.keyframes[0], hold_s=3.5), *edit.keyframes[1:]))
-    saved = film_preview.save(found, changed, "mine", tmp_path, replacing=film_preview.digest(saved.text))
+    saved = film_preview.save(loaded, changed, "mine", tmp_path, replacing=film_preview.digest(saved.text))
     written = saved.path.read_bytes().decode()
     assert f"# about{sign}the target" in written
     assert written.count(end) == written.count("\n") > text.count("\n")  # one more line: hold_s
@@ -408,10 +408,10 @@ def test_a_camera_that_is_no_table_of_its_own_keeps_its_form(form: str, tiny: sc
         "inline": f"camera = {{ octaves_per_s = 1.0, keyframes = {key} }}\n",
         "dotted": f"camera.octaves_per_s = 1.0\ncamera.keyframes = {key}\n",
     }[form]
-    found = scene.parse(camera + head + "[look]" + tail.split("[look]")[1], "mine", "mine")
-    edit = keyframes.own_edit(found)
-    assert film_preview.edited(found, edit).text == found.text
-    twice = film_preview.edited(found, replace(edit, keyframes=edit.keyframes * 2))
+    loaded = scene.parse(camera + head + "[look]" + tail.split("[look]")[1], "mine", "mine")
+    edit = keyframes.own_edit(loaded)
+    assert film_preview.edited(loaded, edit).text == loaded.text
+    twice = film_preview.edited(loaded, replace(edit, keyframes=edit.keyframes * 2))
     assert len(twice.keyframes) == 2
     assert twice.text.count("width_decades") == 2 and "[camera]" not in twice.text
 
@@ -472,12 +472,12 @@ def still(tmp_path: Path, metadata: dict[str, str]) -> bytes:
 
 
 def test_a_still_tells_its_scene_and_view(tmp_path: Path) -> None:
-    found = scene.with_quality(scene.load("tiny"), "preview")
-    facts = {"scene": scene.resolved(found), "name": "tiny", "frame": "7"}
-    told, view = stills.origin(still(tmp_path, facts))
-    path = found.path(found.output)
-    assert told.problem == found.problem
-    assert view == path.view(path.s_of_frame(7, found.output.fps))
+    loaded = scene.with_quality(scene.load("tiny"), "preview")
+    facts = {"scene": scene.resolved(loaded), "name": "tiny", "frame": "7"}
+    origin, view = stills.origin(still(tmp_path, facts))
+    path = loaded.path(loaded.output)
+    assert origin.problem == loaded.problem
+    assert view == path.view(path.s_of_frame(7, loaded.output.fps))
 
 
 @pytest.mark.parametrize(
@@ -511,13 +511,13 @@ def test_a_trace_ends_where_the_stored_sample_does(name: str) -> None:
     x, y = (axis.values(level, 0).repeat(4)[:128] for axis in (problem.x, problem.y))
     x = np.array([problem.x.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix])
     y = np.array([problem.y.values(level, i // SAMPLES * SAMPLES)[i % SAMPLES] for i in ix[::-1]])
-    made, stored = tangent.run(problem, x, y), Engine(problem).run(x, y)
-    assert made.losses.shape == (problem.steps, 6)
+    traced, stored = tangent.run(problem, x, y), Engine(problem).run(x, y)
+    assert traced.losses.shape == (problem.steps, 6)
     # The two programs round differently: a chaotic run, whose neighbours part quickly, shows it after some fifty steps.
-    calm = np.isfinite(stored.final_loss) & (made.parting < 1e6)
+    calm = np.isfinite(stored.final_loss) & (traced.parting < 1e6)
     assert calm.any()
-    np.testing.assert_allclose(made.losses[-1, calm], stored.final_loss[calm], rtol=1e-6)
-    assert (np.asarray(made.parting) >= 0).all()
+    np.testing.assert_allclose(traced.losses[-1, calm], stored.final_loss[calm], rtol=1e-6)
+    assert (np.asarray(traced.parting) >= 0).all()
 
 
 def replace_steps(problem: Any, steps: int) -> Any:
@@ -550,12 +550,12 @@ def test_targets_lie_on_the_boundary(tmp_path: Path, tiny: scene.Scene) -> None:
     with training() as trainer:
         trainer.wish(1, plane, wish.tiles())
         until(lambda: set(wish.tiles()) <= plane.stored)
-    found = targets.find(plane, wish, 5, 1)
-    decades = [target.decades for target in found if target.decades is not None]
-    assert found and len(decades) == len(found)
-    worth = [target.density * more for target, more in zip(found, decades, strict=True)]
+    suggested = targets.find(plane, wish, 5, 1)
+    decades = [target.decades for target in suggested if target.decades is not None]
+    assert suggested and len(decades) == len(suggested)
+    worth = [target.density * more for target, more in zip(suggested, decades, strict=True)]
     assert worth == sorted(worth, reverse=True)
-    for target in found:
+    for target in suggested:
         around = np.linspace(-1, 1, 9) * target.width / 4
         x = [float(tiny.problem.x.value_from_unit(target.x + Fraction(d))) for d in around]
         y = [float(tiny.problem.y.value_from_unit(target.y + Fraction(d))) for d in around]

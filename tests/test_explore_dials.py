@@ -27,7 +27,9 @@ def film(*held: str) -> Scene:
     """The tiny scene with keyframes that hold something."""
     text = scene.load("tiny").text
     head, look = text[: text.index("[[camera.keyframes]]")], text[text.index("[look]") :]
-    return scene.parse(head + "".join(f"[[camera.keyframes]]\n{VIEW}{own}\n\n" for own in held) + look, "film", "film")
+    return scene.parse(
+        head + "".join(f"[[camera.keyframes]]\n{VIEW}{held_here}\n\n" for held_here in held) + look, "film", "film"
+    )
 
 
 STEPS = film("steps = 1", "steps = 20")
@@ -71,18 +73,18 @@ def test_samples_are_shown_after_the_steps_that_the_dial_says() -> None:
     x = y = 10.0 ** np.linspace(-3, 6, 64)
     field = engine.Engine(problem).run(x, y)
     unknown = dataclasses.replace(field, status=np.where(np.arange(64) < 9, UNKNOWN, field.status).astype(np.uint8))
-    found = dials.shown(problem, {"steps": 7.0}, unknown, UNKNOWN)
+    shown = dials.shown(problem, {"steps": 7.0}, unknown, UNKNOWN)
     alone = engine.Engine(dataclasses.replace(problem, steps=7, prefixes=())).run(x, y)
-    np.testing.assert_array_equal(found.value, alone.value)
-    assert (found.status[:9] == UNKNOWN).all() and (found.status[9:] == alone.status[9:]).all()
+    np.testing.assert_array_equal(shown.value, alone.value)
+    assert (shown.status[:9] == UNKNOWN).all() and (shown.status[9:] == alone.status[9:]).all()
     assert dials.shown(problem, {"steps": 20.0}, unknown, UNKNOWN) is unknown
 
 
 @pytest.mark.parametrize("name", ["unfold", "unfold_zoom", "momentum_rise", "width_rise"])
 def test_an_edit_that_changes_nothing_changes_no_byte(name: str) -> None:
-    found = scene.load(name)
-    asked = json.loads(json.dumps(keyframes.described(found))) | {"palette": "Spectral", "gap": 0.25}
-    assert keyframes.rewritten(found, keyframes.edit(asked, found)) == found.text
+    loaded = scene.load(name)
+    asked = json.loads(json.dumps(keyframes.described(loaded))) | {"palette": "Spectral", "gap": 0.25}
+    assert keyframes.rewritten(loaded, keyframes.edit(asked, loaded)) == loaded.text
 
 
 def edited(of: Scene, *more: dict[str, object]) -> Scene:
@@ -107,15 +109,15 @@ def test_a_keyframe_holds_what_the_dials_say() -> None:
 def test_keyframes_of_another_film_keep_what_the_scene_sets() -> None:
     asked = keyframes.described(OFFSETS) | {"palette": "Spectral", "gap": 0.25}
     asked["keyframes"] = [{"x": 0.5, "y": 0.5, "width": 0.5, "hold_s": 1}]
-    made = film_preview.edited(OFFSETS, keyframes.edit(asked, OFFSETS))
-    assert made.problem == OFFSETS.problem and made.tracks[0].values == (0.0,)
+    edited = film_preview.edited(OFFSETS, keyframes.edit(asked, OFFSETS))
+    assert edited.problem == OFFSETS.problem and edited.tracks[0].values == (0.0,)
     asked = keyframes.described(STEPS) | asked | {"keyframes": asked["keyframes"]}
     assert film_preview.edited(STEPS, keyframes.edit(asked, STEPS)).tracks[0].values == (20.0,), "the whole run"
 
 
 def test_a_descent_into_a_scene_that_moves_keeps_what_its_keyframe_held() -> None:
-    found = scene.parse(targets._scene_to(STEPS, STEPS.keyframes[0].view), "found", "found")
-    assert sorted(found.tracks[0].values) == [1.0, 20.0]
+    loaded = scene.parse(targets._scene_to(STEPS, STEPS.keyframes[0].view), "found", "found")
+    assert sorted(loaded.tracks[0].values) == [1.0, 20.0]
 
 
 def test_tables_that_cannot_move_with_their_keyframes_are_refused() -> None:
@@ -150,9 +152,9 @@ SIGNED = "[...(explorer.cache.get(0, 0, 0)?.signed ?? [])]"
 def test_a_slider_shows_shorter_runs_and_keyframes_hold_it(tab: tuple[browser.Page, Server]) -> None:
     page, _ = tab
     slider = "document.querySelector('#dials input')"
-    whole = page.until(f"{SIGNED}.length && {SIGNED}")
+    last = page.until(f"{SIGNED}.length && {SIGNED}")
     page.js(f"(() => {{ {slider}.value = 4; {slider}.oninput(); }})()")  # the fifth rung
-    page.until(f"{SIGNED}.length && JSON.stringify({SIGNED}) !== {json.dumps(json.dumps(whole))} && !explorer.old")
+    page.until(f"{SIGNED}.length && JSON.stringify({SIGNED}) !== {json.dumps(json.dumps(last))} && !explorer.old")
     assert page.js("document.querySelector('#dials output').textContent") == "5"
     assert max(abs(value) for value in page.js(SIGNED)) <= 5e6, "a value of five steps"
     page.click("#add")

@@ -70,7 +70,7 @@ def choose(page: browser.Page, field: str, value: str) -> None:
     page.js(f"(() => {{ const f = document.getElementById('{field}'); f.value = '{value}'; f.onchange(); }})()")
 
 
-def whole(page: browser.Page) -> None:
+def show_plane(page: browser.Page) -> None:
     """Go to the whole plane, roughly, and wait until all of it is there."""
     page.key("0")
     page.until("explorer.view.zoom < 2")
@@ -174,7 +174,7 @@ def test_back_and_an_address_lead_to_the_same_view(tab: tuple[browser.Page, Serv
 
 def test_the_look_changes_without_training_and_the_address_says_it(tab: tuple[browser.Page, Server]) -> None:
     page, server = tab
-    whole(page)
+    show_plane(page)
     page.until(f"{COLOURS} > 50")
     trained = sorted(server.folder.rglob("*.npz"))
     page.click("#tab-look")
@@ -229,7 +229,7 @@ def test_keyframes_are_reordered_by_dragging_and_the_preview_plays(tab: tuple[br
 
 def test_a_box_is_zoomed_into_and_a_surprise_leads_to_the_boundary(tab: tuple[browser.Page, Server]) -> None:
     page, _ = tab
-    whole(page)
+    show_plane(page)
     x, y = page.middle("#map")
     before = page.js("explorer.view")
     page.key("b")
@@ -240,7 +240,7 @@ def test_a_box_is_zoomed_into_and_a_surprise_leads_to_the_boundary(tab: tuple[br
     assert page.js("explorer.view.y") == pytest.approx(before["y"] + 40 * unit_per_px, abs=2 * unit_per_px)
     assert page.js("document.getElementById('box').getAttribute('aria-pressed')") == "false"
     assert page.js("document.getElementById('sample').hidden")  # the drag was no click
-    whole(page)
+    show_plane(page)
     page.key("s")
     page.until("document.getElementById('toast').textContent.includes('more decades')")
     page.until("explorer.view.zoom > 2.5")
@@ -249,15 +249,15 @@ def test_a_box_is_zoomed_into_and_a_surprise_leads_to_the_boundary(tab: tuple[br
 
 def test_a_dropped_still_leads_to_where_it_was_made(tab: tuple[browser.Page, Server], tmp_path: Path) -> None:
     page, _ = tab
-    found = scene.with_quality(scene.load("tiny"), "preview")
-    path = found.path(found.output)
-    last = path.frame_count(found.output.fps) - 1
-    facts = {"scene": scene.resolved(found), "name": "tiny", "frame": str(last)}
+    loaded = scene.with_quality(scene.load("tiny"), "preview")
+    path = loaded.path(loaded.output)
+    last = path.frame_count(loaded.output.fps) - 1
+    facts = {"scene": scene.resolved(loaded), "name": "tiny", "frame": str(last)}
     encode.write_png(tmp_path / "still.png", np.zeros((36, 64, 3), np.uint8), facts)
     page.drop(tmp_path / "still.png", *page.middle("#map"))
-    there = path.view(path.s_of_frame(last, found.output.fps))
-    page.until(f"Math.abs(explorer.framed().width / {there.width} - 1) < 1e-6")
-    assert page.js("explorer.view.x") == pytest.approx(float(there.x), abs=there.width * 1e-3)
+    view = path.view(path.s_of_frame(last, loaded.output.fps))
+    page.until(f"Math.abs(explorer.framed().width / {view.width} - 1) < 1e-6")
+    assert page.js("explorer.view.x") == pytest.approx(float(view.x), abs=view.width * 1e-3)
     assert page.js("document.getElementById('drop').hidden")
     encode.write_png(tmp_path / "other.png", np.zeros((36, 64, 3), np.uint8), {})
     page.drop(tmp_path / "other.png", *page.middle("#map"))
@@ -272,9 +272,9 @@ def test_coordinates_are_copied_with_every_digit(tab: tuple[browser.Page, Server
     page.key("c")
     page.until("document.getElementById('toast').textContent.includes('copied')")
     first = page.js("copied").splitlines()[0]
-    told = Fraction(re.findall(r"log10 ([-0-9.]+)", first)[0])
+    copied = Fraction(re.findall(r"log10 ([-0-9.]+)", first)[0])
     axis = scene.load("tiny").problem.x
-    assert abs(told - (axis.lo + axis.span * Fraction(page.js("explorer.view.x")))) < Fraction(1, 10**15)
+    assert abs(copied - (axis.lo + axis.span * Fraction(page.js("explorer.view.x")))) < Fraction(1, 10**15)
 
 
 def test_two_tabs_have_their_own_views(tab: tuple[browser.Page, Server]) -> None:
@@ -317,11 +317,11 @@ def test_a_link_on_another_site_opens_the_explorer(tab: tuple[browser.Page, Serv
     ready = "globalThis.explorer?.ready && explorer.cache.tiles.size > 0"
     with other_site({"printed": server.url, "bare": bare, "view": f"{bare}#tiny@0.375,0.625,0.03125"}) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
-        there = f"http://localhost:{site.server_address[1]}/"
+        address = f"http://localhost:{site.server_address[1]}/"
 
         def follow(link: str) -> None:
-            other.open(there)
-            other.until(f"location.href === '{there}' && document.getElementById('{link}') !== null")
+            other.open(address)
+            other.until(f"location.href === '{address}' && document.getElementById('{link}') !== null")
             other.click(f"#{link}")
             other.until("location.hostname === '127.0.0.1' && document.readyState === 'complete'")
 
@@ -343,7 +343,7 @@ def test_a_link_on_another_site_opens_the_explorer(tab: tuple[browser.Page, Serv
         # The browser notes the refusal and that it came without an icon, when it likes.
         assert [e for e in other.errors if not e.endswith((f" {bare}", "/favicon.ico"))] == []
         # The other site cannot read the page, nor show it within its own.
-        other.open(there)
+        other.open(address)
         other.until("document.getElementById('printed') !== null")
         assert (
             other.js(f"fetch('{server.url}', {{mode: 'no-cors', credentials: 'include'}}).then(() => 1, () => 0)") == 0
@@ -385,10 +385,10 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
     page.js("navigator.clipboard.writeText = async (text) => { globalThis.copied = text; }; globalThis.copied = null")
     page.key("c")
     page.until("globalThis.copied?.includes('log10')")
-    told = Fraction(re.findall(r"log10 ([-0-9.]+)", page.js("copied"))[0])
+    answer = Fraction(re.findall(r"log10 ([-0-9.]+)", page.js("copied"))[0])
     here = page.js("explorer.framed()")
     axis = scene.load("deep_small").problem.x
-    assert abs(told - axis.position_from_unit(Fraction(here["x"]))) < Fraction(1, 10**35)
+    assert abs(answer - axis.position_from_unit(Fraction(here["x"]))) < Fraction(1, 10**35)
     assert abs(Fraction(here["x"]) - target.x) < Fraction(here["width"]) / 10  # the wheel went down over the middle
     page.click("#clear")
     page.key("k")
@@ -413,7 +413,7 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
     choose(page, "scene", "tiny")
     page.until("explorer.scene.name === 'tiny'")
     choose(page, "detail", "0.125")
-    whole(page)
+    show_plane(page)
 
 
 def test_roots_are_exact_at_any_depth(tab: tuple[browser.Page, Server]) -> None:
@@ -426,7 +426,7 @@ def test_roots_are_exact_at_any_depth(tab: tuple[browser.Page, Server]) -> None:
         octaves = int(random.integers(0, 395))
         level = max(0, octaves - int(random.integers(0, 31)))
         cases.append({"x": x, "y": y, "octaves": octaves, "level": level, "below": int(random.integers(0, 5))})
-    found = page.js(
+    answer = page.js(
         "import('/page/js/place.js').then(({ Root }) => " + json.dumps(cases) + ".map((at) => {"
         "const root = Root.at(at.level, at); const local = root.local({ ...at, width: 2 ** -at.octaves });"
         "const [ix, iy] = [local.x, local.y].map((u) => Math.floor(u * 2 ** at.below));"
@@ -435,14 +435,14 @@ def test_roots_are_exact_at_any_depth(tab: tuple[browser.Page, Server]) -> None:
         "return { local, address, same: back.level === at.below && back.ix === ix && back.iy === iy, "
         "again: root.place(local) }; }))"
     )
-    for case, made in zip(cases, found, strict=True):
+    for case, root in zip(cases, answer, strict=True):
         scale, level = 1 << case["level"], case["level"] + case["below"]
-        for axis, index in zip("xy", made["address"].split("/")[1:], strict=True):
+        for axis, index in zip("xy", root["address"].split("/")[1:], strict=True):
             unit = Fraction(case[axis])
-            assert made["local"][axis] == pytest.approx(float(unit * scale - unit * scale // 1), abs=1e-15)
+            assert root["local"][axis] == pytest.approx(float(unit * scale - unit * scale // 1), abs=1e-15)
             assert int(index) == unit * (1 << level) // 1
-            assert abs(Fraction(made["again"][axis]) - unit) < Fraction(1, 2 ** case["octaves"]) / 10**6
-        assert made["same"] and made["address"].startswith(f"{level}/")
+            assert abs(Fraction(root["again"][axis]) - unit) < Fraction(1, 2 ** case["octaves"]) / 10**6
+        assert root["same"] and root["address"].startswith(f"{level}/")
 
 
 def test_it_works_on_a_phone(tab: tuple[browser.Page, Server]) -> None:
@@ -464,8 +464,8 @@ def test_nothing_came_from_elsewhere_and_a_lost_server_is_said(tab: tuple[browse
         f"127.0.0.1:{server.port}"
     }
     assert page.errors == []
-    said = server.stop()
-    assert "Traceback" not in said, said
+    errors = server.stop()
+    assert "Traceback" not in errors, errors
     page.until("!document.getElementById('lost').hidden")
     assert "gone" in page.js("document.getElementById('lost').textContent")
     assert colours(page) > 20  # what is here stays

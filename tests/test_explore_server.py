@@ -37,9 +37,9 @@ from tests.helpers.explorer import Server
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     started = Server(tmp_path_factory.mktemp("explorer"), "tiny")
     yield started
-    said = started.stop()
-    assert "Traceback" not in said
-    assert "stopped" in said
+    errors = started.stop()
+    assert "Traceback" not in errors
+    assert "stopped" in errors
 
 
 def view(**changes: Any) -> dict[str, Any]:
@@ -284,34 +284,34 @@ def stored(live: Any, asked_for: dict[str, Any], level: int) -> tuple[set[tuple[
     """Look at a view until a tile of a level is in the store; return all tiles of it, and what was told meanwhile."""
     live.send(json.dumps(asked_for))
     tiles: set[tuple[int, int, int]] = set()
-    told: set[str] = set()
+    states: set[str] = set()
     while not any(tile[0] == level for tile in tiles):
         message = live.recv()
         if isinstance(message, str):
-            told.add(str(json.loads(message).get("reference")))
+            states.add(str(json.loads(message).get("reference")))
         elif message[2] > 5 and int.from_bytes(message[4:8], "little") == asked_for["serial"]:
             ix, iy = (int.from_bytes(message[start : start + 56], "little") for start in (8, 64))
             tiles.add((int.from_bytes(message[:2], "little"), ix, iy))
-    return tiles, told
+    return tiles, states
 
 
 def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_tiles(server: Server) -> None:
-    found = scene.load("deep_small")
-    target, problem, store = found.keyframes[-1].view, found.problem, server.folder / "store"
+    loaded = scene.load("deep_small")
+    target, problem, store = loaded.keyframes[-1].view, loaded.problem, server.folder / "store"
 
     def deep_view(place: View, serial: int) -> dict[str, Any]:
         more = {"serial": serial, "width_px": 64, "height_px": 64, "detail": 0.5}
         return view(scene="deep_small", **keyframes.place(place), **more)
 
-    there = deep_view(dataclasses.replace(target, width=1e-16), 1)
-    assert server.ask("POST", "/api/targets", there | {"seed": 1})[0] == 400  # nothing is there yet
+    deep = deep_view(dataclasses.replace(target, width=1e-16), 1)
+    assert server.ask("POST", "/api/targets", deep | {"seed": 1})[0] == 400  # nothing is there yet
     with server.socket() as live:
-        tiles, told = stored(live, there, 53)
-        assert any("reference run 1" in text or "looking for a run" in text for text in told), told
+        tiles, states = stored(live, deep, 53)
+        assert any("reference run 1" in text or "looking for a run" in text for text in states), states
         for level, *address in tiles:
             for index, unit in zip(address, (target.x, target.y), strict=True):
                 assert abs(Fraction(2 * index + 1, 2 << level) - unit) < Fraction(3, 1 << level)
-        surprise = server.ask("POST", "/api/targets", there | {"seed": 1})
+        surprise = server.ask("POST", "/api/targets", deep | {"seed": 1})
         assert surprise[0] == 200 and surprise[1][0]["decades"] is None
         assert abs(Fraction(surprise[1][0]["x"]) - target.x) < Fraction(1, 10**14)
         # It serves views far below, around itself.
@@ -322,9 +322,9 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
         )
         place = View(x, y, 1e-24)
         tiles, _ = stored(live, deep_view(place, 2), 80)
-    camera = dataclasses.replace(found.keyframes[-1], view=place, time_s=0.0)
-    output = dataclasses.replace(found.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)
-    of_film = dataclasses.replace(found, keyframes=(camera,), output=output)
+    camera = dataclasses.replace(loaded.keyframes[-1], view=place, time_s=0.0)
+    output = dataclasses.replace(loaded.output, width_px=64, height_px=64, detail=0.5, rest_detail=0.5)
+    of_film = dataclasses.replace(loaded, keyframes=(camera,), output=output)
     job = rendering.prepare(qualities.named(of_film, "scene"), store, report_step=None)
     assert job.switch is not None and job.switch.keys == (reference.key,)
     mine = [tile for tile in job.plan.order if tuple(tile) in tiles]

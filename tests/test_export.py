@@ -82,14 +82,14 @@ def test_a_format_s_own_reader_finds_every_channel_of_the_window(
     scene = render.load(name)
     window = render.field(scene, "last", samples=40, store=store)
     path = render.export(scene, tmp_path / f"made{suffix}", samples=40, store=store)
-    found = READERS[suffix](path)
+    channels = READERS[suffix](path)
     for channel, values in window.field.channels().items():
         wanted = values if suffix != ".exr" else values.astype(np.uint32 if channel == "status" else np.float32)
-        assert found[channel].dtype == wanted.dtype
-        assert np.array_equal(found[channel], wanted, equal_nan=wanted.dtype.kind == "f"), channel
+        assert channels[channel].dtype == wanted.dtype
+        assert np.array_equal(channels[channel], wanted, equal_nan=wanted.dtype.kind == "f"), channel
     if suffix in (".npz", ".zarr"):
-        assert np.array_equal(found["x"], window.x)
-        assert np.array_equal(found["y"], window.y)
+        assert np.array_equal(channels["x"], window.x)
+        assert np.array_equal(channels["y"], window.y)
 
 
 def test_xarray_selects_by_hyperparameter_values_and_knows_what_they_are(store: Path, tmp_path: Path) -> None:
@@ -135,8 +135,8 @@ def test_offsets_tell_samples_apart_where_float64_values_are_all_equal() -> None
     exact = [scene.problem.x.value_from_unit(u, level) for u in unit]
     x, y = np.array([float(v) for v in exact]), np.linspace(1.0, 2.0, 3)
     assert len(set(x)) == 1
-    made = exports.as_arrays(scene, api.Window(x, y, level, Field.empty(shape), columns, rows), {})
-    offsets, origin = made.coordinates["x_offset"], Decimal(str(made.about["x_offset"]["origin"]))
+    exported = exports.as_arrays(scene, api.Window(x, y, level, Field.empty(shape), columns, rows), {})
+    offsets, origin = exported.coordinates["x_offset"], Decimal(str(exported.about["x_offset"]["origin"]))
     assert (np.diff(offsets) > 0).all()
     for offset, value in zip(offsets, exact, strict=True):
         assert float(offset) == pytest.approx(float(Fraction(value) - Fraction(origin)), rel=1e-9, abs=1e-40)
@@ -145,10 +145,10 @@ def test_offsets_tell_samples_apart_where_float64_values_are_all_equal() -> None
 def test_values_keep_their_sign_in_32_bits(tmp_path: Path) -> None:
     values = np.array([[-1e-300, 1e-300, 0.0, -0.0], [-1e300, 1e300, np.nan, -np.inf]])
     arrays.write(tmp_path / "a.exr", Arrays({"value": values}, {}, {}))
-    found = read_exr(tmp_path / "a.exr")["value"]
-    assert np.array_equal(np.sign(found), np.sign(values), equal_nan=True)
-    assert np.array_equal(np.signbit(found[0]), np.signbit(values[0]))
-    assert list(found[1, :2]) == [-math.inf, math.inf]
+    pixels = read_exr(tmp_path / "a.exr")["value"]
+    assert np.array_equal(np.sign(pixels), np.sign(values), equal_nan=True)
+    assert np.array_equal(np.signbit(pixels[0]), np.signbit(values[0]))
+    assert list(pixels[1, :2]) == [-math.inf, math.inf]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names of files may be any bytes on Linux")
@@ -240,7 +240,7 @@ def test_every_pixel_of_a_frame_has_its_nearest_sample_and_the_frame_s_light(sto
     assert isinstance(kept, DirectoryStore)
     for path, number in zip(written, (0, 29), strict=False):
         with OpenEXR.File(str(path), separate_channels=True) as file:
-            found = {name: channel.pixels for name, channel in file.channels().items()}
+            pixels = {name: channel.pixels for name, channel in file.channels().items()}
         s = job.plan.path.s_of_frame(number, scene.output.fps)
         view = job.plan.path.viewport(s)
         x0, x1, y0, y1 = view.edges()
@@ -254,17 +254,17 @@ def test_every_pixel_of_a_frame_has_its_nearest_sample_and_the_frame_s_light(sto
                     i, j = (min(count - 1, math.floor(at * count + Fraction(1, 2))) for at in (x, y))
                     tile = Tile(level, i // SAMPLES, j // SAMPLES)
                     at = j % SAMPLES, i % SAMPLES
-                    own = job.plan.patches.get(tile, 0)
-                    if 0 <= x < 1 and 0 <= y < 1 and patches.samples(own)[at]:
-                        wanted = kept.get(tile, own).at(at)
+                    planned = job.plan.patches.get(tile, 0)
+                    if 0 <= x < 1 and 0 <= y < 1 and patches.samples(planned)[at]:
+                        wanted = kept.get(tile, planned).at(at)
                 if wanted is None:
-                    assert found["status"][row, column] == NO_SAMPLE
-                    assert math.isnan(found["value"][row, column])
+                    assert pixels["status"][row, column] == NO_SAMPLE
+                    assert math.isnan(pixels["value"][row, column])
                     assert not (0 < x < 1 and 0 < y < 1)
                 else:
                     for name, value in wanted.channels().items():
-                        assert found[name][row, column] == pytest.approx(float(value), rel=1e-6, nan_ok=True), name
-        light = np.stack([found[name].astype(np.float32) for name in "RGB"], axis=-1)
+                        assert pixels[name][row, column] == pytest.approx(float(value), rel=1e-6, nan_ok=True), name
+        light = np.stack([pixels[name].astype(np.float32) for name in "RGB"], axis=-1)
         plain = scene.output.__class__(**{**scene.output.__dict__, "overlay": False})
         bare = render.pictures(
             scene.__class__(**{**scene.__dict__, "output": plain}), str(number), quality="scene", store=store
@@ -280,7 +280,7 @@ def test_a_film_of_arrays_goes_on_from_the_frames_that_are_whole(store: Path, tm
     scene = render.load("tiny")
     folder = tmp_path / "frames"
     first, second, _ = render.export_frames(scene, folder, "3,4", quality="scene", store=store)
-    whole = first.read_bytes()
+    content = first.read_bytes()
     second.unlink()
     first_time = first.stat().st_mtime_ns
     render.export_frames(scene, folder, "3,4", quality="scene", store=store)
@@ -291,8 +291,8 @@ def test_a_film_of_arrays_goes_on_from_the_frames_that_are_whole(store: Path, tm
     for frames in ("3", "7"):  # in its place, or beside it
         with pytest.raises(WriteError, match="a frame of another film, or a damaged one, is there: move it away"):
             render.export_frames(other, folder, frames, quality="scene", store=store)
-    assert first.read_bytes() == whole and not (folder / "00007.exr").exists()
-    second.write_bytes(whole[:99])
+    assert first.read_bytes() == content and not (folder / "00007.exr").exists()
+    second.write_bytes(content[:99])
     with pytest.raises(WriteError, match="a damaged one"):
         render.export_frames(scene, folder, "3,4", quality="scene", store=store)
 

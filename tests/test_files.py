@@ -160,8 +160,8 @@ def test_of_many_writers_at_once_one_wins_and_its_record_is_the_one_that_stays(
     def render(content: bytes) -> None:
         try:
             for _ in range(5):
-                whole = WholeFile(path, fsync=False, published=lambda digest: write_whole(record, digest.encode()))
-                with whole as partial, partial.open("wb", buffering=0) as file:
+                writer = WholeFile(path, fsync=False, published=lambda digest: write_whole(record, digest.encode()))
+                with writer as partial, partial.open("wb", buffering=0) as file:
                     for start in range(0, len(content), 50_000):
                         file.write(content[start : start + 50_000])
         except BaseException as fault:
@@ -256,13 +256,13 @@ def test_renders_in_two_containers_leave_a_film_that_opens_and_the_record_of_it(
         if words
     ]
     cleaned = subprocess.run(cleaning, cwd=ROOT, capture_output=True, check=False)
-    said = [process.communicate()[1].decode() for process in running]
-    assert [process.returncode for process in running] == [0, 0], said
+    errors = [process.communicate()[1].decode() for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors
     assert cleaned.returncode == 0, cleaned.stderr
     folder = tmp_path / "out" / "tiny"
-    made, record = folder / "tiny-scene.mp4", json.loads((folder / "tiny-scene.mp4.json").read_text())
-    assert record["sha256"] == hashlib.sha256(made.read_bytes()).hexdigest()
-    assert json.loads(film_comment(made))["scene"] == record["scene"]
+    film, record = folder / "tiny-scene.mp4", json.loads((folder / "tiny-scene.mp4.json").read_text())
+    assert record["sha256"] == hashlib.sha256(film.read_bytes()).hexdigest()
+    assert json.loads(film_comment(film))["scene"] == record["scene"]
     assert not [path for path in tmp_path.rglob(".*") if atomic.is_partial(path)]
 
 
@@ -431,16 +431,16 @@ def test_names_of_partial_files(name: str, ours: bool) -> None:
 
 def test_every_partial_file_has_a_name_that_is_known_and_that_no_other_has(tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
-        made = [stack.enter_context(WholeFile(tmp_path / name)) for name in ("film.mp4", "n" * 255, "é" * 127) * 20]
-        assert len(set(made)) == len(made)
-        assert all(atomic.is_partial(partial) for partial in made)
+        partials = [stack.enter_context(WholeFile(tmp_path / name)) for name in ("film.mp4", "n" * 255, "é" * 127) * 20]
+        assert len(set(partials)) == len(partials)
+        assert all(atomic.is_partial(partial) for partial in partials)
 
 
 # ---- what is no plain file --------------------------------------------------------------------------------------
 
 
-def reading(fifo: Path, found: list[bytes]) -> threading.Thread:
-    thread = threading.Thread(target=lambda: found.append(fifo.read_bytes()))
+def reading(fifo: Path, contents: list[bytes]) -> threading.Thread:
+    thread = threading.Thread(target=lambda: contents.append(fifo.read_bytes()))
     thread.start()
     return thread
 
@@ -454,11 +454,11 @@ def test_a_fifo_is_written_through(tmp_path: Path, write: Write, linked: bool) -
         path = tmp_path / "link"
         path.symlink_to(fifo)
     check_target(path)  # neither waits for a reader, nor ends its reading
-    before, found = names(tmp_path), list[bytes]()
-    thread = reading(fifo, found)
+    before, contents = names(tmp_path), list[bytes]()
+    thread = reading(fifo, contents)
     write(path, CONTENT)
     thread.join()
-    assert found == [CONTENT]
+    assert contents == [CONTENT]
     assert stat.S_ISFIFO(fifo.lstat().st_mode) and names(tmp_path) == before
 
 
@@ -476,11 +476,11 @@ def test_devices_are_written_through(tmp_path: Path, write: Write) -> None:
 
 
 @pytest.mark.parametrize("write", WRITERS)
-@pytest.mark.parametrize("there", [True, False])
-def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path: Path, write: Write, there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path: Path, write: Write, exists: bool) -> None:
     target = tmp_path / "elsewhere" / "target"
     target.parent.mkdir()
-    if there:
+    if exists:
         target.write_bytes(b"old")
     (tmp_path / "second").symlink_to("elsewhere/target")
     (tmp_path / "first").symlink_to(tmp_path / "second")
@@ -503,8 +503,8 @@ def make_folder(path: Path) -> str:
 
 
 def make_socket(path: Path) -> str:
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind(str(path))
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
     return "it is a socket"
 
 
@@ -600,8 +600,8 @@ def test_standard_output_is_written_where_it_stands(tmp_path: Path, path: str, t
     script = tmp_path / "script.py"
     script.write_text(STDOUT)
     words = f"PYTHONPATH={ROOT} {sys.executable} {script} {path}"
-    said = tmp_path / "said"
-    said.write_text("first\n")
+    output = tmp_path / "said"
+    output.write_text("first\n")
     command = {
         "pipe": f"{words} | cat",
         "file": f"{words} > said; cat said",
@@ -650,38 +650,38 @@ def command(request: pytest.FixtureRequest, kept: Path) -> tuple[list[str], Path
             command_line(COMMANDS["video"])
             shutil.rmtree("out")
         command_line(COMMANDS[request.param])
-        made = {str(path): path.read_bytes() for path in sorted(Path("out").rglob("*")) if path.is_file()}
-    assert made
-    return COMMANDS[request.param], kept, made
+        outputs = {str(path): path.read_bytes() for path in sorted(Path("out").rglob("*")) if path.is_file()}
+    assert outputs
+    return COMMANDS[request.param], kept, outputs
 
 
-def made_again(made: dict[str, bytes]) -> None:
+def made_again(outputs: dict[str, bytes]) -> None:
     shutil.rmtree("out", ignore_errors=True)
     shutil.rmtree("targets", ignore_errors=True)
     Path("targets").mkdir()
-    for name in made:
+    for name in outputs:
         Path(name).parent.mkdir(parents=True, exist_ok=True)
 
 
 def same(some: dict[str, bytes], other: dict[str, bytes]) -> bool:
     """Compare outputs by name; of a table of what frames took, its first line."""
-    told = [
+    comparable = [
         {name: content.splitlines()[0] if name.endswith(".frames.csv") else content for name, content in one.items()}
         for one in (some, other)
     ]
-    return told[0] == told[1]
+    return comparable[0] == comparable[1]
 
 
 def test_every_output_of_every_command_goes_through_links(command: tuple[list[str], Path, dict[str, bytes]]) -> None:
-    words, folder, made = command
+    words, folder, outputs = command
     with contextlib.chdir(folder):
-        made_again(made)
-        for number, name in enumerate(made):
+        made_again(outputs)
+        for number, name in enumerate(outputs):
             Path(name).symlink_to(Path("targets").absolute() / str(number))
         command_line(words)
-        assert all(Path(name).is_symlink() for name in made)
-        assert same({name: Path("targets", str(number)).read_bytes() for number, name in enumerate(made)}, made)
-        assert sorted(str(path) for path in Path("out").rglob("*") if path.is_symlink()) == sorted(made)
+        assert all(Path(name).is_symlink() for name in outputs)
+        assert same({name: Path("targets", str(number)).read_bytes() for number, name in enumerate(outputs)}, outputs)
+        assert sorted(str(path) for path in Path("out").rglob("*") if path.is_symlink()) == sorted(outputs)
 
 
 @pytest.mark.parametrize("make", [make_hard_link, make_folder, make_socket, make_loop])
@@ -692,7 +692,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
 
     A file of two names has content that no command made: it may be somebody's own.
     """
-    words, folder, made = command
+    words, folder, outputs = command
 
     def never(*_: object, **__: object) -> Iterator[None]:
         raise AssertionError("it began to work")
@@ -701,8 +701,8 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
     for where in ("render.film.rendering.frames", "render.backends.single_points.train", "render.analyse.tuning.run"):
         monkeypatch.setattr(where, never)
     with contextlib.chdir(folder):
-        for name in made:
-            made_again(made)
+        for name in outputs:
+            made_again(outputs)
             says = make(Path(name))
             before = state(Path("out"))
             with pytest.raises(RenderError, match=f"{says}|must be plain files|somebody's own file"):
@@ -712,20 +712,20 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
 
 def test_every_output_of_every_command_goes_into_fifos(command: tuple[list[str], Path, dict[str, bytes]]) -> None:
     """But for what is read again: a poster, of which the thumbnail is made, and the pictures that are a film."""
-    words, folder, made = command
-    piped = {name: content for name, content in made.items() if "poster" not in name}
+    words, folder, outputs = command
+    piped = {name: content for name, content in outputs.items() if "poster" not in name}
     if "png" in words:
         piped = {name: content for name, content in piped.items() if not name.endswith(".png")}
     with contextlib.chdir(folder):
-        made_again(made)
-        found: dict[str, list[bytes]] = {name: [] for name in piped}
+        made_again(outputs)
+        contents: dict[str, list[bytes]] = {name: [] for name in piped}
         for name in piped:
             os.mkfifo(name)
-        threads = [reading(Path(name), found[name]) for name in piped]
+        threads = [reading(Path(name), contents[name]) for name in piped]
         command_line(words)
         for thread in threads:
             thread.join()
-        assert same({name: b"".join(parts) for name, parts in found.items()}, piped)
+        assert same({name: b"".join(parts) for name, parts in contents.items()}, piped)
         assert all(stat.S_ISFIFO(Path(name).lstat().st_mode) for name in piped)
 
 

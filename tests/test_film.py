@@ -144,17 +144,17 @@ def test_a_frame_alone_equals_that_frame_of_the_film(
     store_root: Path, tmp_path: Path, backend: backends.Backend
 ) -> None:
     """Bit for bit, whether the store is empty, full, or fuller than the film needs."""
-    whole = pictures(stored_job(store_root, backend))
-    for number in (0, len(whole) // 3, len(whole) // 2, len(whole) - 1):
+    film = pictures(stored_job(store_root, backend))
+    for number in (0, len(film) // 3, len(film) // 2, len(film) - 1):
         fresh = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / str(number), backend=backend)
         (alone,) = pictures(fresh, [number])
-        np.testing.assert_array_equal(alone, whole[number])
+        np.testing.assert_array_equal(alone, film[number])
         assert fresh.missing_samples() > 0, "a frame alone must not train the whole film"
     fuller = rendering.prepare(
         qualities.Choice("finer", Plan(changed(detail=1.0, rest_detail=1.0))), store_root, backend=backend
     )
     pictures(fuller)
-    for one, two in zip(pictures(stored_job(store_root, backend)), whole, strict=True):
+    for one, two in zip(pictures(stored_job(store_root, backend)), film, strict=True):
         np.testing.assert_array_equal(one, two)
 
 
@@ -277,7 +277,7 @@ def test_a_damaged_or_deleted_tile_is_trained_again_and_the_film_is_the_same(
     tmp_path: Path, backend: backends.Backend
 ) -> None:
     job = rendering.prepare(qualities.named(TINY, "scene"), tmp_path, backend=backend)
-    whole = pictures(job)
+    film = pictures(job)
     store = job.store
     assert isinstance(store, DirectoryStore)
     used: list[Tile] = job.plan.tiles_at(job.plan.path.length)
@@ -289,7 +289,7 @@ def test_a_damaged_or_deleted_tile_is_trained_again_and_the_film_is_the_same(
     paths[2].unlink()
     seen: list[Progress] = []
     again = [picture for _, picture in rendering.frames(job, range(job.frame_count), seen.append)]
-    for one, two in zip(again, whole, strict=True):
+    for one, two in zip(again, film, strict=True):
         np.testing.assert_array_equal(one, two)
     assert len(seen[-1].repaired) >= 2
     assert all("trained again" in message for message in seen[-1].repaired)
@@ -319,8 +319,8 @@ def test_auto_takes_the_scenes_own_output_if_it_fits_and_the_smallest_preset_if_
     mean_lr = scene.load("mean_lr")
     assert qualities.choose(mean_lr, training_rate.Rate(1e12)).name == "scene"
     assert qualities.choose(mean_lr, training_rate.Rate(1e-3)).name == qualities.SMALLEST
-    own = Plan(mean_lr).samples
-    just_too_slow = training_rate.Rate(own / 900.0 * 0.999)
+    samples = Plan(mean_lr).samples
+    just_too_slow = training_rate.Rate(samples / 900.0 * 0.999)
     choice = qualities.choose(mean_lr, just_too_slow, 900.0)
     assert choice.name in scene.QUALITY
     assert choice.plan.samples / just_too_slow.samples_per_s <= 900.0

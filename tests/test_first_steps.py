@@ -35,15 +35,15 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("first") / "store"
     trained(root)
     return root
 
 
 @pytest.fixture
-def store(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "store"))
+def store(trained_store: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained_store, tmp_path / "store"))
 
 
 @pytest.fixture
@@ -93,26 +93,26 @@ def test_another_arithmetic_of_the_same_numerics_adds_nothing_to_a_store(
 
 def test_a_folder_of_an_older_version_gets_its_proof_and_a_damaged_one_is_made_again(store: Path) -> None:
     (toml,) = store.rglob(first_steps.FILE_NAME)
-    whole = toml.read_bytes()
+    file_content = toml.read_bytes()
     for content in (None, b"", b"\xff", b"numpy = 3\n", b"[["):
         toml.unlink() if content is None else toml.write_bytes(content)
         store_again = DirectoryStore.existing(store, SCENE.problem)[0]
         store_again.check_proof(LocalBackend(SCENE.problem).proof)
-        assert toml.read_bytes() == whole
+        assert toml.read_bytes() == file_content
 
 
-def test_stores_of_two_arithmetics_are_not_merged(store: Path, made: Path, tmp_path: Path) -> None:
+def test_stores_of_two_arithmetics_are_not_merged(store: Path, trained_store: Path, tmp_path: Path) -> None:
     (toml,) = store.rglob(first_steps.FILE_NAME)
     proof = first_steps.read(toml.parent)
     assert proof is not None
     toml.unlink()
     first_steps.check(toml.parent, proof | {first_steps.DIGEST: "0123", "numpy": "1.0"})
     before = files(store)
-    merged = merging.merge(made, store)
+    merged = merging.merge(trained_store, store)
     assert merged.added == 0
     assert len(merged.faults) == 1 and "another arithmetic" in merged.faults[0] and "numpy was 1.0" in merged.faults[0]
     assert files(store) == before
-    assert merging.merge(made, tmp_path / "new").faults == []
+    assert merging.merge(trained_store, tmp_path / "new").faults == []
     assert len([*(tmp_path / "new").rglob(first_steps.FILE_NAME)]) == 1
 
 
@@ -156,9 +156,9 @@ def test_a_numpy_that_draws_other_data_has_other_first_steps(name: str, monkeypa
     default_rng = np.random.default_rng
 
     def drawn(seed: object = None) -> np.random.Generator:
-        found = default_rng(seed)  # type: ignore[arg-type]
-        found.random()
-        return found
+        generator = default_rng(seed)  # type: ignore[arg-type]
+        generator.random()
+        return generator
 
     monkeypatch.setattr(np.random, "default_rng", drawn)
     assert engine.Engine(problem).first_steps(steps=PROOF_STEPS) != usual

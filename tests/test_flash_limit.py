@@ -95,12 +95,12 @@ def metered(frames: list[np.ndarray]) -> list[flash.Stretch]:
 
 
 def limited(linear: np.ndarray, passing_by: Passing) -> np.ndarray:
-    found = flash_limit.correction(linear, passing_by)
-    if found is None:
+    correction = flash_limit.correction(linear, passing_by)
+    if correction is None:
         return linear
     out = linear.copy()
-    found.add(out[:, :50], slice(0, 50))
-    found.add(out[:, 50:], slice(50, None))
+    correction.add(out[:, :50], slice(0, 50))
+    correction.add(out[:, 50:], slice(50, None))
     return out
 
 
@@ -152,12 +152,12 @@ def test_the_way_past_the_screen_follows_from_the_path(tmp_path: Path) -> None:
     job = qualities.named(scene, "scene")
     fps, path = scene.output.fps, job.plan.path
     number = job.plan.path.frame_count(fps) // 2
-    found = passing.around(job.plan, number)
-    assert found is not None
-    middle, ahead = len(found.moves) // 2, len(found.moves) - 1
-    assert found.moves[middle].tolist() == [1.0, 0.0, 0.0]
+    passed = passing.around(job.plan, number)
+    assert passed is not None
+    middle, ahead = len(passed.moves) // 2, len(passed.moves) - 1
+    assert passed.moves[middle].tolist() == [1.0, 0.0, 0.0]
     octaves = path.s_of_frame(number + (ahead - middle), fps) - path.s_of_frame(number, fps)
-    assert found.moves[ahead, 0] == pytest.approx(2.0**-octaves, rel=1e-9)
+    assert passed.moves[ahead, 0] == pytest.approx(2.0**-octaves, rel=1e-9)
     for flash_setting in ("warn", "off"):
         other = scenes.load("mean_lr", settings=[f"output.flash={flash_setting}"])
         assert passing.around(qualities.named(other, "scene").plan, number) is None

@@ -94,9 +94,9 @@ def test_a_film_shows_every_frame_at_its_exact_time(tmp_path: Path, codec: str, 
             film.write(np.full((32, 64, 3), 5 * i, f"uint{film.bits}"))
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-c", "copy", "-f", "framecrc", "-"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
-    found = re.search(r"^#tb 0: (\d+/\d+)$", listed, re.MULTILINE)
-    assert found
-    clock = Fraction(found[1])
+    match = re.search(r"^#tb 0: (\d+/\d+)$", listed, re.MULTILINE)
+    assert match
+    clock = Fraction(match[1])
     ticks = sorted(int(line.split(",")[2]) for line in listed.splitlines() if line[0] != "#")
     if path.suffix in (".mkv", ".webm"):  # their clock has milliseconds
         assert clock == Fraction(1, 1000)
@@ -128,7 +128,7 @@ def test_record_log_path_and_film_of_a_scene_say_the_exact_rate(job: Job, tmp_pa
 @pytest.mark.parametrize("frames", [1, 2, 99, 1000])
 @pytest.mark.parametrize("fps", ["24000/1001", "30000/1001", "60000/1001", "25"])
 def test_a_film_of_a_given_number_of_frames_has_them_at_every_rate(frames: int, fps: str) -> None:
-    made = scene.load("tiny", settings=[f"output.frames={frames}", f"output.fps={fps}"])
-    path = made.path(made.output)
-    assert path.frame_count(made.output.fps) == frames
+    loaded = scene.load("tiny", settings=[f"output.frames={frames}", f"output.fps={fps}"])
+    path = loaded.path(loaded.output)
+    assert path.frame_count(loaded.output.fps) == frames
     assert path.duration_s == pytest.approx(frames / float(exact(fps)))

@@ -84,7 +84,7 @@ def test_a_block_of_threads_trains_the_bits_of_one_thread(name: str, monkeypatch
     monkeypatch.setattr(wp.config, "enable_cpu_blocks", True)
     fused = fused_engine.FusedEngine(problem)
     np.testing.assert_array_equal(fused.losses(x, y), one)
-    assert fused._shape.threads in {threads for _, threads in kernel.made(fused._shape).module.execs}
+    assert fused._shape.threads in {threads for _, threads in kernel.build(fused._shape).module.execs}
 
 
 # Data-centre cards of two generations (A100, H100), and one between them whose float64 units are few (L4, RTX 4090),
@@ -95,10 +95,10 @@ ARCHITECTURES = {80: 163 * 1024, 89: 99 * 1024, 90: 227 * 1024}
 @pytest.mark.parametrize("arch", ARCHITECTURES)
 def test_the_same_source_compiles_for_an_nvidia_device(arch: int, tmp_path: Path) -> None:
     """Machine code for the published net, without a device, a driver or a CUDA toolkit on this machine."""
-    made = kernel.made(shape.of(Problem(axis("lr_input"), axis("lr_output")), examples=272))
-    (cubin,) = wp.compile_aot_module(made.module, arch=arch, module_dir=tmp_path, use_ptx=False)
+    compiled = kernel.build(shape.of(Problem(axis("lr_input"), axis("lr_output")), examples=272))
+    (cubin,) = wp.compile_aot_module(compiled.module, arch=arch, module_dir=tmp_path, use_ptx=False)
     code = cubin.read_bytes()
     assert code.startswith(b"\x7fELF")
-    assert made.key.encode() in code
+    assert compiled.key.encode() in code
     (shared_bytes,) = json.loads(next(tmp_path.glob("*.meta")).read_text()).values()
     assert 0 < shared_bytes <= ARCHITECTURES[arch] / 2, "two blocks must fit on a multiprocessor"

@@ -21,7 +21,7 @@ def test_every_scene_has_a_picture_and_the_gallery_page_shows_it() -> None:
     assert [name for name in SCENES if f"](../gallery/{name}.png)" not in page] == []
 
 
-def made(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> np.ndarray:
+def pixels_of(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> np.ndarray:
     """Run `render frame` with these words; return its picture [height, width, 3], as it is on the page."""
     app(["frame", *words, "--store", str(tmp_path / "store"), "--out", str(tmp_path)], exit_on_error=False)
     (path,) = capsys.readouterr().out.splitlines()
@@ -36,14 +36,14 @@ def test_a_picture_of_the_gallery_renders_itself_again(tmp_path: Path, capsys: p
     """From what it carries. Another jaxlib or processor turns some grains of the border: few, on a scene this tame."""
     copy = tmp_path / "picture.png"
     shutil.copyfile(GALLERY / "mandelbrot.png", copy)
-    again = made([str(copy)], tmp_path, capsys)
+    again = pixels_of([str(copy)], tmp_path, capsys)
     assert np.mean(np.abs(again - shown("mandelbrot")).max(axis=2) > 2) < 0.02
 
 
 def test_a_picture_of_the_gallery_comes_from_its_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """At half of the detail: the same regions in the same colours, a sample's width from the border."""
     words = ["newton", str(GALLERY / "small.toml"), "last", "--quality", "scene"]
-    coarse = made([*words, "--set", "output.detail=0.16", "--set", "output.rest_detail=0.16"], tmp_path, capsys)
+    coarse = pixels_of([*words, "--set", "output.detail=0.16", "--set", "output.rest_detail=0.16"], tmp_path, capsys)
     fine = shown("newton")
     assert coarse.shape == fine.shape
     assert np.median(np.abs(coarse - fine)) < 4

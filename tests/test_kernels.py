@@ -67,8 +67,8 @@ def test_without_an_nvidia_device_xla_trains_the_same_bits_as_ever() -> None:
 
 def test_the_kernel_is_off_unless_asked_for_and_must_be_known() -> None:
     assert kernels.choose(SMALL, "xla") == Choice(False, "")
-    made = Machines().make(SMALL)
-    assert isinstance(made, LocalBackend) and not made.kernel.fused and not made.remarks()
+    backend = Machines().make(SMALL)
+    assert isinstance(backend, LocalBackend) and not backend.kernel.fused and not backend.remarks()
     with pytest.raises(RenderError, match="--kernel must be one of xla, fused, not 'fuse'; did you mean fused"):
         Machines(kernel="fuse").make(SMALL)
     for elsewhere in ({"backend": "dask"}, {"scheduler": "tcp://x:1"}, {"slurm": 3}):
@@ -103,11 +103,11 @@ def test_nothing_loads_warp_that_does_not_launch_the_kernel() -> None:
 def fused_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """The fused kernel on a processor, which counts as an NVIDIA device here; verdicts lie in a folder of the test."""
     pytest.importorskip("warp", reason="needs the extra gpu-fused")
-    found = importlib.import_module("render.train.fused_engine")
+    module = importlib.import_module("render.train.fused_engine")
     monkeypatch.setattr(kernels, "unusable", shape.refusal)
     monkeypatch.setattr(kernels, "_verdicts", {})
     monkeypatch.setattr(kernels, "places", SimpleNamespace(cache_folder=lambda part: tmp_path))
-    return found
+    return module
 
 
 def test_a_right_kernel_that_is_slower_is_not_kept(fused_engine: Any) -> None:
@@ -128,12 +128,12 @@ def test_a_kernel_that_trains_other_runs_is_never_kept(fused_engine: Any, other:
 def test_the_comparison_is_made_once_and_decides(
     fused_engine: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made = []
+    comparisons = []
     true = fused_check.Verdict(256, 200, 200, 200, 100.0, 1000.0)
 
     def compare(*_: object) -> fused_check.Verdict:
-        made.append(true)
-        return made[-1]
+        comparisons.append(true)
+        return comparisons[-1]
 
     monkeypatch.setattr(fused_check, "compare", compare)
     assert kernels.choose(SMALL, "fused") == Choice(
@@ -141,15 +141,15 @@ def test_the_comparison_is_made_once_and_decides(
     )
     # Another window, and another value of what is fixed, are the same net; another width is not.
     assert kernels.choose(changed(SMALL, x=dataclasses.replace(X, lo=Fraction(-1))), "fused").fused
-    assert len(made) == 1
+    assert len(comparisons) == 1
     kernels._verdicts.clear()  # as in another process
-    assert kernels.choose(SMALL, "fused").fused and len(made) == 1
+    assert kernels.choose(SMALL, "fused").fused and len(comparisons) == 1
     (kept,) = tmp_path.glob("*.json")
     for damaged in (b"", b"[]", b'{"runs": 1}', b"\xff"):
         kept.write_bytes(damaged)
         kernels._verdicts.clear()
         assert kernels.choose(SMALL, "fused").fused
-    assert len(made) == 5
+    assert len(comparisons) == 5
     true = true._replace(agreeing=199)
     wider = kernels.choose(changed(SMALL, width=6), "fused")
     assert not wider.fused and "does not train the same runs here: of 256 runs" in wider.why
@@ -221,12 +221,12 @@ def test_the_measurement_for_a_card_runs_to_its_end(fused_engine: Any) -> None:
     size = gpu.Size(points=30, side=4, rounds=1, copied_bytes=2**16)
     card = Card("Some card", "9.0", 132, 1980)
     film = lambda: scenes.load("tiny", settings=("output.fps=3",))  # noqa: E731
-    found = dict(gpu.rows(card, engine.devices()[0], size=size, conditions={"small": SMALL}, film=film))
-    assert found["bits of the fused kernel"] == (
+    figures = dict(gpu.rows(card, engine.devices()[0], size=size, conditions={"small": SMALL}, film=film))
+    assert figures["bits of the fused kernel"] == (
         "again none of 30 differ, in another order none of 30 differ, in three batches none of 30 differ"
     )
-    assert found["small, outcomes as on the processor"].startswith("XLA 100.0%, fused ")
-    assert len(found) == 13 and not [figure for figure in found.values() if "nan" in figure]
+    assert figures["small, outcomes as on the processor"].startswith("XLA 100.0%, fused ")
+    assert len(figures) == 13 and not [figure for figure in figures.values() if "nan" in figure]
 
 
 def test_without_a_card_the_measurement_is_one_sentence() -> None:
@@ -293,10 +293,10 @@ def test_the_ceiling_of_the_published_net_is_the_published_one() -> None:
 def test_a_clock_is_what_the_driver_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert cards.clock_mhz("NVIDIA L4") is None
-    told = tmp_path / "nvidia-smi"
+    driver = tmp_path / "nvidia-smi"
     for text, clock in (("NVIDIA L4, 2040", 2040.0), ("NVIDIA T4, 1590", None), ("No devices", None), ("", None)):
-        told.write_text(f"#!/bin/sh\necho '{text}'\n")
-        told.chmod(0o755)
+        driver.write_text(f"#!/bin/sh\necho '{text}'\n")
+        driver.chmod(0o755)
         assert cards.clock_mhz("NVIDIA L4") == clock
-    told.write_text("#!/bin/sh\nexit 9\n")
+    driver.write_text("#!/bin/sh\nexit 9\n")
     assert cards.clock_mhz("NVIDIA L4") is None

@@ -45,7 +45,7 @@ def film_in(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the store and the film of a render that was never stopped."""
     root = written(tmp_path_factory.mktemp("whole"))
     job = job_of(root)
@@ -58,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_a_film_that_was_killed_while_it_trains_has_the_same_bytes_and_trains_nothing_twice(
-    whole: Path, tmp_path: Path
+    uninterrupted: Path, tmp_path: Path
 ) -> None:
     file = written(tmp_path) / "moving.toml"
     folders = "--out", tmp_path / "out", "--store", tmp_path / "store"
@@ -74,7 +74,7 @@ def test_a_film_that_was_killed_while_it_trains_has_the_same_bytes_and_trains_no
     assert left < job.plan.samples
     deliver.whole_film(job, film_in(tmp_path), seen.append)
     assert max(now.samples_total for now in seen) == left
-    assert film_in(tmp_path).read_bytes() == film_in(whole).read_bytes()
+    assert film_in(tmp_path).read_bytes() == film_in(uninterrupted).read_bytes()
 
 
 KILLED = """
@@ -97,13 +97,13 @@ KILLED = """
 
 @pytest.mark.skipif(os.name != "posix", reason="kills a process")
 def test_a_film_that_was_killed_twice_while_its_pictures_are_made_goes_on(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video, "_SEGMENT_FRAMES", 1)
     for share in (0.4, 0.8):
-        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(whole), str(tmp_path / "out"), str(share)]
+        command = [sys.executable, "-c", textwrap.dedent(KILLED), str(uninterrupted), str(tmp_path / "out"), str(share)]
         assert subprocess.run(command, check=False, cwd=ROOT).returncode == -signal.SIGKILL
-    job, seen = job_of(whole), list[Progress]()
+    job, seen = job_of(uninterrupted), list[Progress]()
     deliver.whole_film(job, film_in(tmp_path), seen.append)
     assert seen[0].frames_done >= 0.4 * job.frame_count, "finished segments were not made again"
     alone = rendering.video(job, tmp_path / "alone.mp4")
@@ -111,8 +111,8 @@ def test_a_film_that_was_killed_twice_while_its_pictures_are_made_goes_on(
     assert [left.name for left in film_in(tmp_path).parent.iterdir() if left.name.startswith(".")] == []
 
 
-def test_a_single_frame_has_the_bytes_of_that_frame_of_the_film(whole: Path, tmp_path: Path) -> None:
-    job = job_of(whole)
+def test_a_single_frame_has_the_bytes_of_that_frame_of_the_film(uninterrupted: Path, tmp_path: Path) -> None:
+    job = job_of(uninterrupted)
     film = dict(rendering.frames(job, range(job.frame_count)))
     for number in (7, job.frame_count - 1):
         alone = job_of(written(tmp_path), f"store{number}")

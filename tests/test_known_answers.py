@@ -83,9 +83,9 @@ def test_points_whose_place_is_known() -> None:
     inside = np.concatenate([w / 2 - w * w / 4, -1 + 0.2499 * np.exp(1j * angle), [0, -1.999, 1j, -1j]])
     outside = np.array([0.2501 + 0.02, -2.001, 0.45 + 0.5j, -0.75 + 0.06j, 1.02j, 0.4])
     assert (train(problem, inside).value < 0).all()
-    found = train(problem, outside)
-    assert (found.value > 0).all()
-    assert set(found.status) == {Status.ESCAPED}
+    field = train(problem, outside)
+    assert (field.value > 0).all()
+    assert set(field.status) == {Status.ESCAPED}
 
 
 def test_the_area_of_the_mandelbrot_set() -> None:
@@ -109,11 +109,11 @@ def test_newtons_basins_have_three_fold_symmetry_and_share_their_border() -> Non
     """Turned by a third, the plane is the same with the roots exchanged; near any border all three are found."""
     z = grid(81, -2 - 2j, 2 + 2j).ravel()
     turn = np.exp(2j * np.pi / 3)
-    here, there = (train(NEWTON, points) for points in (z, z * turn))
+    here, turned = (train(NEWTON, points) for points in (z, z * turn))
     root = here.more["root"]
     assert sorted(set(root[np.isfinite(root)])) == [0, 1, 2]
     # What rounding alone decides, on the border, may differ.
-    same = (root + 1) % 3 == there.more["root"]
+    same = (root + 1) % 3 == turned.more["root"]
     assert same.mean() > 0.995
     assert np.mean((here.value < 0) == (root == 0)) > 0.999
     # A basin reaches every border (Wada): a disc of 0.02 around the preimage of 0 holds all three roots.

@@ -68,14 +68,14 @@ def annotator(path: Path, axes: tuple[Axis, Axis], labels: tuple[str, str], *par
 def test_no_word_of_a_film_leaves_its_line_or_becomes_shorter_and_no_two_overlap(
     name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = scene.load(name, settings=[f"output.size=[{size[0]}, {size[1]}]"])
-    path, problem = found.path(found.output), found.problem
+    loaded = scene.load(name, settings=[f"output.size=[{size[0]}, {size[1]}]"])
+    path, problem = loaded.path(loaded.output), loaded.problem
     page = Page(monkeypatch)
     drawing = annotator(path, (problem.x, problem.y), problem.labels, "axes", "values", text="a caption")
-    count = path.frame_count(found.output.fps)
+    count = path.frame_count(loaded.output.fps)
     layouts = set()
     for number in range(0, count, max(1, count // 60)):
-        pills = page.of(drawing, size, path.s_of_frame(number, found.output.fps))
+        pills = page.of(drawing, size, path.s_of_frame(number, loaded.output.fps))
         layouts.add(tuple((words(text), y if w > h else x) for text, x, y, w, h in pills))
         for (_, x, y, w, h), (_, u, v, a, b) in itertools.combinations(pills, 2):
             assert x + w <= u or u + a <= x or y + h <= v or v + b <= y, pills
@@ -88,9 +88,9 @@ def test_the_frames_of_mean_lr_at_which_words_used_to_jump_have_the_layout_of_al
     problem, output = plan.scene.problem, plan.scene.output
     size = output.width_px, output.height_px
     first, here = (np.full((size[1], size[0], 3), 128, np.uint8) for _ in range(2))
-    whole = annotator(plan.path, (problem.x, problem.y), problem.labels, "axes")
-    whole.draw(first, 0.0)
-    whole.draw(here, plan.path.s_of_frame(number, output.fps))
+    labels = annotator(plan.path, (problem.x, problem.y), problem.labels, "axes")
+    labels.draw(first, 0.0)
+    labels.draw(here, plan.path.s_of_frame(number, output.fps))
     rows = [(frame != 128).any(axis=(1, 2)) for frame in (first, here)]
     np.testing.assert_array_equal(rows[0][size[1] * 3 // 4 :], rows[1][size[1] * 3 // 4 :])
 

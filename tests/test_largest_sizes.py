@@ -43,9 +43,9 @@ def shown_size(path: Path) -> Size:
             return image.size
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "info", "-i", str(path), "-frames:v", "1", "-f", "null", "-"]
     words = subprocess.run(command, stderr=subprocess.PIPE, check=True, text=True).stderr
-    found = re.search(r"Video: rawvideo.*? (\d+)x(\d+)|Video: wrapped_avframe.*?, (\d+)x(\d+)", words)
-    assert found, words
-    width, height = (int(side) for side in found.groups() if side)
+    match = re.search(r"Video: rawvideo.*? (\d+)x(\d+)|Video: wrapped_avframe.*?, (\d+)x(\d+)", words)
+    assert match, words
+    width, height = (int(side) for side in match.groups() if side)
     return width, height
 
 
@@ -204,15 +204,15 @@ def test_a_film_for_messages_lasts_as_long_as_the_film(tmp_path: Path, codec: st
 
 
 def test_a_film_for_messages_says_in_what_it_differs_from_its_frames(tmp_path: Path) -> None:
-    said: list[str] = []
+    remarks: list[str] = []
 
     class Heard(api.listener.Listener):
         def note(self, text: str) -> None:
-            said.append(text)
+            remarks.append(text)
 
-    made = scene.load("tiny", settings=["output.codec=gif", "output.frames=2", "output.fps=60"])
-    film = api.video(made, quality="scene", store=tmp_path / "store", out=tmp_path, listener=Heard())
-    assert said == [
+    loaded = scene.load("tiny", settings=["output.codec=gif", "output.frames=2", "output.fps=60"])
+    film = api.video(loaded, quality="scene", store=tmp_path / "store", out=tmp_path, listener=Heard())
+    assert remarks == [
         'With codec "gif" the film is at most 480 pixels wide, with 12.5 frames a second (a GIF counts hundredths of a '
         "second)."
     ]
@@ -243,12 +243,12 @@ def test_a_scene_of_two_hundred_keyframes_is_filmed_and_read_back_from_its_film(
     )
     file = tmp_path / "many.toml"
     file.write_text(f"{head}{keyframes}\n{rest}")
-    made = scene.load(file, settings=["output.frames=2", "output.codec=h264"])
-    assert len(scene.resolved(made)) > 150_000
+    loaded = scene.load(file, settings=["output.frames=2", "output.codec=h264"])
+    assert len(scene.resolved(loaded)) > 150_000
     path = tmp_path / "many.mp4"
-    with VideoWriter(path, (64, 36), 30, metadata={"scene": scene.resolved(made)}) as film:
+    with VideoWriter(path, (64, 36), 30, metadata={"scene": scene.resolved(loaded)}) as film:
         film.write(np.zeros((36, 64, 3), np.uint8))
-    assert json.loads(read_film_comment(path))["scene"] == scene.resolved(made)
+    assert json.loads(read_film_comment(path))["scene"] == scene.resolved(loaded)
 
 
 def test_a_comment_in_a_file_is_escaped_as_ffmpeg_reads_it() -> None:

@@ -7,9 +7,9 @@ from render.samples import Field
 
 
 def field(*values: float) -> Field:
-    made = Field.empty((len(values),))
-    made.value[:] = values
-    return made
+    filled = Field.empty((len(values),))
+    filled.value[:] = values
+    return filled
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,6 @@ def field(*values: float) -> Field:
 )
 def test_a_sample_counts_where_either_hyperparameter_changes_its_outcome(right, up, share: float) -> None:  # type: ignore[no-untyped-def]
     here = field(-1.0, -2.0, 3.0, 4.0)
-    found = precision._agreement(1e-9, here, here, field(*right), field(*up))
-    assert found.last_place == share
-    assert (found.signs, found.values, found.share) == (1.0, 1.0, 0.5)
+    agreement = precision._agreement(1e-9, here, here, field(*right), field(*up))
+    assert agreement.last_place == share
+    assert (agreement.signs, agreement.values, agreement.share) == (1.0, 1.0, 0.5)

@@ -18,7 +18,7 @@ NAMES = sorted(path.stem for path in (Path(__file__).parents[1] / "scenes").glob
 
 
 def bare(of: Scene) -> Scene:
-    return replace(of, text="", name="", made=None)
+    return replace(of, text="", name="", record=None)
 
 
 def set_(*settings: str) -> Scene:
@@ -134,11 +134,11 @@ def test_of_several_files_the_later_one_wins_field_by_field(tmp_path: Path) -> N
     one, two = tmp_path / "one.toml", tmp_path / "two.toml"
     one.write_text('[look]\npalette = "viridis"\ngap = 0.1\n[output]\nfps = 5\n')
     two.write_text("[look]\ngap = 0.5\n")
-    made = scene.load("tiny", one, two, settings=["output.fps=6"])
-    assert [made.look.palette, made.look.gap, made.output.fps] == ["viridis", 0.5, 6]
-    assert made.name == "tiny.one.two"
-    assert made.problem == scene.load("tiny").problem
-    assert bare(scene.parse(made.text, "", "")) == bare(made)
+    loaded = scene.load("tiny", one, two, settings=["output.fps=6"])
+    assert [loaded.look.palette, loaded.look.gap, loaded.output.fps] == ["viridis", 0.5, 6]
+    assert loaded.name == "tiny.one.two"
+    assert loaded.problem == scene.load("tiny").problem
+    assert bare(scene.parse(loaded.text, "", "")) == bare(loaded)
 
 
 def test_lists_are_replaced_whole(tmp_path: Path) -> None:
@@ -160,11 +160,11 @@ def test_a_name_is_a_plain_file_name() -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("quality", ["hd", "uhd"])
 def test_a_shape_keeps_the_shorter_side_whatever_the_quality(shape: str, quality: str) -> None:
-    made = with_quality(with_shape(scene.load("mean_lr"), shape), quality)
+    loaded = with_quality(with_shape(scene.load("mean_lr"), shape), quality)
     across, up = SHAPES[shape]
-    assert min(made.output.width_px, made.output.height_px) == QUALITY[quality].side_px
-    assert abs(made.output.width_px * up - made.output.height_px * across) <= 2 * max(across, up)
-    assert made.name == f"mean_lr.{shape}"
+    assert min(loaded.output.width_px, loaded.output.height_px) == QUALITY[quality].side_px
+    assert abs(loaded.output.width_px * up - loaded.output.height_px * across) <= 2 * max(across, up)
+    assert loaded.name == f"mean_lr.{shape}"
 
 
 def test_vertical_and_square_hd_and_4k_are_what_sites_ask_for() -> None:
@@ -222,9 +222,9 @@ def test_a_record_cannot_lead_file_names_elsewhere(tmp_path: Path, name: str) ->
 def test_a_setting_or_a_later_file_outweighs_a_preset(preset: str, tmp_path: Path) -> None:
     later = tmp_path / "later.toml"
     later.write_text("[output]\nfps = 12\n")
-    for made in (scene.load("tiny", settings=["output.fps=12"]), scene.load("tiny", later)):
-        assert with_quality(made, preset).output.fps == 12
-        assert with_quality(made, preset).output.detail == QUALITY[preset].detail
+    for loaded in (scene.load("tiny", settings=["output.fps=12"]), scene.load("tiny", later)):
+        assert with_quality(loaded, preset).output.fps == 12
+        assert with_quality(loaded, preset).output.detail == QUALITY[preset].detail
     sized = with_quality(scene.load("tiny", settings=["output.size=[320, 320]"]), preset).output
     assert [sized.width_px, sized.height_px, sized.fps] == [320, 320, QUALITY[preset].fps]
 
@@ -251,11 +251,11 @@ def test_detail_given_alone_lifts_the_detail_at_rest_of_a_preset_and_contradicti
 def test_every_field_says_where_it_came_from(tmp_path: Path) -> None:
     later = tmp_path / "later.toml"
     later.write_text('[look]\npalette = "vik"\n')
-    made = with_quality(
+    loaded = with_quality(
         scene.load("tiny", later, settings=["output.fps=12", "camera.keyframes[-1].hold_s=2"]), "preview"
     )
-    text = scene.with_origins(made)
-    assert tomllib.loads(text) == tomllib.loads(scene.resolved(made))
+    text = scene.with_origins(loaded)
+    assert tomllib.loads(text) == tomllib.loads(scene.resolved(loaded))
     lines = [line for line in text.splitlines() if "  # " in line]
     for expected in (
         "fps = 12  # --set output.fps=12",
@@ -266,4 +266,4 @@ def test_every_field_says_where_it_came_from(tmp_path: Path) -> None:
     ):
         assert expected in lines or any(line.startswith(expected[:40]) for line in lines), expected
     assert not any(line.startswith(("steps", "width", "overlay")) for line in lines)
-    assert made.laid_over().keys() >= {"output.fps", "look.palette"}
+    assert loaded.laid_over().keys() >= {"output.fps", "look.palette"}

@@ -53,21 +53,21 @@ PLACES = {
 
 
 def test_every_form_of_a_field_is_found_on_its_line() -> None:
-    found = line_numbers.of_fields(ODD)
-    assert {keys: found.get(keys) for keys in PLACES} == PLACES
-    assert ("name",) not in found, "what stands in a text or a comment is no field"
-    assert line_numbers.of_fields(ODD.replace("\n", "\r\n")) == found
+    numbers = line_numbers.of_fields(ODD)
+    assert {keys: numbers.get(keys) for keys in PLACES} == PLACES
+    assert ("name",) not in numbers, "what stands in a text or a comment is no field"
+    assert line_numbers.of_fields(ODD.replace("\n", "\r\n")) == numbers
 
 
 @pytest.mark.parametrize("name", scene.names())
 def test_every_field_of_a_shipped_scene_is_on_the_line_that_names_it(name: str) -> None:
     text = scene.find(name).read_text()
-    lines, found = text.split("\n"), line_numbers.of_fields(text)
+    lines, numbers = text.split("\n"), line_numbers.of_fields(text)
     fields = [path for path in scene.load(name).origins if path]
     assert len(fields) > 5
     for path in fields:
         keys = keys_of(path)
-        line = lines[found[keys] - 1]
+        line = lines[numbers[keys] - 1]
         last = next(key for key in reversed(keys) if isinstance(key, str))
         assert re.search(rf"\b{last}\b", line), (path, line)
 

@@ -24,10 +24,10 @@ def points(seed: int, count: int, *shape: int) -> tuple[np.ndarray, np.ndarray]:
 def test_it_is_the_curve_of_scipy(seed: int, count: int, shape: tuple[int, ...]) -> None:
     x, y = points(seed, count, *shape)
     at = np.linspace(x[0] - 1, x[-1] + 1, 201)  # beyond the points too
-    found = MonotoneCubic(x, y)(at)
-    assert found.dtype == np.float64
+    interpolated = MonotoneCubic(x, y)(at)
+    assert interpolated.dtype == np.float64
     wanted = PchipInterpolator(x, y)(at)
-    np.testing.assert_allclose(found, wanted, rtol=1e-13, atol=1e-13 * np.abs(wanted).max())
+    np.testing.assert_allclose(interpolated, wanted, rtol=1e-13, atol=1e-13 * np.abs(wanted).max())
 
 
 @given(seeds, st.integers(2, 12))

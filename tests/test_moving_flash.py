@@ -19,9 +19,9 @@ SHORT = {
 
 @pytest.mark.parametrize("name", SHORT)
 def test_films_that_ship_do_not_flash_by_the_meter_of_the_film(name: str, tmp_path: Path) -> None:
-    found = scene.load(name, settings=[*SMALL, *SHORT[name]])
-    job = rendering.prepare(qualities.named(found, "scene"), tmp_path)
-    meter = flash.Meter(float(found.output.fps))
+    loaded = scene.load(name, settings=[*SMALL, *SHORT[name]])
+    job = rendering.prepare(qualities.named(loaded, "scene"), tmp_path)
+    meter = flash.Meter(float(loaded.output.fps))
     for _, picture in rendering.frames(job, range(job.frame_count)):
         meter.add(picture)
     assert job.frame_count > 60 and meter.stretches() == []
@@ -32,8 +32,8 @@ def test_a_film_whose_steps_go_back_and_forth_too_fast_says_that_it_flashes(tmp_
     views = ", ".join(f"{{{wide}, steps = {1 if i % 2 else 20}}}" for i in range(25))
     # From 1 step to 20 are 4.3 octaves: eight such ways a second.
     settings = f"camera.keyframes=[{views}]", "camera.easing=linear", "camera.octaves_per_s=35", "output.fps=24"
-    found = scene.load("tiny", settings=[*SMALL, *settings])
-    job = rendering.prepare(qualities.named(found, "scene"), tmp_path)
+    loaded = scene.load("tiny", settings=[*SMALL, *settings])
+    job = rendering.prepare(qualities.named(loaded, "scene"), tmp_path)
     seen: list[Progress] = []
     rendering.video(job, tmp_path / "film.mp4", seen.append)
     assert any("flashes more than three times a second" in text for now in seen for text in now.repaired)

@@ -88,8 +88,8 @@ def test_the_longest_name_leaves_room_for_everything_that_is_named_by_it(
     # With what a film in the making has beside it: a hidden folder of parts.
     for quality, codec in itertools.product([*QUALITY, "scene"], [*CODECS, SEQUENCE]):
         tag = f"00000-99999-abcdef-{'x' * MOST_TAG_BYTES}"
-        whole = f".{job.scene.name}-{quality}-{tag}-{codec}.mov.segments"
-        assert len(whole.encode()) <= 255
+        name = f".{job.scene.name}-{quality}-{tag}-{codec}.mov.segments"
+        assert len(name.encode()) <= 255
         assert len(f"{job.scene.name}-{quality}-{tag}-{codec}.poster.png.json".encode()) <= 255
 
 

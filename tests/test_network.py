@@ -24,8 +24,8 @@ def axis(name: str) -> Axis:
     return Axis(name, "log10", Fraction(-3), Fraction(3))
 
 
-def problem(x: str = "lr_input", y: str = "lr_output", **own: Any) -> Problem:
-    small: dict[str, Any] = {"width": 3, "inputs": 2, "examples": 5, "steps": 12} | own
+def problem(x: str = "lr_input", y: str = "lr_output", **settings: Any) -> Problem:
+    small: dict[str, Any] = {"width": 3, "inputs": 2, "examples": 5, "steps": 12} | settings
     return Problem(axis(x), axis(y), "network", **small)
 
 
@@ -53,12 +53,12 @@ UNITS = {"momentum": (0.0, 0.99), "beta1": (0.0, 0.99), "beta2": (0.5, 0.999), "
 def points(of: Problem, count: int, seed: int = 0) -> dict[str, np.ndarray]:
     """Hyperparameters of some lanes: rates from small to too large, whole batch sizes."""
     rng = np.random.default_rng(seed)
-    found = {}
+    values = {}
     for name in (of.x.name, of.y.name):
-        found[name] = rng.uniform(*UNITS[name], count) if name in UNITS else 10.0 ** rng.uniform(-2, 1, count)
+        values[name] = rng.uniform(*UNITS[name], count) if name in UNITS else 10.0 ** rng.uniform(-2, 1, count)
         if name == "batch_size":
-            found[name] = np.round(found[name])
-    return found
+            values[name] = np.round(values[name])
+    return values
 
 
 def losses(of: Problem, hyper: dict[str, np.ndarray]) -> np.ndarray:
@@ -67,11 +67,11 @@ def losses(of: Problem, hyper: dict[str, np.ndarray]) -> np.ndarray:
     lanes = next(iter(hyper.values())).size
     everything = {name: jnp.full(lanes, value) for name, value in of.fixed}
     everything |= {name: jnp.asarray(value) for name, value in hyper.items()}
-    whole = jax.jit(lambda h: jax.lax.scan(lambda s, t: system.step(s, h, t), system.start(h), jnp.arange(of.steps))[1])
-    return np.asarray(whole(everything))
+    run = jax.jit(lambda h: jax.lax.scan(lambda s, t: system.step(s, h, t), system.start(h), jnp.arange(of.steps))[1])
+    return np.asarray(run(everything))
 
 
-def oracle_losses(of: Problem, hyper: dict[str, float], found: systems.State | None = None) -> np.ndarray:
+def oracle_losses(of: Problem, hyper: dict[str, float], state: systems.State | None = None) -> np.ndarray:
     h, settings = dict(of.fixed) | hyper, of.settings_as(NetworkSettings)
     data = examples.make(of)
     sizes = [data.inputs.shape[1], *[settings.width] * (settings.depth - 1), data.targets.shape[1]]
@@ -154,10 +154,10 @@ def test_an_initialization_of_its_own_follows_from_the_point_alone() -> None:
 def test_a_shuffle_of_its_own_changes_the_gradients_and_not_the_first_loss() -> None:
     of = problem("lr", "weight_decay", batch=2, order="own", examples=16)
     twins = {"lr": np.array([0.1, 0.1, 0.1 * (1 + 2e-16)]), "weight_decay": np.full(3, 1e-3)}
-    found = losses(of, twins)
-    assert len(set(found[0])) == 1
-    np.testing.assert_array_equal(found[:, 0], found[:, 1])
-    assert abs(found[-1, 0] - found[-1, 2]) > 1e-6
+    losses_of_twins = losses(of, twins)
+    assert len(set(losses_of_twins[0])) == 1
+    np.testing.assert_array_equal(losses_of_twins[:, 0], losses_of_twins[:, 1])
+    assert abs(losses_of_twins[-1, 0] - losses_of_twins[-1, 2]) > 1e-6
 
 
 def test_in_mup_the_border_does_not_move_with_the_width() -> None:
@@ -168,8 +168,8 @@ def test_in_mup_the_border_does_not_move_with_the_width() -> None:
         of = problem(
             "lr", "init_mean", scaling=scaling, width=width, depth=3, data="teacher", inputs=6, examples=16, steps=30
         )
-        found = losses(of, {"lr": rates, "init_mean": np.zeros(rates.size)})
-        return float(np.log10(rates[np.flatnonzero(found[-1] < found[0])[-1]]))
+        losses_at_rates = losses(of, {"lr": rates, "init_mean": np.zeros(rates.size)})
+        return float(np.log10(rates[np.flatnonzero(losses_at_rates[-1] < losses_at_rates[0])[-1]]))
 
     assert abs(border("mup", 256) - border("mup", 16)) < 0.4
     assert border("standard", 16) - border("standard", 256) > 0.7

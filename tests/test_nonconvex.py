@@ -91,11 +91,11 @@ def test_a_convex_function_has_one_crossing() -> None:
 
 def test_a_stretch_that_holds_all_changes_counts_what_the_whole_line_counts() -> None:
     problem = crossings.problem("multiplicative", epsilon=0.2, wavelength=0.1, start=1.0)
-    whole = crossings.counts(problem, 12)
-    assert whole[-1] > 100
-    assert crossings.counts(problem, 12, 3, 0, 8) == whole[2:]
+    counts = crossings.counts(problem, 12)
+    assert counts[-1] > 100
+    assert crossings.counts(problem, 12, 3, 0, 8) == counts[2:]
     halves = (crossings.counts(problem, 12, 3, *half) for half in ((0, 4), (4, 8)))
-    assert [a + b for a, b in zip(*halves, strict=True)] == whole[2:]
+    assert [a + b for a, b in zip(*halves, strict=True)] == counts[2:]
 
 
 def test_cosine_and_sine_of_turns_are_right_to_rounding() -> None:

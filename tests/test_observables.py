@@ -44,9 +44,9 @@ def exponents(problem: Problem, rates: object, starts: object) -> np.ndarray:
 
 def test_the_exponent_is_ln_3_where_a_step_triples_an_angle() -> None:
     """At lr = 2 the map is the third Chebyshev polynomial: u = sqrt(2) cos a goes to -sqrt(2) cos 3 a."""
-    found = exponents(product(10_000, 100), 2.0, np.linspace(0.1, 1.3, 20))
-    assert np.std(found) < 0.03
-    np.testing.assert_allclose(np.mean(found), math.log(3), atol=0.01)
+    measured = exponents(product(10_000, 100), 2.0, np.linspace(0.1, 1.3, 20))
+    assert np.std(measured) < 0.03
+    np.testing.assert_allclose(np.mean(measured), math.log(3), atol=0.01)
 
 
 def test_at_a_stable_point_the_exponent_is_the_logarithm_of_its_multiplier() -> None:
@@ -57,9 +57,9 @@ def test_at_a_stable_point_the_exponent_is_the_logarithm_of_its_multiplier() -> 
 
 def test_on_a_superstable_point_the_exponent_is_finite_and_very_low() -> None:
     """At lr = 1/2 a step at the minimum turns every direction into exactly zero."""
-    found = exponents(product(400, 200), 0.5, 0.3)
-    assert np.isfinite(found).all()
-    assert (found < -300).all()
+    measured = exponents(product(400, 200), 0.5, 0.3)
+    assert np.isfinite(measured).all()
+    assert (measured < -300).all()
 
 
 def test_on_stable_cycles_the_exponent_is_that_of_the_product_of_slopes() -> None:
@@ -137,23 +137,23 @@ def test_exponents_and_steps_of_networks_agree_with_complex_steps_in_numpy() -> 
 def test_states_with_more_than_weights_have_exponents() -> None:
     """Moments of Adam, and minibatches, which change the map from step to step."""
     plane = axis("lr", "-4", "1", "log10"), axis("beta1", "0", "0.99")
-    own: dict[str, Any] = {"width": 4, "examples": 16, "steps": 40, "optimiser": "adam", "batch": 8}
-    problem = Problem(*plane, "network", **own, observe=[("lyapunov", 10)])
-    found = engine.Engine(problem).run(np.logspace(-4, 0, 8), np.full(8, 0.9))
-    stayed = found.escape_step < 0
+    settings: dict[str, Any] = {"width": 4, "examples": 16, "steps": 40, "optimiser": "adam", "batch": 8}
+    problem = Problem(*plane, "network", **settings, observe=[("lyapunov", 10)])
+    field = engine.Engine(problem).run(np.logspace(-4, 0, 8), np.full(8, 0.9))
+    stayed = field.escape_step < 0
     assert stayed.sum() >= 4
-    assert np.isfinite(found.more["lyapunov"][stayed]).all()
+    assert np.isfinite(field.more["lyapunov"][stayed]).all()
 
 
 def test_what_is_observed_does_not_depend_on_a_batch_and_leaves_values_alone() -> None:
     x, y = 10.0 ** np.random.default_rng(1).uniform(-1, 2.5, (2, 300))
     observing, plain = engine.Engine(SMALL), engine.Engine(dataclasses.replace(SMALL, observe=()))
-    whole, order = observing.run(x, y), np.random.default_rng(2).permutation(300)
+    together, order = observing.run(x, y), np.random.default_rng(2).permutation(300)
     again = observing.run(x[order], y[order])
-    for name, channel in whole.channels().items():
+    for name, channel in together.channels().items():
         np.testing.assert_array_equal(again.channels()[name], channel[order], err_msg=name)
         np.testing.assert_array_equal(observing.run(x[7:9], y[7:9]).channels()[name], channel[7:9], err_msg=name)
-    assert np.mean(np.isclose(whole.value, plain.run(x, y).value, rtol=1e-9)) > 0.6  # all but chaos
+    assert np.mean(np.isclose(together.value, plain.run(x, y).value, rtol=1e-9)) > 0.6  # all but chaos
 
 
 # ---- problems, scenes, colours
@@ -163,9 +163,9 @@ def test_only_problems_that_observe_have_keys_of_their_own() -> None:
     plain = dataclasses.replace(SMALL, observe=())
     assert "observe" not in plain.describe()
     assert len({plain.key, SMALL.key, dataclasses.replace(SMALL, observe=(("lyapunov", 21.0),)).key}) == 3
-    told = json.loads(json.dumps(SMALL.describe()))
-    assert described(told) == SMALL
-    assert channels_of(told) == SMALL.channels
+    content = json.loads(json.dumps(SMALL.describe()))
+    assert described(content) == SMALL
+    assert channels_of(content) == SMALL.channels
     assert set(SMALL.channels) - set(plain.channels) == set(OBSERVABLES)
 
 
@@ -189,8 +189,8 @@ def tiny(observe: str, channel: str = "lyapunov") -> str:
 
 
 def test_a_scene_observes_and_shows_what_it_asks_for() -> None:
-    found = scene.checks.parse(tiny("lyapunov = 5\nsteps_to_loss = 0.25"), "tiny.toml", "tiny")
-    assert found.problem.observe == (("lyapunov", 5.0), ("steps_to_loss", 0.25))
+    loaded = scene.checks.parse(tiny("lyapunov = 5\nsteps_to_loss = 0.25"), "tiny.toml", "tiny")
+    assert loaded.problem.observe == (("lyapunov", 5.0), ("steps_to_loss", 0.25))
 
 
 @pytest.mark.parametrize(

@@ -69,9 +69,9 @@ def test_variables_of_ffmpeg_change_no_film_and_leave_no_report(
 def test_a_program_that_is_no_ffmpeg_is_refused_before_any_frame(
     program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = shutil.which(program)
-    assert found is not None
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", found)
+    executable = shutil.which(program)
+    assert executable is not None
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", executable)
     with pytest.raises(EncodeError, match="must be an ffmpeg, but does not say its version"):
         film(tmp_path / "film.mp4")
     assert list(tmp_path.iterdir()) == []
@@ -92,31 +92,31 @@ def test_a_cache_whose_name_xla_cannot_take_is_not_used_and_doctor_names_it(tmp_
     done = run("frame", "tiny", "3", "--quality", "scene", *places, XDG_CACHE_HOME=str(tmp_path / ODD))
     assert done.returncode == 0, done.stderr
     code = "from render.tools import doctor; print(doctor._cache())"
-    found = subprocess.run(
+    report = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT, env=environments.clean() | {"XDG_CACHE_HOME": str(tmp_path / ODD)}, capture_output=True, check=True,
     )  # fmt: skip
-    assert b"nowhere to keep compiled code" in found.stdout
+    assert b"nowhere to keep compiled code" in report.stdout
 
 
 def test_a_file_of_one_s_own_may_lie_in_a_folder_whose_name_is_no_text(tmp_path: Path) -> None:
     file = tmp_path / ODD / "my_net.py"
     file.parent.mkdir()
 
-    def said(*words: object) -> tuple[int, bytes]:
+    def ran(*words: object) -> tuple[int, bytes]:
         command = [sys.executable, "-m", "render", *map(str, words)]
         environ = environments.clean() | {"XDG_CONFIG_HOME": str(tmp_path / "config")}
         done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
-    assert said("new", file)[0] == 0
-    code, errors = said("check", file, "--trust", file)
+    assert ran("new", file)[0] == 0
+    code, errors = ran("check", file, "--trust", file)
     assert code == 0, errors
     text = file.read_text()
     file.write_text(text + "\n_broken = 1 / 0\n")
-    code, told = said("check", file, "--trust", file)
+    code, errors_again = ran("check", file, "--trust", file)
     assert code == 1
-    assert f"line {len(text.splitlines()) + 2}".encode() in told and b"Traceback" not in told
+    assert f"line {len(text.splitlines()) + 2}".encode() in errors_again and b"Traceback" not in errors_again
 
 
 def test_a_checkout_whose_name_xla_cannot_take_is_named(tmp_path: Path) -> None:

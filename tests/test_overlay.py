@@ -115,9 +115,11 @@ def test_labels_never_run_into_each_other(size: tuple[int, int]) -> None:
     white = np.full((size[1], size[0], 3), 255, np.uint8)
     for width in np.geomspace(2, 1e-13, 40):
         at = view(*size, width=float(width))
-        found = [runs(columns_written(white, RATE, at, (name, ""))) for name in ("", "rate", LABELS[0])]
-        assert all(len(pills) in (2, 3) for pills in found), "two values, and the name where there is room"
-        assert len({(pills[0], pills[-1]) for pills in found}) == 1, "the values stand where no name moves them"
+        pills_of_names = [runs(columns_written(white, RATE, at, (name, ""))) for name in ("", "rate", LABELS[0])]
+        assert all(len(pills) in (2, 3) for pills in pills_of_names), "two values, and the name where there is room"
+        assert len({(pills[0], pills[-1]) for pills in pills_of_names}) == 1, (
+            "the values stand where no name moves them"
+        )
 
 
 def test_a_name_without_room_leaves_the_line_of_the_values_and_a_wider_frame_shows_it_there() -> None:
@@ -174,10 +176,10 @@ def test_a_text_of_single_glyphs_is_the_text_that_pillow_draws(size: tuple[int, 
     font = overlay.font_of(*size)
     _, ink = overlay.pill(font, text)
     height, width = ink.shape
-    whole = Image.new("L", (width, height))
+    by_pillow = Image.new("L", (width, height))
     shown = text.replace("-", "\N{MINUS SIGN}")
-    ImageDraw.Draw(whole).text((width / 2, height * 0.5), shown, fill=255, font=font, anchor="mm")
-    np.testing.assert_allclose(ink * 255, np.asarray(whole), atol=1)
+    ImageDraw.Draw(by_pillow).text((width / 2, height * 0.5), shown, fill=255, font=font, anchor="mm")
+    np.testing.assert_allclose(ink * 255, np.asarray(by_pillow), atol=1)
 
 
 @pytest.mark.parametrize("size", [(384, 216), (216, 384), (216, 216), (640, 360)])

@@ -25,7 +25,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     from render.storage import trust
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -40,9 +40,9 @@ def written(text: str = NET, *, toml: str = SCENE, trusted: bool = True) -> scen
 
 
 def problem(text: str = NET, **changes: object) -> Problem:
-    found = written(text).problem
-    given = {"steps": found.steps, **dict(found.settings), **changes}
-    return Problem(found.x, found.y, found.system, fixed=found.fixed, **given)  # type: ignore[arg-type]
+    loaded = written(text).problem
+    given = {"steps": loaded.steps, **dict(loaded.settings), **changes}
+    return Problem(loaded.x, loaded.y, loaded.system, fixed=loaded.fixed, **given)  # type: ignore[arg-type]
 
 
 def points(count: int, low: float = -2, high: float = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -55,12 +55,12 @@ def points(count: int, low: float = -2, high: float = 1) -> tuple[np.ndarray, np
 
 def test_a_scene_is_read_without_running_the_file() -> None:
     marked = NET + '\nopen("ran", "w").close()\n'
-    found = written(marked, trusted=False)
-    assert found.problem.labels == ("learning rate", "weight decay")
-    assert found.problem.x == Axis("lr", "log10", Fraction(-3), Fraction(2))
-    assert found.problem.y == Axis("decay", "linear", Fraction(0), Fraction(1))
-    assert found.problem.steps == 12
-    assert dict(found.problem.settings) == {"width": 5, "batch": None, "recorded": "all"}
+    loaded = written(marked, trusted=False)
+    assert loaded.problem.labels == ("learning rate", "weight decay")
+    assert loaded.problem.x == Axis("lr", "log10", Fraction(-3), Fraction(2))
+    assert loaded.problem.y == Axis("decay", "linear", Fraction(0), Fraction(1))
+    assert loaded.problem.steps == 12
+    assert dict(loaded.problem.settings) == {"width": 5, "batch": None, "recorded": "all"}
     assert not Path("ran").exists()
 
 
@@ -68,9 +68,9 @@ def test_a_scene_may_set_what_the_file_declares() -> None:
     toml = SCENE.replace('"./net.py"', '"./net.py"\nwidth = 7\nbatch = 4\nsteps = 30\nrecorded = "batch"').replace(
         'name = "lr"', 'name = "lr"\nrange_log10 = ["-1", "1"]'
     )
-    found = written(toml=toml).problem
-    assert dict(found.settings) == {"width": 7, "batch": 4, "recorded": "batch"}
-    assert [found.steps, found.x.lo, found.x.hi] == [30, -1, 1]
+    loaded = written(toml=toml).problem
+    assert dict(loaded.settings) == {"width": 7, "batch": 4, "recorded": "batch"}
+    assert [loaded.steps, loaded.x.lo, loaded.x.hi] == [30, -1, 1]
     with pytest.raises(SceneError, match='has no field "wdth"; did you mean "width"'):
         written(toml=SCENE.replace('"./net.py"', '"./net.py"\nwdth = 7'))
     with pytest.raises(SceneError, match='problem.x.name must be one of "lr", "decay"'):
@@ -202,10 +202,10 @@ def test_the_key_covers_data_files_and_versions(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_problem_describes_what_it_stores_to_who_has_not_read_the_file() -> None:
-    found = written(
+    loaded = written(
         NET + '\nchannels = {"size": "of the weights"}\ndef readout(params):\n    return {"size": params["v"].sum()}\n'
     ).problem
-    assert "size" in channels_of({**found.describe(), "system": "unread.py#0"}) == found.channels or found.channels
+    assert "size" in channels_of({**loaded.describe(), "system": "unread.py#0"}) == loaded.channels or loaded.channels
 
 
 # ---- training -------------------------------------------------------------------------------------------------------
@@ -219,9 +219,9 @@ def trained(problem: Problem, x: np.ndarray, y: np.ndarray):  # type: ignore[no-
 
 def test_training_is_what_the_file_says() -> None:
     """Against a loop in NumPy, with the gradient written out."""
-    found = problem()
+    declared = problem()
     x, y = points(20)
-    field = trained(found, x, y)
+    field = trained(declared, x, y)
     import jax
 
     rng = np.random.default_rng(0)
@@ -242,19 +242,19 @@ def test_training_is_what_the_file_says() -> None:
 
 
 def test_a_sample_does_not_depend_on_its_neighbours_nor_on_its_batch() -> None:
-    found = problem(NET.replace("steps = 12", "steps = 100"))
+    declared = problem(NET.replace("steps = 12", "steps = 100"))
     from render.train import engine
 
-    made = engine.Engine(found)
+    trainer = engine.Engine(declared)
     x, y = points(150)
-    whole = made.run(x, y)
+    together = trainer.run(x, y)
     order = np.random.default_rng(2).permutation(150)
-    shuffled = made.run(x[order], y[order])
-    some = made.run(x[40:53], y[40:53])
+    shuffled = trainer.run(x[order], y[order])
+    some = trainer.run(x[40:53], y[40:53])
     for channel in ("value", "final_loss", "escape_step", "status"):
-        assert np.array_equal(getattr(whole, channel)[order], getattr(shuffled, channel))
-        assert np.array_equal(getattr(whole, channel)[40:53], getattr(some, channel))
-    assert len(np.unique(whole.value)) == 150
+        assert np.array_equal(getattr(together, channel)[order], getattr(shuffled, channel))
+        assert np.array_equal(getattr(together, channel)[40:53], getattr(some, channel))
+    assert len(np.unique(together.value)) == 150
 
 
 OPTAX = NET[: NET.index("def update(")].replace("import numpy", "import optax\nimport numpy")
@@ -317,15 +317,15 @@ def test_a_model_of_a_library_is_trained_with_warm_up_and_weight_decay() -> None
     import jax.numpy as jnp
 
     head = OPTAX[: OPTAX.index("def init(")]
-    found = problem(head + MODEL)
-    assert found.channels.keys() >= {"size", "error"}
+    declared = problem(head + MODEL)
+    assert declared.channels.keys() >= {"size", "error"}
     x, y = points(3, -3, -1)
-    field = trained(found, x, y)
+    field = trained(declared, x, y)
     space: dict[str, Any] = {}
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         exec(head + MODEL, space)
         data = jax.tree.map(jnp.asarray, space["data"](0))
-        settings = found.settings_as(found.row.settings_type)
+        settings = declared.settings_as(declared.row.settings_type)
         for i in range(3):
             model = space["init"](jax.random.key(0), settings)
             steps = space["optimiser"]({"lr": x[i], "decay": y[i]}, 12)
@@ -354,13 +354,13 @@ def test_minibatches_are_shuffled_epochs_and_the_loss_of_all_data_is_recorded() 
     from render.train import systems
 
     for batch, recorded, lengths in ((4, "all", 6), (4, "batch", 4), (None, "all", 6)):
-        made = systems.make(problem(text, batch=batch, recorded=recorded))
+        system = systems.make(problem(text, batch=batch, recorded=recorded))
         hyper = {"lr": jax.numpy.ones(2), "decay": jax.numpy.ones(2)}
-        state = made.start(hyper)
+        state = system.start(hyper)
         seen = []
         for t in range(3):
             before = np.asarray(state.trained["seen"])
-            state, loss = made.step(state, hyper, jax.numpy.int32(t))
+            state, loss = system.step(state, hyper, jax.numpy.int32(t))
             seen.append(np.asarray(state.trained["seen"] - before)[0])
             if t == 0:
                 assert loss[0] == lengths
@@ -482,15 +482,15 @@ def test_a_file_that_the_key_does_not_cover_is_not_read() -> None:
 
 
 def test_a_film_of_it_is_made_and_carries_no_path_of_this_machine() -> None:
-    found = written()
-    (path,) = api.frame(found, "last", quality="scene")
+    loaded = written()
+    (path,) = api.frame(loaded, "last", quality="scene")
     assert (
         str(Path.cwd()) not in path.with_suffix(".png.json").read_text()
         if path.with_suffix(".png.json").exists()
         else True
     )
     again = scene.load(path)
-    assert again.problem == found.problem
+    assert again.problem == loaded.problem
     Path("net.py").write_text(NET.replace("** 2", "** 4"))
     with pytest.raises(SceneError, match="problem.code must be"):
         scene.load(path)

@@ -21,7 +21,7 @@ from tests.helpers.own import NET, SCENE
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of its own, and a user who trusts nothing yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -29,18 +29,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def findings(text: str) -> dict[str, Finding]:
     Path("net.py").write_text(text)
     own_files.trusted("net.py")
-    return {found.what: found for found in own_check.examine(own_check.problem_of(Path("net.py")))}
+    return {finding.what: finding for finding in own_check.examine(own_check.problem_of(Path("net.py")))}
 
 
 def test_what_new_writes_is_checked_and_trained_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     app(["new", "my_net.py"], exit_on_error=False)
     assert capsys.readouterr().out.split() == ["my_net.py", "my_net.toml"]
-    made = scene.load("my_net.toml")
-    assert made.name == "my_net" and made.text.startswith("#:schema ")
+    loaded = scene.load("my_net.toml")
+    assert loaded.name == "my_net" and loaded.text.startswith("#:schema ")
     assert "NAME" not in Path("my_net.py").read_text() + Path("my_net.toml").read_text()
-    found = {one.what: one for one in own_check.examine(own_check.problem_of(Path("my_net.py")))}
-    assert [one for one in found.values() if one.state != "ok"] == []
-    assert found["outcomes"].found.startswith("of 64 runs all over the plane: ")
+    by_name = {one.what: one for one in own_check.examine(own_check.problem_of(Path("my_net.py")))}
+    assert [one for one in by_name.values() if one.state != "ok"] == []
+    assert by_name["outcomes"].found.startswith("of 64 runs all over the plane: ")
     assert scene.load("my_net.toml").problem.describe()["system"] == own_files.read(Path("my_net.py")).name
 
 
@@ -76,22 +76,22 @@ def test_a_sound_file_is_found_sound(capsys: pytest.CaptureFixture[str]) -> None
     Path("net.py").write_text(NET)
     Path("net.toml").write_text(SCENE)
     app(["check", "net.toml", "--trust", "net.py"], exit_on_error=False)
-    said = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for what in ("file", "plane", "float64", "lanes", "again", "outcomes", "memory", "speed", "deep"):
-        assert f"  {what} " in said
-    assert "BAD" not in said
+        assert f"  {what} " in printed
+    assert "BAD" not in printed
 
 
 def test_lanes_that_look_at_each_other_are_found() -> None:
-    whole = NET.replace("def loss(", "def first_loss(").replace("def init(", "def first_init(")
-    stepped = whole.replace("def update(", "def first_update(") + (
+    renamed = NET.replace("def loss(", "def first_loss(").replace("def init(", "def first_init(")
+    stepped = renamed.replace("def update(", "def first_update(") + (
         "\n\ndef start(hyper):\n    return {'w': hyper['lr'] * 0.0}\n"
         "\n\ndef step(state, hyper, t):\n"
         "    pull = state['w'] - hyper['lr'] + 1e-3 * state['w'].mean()\n"
         "    return {'w': state['w'] - 0.1 * pull}, pull * pull\n"
     )
-    found = findings(stepped)
-    assert found["lanes"].state == "bad"
+    by_name = findings(stepped)
+    assert by_name["lanes"].state == "bad"
     assert findings(stepped.replace("state['w'].mean()", "state['w']"))["lanes"].state == "ok"
 
 
@@ -102,31 +102,31 @@ def test_what_another_process_trains_otherwise_is_found() -> None:
 
 
 def test_a_file_that_cannot_train_is_told_by_its_line() -> None:
-    found = findings(NET.replace("jnp.tanh(x @", "jnp.tanh(x.astype(jnp.float32) @"))
-    assert list(found) == ["file", "plane", "training"]
-    assert found["training"].state == "bad"
-    assert "net.py: line 27: computes in float32" in found["training"].found
+    by_name = findings(NET.replace("jnp.tanh(x @", "jnp.tanh(x.astype(jnp.float32) @"))
+    assert list(by_name) == ["file", "plane", "training"]
+    assert by_name["training"].state == "bad"
+    assert "net.py: line 27: computes in float32" in by_name["training"].found
 
 
 def test_operations_that_cannot_go_past_float64_are_named_with_their_line() -> None:
-    found = findings(NET.replace("jnp.tanh(x", "jax.lax.erf(x"))
-    assert found["deep"].state == "note"
-    assert "erf (net.py: line 27)" in found["deep"].found
+    by_name = findings(NET.replace("jnp.tanh(x", "jax.lax.erf(x"))
+    assert by_name["deep"].state == "note"
+    assert "erf (net.py: line 27)" in by_name["deep"].found
     # What all lanes share needs no rule.
     shared = findings(NET.replace("jnp.tanh(x", "jnp.tanh(jax.lax.erf(x)"))
     assert shared["deep"].state == "ok"
 
 
 def test_a_plane_of_one_colour_is_noticed() -> None:
-    found = findings(NET.replace('"range": ["1e-3", "100"]', '"range": ["1e-5", "1e-4"]'))
-    assert found["outcomes"].state == "note"
-    assert found["outcomes"].found.startswith("all of 64 runs over the plane converge")
+    by_name = findings(NET.replace('"range": ["1e-3", "100"]', '"range": ["1e-5", "1e-4"]'))
+    assert by_name["outcomes"].state == "note"
+    assert by_name["outcomes"].found.startswith("all of 64 runs over the plane converge")
 
 
 def test_data_that_is_not_a_number_is_found_at_the_first_loss() -> None:
-    found = findings(NET.replace("jnp.tanh(x @", "jnp.tanh(jnp.nan * x @"))
-    assert found["outcomes"].state == "bad"
-    assert found["outcomes"].found == "the first loss of every run is not finite"
+    by_name = findings(NET.replace("jnp.tanh(x @", "jnp.tanh(jnp.nan * x @"))
+    assert by_name["outcomes"].state == "bad"
+    assert by_name["outcomes"].found == "the first loss of every run is not finite"
 
 
 def test_what_jax_says_in_several_lines_is_said_whole() -> None:
@@ -134,9 +134,9 @@ def test_what_jax_says_in_several_lines_is_said_whole() -> None:
     loop = (
         "jax.lax.scan(lambda h, _: (h.astype(jnp.float32), None), jnp.zeros(3), None, length=2)[0].sum() + jnp.tanh(x @"
     )
-    found = findings(NET.replace("jnp.tanh(x @", loop))
-    assert found["training"].state == "bad"
-    assert "carry" in found["training"].found and "float32" in found["training"].found
+    by_name = findings(NET.replace("jnp.tanh(x @", loop))
+    assert by_name["training"].state == "bad"
+    assert "carry" in by_name["training"].found and "float32" in by_name["training"].found
 
 
 def test_a_file_without_ranges_gets_a_plane_about_its_defaults() -> None:

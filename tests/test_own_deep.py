@@ -41,7 +41,7 @@ MODELS = {
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of its own, and a user who trusts nothing yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -63,14 +63,14 @@ def followed(problem: Problem, x: float, y: float, dx: np.ndarray, dy: np.ndarra
 
     system = systems.make(problem)
     differences = Differences(system, "own")
-    ref, whole = hyper(np.array([x]), np.array([y])), hyper(x + dx, y + dy)
+    ref, moved_hyper = hyper(np.array([x]), np.array([y])), hyper(x + dx, y + dy)
     change = hyper((x + dx) - x, (y + dy) - y, change=True)
     step = jax.jit(system.step)
     deep = jax.jit(lambda r, c, t: differences.step(r, c, t)[0])
-    reference, state, moved = system.start(ref), system.start(whole), differences.start(ref, change)
+    reference, state, moved = system.start(ref), system.start(moved_hyper), differences.start(ref, change)
     for t in range(steps):
         moved = deep((reference, ref), (moved, change), jnp.int32(t))
-        reference, state = step(reference, ref, jnp.int32(t))[0], step(state, whole, jnp.int32(t))[0]
+        reference, state = step(reference, ref, jnp.int32(t))[0], step(state, moved_hyper, jnp.int32(t))[0]
     worst = 0.0
     for r, s, m in zip(*map(jax.tree.leaves, (reference, state, moved)), strict=True):
         if not jnp.issubdtype(s.dtype, jnp.floating):

@@ -26,7 +26,7 @@ from tests.helpers.own import NET, SCENE
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of its own, and a user who trusts nothing yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -62,8 +62,8 @@ def test_workers_of_a_cluster_get_the_file_its_helpers_and_its_data_and_give_the
     Path("n.txt").rename("gone.txt")  # workers have their own copy, and need no folder that is shared
     Path("beside.py").rename("gone.py")
     Path("gone.txt").rename("n.txt")
-    there = trained("dask")
-    for a, b in zip(here, there, strict=True):
+    on_workers = trained("dask")
+    for a, b in zip(here, on_workers, strict=True):
         assert np.array_equal(a, b)
 
 
@@ -131,11 +131,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_installed_package_offers_a_system(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("net.toml").write_text(SCENE.replace('"./net.py"', '"their_net"'))
-    found = scene.load("net.toml")
-    assert own.is_own(found.problem.system) and found.problem.labels[0] == "learning rate"
-    (picture,) = api.frame(found, "last", quality="scene")
-    assert scene.load(picture).problem == found.problem
-    assert 'system = "their_net"' in scene.resolved(found)
+    loaded = scene.load("net.toml")
+    assert own.is_own(loaded.problem.system) and loaded.problem.labels[0] == "learning rate"
+    (picture,) = api.frame(loaded, "last", quality="scene")
+    assert scene.load(picture).problem == loaded.problem
+    assert 'system = "their_net"' in scene.resolved(loaded)
     app(["systems"], exit_on_error=False)
     assert "net.py#" in capsys.readouterr().out
     Path("net.toml").write_text(SCENE.replace('"./net.py"', '"their_nett"'))
@@ -159,8 +159,8 @@ def test_a_process_that_used_jax_before_trains_the_same(place: Path) -> None:
         "print(field.value.tobytes().hex(), field.final_loss.tobytes().hex())\n"
     )
     used = "import jax, jax.numpy as jnp\nprint(end=str(jax.jit(lambda x: x + 1)(jnp.zeros(3)).dtype)[:0])"
-    said = [
+    outputs = [
         subprocess.run([sys.executable, "-c", code.format(first)], capture_output=True, text=True, check=True).stdout
         for first in ("", used)
     ]
-    assert said[0] == said[1] and len(said[0]) > 60
+    assert outputs[0] == outputs[1] and len(outputs[0]) > 60

@@ -23,7 +23,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from render.storage import trust
 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.chdir(tmp_path)
 
 
@@ -36,15 +36,15 @@ def written(text: str, *keyframes: str) -> scene.Scene:
 
 @pytest.mark.parametrize("batch", ["full", 4])
 def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(batch: int | str) -> None:
-    found = written(NET, "steps = 1", "steps = 12").problem
-    settings = {**dict(found.settings), "batch": None if batch == "full" else batch}
-    whole: Problem = dataclasses.replace(found, settings=tuple(settings.items()))
-    assert whole.prefixes == tuple(range(1, 12))
+    loaded = written(NET, "steps = 1", "steps = 12").problem
+    settings = {**dict(loaded.settings), "batch": None if batch == "full" else batch}
+    longest: Problem = dataclasses.replace(loaded, settings=tuple(settings.items()))
+    assert longest.prefixes == tuple(range(1, 12))
     rng = np.random.default_rng(1)
     x, y = 10 ** rng.uniform(-2, 2, 100), rng.uniform(0, 1, 100)
-    field = engine.Engine(whole).run(x, y)
+    field = engine.Engine(longest).run(x, y)
     for steps in (3, 8):
-        alone = engine.Engine(dataclasses.replace(whole, steps=steps, prefixes=())).run(x, y)
+        alone = engine.Engine(dataclasses.replace(longest, steps=steps, prefixes=())).run(x, y)
         np.testing.assert_array_equal(field.after(steps).value, alone.value)
         np.testing.assert_array_equal(field.after(steps).status, alone.status)
 

@@ -47,8 +47,8 @@ def test_a_shipped_file_trains_in_the_same_bits_whatever_its_neighbours(name: st
         np.array([float(axis.value_from_unit(Fraction(u).limit_denominator(1000))) for u in rng.uniform(0, 1, 20)])
         for axis in (problem.x, problem.y)
     )
-    whole, some = trained(problem, x, y), trained(problem, x[5:8], y[5:8])
-    for a, b in zip(whole, some, strict=True):
+    together, some = trained(problem, x, y), trained(problem, x[5:8], y[5:8])
+    for a, b in zip(together, some, strict=True):
         assert np.array_equal(a[5:8], b, equal_nan=True)
 
 
@@ -58,11 +58,11 @@ def test_the_published_network_of_a_users_file_ends_as_the_built_in_one() -> Non
     Most runs have the same bits. XLA groups the sums of the two programs differently, and a chaotic run makes more of a
     last bit at every step, so that the values of others differ: by less than 1e-9 of them for nearly all.
     """
-    own = loaded("own_published")
-    built_in = Problem(own.x, own.y, "mlp", steps=500)
+    from_file = loaded("own_published")
+    built_in = Problem(from_file.x, from_file.y, "mlp", steps=500)
     rng = np.random.default_rng(0)
     x, y = 10 ** rng.uniform(-3, 6, 1024), 10 ** rng.uniform(-3, 6, 1024)
-    a, b = trained(own, x, y), trained(built_in, x, y)
+    a, b = trained(from_file, x, y), trained(built_in, x, y)
     same = np.sign(a.value) == np.sign(b.value)
     assert same.mean() >= 0.999
     assert (a.value == b.value).mean() > 0.5
@@ -118,15 +118,15 @@ def test_the_convolution_is_the_one_that_numpy_writes_out() -> None:
             patch = images[:, 0, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3]
             maps[:, :, i, j] = np.einsum("nab,fab->nf", patch, params["filters"][:, 0])
     expected = np.mean((np.tanh(maps).reshape(30, -1) @ params["output"] - digits) ** 2)
-    made = systems.make(problem)
+    system = systems.make(problem)
     hyper = {"lr_filters": jax.numpy.ones(1), "lr_output": jax.numpy.ones(1)}
-    _, loss = made.step(made.start(hyper), hyper, jax.numpy.int32(0))
+    _, loss = system.step(system.start(hyper), hyper, jax.numpy.int32(0))
     assert float(loss[0]) == pytest.approx(expected, rel=1e-12)
 
 
 def test_a_plane_of_the_published_file_is_that_of_the_paper() -> None:
-    found = loaded("own_published")
-    assert (found.x, found.y) == (
+    problem = loaded("own_published")
+    assert (problem.x, problem.y) == (
         Axis("lr_input", "log10", Fraction(-3), Fraction(6)),
         Axis("lr_output", "log10", Fraction(-3), Fraction(6)),
     )

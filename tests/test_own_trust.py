@@ -32,7 +32,7 @@ RUNS = NET + '\nopen("ran", "a").close()\n'
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a scene and its file, and a user who trusts nothing yet."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.chdir(tmp_path)
     Path("net.py").write_text(RUNS)
     Path("net.toml").write_text(SCENE)
@@ -72,7 +72,7 @@ def test_looking_at_a_scene_runs_nothing(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_trust_is_remembered_for_one_content(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     def try_it(*more: str) -> None:
-        monkeypatch.setattr(trust, "_told", set())  # as another process
+        monkeypatch.setattr(trust, "_accepted", set())  # as another process
         command("frame", "net.toml", "last", "--quality", "scene", "--force", *more)
 
     try_it("--trust", "net.py")
@@ -131,7 +131,7 @@ def test_a_picture_of_trusted_code_does_not_carry_the_trust(monkeypatch: pytest.
     (picture,) = api.frame(scene.load("net.toml"), "last", quality="scene")
     Path("ran").unlink()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(place / "other user"))
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     for carrier in (picture, picture.with_name(picture.name + ".json")):
         if carrier.exists():
             with pytest.raises(Untrusted):
@@ -163,10 +163,10 @@ def test_the_explorer_trains_only_what_the_command_line_trusts() -> None:
 
 def test_a_scene_saved_elsewhere_still_finds_its_file(place: Path) -> None:
     (place / "saved").mkdir()
-    found = scene.load("net.toml")
-    film_preview.save(found, keyframes.own_edit(found), "zoom", place / "saved", replacing=None)
+    loaded = scene.load("net.toml")
+    film_preview.save(loaded, keyframes.own_edit(loaded), "zoom", place / "saved", replacing=None)
     again = scene.load("saved/zoom.toml")
-    assert again.problem == found.problem
+    assert again.problem == loaded.problem
     assert 'system = "../net.py"' in Path("saved/zoom.toml").read_text()
 
 
@@ -198,8 +198,8 @@ def test_only_one_module_runs_code_of_others() -> None:
     """And it asks for trust first: whoever adds another way to run text has to come by here."""
     package = Path(render.__file__).parent
     ways = re.compile(r"(?<![\w.])(?:exec|eval)\(|\brunpy\b|exec_module\(|spec_from_file_location")
-    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if ways.search(path.read_text())}
-    assert found == {"train/own_code.py"}
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py") if ways.search(path.read_text())}
+    assert modules == {"train/own_code.py"}
     text = (package / "train/own_code.py").read_text()
     assert text.index("trust.require(problem)") < text.index("importlib.import_module(package)")
 
@@ -213,7 +213,7 @@ def test_backends_are_not_even_made_for_untrusted_code() -> None:
 def test_stored_samples_are_shown_without_running_anything(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     command("video", "net.toml", "--quality", "scene", "--trust", "net.py")
     Path("ran").unlink()
-    monkeypatch.setattr(trust, "_told", set())
+    monkeypatch.setattr(trust, "_accepted", set())
     monkeypatch.setenv("XDG_CONFIG_HOME", str(place / "other user"))
     command("recolour", "net.toml", "--palette", "viridis", "--quality", "scene")
     assert not Path("ran").exists()
@@ -221,8 +221,8 @@ def test_stored_samples_are_shown_without_running_anything(monkeypatch: pytest.M
 
 def test_a_trusted_file_is_shown_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
     command("plan", "net.toml", "--quality", "scene", "--trust", "net.py")
-    said = re.sub(r"\s+", "", capsys.readouterr().out)
-    assert "net.py,whichyoutrust;jax" in said
+    printed = re.sub(r"\s+", "", capsys.readouterr().out)
+    assert "net.py,whichyoutrust;jax" in printed
 
 
 def test_the_record_of_trust_cannot_be_made_by_an_output(place: Path) -> None:

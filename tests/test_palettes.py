@@ -51,8 +51,8 @@ def test_colours_are_mixed_in_a_perceptual_space() -> None:
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
 def test_oklab_and_back_is_the_same_colour(linear: list[float]) -> None:
-    there = palettes.oklab_from_linear(np.array(linear))
-    np.testing.assert_allclose(palettes.linear_from_oklab(there), linear, atol=1e-6)
+    oklab = palettes.oklab_from_linear(np.array(linear))
+    np.testing.assert_allclose(palettes.linear_from_oklab(oklab), linear, atol=1e-6)
 
 
 def test_oklab_has_its_authors_values() -> None:
@@ -69,7 +69,7 @@ def test_the_halves_of_a_luma_palette_never_share_a_brightness(name: str) -> Non
         (colour.srgb8_from_linear(colour.linear_from_tone(t.astype(np.float32), name)) / 255.0) @ LUMA
         for t in halves(name, gap=0.01)
     ]
-    dark, bright = sorted(luma, key=lambda found: float(found.mean()))
+    dark, bright = sorted(luma, key=lambda half: float(half.mean()))
     assert bright.min() - dark.max() > 0.1
     both = halves(name)
     luma = [colour.srgb8_from_linear(colour.linear_from_tone(t.astype(np.float32), name)) / 255.0 @ LUMA for t in both]
@@ -106,8 +106,8 @@ def test_a_turned_closed_palette_has_no_seam_and_a_whole_turn_changes_nothing() 
     for turns in (0.0, 0.25, 0.7):
         steps = np.abs(np.diff(colour.linear_from_tone(tones, "wheel", turns), axis=0))
         assert steps.max() < 0.01
-    whole = colour.linear_from_tone(tones, "wheel", 3.0)
-    np.testing.assert_array_equal(whole, colour.linear_from_tone(tones, "wheel"))
+    turned = colour.linear_from_tone(tones, "wheel", 3.0)
+    np.testing.assert_array_equal(turned, colour.linear_from_tone(tones, "wheel"))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_only_closed_palettes_can_turn(name: str, closed: bool) -> None:
     assert palettes.is_closed(name) == closed
 
 
-@pytest.mark.parametrize("name", palettes.OWN)
+@pytest.mark.parametrize("name", palettes.PALETTES)
 def test_every_own_palette_is_known_and_whole(name: str) -> None:
     palettes.check(name)
     table = palettes.table(name)
@@ -180,7 +180,7 @@ def test_a_palette_is_remarked_on_where_it_runs_in_one_direction() -> None:
     assert shares["sequential"] > 0.9
     assert shares["diverging"] < 0.1
     assert shares["cyclic"] == 0
-    assert [name for name in palettes.OWN if palettes.remark(name)] == []
+    assert [name for name in palettes.PALETTES if palettes.remark(name)] == []
     assert "Palette 'viridis' runs in one direction" in palettes.remark("viridis")
     assert "This list of colours runs" in palettes.remark(("#000000", "#ffffff"))
     assert palettes.remark(OWN_COLOURS) == ""

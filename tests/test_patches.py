@@ -53,12 +53,12 @@ def same(one: Field, other: Field) -> None:
         np.testing.assert_array_equal(channel, other.channels()[name], err_msg=name)
 
 
-def check(found: Field, wanted: int) -> None:
+def check(stored: Field, wanted: int) -> None:
     """What was asked for is there, bit for bit, and nothing beside it."""
     inside = patches.samples(wanted)
-    for name, channel in found.channels().items():
+    for name, channel in stored.channels().items():
         np.testing.assert_array_equal(channel[inside], field().channels()[name][inside])
-    assert (found.status[~inside] == NO_SAMPLE).all() and np.isnan(found.value[~inside]).all()
+    assert (stored.status[~inside] == NO_SAMPLE).all() and np.isnan(stored.value[~inside]).all()
 
 
 def directory(root: Path) -> DirectoryStore:
@@ -76,25 +76,25 @@ def files(store: DirectoryStore) -> list[str]:
 def test_a_patch_takes_over_from_its_parent_where_that_has_its_even_samples(tile: Tile, parent: int) -> None:
     known = np.zeros((2 * SAMPLES, 2 * SAMPLES), dtype=bool)  # the four children of the parent, side by side
     known[::2, ::2] = patches.samples(parent)
-    own = known[SAMPLES * (tile.iy & 1) :, SAMPLES * (tile.ix & 1) :][:SAMPLES, :SAMPLES]
+    in_quadrant = known[SAMPLES * (tile.iy & 1) :, SAMPLES * (tile.ix & 1) :][:SAMPLES, :SAMPLES]
     for number in range(PER_TILE**2):
-        there = own[patches.samples(1 << number)].reshape(SIDE, SIDE)[::2, ::2]
-        assert there.all() == there.any() == bool(patches.inherited(tile, parent) >> number & 1)
+        even = in_quadrant[patches.samples(1 << number)].reshape(SIDE, SIDE)[::2, ::2]
+        assert even.all() == even.any() == bool(patches.inherited(tile, parent) >> number & 1)
 
 
 @given(quadrants, some_patches)
-def test_what_a_tile_asks_of_its_parent_is_the_least_that_it_can_take_over_all_from(tile: Tile, own: int) -> None:
-    asked = patches.in_parent(tile, own)
-    assert own & ~patches.inherited(tile, asked) == 0
-    assert all(own & ~patches.inherited(tile, asked & ~(1 << number)) for number in patches.numbers(asked))
+def test_what_a_tile_asks_of_its_parent_is_the_least_that_it_can_take_over_all_from(tile: Tile, wanted: int) -> None:
+    asked = patches.in_parent(tile, wanted)
+    assert wanted & ~patches.inherited(tile, asked) == 0
+    assert all(wanted & ~patches.inherited(tile, asked & ~(1 << number)) for number in patches.numbers(asked))
 
 
 @given(some_patches, some_patches)
-def test_the_count_of_new_samples_is_theirs(own: int, above: int) -> None:
-    taken_over = own & above
-    mask = patches.new_samples(own, taken_over)
-    assert mask.sum() == patches.new_sample_count(own, taken_over)
-    assert not (mask & ~patches.samples(own)).any()
+def test_the_count_of_new_samples_is_theirs(wanted: int, above: int) -> None:
+    taken_over = wanted & above
+    mask = patches.new_samples(wanted, taken_over)
+    assert mask.sum() == patches.new_sample_count(wanted, taken_over)
+    assert not (mask & ~patches.samples(wanted)).any()
 
 
 @given(st.integers(0, 30), st.integers(1, 12), st.integers(0, 30), st.integers(1, 12))
@@ -104,12 +104,12 @@ def test_a_rectangle_of_patches_is_laid_onto_its_tiles(x: int, columns: int, y: 
     area.add_to(wanted)
     around = area.tile_range
     assert set(wanted) == set(around.tiles())
-    for tile, own in wanted.items():
+    for tile, of_tile in wanted.items():
         for number in range(PER_TILE**2):
             row, column = divmod(number, PER_TILE)
             inside = x <= PER_TILE * tile.ix + column < x + columns and y <= PER_TILE * tile.iy + row < y + rows
             added = tile == Tile(5, x // PER_TILE, y // PER_TILE) and number == 15
-            assert bool(own >> number & 1) == (inside or added)
+            assert bool(of_tile >> number & 1) == (inside or added)
     assert PatchRange.of(around).contains(area)
     assert PatchRange.of(TileRange(5, 1, 2, 3, 5)) == PatchRange(5, 4, 8, 12, 20)
 
@@ -129,9 +129,9 @@ def test_a_store_holds_all_patches_that_were_put_and_no_other(
 ) -> None:
     store: TileStore = MemoryStore() if in_memory else directory(tmp_path_factory.mktemp("store"))
     held = 0
-    for own in put:
-        store.put(TILE, field(), own)
-        held |= own
+    for some in put:
+        store.put(TILE, field(), some)
+        held |= some
         assert store.held([TILE, Tile(3, 0, 0)]) == [held, 0]
         assert store.has(TILE) == (held == WHOLE)
         check(store.get(TILE, held), held)
@@ -147,14 +147,14 @@ def test_a_store_holds_all_patches_that_were_put_and_no_other(
 
 
 def test_a_tile_that_grew_to_all_its_patches_is_the_file_of_one_that_was_whole_at_once(tmp_path: Path) -> None:
-    grown, whole = directory(tmp_path / "grown"), directory(tmp_path / "whole")
-    for own in (0x0033, 0x00CC, 0xFF00):
-        grown.put(TILE, field(), own)
-    whole.put(TILE, field())
-    assert files(grown) == files(whole) == ["2.npz"]
-    assert grown.path(TILE).read_bytes() == whole.path(TILE).read_bytes()
+    grown, at_once = directory(tmp_path / "grown"), directory(tmp_path / "whole")
+    for some in (0x0033, 0x00CC, 0xFF00):
+        grown.put(TILE, field(), some)
+    at_once.put(TILE, field())
+    assert files(grown) == files(at_once) == ["2.npz"]
+    assert grown.path(TILE).read_bytes() == at_once.path(TILE).read_bytes()
     grown.put(TILE, field(), 0x0001)  # one that has all already
-    assert grown.path(TILE).read_bytes() == whole.path(TILE).read_bytes()
+    assert grown.path(TILE).read_bytes() == at_once.path(TILE).read_bytes()
 
 
 def test_numpy_opens_the_file_of_some_patches(tmp_path: Path) -> None:
@@ -199,10 +199,10 @@ def test_a_file_that_another_process_joins_while_it_is_read_is_read_from_the_new
     look = store._files
 
     def late(tile: Tile) -> list[int]:
-        found = look(tile)
+        listed = look(tile)
         monkeypatch.setattr(store, "_files", look)
         other.put(TILE, field(), 0x0030)
-        return found
+        return listed
 
     monkeypatch.setattr(store, "_files", late)
     check(store.get(TILE, 0x0001), 0x0001)
@@ -229,16 +229,16 @@ def test_a_flipped_bit_in_a_file_of_patches_is_noticed_and_never_counts_as_a_sam
     check(store.get(TILE, 0x0002), 0x0002)
 
 
-@pytest.mark.parametrize("own", [0x00F1, WHOLE])
-def test_a_damaged_file_is_replaced_by_what_is_trained_again(tmp_path: Path, own: int) -> None:
+@pytest.mark.parametrize("some", [0x00F1, WHOLE])
+def test_a_damaged_file_is_replaced_by_what_is_trained_again(tmp_path: Path, some: int) -> None:
     store = directory(tmp_path)
-    store.put(TILE, field(), own)
-    path = store.path(TILE, own)
+    store.put(TILE, field(), some)
+    path = store.path(TILE, some)
     path.write_bytes(path.read_bytes()[:100])
     store.put(TILE, field(), 0x0011)
     assert files(store) == ["2.0011.npz"]
-    store.put(TILE, field(), own)
-    check(store.get(TILE, own), own)
+    store.put(TILE, field(), some)
+    check(store.get(TILE, some), some)
 
 
 def test_a_file_under_the_name_of_other_patches_is_damaged(tmp_path: Path) -> None:
@@ -274,10 +274,10 @@ def test_a_link_that_leads_nowhere_is_a_lost_file_and_not_waited_for(tmp_path: P
 
 
 def test_what_is_kept_is_listed_verified_and_merged_patch_by_patch(tmp_path: Path) -> None:
-    here, there = directory(tmp_path / "here"), directory(tmp_path / "there")
+    here, elsewhere = directory(tmp_path / "here"), directory(tmp_path / "there")
     here.put(TILE, field(), 0x0003)
-    there.put(TILE, field(), 0x0006)
-    there.put(Tile(3, 0, 0), field(), 0x8000)
+    elsewhere.put(TILE, field(), 0x0006)
+    elsewhere.put(Tile(3, 0, 0), field(), 0x8000)
     (kept,) = inventory.listed(tmp_path / "there", [TINY], lambda _: NUMERICS)
     assert (kept.tiles, kept.samples) == (2, 3 * SIDE**2)
     assert list(inventory.verify(kept)) == [None, None]
@@ -288,13 +288,13 @@ def test_what_is_kept_is_listed_verified_and_merged_patch_by_patch(tmp_path: Pat
     merged = merging.merge(tmp_path / "there", tmp_path / "here")
     assert (merged.added, merged.known, merged.faults) == (0, 2, [])
     other = dataclasses.replace(field(), value=field().value + 1)
-    there.put(TILE, other, 0x0002)
+    elsewhere.put(TILE, other, 0x0002)
     merged = merging.merge(tmp_path / "there", tmp_path / "here")
     assert (merged.added, merged.known) == (0, 1) and "has other samples" in merged.faults[0]
-    path = there.path(TILE, 0x0006)
+    path = elsewhere.path(TILE, 0x0006)
     path.write_bytes(path.read_bytes()[:-1])
-    found = list(inventory.verify(kept, remove=True))
-    assert sum(fault is not None for fault in found) == 1 and there.held([TILE]) == [0]
+    verdicts = list(inventory.verify(kept, remove=True))
+    assert sum(fault is not None for fault in verdicts) == 1 and elsewhere.held([TILE]) == [0]
 
 
 # ---- in a film
@@ -336,7 +336,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory, backend: backends.Backend) 
 def test_a_film_trains_the_patches_of_its_plan_and_no_more(filmed: tuple[Job, list[np.ndarray]]) -> None:
     job, _ = filmed
     assert job.store.held(job.plan.order) == [job.plan.patches[tile] for tile in job.plan.order]
-    assert any(own != WHOLE for own in job.plan.patches.values())
+    assert any(planned != WHOLE for planned in job.plan.patches.values())
     assert job.missing_samples() == 0 and job.trainings(job.plan.orders).samples_total == 0
     (kept,) = inventory.listed(job.store.folder.parents[1], [TINY], lambda _: NUMERICS)  # type: ignore[attr-defined]
     assert kept.tiles == len(job.plan.order), "a tile is one file"
@@ -347,17 +347,18 @@ def test_a_film_of_whole_tiles_has_the_same_samples_and_the_same_frames(
 ) -> None:
     """A store of before, or one in which somebody looked around, holds more of every tile than this film reads."""
     job, frames = filmed
-    whole = job_of(small(), tmp_path, backend)
-    more = train(whole.plan, whole.store, backend, {})
+    of_whole_tiles = job_of(small(), tmp_path, backend)
+    more = train(of_whole_tiles.plan, of_whole_tiles.store, backend, {})
     assert more > 1.3 * job.plan.samples
-    assert whole.missing_samples() == 0
-    for tile, own in job.plan.patches.items():
-        same(job.store.get(tile, own), whole.store.get(tile, own))
-    for one, two in zip(pictures(whole), frames, strict=True):
+    assert of_whole_tiles.missing_samples() == 0
+    for tile, planned in job.plan.patches.items():
+        same(job.store.get(tile, planned), of_whole_tiles.store.get(tile, planned))
+    for one, two in zip(pictures(of_whole_tiles), frames, strict=True):
         np.testing.assert_array_equal(one, two)
     for s in (0.0, 0.4 * job.plan.path.length, job.plan.path.length):
         arrays = [
-            frame_arrays.FrameArrays(own.plan, own.trainings(own.plan.orders).fetch).channels(s) for own in (job, whole)
+            frame_arrays.FrameArrays(planned.plan, planned.trainings(planned.plan.orders).fetch).channels(s)
+            for planned in (job, of_whole_tiles)
         ]
         for name, channel in arrays[0].items():
             np.testing.assert_array_equal(channel, arrays[1][name], err_msg=name)
@@ -375,11 +376,11 @@ def test_a_better_film_trains_what_is_new_and_its_tiles_are_those_of_whole_ones(
     assert first + more < 1.2 * grown.plan.samples, "few samples of the coarse film have no use in the fine one"
     # Whoever asks for whole tiles completes them, and leaves files as they were before there were patches.
     rest = train(grown.plan, grown.store, backend, {})
-    whole = MemoryStore()
-    assert rest > 0 and train(grown.plan, whole, backend, {}) > rest
+    store_of_whole_tiles = MemoryStore()
+    assert rest > 0 and train(grown.plan, store_of_whole_tiles, backend, {}) > rest
     reference = DirectoryStore(tmp_path / "whole", PROBLEM, backend.numerics)
     for tile in grown.plan.order:
-        reference.put(tile, whole.get(tile))
+        reference.put(tile, store_of_whole_tiles.get(tile))
         assert reference.path(tile).read_bytes() == grown.store.path(tile).read_bytes()  # type: ignore[attr-defined]
 
 
@@ -388,8 +389,8 @@ def test_patches_that_were_damaged_or_lost_are_trained_again_and_the_film_is_the
 ) -> None:
     job, frames = filmed
     again = job_of(small(), tmp_path, backend)
-    for tile, own in job.plan.patches.items():
-        again.store.put(tile, job.store.get(tile, own), own)
+    for tile, planned in job.plan.patches.items():
+        again.store.put(tile, job.store.get(tile, planned), planned)
     shown = [tile for tile in again.plan.order if again.plan.patches[tile] != WHOLE][-3:]
     paths = [again.store.path(tile, again.plan.patches[tile]) for tile in shown]  # type: ignore[attr-defined]
     content = bytearray(paths[0].read_bytes())

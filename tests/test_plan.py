@@ -99,10 +99,10 @@ def test_every_frame_is_whole_at_the_promised_detail(planned: Plan, seed: int) -
     """At its base level, and at a level with `detail` samples per pixel; with `rest_detail` where the camera rests."""
     output = planned.scene.output
     for s in places(planned, seed):
-        whole = whole_levels(planned, s)
-        assert planned.base_level(s) in whole
+        complete = whole_levels(planned, s)
+        assert planned.base_level(s) in complete
         least = output.rest_detail if s in planned.path.rests else output.detail
-        assert 2.0 ** (max(whole) - planned.path.viewport(s).level) >= least * (1 - 1e-9)
+        assert 2.0 ** (max(complete) - planned.path.viewport(s).level) >= least * (1 - 1e-9)
 
 
 def test_samples_of_a_super_sampled_rest_are_shown_on_the_way_to_it() -> None:
@@ -127,10 +127,10 @@ def test_a_mix_goes_from_coarse_to_fine_with_weights_up_to_one(planned: Plan, se
 
 def shares(planned: Plan, s: float) -> dict[int, float]:
     """How much of a pixel each level makes up, where all of them are there."""
-    found: dict[int, float] = {}
+    weights: dict[int, float] = {}
     for level, weight in planned.mix(s):
-        found = {coarser: share * (1 - weight) for coarser, share in found.items()} | {level: weight}
-    return found
+        weights = {coarser: share * (1 - weight) for coarser, share in weights.items()} | {level: weight}
+    return weights
 
 
 @slowly
@@ -139,9 +139,9 @@ def test_no_level_pops_in_or_out_of_the_mix(planned: Plan, seed: int) -> None:
     """Across every change of base level and of the finest level too."""
     step = 1e-7
     for s in places(planned, seed):
-        for there in (s - step, s + step):
-            if 0 <= there <= planned.path.length:
-                one, two = shares(planned, s), shares(planned, there)
+        for beside in (s - step, s + step):
+            if 0 <= beside <= planned.path.length:
+                one, two = shares(planned, s), shares(planned, beside)
                 assert sum(one.values()) == pytest.approx(1)
                 for level in one | two:
                     # The nominal level moves by at most 2 an octave; rounding of deep widths adds a little.
@@ -317,15 +317,16 @@ def test_a_doubling_costs_three_times_detail_squared_frames(detail: float, cost:
     """Printed with -s. At 640 x 360: 0.79 (0.78 expected of patches of 8), 1.58 (1.56), 3.10 (3.07)."""
     width, height = 640, 360
     shallow, deep = (zoomed(octaves, size=(width, height), detail=detail) for octaves in (4, 10))
-    found = (deep.samples - shallow.samples) / (width * height) / 6
+    measured = (deep.samples - shallow.samples) / (width * height) / 6
     # A level's widest frame holds 2 detail W x 2 detail H samples.
     expected = 3 * detail**2 * waste(2 * detail * width) * waste(2 * detail * height)
     print(
-        f"detail {detail}: {found:.2f} W x H samples a doubling, {expected:.2f} expected of patches, {cost} of frames"
+        f"detail {detail}: {measured:.2f} W x H samples a doubling, {expected:.2f} expected of patches, "
+        f"{cost} of frames"
     )
     assert 3 * detail**2 == pytest.approx(cost, rel=0.01)
-    assert cost < found
-    assert found == pytest.approx(expected, rel=0.05)
+    assert cost < measured
+    assert measured == pytest.approx(expected, rel=0.05)
 
 
 # ---- where float64 ends
@@ -357,11 +358,11 @@ def test_a_film_goes_on_by_differences_where_it_may() -> None:
     # The first deep level takes nothing over from above, every other patch below a planned one a quarter.
     count = 0
     for level in deep.levels:
-        own = patches_of(deep, level)
+        wanted = patches_of(deep, level)
         above = patches_of(deep, level - 1) if level - 1 in deep.levels else set()
         begins = level == deep.targets.last_plain_level + 1
-        alone = [p for p in own if begins or Tile(level - 1, p.ix // 2, p.iy // 2) not in above]
-        count += SIDE**2 * len(alone) + 3 * SIDE**2 // 4 * (len(own) - len(alone))
+        alone = [p for p in wanted if begins or Tile(level - 1, p.ix // 2, p.iy // 2) not in above]
+        count += SIDE**2 * len(alone) + 3 * SIDE**2 // 4 * (len(wanted) - len(alone))
     assert deep.samples == count
 
 

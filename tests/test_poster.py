@@ -41,24 +41,24 @@ def poster(store: Path, *settings: str, sheet: Sheet | None = None) -> tuple[Pos
     """Return a poster of the last frame of `tiny`, and all of its tiles, trained."""
     scene = render.load("tiny", settings=list(settings))
     plan = qualities.named(scene, "scene").plan
-    made = Poster(plan, plan.path.length, sheet or Sheet((10.0, 8.0), 100.0, detail=0.25))
-    prepared = subject.prepare(scene, store, level=made.level)
-    wanted = list(dict.fromkeys([*made.curve_tiles(), *made.area().tiles()]))
+    drawn = Poster(plan, plan.path.length, sheet or Sheet((10.0, 8.0), 100.0, detail=0.25))
+    prepared = subject.prepare(scene, store, level=drawn.level)
+    wanted = list(dict.fromkeys([*drawn.curve_tiles(), *drawn.area().tiles()]))
     with subject.trained_tiles(prepared, wanted, lambda _: None) as fetch:
-        return made, {tile: fetch(tile) for tile in wanted}
+        return drawn, {tile: fetch(tile) for tile in wanted}
 
 
 @pytest.mark.parametrize("settings", [(), ("look.boundary=3", "look.shading=0.5")])
 def test_bands_are_parts_of_one_picture(store: Path, settings: tuple[str, ...]) -> None:
-    made, fields = poster(store, *settings)
-    colours = made.colours(fields.__getitem__)
-    assert len(made.bands) == 2
-    assert sum(rows.stop - rows.start for rows in made.bands) == made.view.height_px
-    for rows in made.bands:
-        assert {*made.tiles(rows)} <= {*made.area().tiles()}
-    whole = made.picture(slice(0, made.view.height_px), fields.__getitem__, colours)
-    parts = np.concatenate([made.picture(rows, fields.__getitem__, colours) for rows in made.bands], axis=1)
-    assert np.abs(whole - parts).max() < 1e-5
+    drawn, fields = poster(store, *settings)
+    colours = drawn.colours(fields.__getitem__)
+    assert len(drawn.bands) == 2
+    assert sum(rows.stop - rows.start for rows in drawn.bands) == drawn.view.height_px
+    for rows in drawn.bands:
+        assert {*drawn.tiles(rows)} <= {*drawn.area().tiles()}
+    picture = drawn.picture(slice(0, drawn.view.height_px), fields.__getitem__, colours)
+    parts = np.concatenate([drawn.picture(rows, fields.__getitem__, colours) for rows in drawn.bands], axis=1)
+    assert np.abs(picture - parts).max() < 1e-5
 
 
 def test_a_print_of_the_frame_s_own_shape_is_the_film_s_frame(store: Path) -> None:
@@ -70,10 +70,10 @@ def test_a_print_of_the_frame_s_own_shape_is_the_film_s_frame(store: Path) -> No
     (finest, _) = plan.mix(plan.path.length)[-1]
     view = plan.path.viewport(plan.path.length)
     sheet = Sheet((output.width_px * 2.54, output.height_px * 2.54), 1.0, detail=2.0 ** (finest - view.level - 0.01))
-    made, fields = poster(store, "output.overlay=false", sheet=sheet)
-    assert (made.view.width_px, made.view.height_px) == (output.width_px, output.height_px)
-    assert made.level == finest
-    picture = made.picture(slice(0, output.height_px), fields.__getitem__, made.colours(fields.__getitem__))
+    drawn, fields = poster(store, "output.overlay=false", sheet=sheet)
+    assert (drawn.view.width_px, drawn.view.height_px) == (output.width_px, output.height_px)
+    assert drawn.level == finest
+    picture = drawn.picture(slice(0, output.height_px), fields.__getitem__, drawn.colours(fields.__getitem__))
     ours = np.moveaxis(colour.srgb8_from_linear(picture), 0, -1).astype(int)
     assert np.abs(ours - frame.astype(int)).max() <= 2
 
@@ -92,9 +92,12 @@ def test_the_file_has_its_size_resolution_and_profile(store: Path, tmp_path: Pat
         assert page.iccprofile is not None
         profile = ImageCms.ImageCmsProfile(io.BytesIO(page.iccprofile))
         assert "sRGB" in ImageCms.getProfileDescription(profile)
-    made, fields = poster(store)
+    drawn, fields = poster(store)
     bands = srgb_bands(
-        made, made.colours(fields.__getitem__), Print((394, 315), bits, 100), lambda _: nullcontext(fields.__getitem__)
+        drawn,
+        drawn.colours(fields.__getitem__),
+        Print((394, 315), bits, 100),
+        lambda _: nullcontext(fields.__getitem__),
     )
     assert np.array_equal(tifffile.imread(path), np.concatenate(list(bands)))
     if bits == 8:
@@ -108,10 +111,10 @@ def test_the_file_has_its_size_resolution_and_profile(store: Path, tmp_path: Pat
 def test_bleed_is_more_picture_around_the_same_one(store: Path, tmp_path: Path) -> None:
     scene = render.load("tiny")
     trimmed = tifffile.imread(render.poster(scene, tmp_path / "a.tif", store=store, **SMALL)).astype(int)
-    whole = tifffile.imread(render.poster(scene, tmp_path / "b.tif", store=store, bleed_mm=5, **SMALL)).astype(int)
+    with_bleed = tifffile.imread(render.poster(scene, tmp_path / "b.tif", store=store, bleed_mm=5, **SMALL)).astype(int)
     bleed = round(5 / 25.4 * 100)
-    assert whole.shape == (trimmed.shape[0] + 2 * bleed, trimmed.shape[1] + 2 * bleed, 3)
-    assert np.abs(whole[bleed:-bleed, bleed:-bleed] - trimmed).max() <= 1
+    assert with_bleed.shape == (trimmed.shape[0] + 2 * bleed, trimmed.shape[1] + 2 * bleed, 3)
+    assert np.abs(with_bleed[bleed:-bleed, bleed:-bleed] - trimmed).max() <= 1
 
 
 def test_a_caption_stands_inside_of_the_trimmed_picture(store: Path, tmp_path: Path) -> None:
@@ -129,21 +132,21 @@ def test_a_caption_stands_inside_of_the_trimmed_picture(store: Path, tmp_path: P
 
 
 def test_a_caption_between_two_bands_is_whole(store: Path) -> None:
-    made, fields = poster(store, 'output.caption="one\\ntwo\\nthree\\nfour"')
-    colours = made.colours(fields.__getitem__)
-    made.bands[:] = [slice(0, 30), slice(30, made.view.height_px)]
-    file = Print(made.sheet.size_px, 8, 100)
-    cut = np.concatenate(list(srgb_bands(made, colours, file, lambda _: nullcontext(fields.__getitem__))))
-    made.bands[:] = [slice(0, made.view.height_px)]
-    (whole,) = srgb_bands(made, colours, file, lambda _: nullcontext(fields.__getitem__))
-    assert np.abs(cut.astype(int) - whole.astype(int)).max() <= 1
+    drawn, fields = poster(store, 'output.caption="one\\ntwo\\nthree\\nfour"')
+    colours = drawn.colours(fields.__getitem__)
+    drawn.bands[:] = [slice(0, 30), slice(30, drawn.view.height_px)]
+    file = Print(drawn.sheet.size_px, 8, 100)
+    cut = np.concatenate(list(srgb_bands(drawn, colours, file, lambda _: nullcontext(fields.__getitem__))))
+    drawn.bands[:] = [slice(0, drawn.view.height_px)]
+    (at_once,) = srgb_bands(drawn, colours, file, lambda _: nullcontext(fields.__getitem__))
+    assert np.abs(cut.astype(int) - at_once.astype(int)).max() <= 1
 
 
 def test_the_plan_counts_what_is_missing_and_a_print_that_was_stopped_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene, own = render.load("tiny"), tmp_path / "store"
-    before = api.plan_poster(scene, store=own, **SMALL)
+    scene, new_store = render.load("tiny"), tmp_path / "store"
+    before = api.plan_poster(scene, store=new_store, **SMALL)
     assert before.size_px == (394, 315)
     assert before.samples_to_do >= before.samples > 0
     assert before.training_s > 0
@@ -158,12 +161,12 @@ def test_the_plan_counts_what_is_missing_and_a_print_that_was_stopped_goes_on(
     with monkeypatch.context() as patch:
         patch.setattr(tiff, "_tiles", stopped)
         with pytest.raises(KeyboardInterrupt):
-            render.poster(scene, tmp_path / "a.tif", store=own, **SMALL)
+            render.poster(scene, tmp_path / "a.tif", store=new_store, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
-    half = api.plan_poster(scene, store=own, **SMALL)
+    half = api.plan_poster(scene, store=new_store, **SMALL)
     assert half.samples_to_do < before.samples_to_do
-    render.poster(scene, tmp_path / "a.tif", store=own, **SMALL)
-    assert api.plan_poster(scene, store=own, **SMALL).samples_to_do == 0
+    render.poster(scene, tmp_path / "a.tif", store=new_store, **SMALL)
+    assert api.plan_poster(scene, store=new_store, **SMALL).samples_to_do == 0
 
 
 def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
@@ -188,7 +191,7 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "made", "message"),
+    ("name", "picture", "message"),
     [
         ("a.png", Print((100, 100), 8, 300), "must end in .tif, or in .btf"),
         ("a.tif", Print((100, 100), 12, 300), "8 or 16 bits"),
@@ -198,14 +201,14 @@ def test_memory_does_not_grow_with_the_height(tmp_path: Path) -> None:
         ("a.tif", Print((40_000, 20_000), 16, 300), r"\.btf: BigTIFF"),
     ],
 )
-def test_a_print_that_its_file_cannot_hold_is_refused(tmp_path: Path, name: str, made: Print, message: str) -> None:
+def test_a_print_that_its_file_cannot_hold_is_refused(tmp_path: Path, name: str, picture: Print, message: str) -> None:
     with pytest.raises(EncodeError, match=message):
-        tiff.check(tmp_path / name, made)
+        tiff.check(tmp_path / name, picture)
     tiff.check(tmp_path / "a.btf", Print((40_000, 36_000), 16, 300))
 
 
 def test_a_print_is_refused_before_any_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene, own = render.load("tiny"), tmp_path / "store"
+    scene, new_store = render.load("tiny"), tmp_path / "store"
     for changes, message in (
         ({"cm": (-1.0, 5.0)}, "sides of up to 10,000 cm"),
         ({"dpi": 0.0}, "1 to 10,000 dpi"),
@@ -215,19 +218,19 @@ def test_a_print_is_refused_before_any_training(tmp_path: Path, monkeypatch: pyt
         ({"cm": (1000.0, 1000.0)}, "a TIFF must end at"),
     ):
         with pytest.raises(RenderError, match=message):
-            render.poster(scene, tmp_path / "a.tif", store=own, **{**SMALL, **changes})
+            render.poster(scene, tmp_path / "a.tif", store=new_store, **{**SMALL, **changes})
     for bits in (0, 12, -8):
         with pytest.raises(EncodeError, match=f"must have 8 or 16 bits a channel, not {bits}"):
-            render.plan_poster(scene, store=own, **{**SMALL, "bits": bits})
+            render.plan_poster(scene, store=new_store, **{**SMALL, "bits": bits})
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "tifffile", None)
         with pytest.raises(EncodeError, match="needs the extra `export`"):
-            render.poster(scene, tmp_path / "a.tif", store=own, **SMALL)
+            render.poster(scene, tmp_path / "a.tif", store=new_store, **SMALL)
     plain = render.load("tiny", settings=['output.precision="float64"'])
     with pytest.raises(DepthError, match="none may be deeper than"):
         plan = qualities.named(plain, "scene").plan
         Poster(plan, plan.path.length, Sheet((10.0, 8.0), 10.0, detail=2.0**50))
-    assert not own.exists()
+    assert not new_store.exists()
 
 
 def test_the_command_plans_prints_and_refuses(store: Path, tmp_path: Path) -> None:

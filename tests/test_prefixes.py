@@ -61,8 +61,8 @@ LENGTHS = (7, 21, 41)
 def points(problem: Problem, count: int = 300) -> tuple[np.ndarray, np.ndarray]:
     unit = np.random.default_rng(3).uniform(0, 1, (2, count))
     x, y = (
-        np.array([float(own.value_from_unit(Fraction(u))) for u in units])
-        for own, units in zip((problem.x, problem.y), unit, strict=True)
+        np.array([float(axis.value_from_unit(Fraction(u))) for u in units])
+        for axis, units in zip((problem.x, problem.y), unit, strict=True)
     )
     return x, y
 
@@ -72,18 +72,18 @@ def test_a_prefix_has_the_bits_of_a_run_of_so_many_steps(name: str) -> None:
     problem = PROBLEMS[name]
     lengths = LENGTHS if name != "tanh, published" else (1, 2, *LENGTHS, 20, 40, 129)
     x, y = points(problem)
-    whole = engine.Engine(dataclasses.replace(problem, prefixes=lengths)).run(x, y)
+    field = engine.Engine(dataclasses.replace(problem, prefixes=lengths)).run(x, y)
     for count in lengths:
         alone = engine.Engine(dataclasses.replace(problem, steps=count)).run(x, y)
-        found = whole.after(count)
+        prefix = field.after(count)
         for channel in ("value", "status", "escape_step"):
             np.testing.assert_array_equal(
-                getattr(found, channel), getattr(alone, channel), err_msg=f"{channel} after {count}"
+                getattr(prefix, channel), getattr(alone, channel), err_msg=f"{channel} after {count}"
             )
-    assert len(set(whole.after(lengths[-1]).value)) > 30, "all runs are alike: nothing is tested"
+    assert len(set(field.after(lengths[-1]).value)) > 30, "all runs are alike: nothing is tested"
     plain = engine.Engine(problem).run(x, y)
     for channel in (*CHANNELS, *SYSTEMS[problem.system].channels):
-        np.testing.assert_array_equal(whole.channels()[channel], plain.channels()[channel], err_msg=channel)
+        np.testing.assert_array_equal(field.channels()[channel], plain.channels()[channel], err_msg=channel)
 
 
 def test_runs_that_escaped_count_on_in_longer_prefixes() -> None:
@@ -103,19 +103,19 @@ def test_runs_that_escaped_count_on_in_longer_prefixes() -> None:
 @pytest.mark.parametrize("width", ["1e-12", "1e-20"])
 def test_past_float64_a_prefix_has_the_bits_of_a_run_of_so_many_steps(width: str, tmp_path: Path) -> None:
     problem, places = deep.small(), deep.square(width, 5)
-    made = reference_search.find_reference(problem, places, tmp_path, lambda words: None)
-    columns = *reference_search.columns(places), *reference_search.differences(places, made)
+    reference = reference_search.find_reference(problem, places, tmp_path, lambda words: None)
+    columns = *reference_search.columns(places), *reference_search.differences(places, reference)
     lengths = (7, 33, 90, 150, 199)
-    whole = DeepEngine(dataclasses.replace(problem, prefixes=lengths), made).follow(*columns)
-    assert (whole.promotion_step > 0).any(), "nothing left the reference on its way"
+    followed = DeepEngine(dataclasses.replace(problem, prefixes=lengths), reference).follow(*columns)
+    assert (followed.promotion_step > 0).any(), "nothing left the reference on its way"
     for count in lengths:
-        alone = DeepEngine(dataclasses.replace(problem, steps=count), made, rings=False).follow(*columns).field
-        found = whole.field.after(count)
+        alone = DeepEngine(dataclasses.replace(problem, steps=count), reference, rings=False).follow(*columns).field
+        prefix = followed.field.after(count)
         for channel in ("value", "status", "escape_step"):
-            np.testing.assert_array_equal(getattr(found, channel), getattr(alone, channel), err_msg=f"{count}")
-    assert len(set(found.value)) > 20
-    plain = DeepEngine(problem, made, rings=False).follow(*columns).field
-    np.testing.assert_array_equal(whole.field.value, plain.value)
+            np.testing.assert_array_equal(getattr(prefix, channel), getattr(alone, channel), err_msg=f"{count}")
+    assert len(set(prefix.value)) > 20
+    plain = DeepEngine(problem, reference, rings=False).follow(*columns).field
+    np.testing.assert_array_equal(followed.field.value, plain.value)
 
 
 def test_an_exact_run_has_prefixes_too(tmp_path: Path) -> None:

@@ -6,19 +6,19 @@ from render import api, scene
 
 
 def test_objects_that_are_printed_are_one_readable_line(tmp_path: Path) -> None:
-    found = scene.load("tiny")
-    window = api.field(found, "last", samples=32, store=tmp_path)
-    outlook = api.plan(found, store=tmp_path)
+    loaded = scene.load("tiny")
+    window = api.field(loaded, "last", samples=32, store=tmp_path)
+    outlook = api.plan(loaded, store=tmp_path)
     rows, columns = window.field.value.shape
     words = {
-        found: ("tiny", "mlp", "lr_input", "lr_output", "2 keyframes", "64 x 36 pixels"),
+        loaded: ("tiny", "mlp", "lr_input", "lr_output", "2 keyframes", "64 x 36 pixels"),
         window: (f"{columns} values", f"{rows} values", f"level: {window.level}", "converged", "channels: value, "),
         outlook: ("tiny", f"{outlook.job.frame_count} frames", f"{outlook.job.plan.samples:,} training runs", "about"),
     }
-    for what, said in words.items():
+    for what, expected in words.items():
         printed = repr(what)
         assert "\n" not in printed and len(printed) < 200, printed
-        assert printed.startswith(f"{type(what).__name__}(") and all(word in printed for word in said), printed
+        assert printed.startswith(f"{type(what).__name__}(") and all(word in printed for word in expected), printed
 
 
 def test_equal_scenes_are_equal_whatever_is_printed() -> None:

@@ -57,10 +57,10 @@ def sums(root: Path) -> dict[str, str]:
 
 
 def sums_of(folder: Path) -> dict[str, str]:
-    made = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     record = json.loads((folder / "tiny-scene.mp4.json").read_text())
-    assert record["sha256"] == made["tiny-scene.mp4"]
-    return {name: made[name] for name in ("tiny-scene.mp4", "tiny-scene.poster.png", "tiny-scene.thumb.jpg")}
+    assert record["sha256"] == sums["tiny-scene.mp4"]
+    return {name: sums[name] for name in ("tiny-scene.mp4", "tiny-scene.poster.png", "tiny-scene.thumb.jpg")}
 
 
 def full(*streams: str) -> dict[str, object]:

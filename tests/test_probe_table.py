@@ -39,9 +39,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 def test_columns_have_the_names_that_a_person_gave_them(tmp_path: Path, header: str, named: list[str]) -> None:
     points = table(tmp_path, f"{header},note", "1,2,a", "30,0.5,b")
     probe.run(TINY, points, tmp_path / "out.csv")
-    found = rows(tmp_path / "out.csv")
-    assert list(found[0])[:3] == [*named, "value"]
-    assert [[float(row[name]) for name in named] for row in found] == [[1, 2], [30, 0.5]]
+    written = rows(tmp_path / "out.csv")
+    assert list(written[0])[:3] == [*named, "value"]
+    assert [[float(row[name]) for name in named] for row in written] == [[1, 2], [30, 0.5]]
 
 
 def test_the_order_of_columns_does_not_matter_where_they_have_names(tmp_path: Path) -> None:
@@ -64,13 +64,13 @@ def test_a_table_without_the_columns_is_refused_with_their_names(tmp_path: Path,
 
 
 def test_points_outside_the_plane_are_remarked_on_and_trained(tmp_path: Path) -> None:
-    said: list[str] = []
+    remarks: list[str] = []
     inside = table(tmp_path, "x,y", "1e-3,1e6", "1,1")  # both corners belong to the plane
-    probe.run(TINY, inside, tmp_path / "out.csv", remark=said.append)
-    assert said == []
+    probe.run(TINY, inside, tmp_path / "out.csv", remark=remarks.append)
+    assert remarks == []
     beyond = table(tmp_path, "x,y", "1,1", "1e7,2", "3,1e-4")
-    field = probe.run(TINY, beyond, tmp_path / "out.csv", remark=said.append)
-    assert said == [
+    field = probe.run(TINY, beyond, tmp_path / "out.csv", remark=remarks.append)
+    assert remarks == [
         "2 of 3 points lie outside the scene's plane, lr_input 0.001 to 1e+06 and lr_output 0.001 to 1e+06; the first "
         "is point 2, 1e+07 and 2. All are trained."
     ]
@@ -81,15 +81,15 @@ def test_the_summary_counts_every_point_once(tmp_path: Path) -> None:
     drawn = 10.0 ** np.random.default_rng(1).uniform(-3, 6, (200, 2))
     points = table(tmp_path, "x,y", *(f"{x!r},{y!r}" for x, y in drawn.tolist()))
     field = probe.run(TINY, points, tmp_path / "out.csv")
-    found = rows(tmp_path / "out.csv")
+    written = rows(tmp_path / "out.csv")
     ended = probe_summary.counts(field)
     assert sum(ended.values()) == 200 and len(ended) > 1
     for name, count in ended.items():
-        assert count == sum(row["status"] == name for row in found)
-    said = probe_summary.sentence(field)
-    assert said.startswith("200 points: ") and said.endswith(f"V{probe_summary.VALUE[1:]}")
+        assert count == sum(row["status"] == name for row in written)
+    summary = probe_summary.sentence(field)
+    assert summary.startswith("200 points: ") and summary.endswith(f"V{probe_summary.VALUE[1:]}")
     # What is said of `value` holds.
-    assert all((row["status"] == "converged") == (float(row["value"]) < 0) for row in found)
+    assert all((row["status"] == "converged") == (float(row["value"]) < 0) for row in written)
     slow = np.abs(field.value[field.status == Status.CONVERGED])
     last = field.final_loss[field.status == Status.CONVERGED]
     assert np.corrcoef(np.argsort(np.argsort(slow)), np.argsort(np.argsort(last)))[0, 1] > 0.5
@@ -103,11 +103,11 @@ def test_the_command_says_what_happened(
     points = table(tmp_path, "lr_input,lr_output", "1,1", "2,1e7")
     words = ["probe", "tiny", "--points", str(points), "--out", str(tmp_path / "out.csv")]
     cli.app(words, exit_on_error=False, print_error=False)
-    said = capsys.readouterr()
-    assert str(tmp_path / "out.csv") in said.out
+    printed = capsys.readouterr()
+    assert str(tmp_path / "out.csv") in printed.out
     if json_lines:
-        events = [json.loads(line) for line in said.err.splitlines()]
+        events = [json.loads(line) for line in printed.err.splitlines()]
         assert events[-1] == {"event": "probed", "runs": {"converged": 1, "escaped": 1}}
     else:
-        assert "1 of 2 points lies outside the scene's plane" in " ".join(said.err.split())
-        assert "2 points: 1 converged (50%), 1 escaped (50%); value" in said.err
+        assert "1 of 2 points lies outside the scene's plane" in " ".join(printed.err.split())
+        assert "2 points: 1 converged (50%), 1 escaped (50%); value" in printed.err

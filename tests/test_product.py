@@ -67,11 +67,11 @@ def exact_step(x: list[Fraction], lr: Fraction, target: Fraction, l2: Fraction) 
 @pytest.mark.parametrize("l2", [0.0, 0.3])
 def test_steps_are_those_of_exact_fractions(factors: int, l2: float) -> None:
     values = {f"start_{i + 1}": v for i, v in enumerate([0.5, 1.25, -0.75, 1.125, 0.0, 1.5, 0.875, -1.0][:factors])}
-    own: dict[str, Any] = {"lr": 0.15, "target": 0.7, "l2": l2}
-    system = systems.make(plane(factors, factors, **own))
-    hyper = lanes(**own, **values)
+    fixed: dict[str, Any] = {"lr": 0.15, "target": 0.7, "l2": l2}
+    system = systems.make(plane(factors, factors, **fixed))
+    hyper = lanes(**fixed, **values)
     state, exact = system.start(hyper), [Fraction(v) for v in values.values()]
-    given = [Fraction(own[name]) for name in ("lr", "target", "l2")]
+    given = [Fraction(fixed[name]) for name in ("lr", "target", "l2")]
     for t in range(4):
         (state, loss), (exact, exact_loss) = system.step(state, hyper, jnp.int32(t)), exact_step(exact, *given)
         np.testing.assert_allclose(loss, [float(exact_loss)], rtol=1e-14)
@@ -80,14 +80,14 @@ def test_steps_are_those_of_exact_fractions(factors: int, l2: float) -> None:
 
 def test_differences_of_steps_are_those_of_exact_fractions() -> None:
     """Two runs 1e-25 apart: their difference after four steps, to the last digits."""
-    own = {"lr": 0.15, "target": 0.7, "l2": 0.3, "start_1": 0.5, "start_2": 1.25}
-    small = dict.fromkeys(own, 0.0) | {"start_1": 1e-25, "start_2": -3e-26, "lr": 2e-27}
+    reference = {"lr": 0.15, "target": 0.7, "l2": 0.3, "start_1": 0.5, "start_2": 1.25}
+    small = dict.fromkeys(reference, 0.0) | {"start_1": 1e-25, "start_2": -3e-26, "lr": 2e-27}
     followed = Differences(systems.make(plane(4)), "product")
-    system, ref, change = systems.make(plane(4)), lanes(**own), lanes(**small)
+    system, ref, change = systems.make(plane(4)), lanes(**reference), lanes(**small)
     state, moved = system.start(ref), followed.start(ref, change)
 
     def runs(apart: int) -> list[Fraction]:
-        lr, target, l2, *starts = (Fraction(own[name]) + apart * Fraction(small[name]) for name in own)
+        lr, target, l2, *starts = (Fraction(reference[name]) + apart * Fraction(small[name]) for name in reference)
         x = starts * 2
         for _ in range(4):
             x, _ = exact_step(x, lr, target, l2)
@@ -167,10 +167,10 @@ def test_a_target_only_scales_the_rate(factors: int, target: float) -> None:
     rates = np.linspace(1.5, 2.7, 97) / factors
     plain = Problem(axis("lr", "0", "9"), axis("start_1", "0", "9"), "product", factors=factors, starts=1, steps=3000)
     scaled = dataclasses.replace(plain, fixed=(("l2", 0.0), ("target", target)))
-    own, size = rates / target ** (2 - 2 / factors), target ** (1 / factors)
+    scaled_rates, size = rates / target ** (2 - 2 / factors), target ** (1 / factors)
     periods = [
         train(problem, lr, np.full(97, start)).more["period"]
-        for problem, lr, start in ((plain, rates, 0.7), (scaled, own, 0.7 * size))
+        for problem, lr, start in ((plain, rates, 0.7), (scaled, scaled_rates, 0.7 * size))
     ]
     assert set(periods[0]) >= {0, 1, 2, 4}
     # At an onset, and in narrow windows, rounding decides whether 3,000 steps were enough.
@@ -231,8 +231,8 @@ def test_windows_of_3_9_27_and_81_follow_each_other_by_the_number_of_tripling() 
     assert ratios[-1] == pytest.approx(TRIPLING, rel=2e-4)
     # The channel says so too: a run at each of these rates ends in that period.
     problem = Problem(axis("lr", "0", "3"), axis("start_1", "0", "3"), "product", starts=1, steps=5000)
-    found = train(problem, np.array(rates[:4]), np.full(4, 0.7))
-    np.testing.assert_array_equal(found.more["period"], [3, 9, 27, 81])
+    field = train(problem, np.array(rates[:4]), np.full(4, 0.7))
+    np.testing.assert_array_equal(field.more["period"], [3, 9, 27, 81])
 
 
 # ---- two factors: an exact border, and a fractal one
@@ -303,9 +303,9 @@ def mask(problem: Problem, side: int) -> np.ndarray:
 
 
 def dimension(converged: np.ndarray) -> float:
-    found = estimators.estimate("box", converged)
-    assert found is not None
-    return found.dimension
+    estimate = estimators.estimate("box", converged)
+    assert estimate is not None
+    return estimate.dimension
 
 
 def test_the_basin_of_four_factors_is_rough_and_that_of_two_is_smooth() -> None:

@@ -33,10 +33,10 @@ class Notes(api.Listener):
     """Keeps what is said."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
+        self.notes: list[str] = []
 
     def note(self, text: str) -> None:
-        self.said.append(text)
+        self.notes.append(text)
 
 
 def files(site: Path) -> dict[str, bytes]:
@@ -47,26 +47,26 @@ def test_a_site_holds_every_tile_of_the_film_and_of_the_plane_and_says_its_size_
     store: Path, tmp_path: Path
 ) -> None:
     scene, heard = render.load("tiny"), Notes()
-    made = render.publish(scene, tmp_path / "site", quality="scene", store=store, listener=heard, plane_level=1)
-    there = files(tmp_path / "site")
-    assert made.size_bytes == sum(map(len, there.values()))
-    assert made.files == len(there)
-    told = re.search(
-        r"a site of (\d+) tiles, levels 0 to 7, about ([\d.]+) (kB|MB) of at most 200 MB", " ".join(heard.said)
+    site = render.publish(scene, tmp_path / "site", quality="scene", store=store, listener=heard, plane_level=1)
+    site_files = files(tmp_path / "site")
+    assert site.size_bytes == sum(map(len, site_files.values()))
+    assert site.files == len(site_files)
+    match = re.search(
+        r"a site of (\d+) tiles, levels 0 to 7, about ([\d.]+) (kB|MB) of at most 200 MB", " ".join(heard.notes)
     )
-    assert told is not None
-    assert int(told[1]) == made.tiles
+    assert match is not None
+    assert int(match[1]) == site.tiles
     job = api.preparation.prepare(scene, "scene", 15, store, api.preparation.local_backend, api.SILENT)[0]
     wanted = {*job.plan.order, *published_site.plane_tiles(1)}
-    found: dict[Tile, bytes] = {}
-    for name, content in there.items():
+    contents: dict[Tile, bytes] = {}
+    for name, content in site_files.items():
         if name.startswith("tiles/"):
             level, x, y = (int(part) for part in name.removesuffix(".tiles").split("/")[1:])
             bytes_ = gzip.decompress(content)
             for i in range(bytes_[0]):
                 column, row = bytes_[1 + 2 * i], bytes_[2 + 2 * i]
-                found[Tile(level, x * packs.SIDE + column, y * packs.SIDE + row)] = content
-    assert found.keys() == wanted
+                contents[Tile(level, x * packs.SIDE + column, y * packs.SIDE + row)] = content
+    assert contents.keys() == wanted
 
 
 def test_the_same_samples_give_the_same_site(store: Path, tmp_path: Path) -> None:
@@ -115,9 +115,9 @@ def test_a_site_that_would_be_too_large_is_refused_before_training_and_stopped_w
 
 def test_the_estimate_is_near_the_truth(store: Path, tmp_path: Path) -> None:
     for more in ([], ["final_loss", "escape_time"]):
-        made = render.publish(render.load("tiny"), tmp_path / "site", quality="scene", channels=more, store=store)
-        tiles = sum(len(content) for name, content in files(made.folder).items() if name.startswith("tiles/"))
-        assert 0.4 < tiles / packs.estimated_bytes(made.tiles, 1 + len(more)) < 1.3
+        site = render.publish(render.load("tiny"), tmp_path / "site", quality="scene", channels=more, store=store)
+        tiles = sum(len(content) for name, content in files(site.folder).items() if name.startswith("tiles/"))
+        assert 0.4 < tiles / packs.estimated_bytes(site.tiles, 1 + len(more)) < 1.3
 
 
 def test_a_page_asks_for_nothing_elsewhere_and_allows_nothing_else() -> None:
@@ -160,12 +160,12 @@ def tiles_of(draw: st.DrawFn) -> list[Tile]:
 
 @given(st.composite(tiles_of)())
 def test_areas_hold_exactly_the_packs_that_there_are(tiles: list[Tile]) -> None:
-    found = packs.squares(tiles)
-    assert sorted(tile for inside in found.values() for tile in inside) == sorted({*tiles}) or len(tiles) != len(
+    squares = packs.squares(tiles)
+    assert sorted(tile for inside in squares.values() for tile in inside) == sorted({*tiles}) or len(tiles) != len(
         {*tiles}
     )
-    listed = [pack for areas in packs.areas(found).values() for area in areas for pack in area.tiles()]
-    assert sorted(listed) == sorted(found)
+    listed = [pack for areas in packs.areas(squares).values() for area in areas for pack in area.tiles()]
+    assert sorted(listed) == sorted(squares)
 
 
 def numbers() -> Iterator[np.ndarray]:
@@ -182,11 +182,11 @@ def test_numbers_in_packs_have_four_digits_and_their_sign() -> None:
         assert list(content[:3]) == [1, 1, 2]
         n = SAMPLES * SAMPLES
         planes = np.frombuffer(content, np.uint8, 4 * n, 3 + n + 8 * n).reshape(4, n)
-        found = np.ascontiguousarray(planes.T).view("<f4").ravel().astype(float)
+        unpacked = np.ascontiguousarray(planes.T).view("<f4").ravel().astype(float)
         flat = values.ravel()
-        assert np.array_equal(np.sign(found), np.sign(flat))
+        assert np.array_equal(np.sign(unpacked), np.sign(flat))
         fits = (np.abs(flat) > 1e-37) & (np.abs(flat) < 1e38)
-        assert np.abs(found[fits] / flat[fits] - 1).max() <= 2.0**-12
+        assert np.abs(unpacked[fits] / flat[fits] - 1).max() <= 2.0**-12
 
 
 def test_the_command_publishes_and_refuses(store: Path, tmp_path: Path) -> None:

@@ -51,16 +51,18 @@ class Visit(NamedTuple):
 
 
 def deep_julia(tmp: Path) -> Scene:
-    own = render.load("julia")
+    loaded = render.load("julia")
     x, y = (
         str(axis.value_from_unit(unit))
         for axis, unit in zip(
-            (own.problem.x, own.problem.y), (own.keyframes[-1].view.x, own.keyframes[-1].view.y), strict=True
+            (loaded.problem.x, loaded.problem.y),
+            (loaded.keyframes[-1].view.x, loaded.keyframes[-1].view.y),
+            strict=True,
         )
     )
-    width = float(own.problem.x.span)
+    width = float(loaded.problem.x.span)
     file = tmp / "rabbit.toml"
-    text = own.text[: own.text.index("[camera]")]
+    text = loaded.text[: loaded.text.index("[camera]")]
     file.write_text(
         f'{text}[camera]\noctaves_per_s = 8\n[[camera.keyframes]]\ncentre = ["{x}", "{y}"]\nwidth = {width}\n'
         f'[[camera.keyframes]]\ncentre = ["{x}", "{y}"]\nwidth = {width * 2.0**-34:.17g}\n'
@@ -73,15 +75,15 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
     """One tab of one browser on one site; the tests go on where the one before left off."""
     folder = tmp_path_factory.mktemp("published")
     scene = deep_julia(folder)
-    made = render.publish(scene, folder / "site", quality="scene", store=folder / "store", channels=["escape_time"])
+    site = render.publish(scene, folder / "site", quality="scene", store=folder / "store", channels=["escape_time"])
     assert CHROMIUM is not None
     try:
-        with static.serving(made.folder) as url, browser.running(CHROMIUM, folder / "profile") as chromium:
+        with static.serving(site.folder) as url, browser.running(CHROMIUM, folder / "profile") as chromium:
             page = chromium.page()
             page.size(*LAPTOP)
             page.open(url)
             page.until(f"globalThis.explorer?.ready && {IDLE}")
-            yield Visit(page, made.folder, url, scene, folder / "store")
+            yield Visit(page, site.folder, url, scene, folder / "store")
     finally:
         shutil.rmtree(folder / "profile", ignore_errors=True)
 
@@ -115,10 +117,10 @@ def test_thirty_levels_by_the_wheel_and_samples_at_every_one(visit: Visit) -> No
     assert page.js("explorer.view.zoom") >= before + 30
     assert page.js("explorer.ground.root.level") > 0, "past thirty doublings the map has another root"
     local = page.js("explorer.ground.root.local(explorer.framed())")
-    found = page.js(
+    answer = page.js(
         f"explorer.ground.sample({local['x']}, {local['y']}, explorer.finest).level + explorer.ground.root.level"
     )
-    assert found >= page.js("explorer.finest") - 4  # the film has a quarter of a sample per pixel of a small frame
+    assert answer >= page.js("explorer.finest") - 4  # the film has a quarter of a sample per pixel of a small frame
     assert len(set(page.js(PIXELS))) > 3
     assert page.errors == []
     shot(page, "deep")
@@ -219,16 +221,16 @@ def test_the_page_s_numbers_are_the_store_s(visit: Visit) -> None:
     page.until(f"explorer.view.zoom < 2 && {IDLE}")
     (store,) = DirectoryStore.existing(visit.store, visit.scene.problem)
     for tile in (Tile(0, 0, 0), Tile(2, 1, 3), Tile(2, 2, 0)):
-        found = page.js(
+        answer = page.js(
             f"(() => {{ const t = explorer.cache.get({tile.level}, {tile.ix}, {tile.iy});"
             "return [[...t.signed], [...t.escape], [...t.status]]; })()"
         )
         field = store.get(tile)
-        signed = np.array(found[0]).reshape(SAMPLES, SAMPLES)
+        signed = np.array(answer[0]).reshape(SAMPLES, SAMPLES)
         assert np.array_equal(signed < 0, field.value < 0)
         assert np.abs(signed / field.value - 1).max() <= 2.0**-12
-        assert np.array_equal(np.array(found[1]), field.escape_step.ravel())
-        assert np.array_equal(np.array(found[2]), field.status.ravel())
+        assert np.array_equal(np.array(answer[1]), field.escape_step.ravel())
+        assert np.array_equal(np.array(answer[2]), field.status.ravel())
 
 
 def test_the_page_ranks_as_films_do(visit: Visit) -> None:
@@ -244,12 +246,12 @@ def test_the_page_ranks_as_films_do(visit: Visit) -> None:
     for values in cases:
         for gap in (0.0, 0.25):
             wanted = colour.curve_from_values(values, gap)
-            found = visit.page.js(
+            answer = visit.page.js(
                 "import('./page/js/ranks.js').then(({ curveOf }) => "
                 f"curveOf(Float64Array.from({json.dumps(values.tolist())}), {gap}))"
             )
-            assert found["knots"] == pytest.approx(wanted.knots.tolist())
-            assert found["tones"] == pytest.approx(wanted.tones.tolist())
+            assert answer["knots"] == pytest.approx(wanted.knots.tolist())
+            assert answer["tones"] == pytest.approx(wanted.tones.tolist())
 
 
 def test_a_file_that_cannot_be_loaded_is_reported_and_tried_again(visit: Visit) -> None:
@@ -310,23 +312,23 @@ def test_a_site_past_level_105_has_the_same_numbers_there(visit: Visit, tmp_path
         return Field(values, blank, blank.astype(np.int32), blank.astype(np.uint8))
 
     shown = published_site.shown_channels(scene, [])
-    made = published_site.write(scene, plan.order, numbered, shown, tmp_path / "deep", most_bytes=10**9, made_of={})
+    site = published_site.write(scene, plan.order, numbered, shown, tmp_path / "deep", most_bytes=10**9, made_of={})
     deepest = max(plan.levels)
     assert deepest > 105
     page = visit.page
     target = scene.keyframes[-1].view
-    with static.serving(made.folder) as url:
+    with static.serving(site.folder) as url:
         level = -np.log2(target.width)
         page.open(f"{url}?x={decimal(target.x)}&y={decimal(target.y)}&level={level}")
         # The page may be idle for a moment before it goes to its address.
         page.until(
             f"globalThis.explorer?.ready && {IDLE} && [...explorer.cache.tiles.values()].some(t => t.level > 105)"
         )
-        found = page.js(
+        answer = page.js(
             "[...explorer.cache.tiles.values()].map(t => [t.level, t.ix, t.iy, t.signed[0], t.signed[1], t.signed[32]])"
         )
-    assert max(row[0] for row in found) > 105
-    for level, ix, iy, corner, first, second in found:
+    assert max(row[0] for row in answer) > 105
+    for level, ix, iy, corner, first, second in answer:
         wanted = numbered(Tile(level, int(ix), int(iy))).value
         assert corner == level + 1
         assert (first, second) == (wanted[0, 1], wanted[1, 0])

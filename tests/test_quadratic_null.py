@@ -70,8 +70,8 @@ def test_the_border_nears_the_spectral_radius_of_one_as_runs_lengthen() -> None:
     """|1 - lr * largest eigenvalue| = 1, to a thousandth of a decade after 500 steps, and nearer after more."""
     limit = np.array([math.log10(2 / modes(FROZEN, mean)[0][-1]) for mean in MEANS])
     for steps in (500, 5000, 50000):
-        found = np.array([border(of(FROZEN, steps), mean) for mean in MEANS])
-        np.testing.assert_allclose(found, limit, rtol=0, atol=0.5 / steps)
+        borders = np.array([border(of(FROZEN, steps), mean) for mean in MEANS])
+        np.testing.assert_allclose(borders, limit, rtol=0, atol=0.5 / steps)
     assert np.ptp(limit) > 0.9  # the border is a curve, not a line along an axis
 
 
@@ -88,6 +88,6 @@ def test_its_dimension_is_that_of_a_smooth_curve(decades: float) -> None:
     pieces = np.array_split(np.arange(x.size), -(-x.size // trainer.capacity()))
     mask = np.concatenate([trainer.run(x[piece], y[piece]).value < 0 for piece in pieces]).reshape(64, 64)
     for name in estimators.ESTIMATORS:
-        found = estimators.estimate(name, mask)
-        assert found is not None
-        assert 0.93 < found.dimension < 1.1, name
+        estimate = estimators.estimate(name, mask)
+        assert estimate is not None
+        assert 0.93 < estimate.dimension < 1.1, name

@@ -118,15 +118,15 @@ WRITING = {
 def test_a_refused_disk_is_named_by_every_command_and_left_as_it_was(
     run: Run, tmp_path: Path, command: str, refusal: str, says: str
 ) -> None:
-    there = tmp_path / "there"
-    there.mkdir()
+    folder = tmp_path / "there"
+    folder.mkdir()
     (tmp_path / "points.csv").write_text("x,y\n0.1,0.1\n")
-    words = [word.format(there=there) for word in WRITING[command]]
-    done = run(*words, refuse=f"{refusal}={there}")
+    words = [word.format(there=folder) for word in WRITING[command]]
+    done = run(*words, refuse=f"{refusal}={folder}")
     assert done.returncode == 2, done.stderr
-    assert says in done.stderr and str(there) in done.stderr and "Traceback" not in done.stderr
+    assert says in done.stderr and str(folder) in done.stderr and "Traceback" not in done.stderr
     # A film keeps its finished segments, to go on from them once there is room.
-    files = [path for path in there.rglob("*") if path.is_file() and not path.parent.name.endswith(".segments")]
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.parent.name.endswith(".segments")]
     assert [path for path in files if path.suffix != ".partial" or path.stat().st_size] == []
 
 
@@ -134,11 +134,11 @@ def test_doctor_finds_each_refusal_and_says_what_to_do(run: Run, tmp_path: Path)
     def findings(refuse: str, **more: object) -> dict[str, dict[str, str]]:
         done = run("doctor", "--json", refuse=refuse, **more)
         assert "Traceback" not in done.stderr
-        return {found["what"]: found for found in map(json.loads, done.stdout.splitlines())}
+        return {finding["what"]: finding for finding in map(json.loads, done.stdout.splitlines())}
 
     sound = findings("")
     sound.pop("settings", None)  # those of the machine that runs the tests, such as a BLAS kernel
-    assert {what: found["state"] for what, found in sound.items() if found["state"] != "ok"} == {}
+    assert {what: finding["state"] for what, finding in sound.items() if finding["state"] != "ok"} == {}
     lame = findings(
         f"fsync-folder link flock passwd {NO_SCRATCH}".replace("/tmp", "/none", 1), without=("HOME", "XDG_CACHE_HOME")
     )
@@ -155,8 +155,8 @@ def test_doctor_finds_each_refusal_and_says_what_to_do(run: Run, tmp_path: Path)
         ("relative", "full", "No space left on device"),
     )
     for value, refuse, says in cases:
-        found = findings(f"{refuse}={tmp_path}/out", XDG_CACHE_HOME=value)
-        cache, output = found["cache"], found["output"]
+        by_name = findings(f"{refuse}={tmp_path}/out", XDG_CACHE_HOME=value)
+        cache, output = by_name["cache"], by_name["output"]
         assert cache["state"] == "note" and f"{value!r}, which is no absolute path" in cache["found"]
         assert output["state"] == "bad" and says in output["found"] and "--out" in output["advice"]
         shut = findings(f"{refuse}={tmp_path} {NO_SCRATCH}", XDG_CACHE_HOME=f"{tmp_path}/cache", TMPDIR="")
@@ -243,7 +243,7 @@ def test_where_caches_are(
     (tmp_path / "file").touch()
     (tmp_path / "current").mkdir()
     monkeypatch.chdir(tmp_path / "current")
-    found = places.cache_folder()
-    assert found == (None if expected is None else Path(expected.format(here=tmp_path)))
+    folder = places.cache_folder()
+    assert folder == (None if expected is None else Path(expected.format(here=tmp_path)))
     assert list((tmp_path / "current").iterdir()) == []
     assert os.path.isabs(os.environ.get("XDG_CACHE_HOME", "/"))  # other libraries look there too

@@ -34,8 +34,8 @@ def loaded(*settings: str, of: str | Path = "tiny", more: Sequence[Path] = (), s
     return scene.load(of, *more, settings=settings, shape=shape)
 
 
-def job_of(found: Scene, root: Path, quality: str = "scene") -> Job:
-    return rendering.prepare_stored(found, quality, root / "store")
+def job_of(loaded: Scene, root: Path, quality: str = "scene") -> Job:
+    return rendering.prepare_stored(loaded, quality, root / "store")
 
 
 # ---- names ----------------------------------------------------------------------------------------------------------
@@ -100,12 +100,12 @@ def test_no_two_requests_have_one_name() -> None:
             if len({*fields}) < count or (count == 4 and CHANGES[0] not in changes):
                 continue
             try:
-                found = tag(loaded(*changes))
+                scene_loaded = tag(loaded(*changes))
             except SceneError:
                 continue
-            assert found and len(found) <= MOST_TAG_BYTES
-            assert all(c.isalnum() or c in "._-" for c in found)
-            tags[changes] = found
+            assert scene_loaded and len(scene_loaded) <= MOST_TAG_BYTES
+            assert all(c.isalnum() or c in "._-" for c in scene_loaded)
+            tags[changes] = scene_loaded
             if len(tags) > 400:
                 break
     assert len({*tags.values()}) == len(tags) > 200
@@ -113,9 +113,9 @@ def test_no_two_requests_have_one_name() -> None:
 
 def test_names_of_several_files_and_shapes_are_left_alone_by_shells_and_urls(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[look]\ngap = 0.1\n")
-    found = loaded("output.bits=16", more=[tmp_path / "mine.toml"], shape="vertical")
-    assert found.name == "tiny.mine.vertical"
-    assert tag(found) == "bits-16"  # what the second file says is in the name
+    scene_loaded = loaded("output.bits=16", more=[tmp_path / "mine.toml"], shape="vertical")
+    assert scene_loaded.name == "tiny.mine.vertical"
+    assert tag(scene_loaded) == "bits-16"  # what the second file says is in the name
 
 
 def test_a_scene_that_is_whole_only_with_its_settings_has_a_name_for_them(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_every_palette_has_a_name_of_its_own() -> None:
     from render.picture import palettes
     from render.scene.variants import _word
 
-    known = [*palettes.OWN, *cmap.Catalog().unique_keys(prefer_short_names=False)]
+    known = [*palettes.PALETTES, *cmap.Catalog().unique_keys(prefer_short_names=False)]
     assert len({_word("look.palette", name) for name in known}) == len(known)
 
 
@@ -169,15 +169,15 @@ def test_no_request_replaces_the_result_of_another(
     root: Path, tmp_path: Path, kind: str, changes: tuple[str, ...]
 ) -> None:
     def make(*settings: str) -> list[Path]:
-        found = loaded(*settings, *(["output.codec=png"] if kind == "sequence" else []))
+        scene_loaded = loaded(*settings, *(["output.codec=png"] if kind == "sequence" else []))
         out, store = tmp_path / "out", root / "store"
         if kind == "still":
-            return api.frame(found, "3", quality="scene", out=out, store=store)
+            return api.frame(scene_loaded, "3", quality="scene", out=out, store=store)
         if kind == "sheet":
-            return [api.contact_sheet(found, count=2, quality="scene", out=out, store=store)]
+            return [api.contact_sheet(scene_loaded, count=2, quality="scene", out=out, store=store)]
         if kind == "part":
-            return list(api.convert(found, "3..5", quality="scene", out=out, store=store).files)
-        return list(api.recolour(found, quality="scene", out=out, store=store).files)
+            return list(api.convert(scene_loaded, "3..5", quality="scene", out=out, store=store).files)
+        return list(api.recolour(scene_loaded, quality="scene", out=out, store=store).files)
 
     def contents() -> dict[Path, bytes]:
         return {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
@@ -395,8 +395,8 @@ def test_somebody_s_own_data_is_not_replaced_by_an_export_or_a_print(root: Path,
 def test_an_export_or_a_print_carries_its_scene(root: Path, tmp_path: Path, name: str) -> None:
     path = written(root, tmp_path / name, "look.palette=viridis")
     text, called, fields = records.read_with_fields(path)
-    found = scene.parse(text, str(path), called, folder=tmp_path)
-    assert scene.between(found, loaded("look.palette=viridis")) == {}
+    scene_loaded = scene.parse(text, str(path), called, folder=tmp_path)
+    assert scene.between(scene_loaded, loaded("look.palette=viridis")) == {}
     assert called == "tiny"
     assert json.loads(fields["numerics"])
     assert json.loads(fields["changed_from"]) == {"look.palette": "Spectral"}

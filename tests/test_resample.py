@@ -19,7 +19,7 @@ def noise(seed: int, *shape: int) -> np.ndarray:
     return np.random.default_rng(seed).random(shape, dtype=np.float32)
 
 
-def whole(samples: np.ndarray) -> Box:
+def box_of(samples: np.ndarray) -> Box:
     """The box that gives every sample the same area."""
     rows, columns = samples.shape[:2]
     return Box(-0.5, columns - 0.5, -0.5, rows - 0.5)
@@ -64,7 +64,7 @@ def test_a_pixel_for_each_sample_is_the_sample_with_row_0_at_the_top(
     name: str, seed: int, rows: int, columns: int
 ) -> None:
     samples = noise(seed, rows, columns)
-    np.testing.assert_array_equal(to_pixels(samples, whole(samples), (columns, rows), name), samples[::-1])
+    np.testing.assert_array_equal(to_pixels(samples, box_of(samples), (columns, rows), name), samples[::-1])
 
 
 @given(filters, seeds, st.integers(0, 8), st.integers(0, 6))
@@ -176,7 +176,7 @@ def test_a_reduction_is_nearly_the_mean_over_each_pixels_area(name: str, factor:
     size = 12
     y, x = np.mgrid[: size * factor, : size * factor] / factor
     samples = (np.sin(0.7 * x) * np.cos(0.5 * y)).astype(np.float32)
-    pixels = to_pixels(samples, whole(samples), (size, size), name)
+    pixels = to_pixels(samples, box_of(samples), (size, size), name)
     means = samples.reshape(size, factor, size, factor).mean(axis=(1, 3))[::-1]
     # Inside, where a filter sees all it wants. "linear" is wider than a pixel and blurs a little more.
     np.testing.assert_allclose(pixels[2:-2, 2:-2], means[2:-2, 2:-2], atol=0.05)
@@ -199,17 +199,17 @@ def test_all_coarse_is_the_filter_on_every_second_sample(seed: int, count: int, 
     samples = noise(seed, 1, count)[0]
     low, high = 3.3, count - 4.1
     size_px = max(1, round((high - low) / per_px))
-    own = weighted(taps(low, high, size_px, count, coarse=1.0, first_even=first_even), samples)
+    coarse = weighted(taps(low, high, size_px, count, coarse=1.0, first_even=first_even), samples)
     parent = samples[first_even::2]
     ends = (low - first_even) / 2, (high - first_even) / 2
-    np.testing.assert_allclose(own, weighted(taps(*ends, size_px, parent.size), parent), atol=1e-5)
+    np.testing.assert_allclose(coarse, weighted(taps(*ends, size_px, parent.size), parent), atol=1e-5)
 
 
 @given(seeds, st.integers(8, 30), st.floats(0, 1))
 def test_a_share_of_coarse_is_that_share_of_both(seed: int, count: int, share: float) -> None:
     samples = noise(seed, 1, count)[0]
-    none, some, whole = (weighted(taps(2.0, count - 3.0, 17, count, coarse=c), samples) for c in (0.0, share, 1.0))
-    np.testing.assert_allclose(some, none + share * (whole - none), atol=1e-5)
+    none, some, full = (weighted(taps(2.0, count - 3.0, 17, count, coarse=c), samples) for c in (0.0, share, 1.0))
+    np.testing.assert_allclose(some, none + share * (full - none), atol=1e-5)
 
 
 def weighted(read: Taps, samples: np.ndarray) -> np.ndarray:
@@ -266,11 +266,11 @@ distances = st.sampled_from([(-1.0, 0.0, 0.5, 1.5, 4.0), (-1.0, 4.0), (1.5, 4.0)
 
 @given(seeds, distances, st.integers(1, 60), st.integers(1, 60), st.floats(0.5, 30.0))
 def test_where_a_level_is_said_to_fill_or_to_miss_pixels_it_does(
-    seed: int, found: tuple[float, ...], rows: int, columns: int, margin: float
+    seed: int, ends: tuple[float, ...], rows: int, columns: int, margin: float
 ) -> None:
     """And outside the columns that it is said to reach no pixel is its own."""
     noise = np.random.default_rng(seed)
-    squares = noise.choice(found, (4, 5))
+    squares = noise.choice(ends, (4, 5))
     cells = (np.kron(squares, np.ones((3, 3))) * margin).astype(np.float32)
     low, left = noise.uniform(-0.5, 4.0, 2)
     high, right = low + noise.uniform(0.5, 7.0), left + noise.uniform(0.5, 10.0)
@@ -297,7 +297,7 @@ def test_shares_weigh_pixels_and_leave_the_others_alone(seed: int, rows: int, co
     share = np.where(noise(seed + 1, rows, columns) < 0.6, 0.0, noise(seed + 2, rows, columns)).astype(np.float32)
     share[:, ::7] = -1e-9  # as rounding leaves where another level has all
     for gaps in (False, True):
-        whole, weighed = (np.zeros((3, rows, columns), dtype=np.float32) for _ in range(2))
-        loops.add_pixels(whole, codes, table, *read, np.ones_like(share), gaps)
+        unweighted, weighed = (np.zeros((3, rows, columns), dtype=np.float32) for _ in range(2))
+        loops.add_pixels(unweighted, codes, table, *read, np.ones_like(share), gaps)
         loops.add_pixels(weighed, codes, table, *read, share, gaps)
-        np.testing.assert_allclose(weighed, whole * share, atol=1e-5)
+        np.testing.assert_allclose(weighed, unweighted * share, atol=1e-5)

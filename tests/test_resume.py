@@ -82,19 +82,19 @@ def _short() -> Iterator[None]:
 
 def write(path: Path, frames: int, *, stop_after: int | None = None, key: str = "k", **options: Any) -> list[int]:
     """Write a film as `film.video` does; return the numbers of the frames that were made, not those gone past."""
-    made = []
+    composed = []
     with VideoWriter(path, SIZE, key=key, frames_total=frames, **({"fps": 24} | options)) as writer:
         while writer.frames < frames:
             if writer.pass_finished() is not None:
                 continue
             number = writer.frames
             writer.write(picture(number, writer.bits))
-            made.append(number)
+            composed.append(number)
             if writer.is_full:
                 writer.finish_segment({"last": np.array(number)})
-            if len(made) == stop_after:
+            if len(composed) == stop_after:
                 raise Stop
-    return made
+    return composed
 
 
 def stopped(path: Path, frames: int, after: int, **options: Any) -> None:
@@ -125,7 +125,7 @@ def times_s(path: Path) -> list[float]:
     """Return when a film's frames are shown, by its decoder."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-i", str(path), "-vf", "showinfo", "-f", "null", "-"]
     words = subprocess.run(command, stderr=subprocess.PIPE, check=True, encoding="utf-8").stderr
-    return [float(found) for found in re.findall(r" pts_time:(\S+)", words)]
+    return [float(match) for match in re.findall(r" pts_time:(\S+)", words)]
 
 
 def folders_of_segments(folder: Path) -> list[Path]:
@@ -141,8 +141,8 @@ def test_a_film_that_was_stopped_twice_has_the_bytes_of_one_that_never_was(tmp_p
     path = tmp_path / "stopped"
     stopped(path, 40, 14, codec=codec)
     stopped(path, 40, 11, codec=codec)  # in another segment: one of 12 frames was finished
-    made = write(path, 40, codec=codec)
-    assert made == [*range(12, 40)]
+    composed = write(path, 40, codec=codec)
+    assert composed == [*range(12, 40)]
     assert path.read_bytes() == (tmp_path / "whole").read_bytes()
     assert sorted(left.name for left in tmp_path.iterdir()) == ["stopped", "whole"]
 
@@ -286,8 +286,8 @@ def test_a_damaged_segment_is_made_again_and_the_film_is_the_same(tmp_path: Path
     else:
         content[len(content) // 2] ^= 16
         file.write_bytes(content)
-    made = write(path, 40)
-    assert made == ([*range(40)] if part == "key" else [*range(12, 24), *range(36, 40)])
+    composed = write(path, 40)
+    assert composed == ([*range(40)] if part == "key" else [*range(12, 24), *range(36, 40)])
     assert path.read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
@@ -347,8 +347,8 @@ def test_a_full_disk_stops_a_film_with_a_message_and_room_lets_it_go_on(small_di
     with pytest.raises(EncodeError, match=r"disk: [\d.]+ (bytes|kB|MB) free"):
         write(path, 240, codec="ffv1")
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
-    made = write(path, 240, codec="ffv1")
-    assert 12 <= made[0] <= 228
+    composed = write(path, 240, codec="ffv1")
+    assert 12 <= composed[0] <= 228
     assert path.read_bytes() == (tmp_path / "whole.mkv").read_bytes()
 
 
@@ -382,7 +382,7 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
 ) -> None:
     job = tiny(store)
     assert job.frame_count == 30 and job.scene.output.fps == 10
-    whole = rendering.video(job, tmp_path / "whole.mp4").read_bytes()
+    content = rendering.video(job, tmp_path / "whole.mp4").read_bytes()
     with pytest.raises(Stop):
         rendering.video(job, tmp_path / "film.mp4", stopping(27))
     composed, fetched = [], set()
@@ -400,7 +400,7 @@ def test_frames_in_finished_segments_are_not_composed_and_no_tile_is_read_for_th
     monkeypatch.setattr(DirectoryStore, "get", getting)
     seen: list[Progress] = []
     rendering.video(job, tmp_path / "film.mp4", seen.append)
-    assert (tmp_path / "film.mp4").read_bytes() == whole
+    assert (tmp_path / "film.mp4").read_bytes() == content
     places = [job.plan.path.s_of_frame(number, 10) for number in range(25, 30)]
     assert [s for s, *_ in composed] == places[: len(composed)] and len(composed) <= 5
     assert fetched <= {tile for s in places for tile in job.plan.tiles_at(s)} != set(job.plan.order)
@@ -468,15 +468,15 @@ def test_another_look_or_quality_begins_again(store: Path, tmp_path: Path, setti
 
 
 def test_everything_that_decides_pictures_is_part_of_the_key(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = tiny(store).provenance()
-    keys = [segment_key.of(told, range(30)), segment_key.of(told, range(29))]
-    keys += [segment_key.of(told | {name: "another"}, range(30)) for name in told]
+    provenance = tiny(store).provenance()
+    keys = [segment_key.of(provenance, range(30)), segment_key.of(provenance, range(29))]
+    keys += [segment_key.of(provenance | {name: "another"}, range(30)) for name in provenance]
     monkeypatch.setattr(segment_key, "code", lambda: "other code")
-    keys.append(segment_key.of(told, range(30)))
+    keys.append(segment_key.of(provenance, range(30)))
     monkeypatch.undo()
     monkeypatch.setattr(metadata, "version", lambda name: "0")
-    keys.append(segment_key.of(told, range(30)))
-    assert len({*keys}) == len(keys) == 4 + len(told)
+    keys.append(segment_key.of(provenance, range(30)))
+    assert len({*keys}) == len(keys) == 4 + len(provenance)
 
 
 KILLED = """
@@ -561,10 +561,10 @@ def test_a_meter_of_flashes_goes_on_from_its_state(seed: int) -> None:
     frames = [np.full((36, 64, 3), 255 * (i // 2 % 2), np.uint8) for i in range(30)]
     frames += [np.full((36, 64, 3), (255, 0, 0) if i % 4 < 2 else (0, 0, 0), np.uint8) for i in range(30)]
     frames += [drawn.integers(0, 256, (36, 64, 3), dtype=np.uint8) for _ in range(10)]
-    whole = Meter(12)
+    uninterrupted = Meter(12)
     for frame in frames:
-        whole.add(frame)
-    assert whole.stretches()
+        uninterrupted.add(frame)
+    assert uninterrupted.stretches()
     for stop in (0, 1, 11, 12, 13, 40, 70):
         first, second = Meter(12), Meter(12)
         for frame in frames[:stop]:
@@ -572,4 +572,4 @@ def test_a_meter_of_flashes_goes_on_from_its_state(seed: int) -> None:
         second.restore(first.state())
         for frame in frames[stop:]:
             second.add(frame)
-        assert second.stretches() == whole.stretches()
+        assert second.stretches() == uninterrupted.stretches()

@@ -32,10 +32,10 @@ from tests.helpers.deep import small, square
 Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def around(made: Reference, size: float, count: int = 48, seed: int = 0) -> Columns:
+def around(reference: Reference, size: float, count: int = 48, seed: int = 0) -> Columns:
     """Points around a reference, `size` (of its hyperparameters) away at most, evenly spread over the square."""
     rng = np.random.default_rng(seed)
-    x, y = float(made.x), float(made.y)
+    x, y = float(reference.x), float(reference.y)
     dx, dy = (rng.uniform(-size, size, count) * (abs(v) or 1.0) for v in (x, y))
     return x + dx, y + dy, dx, dy
 
@@ -52,9 +52,9 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Problem, Reference]:
 
 @pytest.mark.parametrize("size", [1e-9, 1e-12, 1e-16, 1e-22, 1e-30])
 def test_lanes_end_and_leave_as_they_do_without_rings(deep: tuple[Problem, Reference], size: float) -> None:
-    problem, made = deep
-    columns = around(made, size, 256)
-    with_rings, without = DeepEngine(problem, made), DeepEngine(problem, made, rings=False)
+    problem, reference = deep
+    columns = around(reference, size, 256)
+    with_rings, without = DeepEngine(problem, reference), DeepEngine(problem, reference, rings=False)
     one, two = with_rings.follow(*columns), without.follow(*columns)
     assert max(ring.start for ring in with_rings._rings.values()) >= 16
     assert np.array_equal(one.field.status, two.field.status)
@@ -98,10 +98,10 @@ def converging(problem: Problem) -> tuple[Fraction, Fraction]:
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_every_system_with_a_rule_ends_as_without_rings(name: str) -> None:
     problem = small(name, steps=48, **FOLLOWED[name])
-    made = reference_run.make(problem, *converging(problem), 128)
-    assert made.converged
-    columns = around(made, 1e-13)
-    with_rings, without = DeepEngine(problem, made), DeepEngine(problem, made, rings=False)
+    reference = reference_run.make(problem, *converging(problem), 128)
+    assert reference.converged
+    columns = around(reference, 1e-13)
+    with_rings, without = DeepEngine(problem, reference), DeepEngine(problem, reference, rings=False)
     one, two = with_rings.follow(*columns), without.follow(*columns)
     assert np.array_equal(one.field.status, two.field.status)
     assert np.array_equal(one.promotion_step, two.promotion_step)
@@ -118,37 +118,37 @@ def test_systems_that_draw_for_every_sample_have_no_rings(name: str) -> None:
     shapes = jax.eval_shape(systems.make(problem).start, {name: jnp.ones(1) for name in names})
     state = tuple(np.ones((problem.steps + 1, *leaf.shape)) for leaf in jax.tree.leaves(shapes))
     with pytest.raises(RenderError, match=r'Use precision "float64"'):
-        made = Reference(Fraction(1), Fraction(1), 128, 0.0, -1.0, state)
-        DeepEngine(problem, made).follow(*around(made, 1e-12))
+        reference = Reference(Fraction(1), Fraction(1), 128, 0.0, -1.0, state)
+        DeepEngine(problem, reference).follow(*around(reference, 1e-12))
 
 
 # ---- a sample is a function of its place ----------------------------------------------------------------------------
 
 
 def test_neither_neighbours_nor_the_place_in_a_batch_change_a_bit(deep: tuple[Problem, Reference]) -> None:
-    problem, made = deep
-    parts = [around(made, size, 40, seed) for seed, size in enumerate((1e-12, 1e-16, 1e-29))]
-    whole = tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
-    shuffled = np.random.default_rng(0).permutation(whole[0].size)
-    at_once = DeepEngine(problem, made).follow(*whole).field
-    mixed = DeepEngine(problem, made).follow(*(column[shuffled] for column in whole)).field
-    alone = [DeepEngine(problem, made).follow(*columns).field.value for columns in parts]
+    problem, reference = deep
+    parts = [around(reference, size, 40, seed) for seed, size in enumerate((1e-12, 1e-16, 1e-29))]
+    joined = tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+    shuffled = np.random.default_rng(0).permutation(joined[0].size)
+    at_once = DeepEngine(problem, reference).follow(*joined).field
+    mixed = DeepEngine(problem, reference).follow(*(column[shuffled] for column in joined)).field
+    alone = [DeepEngine(problem, reference).follow(*columns).field.value for columns in parts]
     assert np.array_equal(at_once.value[shuffled], mixed.value)
     assert np.array_equal(at_once.value, np.concatenate(alone))
 
 
 def test_three_quarters_of_a_tile_are_new_and_one_has_its_parents_bits(deep: tuple[Problem, Reference]) -> None:
-    problem, made = deep
+    problem, reference = deep
     level = 70
     ix, iy = (
         int(axis.unit_from_value(value) * 2**level) if hasattr(axis, "unit_from_value") else _tile(axis, value, level)
-        for axis, value in ((problem.x, made.x), (problem.y, made.y))
+        for axis, value in ((problem.x, reference.x), (problem.y, reference.y))
     )
     tile = Tile(level, ix - ix % 2, iy - iy % 2)
     rows, columns = (v.ravel() for v in np.indices((32, 32)))
-    engine_ = DeepEngine(problem, made)
+    engine_ = DeepEngine(problem, reference)
     fields = [
-        engine_.train(references.points(problem, each, rows, columns, made)).value.reshape(32, 32)
+        engine_.train(references.points(problem, each, rows, columns, reference)).value.reshape(32, 32)
         for each in (tile, tile.parent)
     ]
     child, parent = fields
@@ -179,8 +179,8 @@ def test_a_ring_holds_sizes_up_to_its_own_and_above_the_next(size: float) -> Non
 
 
 def test_the_nearer_the_longer(deep: tuple[Problem, Reference]) -> None:
-    made = DeepEngine(*deep)
-    starts = [made._ring(number, jax.devices()[0]).start for number in (-30, -40, -55, -70, -85, -100)]
+    follower = DeepEngine(*deep)
+    starts = [follower._ring(number, jax.devices()[0]).start for number in (-30, -40, -55, -70, -85, -100)]
     assert starts == sorted(starts)
     assert starts[-1] - starts[0] >= 64
 
@@ -194,17 +194,17 @@ def test_polynomials_are_exact_for_polynomials_and_refused_for_others() -> None:
     coefficients = rings.fit(smooth, sums=False)
     assert coefficients is not None
     at = np.random.default_rng(0).uniform(-1, 1, (2, 50))
-    found = rings.evaluate(jnp.asarray(coefficients), *(jnp.asarray(v) for v in at))
+    evaluated = rings.evaluate(jnp.asarray(coefficients), *(jnp.asarray(v) for v in at))
     truth = np.stack([3 * at[0] ** 8 - at[1], at[0] ** 3 * at[1] ** 5, np.zeros(50)], axis=1)
-    np.testing.assert_allclose(found, truth, atol=1e-13)
+    np.testing.assert_allclose(evaluated, truth, atol=1e-13)
     for other in (s_x**9 * s_y**2, np.abs(s_x + 0.3), np.where(s_x > 0.999, np.nan, s_x), 1 / (s_x - 1.1)):
         assert rings.fit(other, sums=False) is None
         assert rings.fit(other, sums=True) is None
-    whole = np.ones((rings.PROBES, 1), dtype=np.int32)
-    constant = rings.fit(whole, sums=False)
-    assert constant is not None and np.array_equal(constant, whole[:1])
-    whole[3] = 2
-    assert rings.fit(whole, sums=False) is None
+    all_probes = np.ones((rings.PROBES, 1), dtype=np.int32)
+    constant = rings.fit(all_probes, sums=False)
+    assert constant is not None and np.array_equal(constant, all_probes[:1])
+    all_probes[3] = 2
+    assert rings.fit(all_probes, sums=False) is None
 
 
 def planted(
@@ -244,27 +244,27 @@ KINKS: dict[str, Callable[[jax.Array], jax.Array]] = {
 def test_a_fold_ends_a_ring_even_where_no_probe_crosses_it(kink: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """w = 2^-40 s 1.5^t at the probes; a fold at 1e-8 is reached by 2 w between two phases, by w later."""
     fold = 1e-8
-    problem, made = planted(lambda w, t: KINKS[kink](w - fold), monkeypatch)
-    followed = DeepEngine(problem, made)
+    problem, reference = planted(lambda w, t: KINKS[kink](w - fold), monkeypatch)
+    followed = DeepEngine(problem, reference)
     ring = followed._ring(-40, jax.devices()[0])
     reached = np.log(fold / 2.0**-40) / np.log(1.5)
     ends = [end for end in (4, 8, 16, 32) if 2 * 2.0**-40 * 1.5**end < fold]
     assert ring.start == ends[-1] == 16 < reached
-    columns = around(made, 2.0**-40, 64)
+    columns = around(reference, 2.0**-40, 64)
     one = followed.follow(*columns).field
-    two = DeepEngine(problem, made, rings=False).follow(*columns).field
+    two = DeepEngine(problem, reference, rings=False).follow(*columns).field
     np.testing.assert_allclose(one.value, two.value, rtol=1e-10)
 
 
 def test_without_a_kink_the_same_ring_goes_on_until_probes_leave(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem, made = planted(lambda w, t: w, monkeypatch)
-    assert DeepEngine(problem, made)._ring(-40, jax.devices()[0]).start > 32
+    problem, reference = planted(lambda w, t: w, monkeypatch)
+    assert DeepEngine(problem, reference)._ring(-40, jax.devices()[0]).start > 32
 
 
 def test_a_ring_ends_for_good_at_the_first_failure(
     deep: tuple[Problem, Reference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem, made = deep[0], dataclasses.replace(deep[1], kept_in=None)
+    problem, reference = deep[0], dataclasses.replace(deep[1], kept_in=None)
     inner, calls = rings.fit, []
 
     def failing(values: np.ndarray, *, sums: bool) -> np.ndarray | None:
@@ -273,16 +273,16 @@ def test_a_ring_ends_for_good_at_the_first_failure(
         return None if leaves * 3 <= len(calls) - 1 < leaves * 4 else inner(values, sums=sums)
 
     monkeypatch.setattr(rings, "fit", failing)
-    assert DeepEngine(problem, made)._ring(-100, jax.devices()[0]).start == 16, (
+    assert DeepEngine(problem, reference)._ring(-100, jax.devices()[0]).start == 16, (
         "the third phase, though the fifth is good"
     )
 
 
 def test_a_ring_ends_before_the_tail_of_the_measure_and_of_its_reference(deep: tuple[Problem, Reference]) -> None:
-    problem, made = deep
+    problem, reference = deep
     last = problem.steps - 20
-    assert DeepEngine(problem, made)._ring(-400, jax.devices()[0]).start <= last
-    short = dataclasses.replace(made, kept_in=None, states=tuple(leaf[:41] for leaf in made.states))
+    assert DeepEngine(problem, reference)._ring(-400, jax.devices()[0]).start <= last
+    short = dataclasses.replace(reference, kept_in=None, states=tuple(leaf[:41] for leaf in reference.states))
     assert DeepEngine(problem, short)._ring(-400, jax.devices()[0]).start == 32
 
 
@@ -292,14 +292,14 @@ def test_a_ring_ends_before_the_tail_of_the_measure_and_of_its_reference(deep: t
 def test_rings_are_kept_beside_their_reference_and_made_again_where_damaged(
     deep: tuple[Problem, Reference], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem, made = deep
-    columns = around(made, 1e-20, 32)
-    before = DeepEngine(problem, made).follow(*columns).field.value
-    assert made.kept_in is not None
-    files = sorted(made.kept_in.glob(f"{made.key}-rings/*/*.npz"))
+    problem, reference = deep
+    columns = around(reference, 1e-20, 32)
+    before = DeepEngine(problem, reference).follow(*columns).field.value
+    assert reference.kept_in is not None
+    files = sorted(reference.kept_in.glob(f"{reference.key}-rings/*/*.npz"))
     assert files
     assert all(path.stat().st_size < 200_000 for path in files)
-    (again,) = (r for r in references.load_all(made.kept_in.parents[1], problem) if r.key == made.key)
+    (again,) = (r for r in references.load_all(reference.kept_in.parents[1], problem) if r.key == reference.key)
 
     fresh: list[int] = []
     inner = DeepEngine._made_ring
@@ -320,16 +320,16 @@ def test_rings_are_kept_beside_their_reference_and_made_again_where_damaged(
 
 
 def test_rings_of_other_numerics_lie_apart(tmp_path: Path) -> None:
-    made = Reference(Fraction(1), Fraction(2), 128, 0.0, -1.0, (np.zeros((3, 1)),), tmp_path)
+    reference = Reference(Fraction(1), Fraction(2), 128, 0.0, -1.0, (np.zeros((3, 1)),), tmp_path)
     ring = storage.Ring(16, (np.ones((45, 3)), np.zeros((1, 1), dtype=np.int32)))
-    storage.save(ring, made, -40, {"kernel": 1})
-    kept = storage.load(made, -40, {"kernel": 1})
+    storage.save(ring, reference, -40, {"kernel": 1})
+    kept = storage.load(reference, -40, {"kernel": 1})
     assert kept is not None
     assert kept.start == 16
     assert all(np.array_equal(a, b) and a.dtype == b.dtype for a, b in zip(kept.leaves, ring.leaves, strict=True))
-    assert storage.load(made, -40, {"kernel": 2}) is None
-    assert storage.load(made, -41, {"kernel": 1}) is None
-    alone = dataclasses.replace(made, kept_in=None)
+    assert storage.load(reference, -40, {"kernel": 2}) is None
+    assert storage.load(reference, -41, {"kernel": 1}) is None
+    alone = dataclasses.replace(reference, kept_in=None)
     storage.save(ring, alone, -40, {"kernel": 1})
     assert storage.load(alone, -40, {"kernel": 1}) is None
 
@@ -343,13 +343,13 @@ def test_numerics_tell_rings_from_none(deep: tuple[Problem, Reference]) -> None:
 def test_a_film_that_trains_nothing_takes_no_tiles_of_another_version(
     deep: tuple[Problem, Reference], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problem, made = deep
-    own = DeepEngine(problem, made).numerics()
+    problem, reference = deep
+    described = DeepEngine(problem, reference).numerics()
     plain = DirectoryStore(tmp_path, problem, engine.Engine(problem).numerics())
     for version in (numerics.DIFFERENCES_VERSION - 1, numerics.DIFFERENCES_VERSION, numerics.DIFFERENCES_VERSION + 1):
-        DirectoryStore(tmp_path, problem, own | {"differences": version})
-    monkeypatch.setattr(reference_search, "reference_at", lambda *_: made)
+        DirectoryStore(tmp_path, problem, described | {"differences": version})
+    monkeypatch.setattr(reference_search, "reference_at", lambda *_: reference)
     places = Targets((Target(Fraction(1, 2), Fraction(1, 2), 1e-12, 40),))
     plan: Any = SimpleNamespace(targets=places, scene=SimpleNamespace(problem=problem))
-    found: Any = switch.stored(plan, tmp_path, plain)
-    assert [store.numerics for store in found.below] == [own]
+    switched: Any = switch.stored(plan, tmp_path, plain)
+    assert [store.numerics for store in switched.below] == [described]

@@ -34,8 +34,8 @@ def rising(keyframes: str = RISE, *more: str) -> Scene:
     return scene.load("tiny", settings=[f"camera.keyframes=[{keyframes}]", "output.slices=4", *more])
 
 
-def job_of(found: Scene, store: Path) -> Job:
-    return rendering.prepare(qualities.named(found, "scene"), store)
+def job_of(loaded: Scene, store: Path) -> Job:
+    return rendering.prepare(qualities.named(loaded, "scene"), store)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_slices_are_even_between_keyframes_and_keyframes_have_their_own() -> Non
     for s in np.linspace(0, plan.path.length, 200):
         shown = plan.slices.at(float(s))
         assert sum(share for _, share in shown) == pytest.approx(1.0)
-        mean = sum(share * offsets[own.problem] for own, share in shown)
+        mean = sum(share * offsets[each.problem] for each, share in shown)
         assert mean == pytest.approx(plan.path.value(track, float(s)), abs=1e-12)
 
 
@@ -137,9 +137,9 @@ def test_between_two_slices_a_frame_is_mixed_as_light(store: Path) -> None:
 
 def test_a_frame_alone_equals_that_frame_of_the_film(store: Path) -> None:
     job = job_of(rising(), store)
-    whole = dict(rendering.frames(job, range(job.frame_count)))
+    film = dict(rendering.frames(job, range(job.frame_count)))
     for number in (0, 5, job.frame_count // 2, job.frame_count - 1):
-        np.testing.assert_array_equal(next(rendering.frames(job, [number]))[1], whole[number])
+        np.testing.assert_array_equal(next(rendering.frames(job, [number]))[1], film[number])
 
 
 def test_a_single_frame_trains_its_own_slices_alone(tmp_path: Path) -> None:
@@ -155,8 +155,8 @@ class Stop(Exception):
 
 
 def test_a_film_that_was_stopped_while_it_trained_goes_on_and_has_the_same_bytes(store: Path, tmp_path: Path) -> None:
-    whole = deliver.film_path(tmp_path / "whole", job := job_of(rising(), store))
-    deliver.whole_film(job, whole)
+    film = deliver.film_path(tmp_path / "whole", job := job_of(rising(), store))
+    deliver.whole_film(job, film)
     stopped = job_of(rising(), tmp_path / "store")
 
     def stop(now: Progress) -> None:
@@ -171,11 +171,11 @@ def test_a_film_that_was_stopped_while_it_trained_goes_on_and_has_the_same_bytes
     again = job_of(rising(), tmp_path / "store")
     deliver.whole_film(again, path)
     for suffix in (".mp4", ".path.csv", ".mp4.json"):
-        assert whole.with_suffix(suffix).read_bytes() == path.with_suffix(suffix).read_bytes()
-    with whole.with_suffix(".path.csv").open(newline="") as file:
+        assert film.with_suffix(suffix).read_bytes() == path.with_suffix(suffix).read_bytes()
+    with film.with_suffix(".path.csv").open(newline="") as file:
         offsets = [float(row["offset"]) for row in csv.DictReader(file)]
     assert (offsets[0], offsets[-1]) == (0.0, 0.2)
-    with whole.with_suffix(".frames.csv").open(newline="") as file:
+    with film.with_suffix(".frames.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == job.frame_count
     assert all(row["tiles"] == row["tiles_stored"] for row in rows)
@@ -184,8 +184,8 @@ def test_a_film_that_was_stopped_while_it_trained_goes_on_and_has_the_same_bytes
 def test_a_film_of_stored_slices_is_made_without_training(store: Path) -> None:
     job = rendering.prepare_stored(rising(), "scene", store)
     assert job.missing_samples() == 0
-    made = dict(rendering.frames(job, [0, job.frame_count - 1]))
-    assert len(made) == 2
+    pictures = dict(rendering.frames(job, [0, job.frame_count - 1]))
+    assert len(pictures) == 2
     tile, kept = job.plan.orders[1][0], DirectoryStore.existing(store, job.plan.slices.problems[1])[0]
     kept.path(tile, job.plan.patches[tile]).unlink()
     with pytest.raises(RenderError, match="but 1 of its"):
@@ -271,20 +271,20 @@ def test_steps_and_hyperparameters_move_together(tmp_path: Path) -> None:
 
 
 def test_a_resolved_scene_is_the_same_scene() -> None:
-    found = rising(GROW)
-    again = scene.parse(scene.resolved(found), "again", found.name)
-    assert again.tracks == found.tracks and again.problem == found.problem
+    loaded = rising(GROW)
+    again = scene.parse(scene.resolved(loaded), "again", loaded.name)
+    assert again.tracks == loaded.tracks and again.problem == loaded.problem
 
 
 @pytest.mark.parametrize("name", ["momentum_rise", "offset_rise", "width_rise"])
 def test_scenes_in_which_something_rises_are_whole(name: str) -> None:
-    found = scene.with_quality(scene.load(name), "preview")
-    assert 10 <= len(Plan(found).slices.problems) <= 12, "at most as many as the quality affords"
+    loaded = scene.with_quality(scene.load(name), "preview")
+    assert 10 <= len(Plan(loaded).slices.problems) <= 12, "at most as many as the quality affords"
 
 
 def test_values_of_a_frame_as_arrays_are_those_of_its_slice(tmp_path: Path) -> None:
-    found = rising(STILL)
-    first, last = (api.field(found, at, samples=32, store=tmp_path) for at in ("0", "last"))
+    loaded = rising(STILL)
+    first, last = (api.field(loaded, at, samples=32, store=tmp_path) for at in ("0", "last"))
     plain = scene.load("tiny", settings=["problem.fixed={offset = 0.2}"])
     np.testing.assert_array_equal(last.field.value, api.field(plain, "0", samples=32, store=tmp_path).field.value)
     assert (first.field.value != last.field.value).any()
@@ -294,17 +294,17 @@ def test_values_of_a_frame_as_arrays_are_those_of_its_slice(tmp_path: Path) -> N
     ("size", "words"), [((192, 108), "offset 0.2"), ((1920, 1080), "weight offset added at every step 0.2")]
 )
 def test_a_value_whose_label_finds_no_room_is_shown_by_its_name(size: tuple[int, int], words: str) -> None:
-    found = rising(RISE, f"output.size=[{size[0]}, {size[1]}]")
-    path, problem = found.path(found.output), found.problem
+    loaded = rising(RISE, f"output.size=[{size[0]}, {size[1]}]")
+    path, problem = loaded.path(loaded.output), loaded.problem
     frame = np.full((size[1], size[0], 3), 128, np.uint8)
-    Annotator(path, (problem.x, problem.y), problem.labels, found.look, ("values",)).draw(frame, path.length)
+    Annotator(path, (problem.x, problem.y), problem.labels, loaded.look, ("values",)).draw(frame, path.length)
     columns = np.flatnonzero((frame != 128).any(axis=(0, 2)))
     assert columns[-1] - columns[0] + 1 == overlay.pill_width(overlay.font_of(*size), words) < size[0] / 2
 
 
 def test_on_a_cluster_slices_are_refused_with_the_field_that_makes_them(tmp_path: Path) -> None:
-    found = rising()
-    local = backends.make("local", found.problem)
+    loaded = rising()
+    local = backends.make("local", loaded.problem)
 
     class Elsewhere:
         """A backend that is not this machine's, as far as it is asked for before any training."""
@@ -316,4 +316,4 @@ def test_on_a_cluster_slices_are_refused_with_the_field_that_makes_them(tmp_path
             raise AssertionError(next_batch)
 
     with pytest.raises(SceneError, match=r"tiny: camera\.keyframes\[0\]\.set must not be there on a cluster, since"):
-        rendering.prepare(qualities.named(found, "scene"), tmp_path, backend=Elsewhere())  # type: ignore[arg-type]
+        rendering.prepare(qualities.named(loaded, "scene"), tmp_path, backend=Elsewhere())  # type: ignore[arg-type]

@@ -53,9 +53,9 @@ def test_what_is_no_sample_makes_nothing_rough() -> None:
 @pytest.mark.parametrize("shape", [(48, 64), (47, 63), (3, 5)])
 def test_a_level_that_comes_in_is_as_rough_as_its_parent(first: tuple[int, int], shape: tuple[int, int]) -> None:
     codes = drawn(1, shape)
-    found = share(codes, 1.0, first)[first[0] :: 2, first[1] :: 2]
+    coarse = share(codes, 1.0, first)[first[0] :: 2, first[1] :: 2]
     seconds = np.ascontiguousarray(codes[first[0] :: 2, first[1] :: 2])
-    assert found == pytest.approx(share(seconds), abs=1e-6)
+    assert coarse == pytest.approx(share(seconds), abs=1e-6)
 
 
 def test_a_dense_film_has_the_bytes_that_it_had(monkeypatch: pytest.MonkeyPatch) -> None:

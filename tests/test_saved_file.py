@@ -68,9 +68,9 @@ def test_another_schema_or_none_is_the_persons_choice(text: str, tmp_path: Path)
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_the_rest_of_the_text_stays(end: str, tmp_path: Path) -> None:
     text = f"# mine{end}{end}  # yours{end}#:schema  ./{SCHEMA_NAME} {end}[problem]{end}"
-    made = files.with_schema(text, tmp_path)
+    saved = files.with_schema(text, tmp_path)
     uri = (shipped() / SCHEMA_NAME).resolve().as_uri()
-    assert made == text.replace(f"./{SCHEMA_NAME}", uri)
+    assert saved == text.replace(f"./{SCHEMA_NAME}", uri)
 
 
 def test_a_file_that_begins_with_a_byte_order_mark_keeps_it(tmp_path: Path) -> None:
@@ -78,19 +78,19 @@ def test_a_file_that_begins_with_a_byte_order_mark_keeps_it(tmp_path: Path) -> N
     (tmp_path / SCHEMA_NAME).write_text("{}")
     path = tmp_path / "mine.toml"
     path.write_bytes(b"\xef\xbb\xbf" + tiny.text.replace("\n", "\r\n").encode())
-    found = scene.load(path)
-    edit = keyframes.own_edit(found)
+    loaded = scene.load(path)
+    edit = keyframes.own_edit(loaded)
     longer = replace(edit, keyframes=(*edit.keyframes[:-1], replace(edit.keyframes[-1], hold_s=7.5)))
     for append in (False, True):
         with pytest.raises(film_preview.Clash) as clash:
-            film_preview.save(found, longer, "mine", tmp_path, replacing=None)
-        film_preview.save(found, longer, "mine", tmp_path, replacing=clash.value.seen, append=append)
+            film_preview.save(loaded, longer, "mine", tmp_path, replacing=None)
+        film_preview.save(loaded, longer, "mine", tmp_path, replacing=clash.value.seen, append=append)
         written = path.read_bytes()
         assert written.startswith(b"\xef\xbb\xbf#:schema") and written.count(b"\xef\xbb\xbf") == 1
         assert written.count(b"\r\n") == written.count(b"\n")
     assert [key.hold_s for key in scene.load(path).keyframes].count(7.5) == 2
     # Another file begins with none.
-    assert film_preview.save(found, edit, "other", tmp_path, replacing=None).path.read_bytes().startswith(b"#:schema")
+    assert film_preview.save(loaded, edit, "other", tmp_path, replacing=None).path.read_bytes().startswith(b"#:schema")
 
 
 @pytest.mark.parametrize("store", ["store", "/data/my store"])

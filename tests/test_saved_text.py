@@ -87,12 +87,12 @@ class Writer:
         name, x, y = self.some(
             ("centre_log10", "1.5", "1.5"), ("centre_log10", "1.25", "1.75"), ("centre", "31.6", "1.5e1")
         )
-        made = [(name, f'["{x}", "{y}"]'), ("width_decades", self.some("9", "0.5", "2.5e-3"))]
+        fields = [(name, f'["{x}", "{y}"]'), ("width_decades", self.some("9", "0.5", "2.5e-3"))]
         if self.some(False, True):
-            made.append(("hold_s", self.some("0.0", "1", "1.5")))
+            fields.append(("hold_s", self.some("0.0", "1", "1.5")))
         if timed:
-            made.append(("time_s", f"{10 * i}.0"))
-        return list(self.draw(st.permutations(made)))
+            fields.append(("time_s", f"{10 * i}.0"))
+        return list(self.draw(st.permutations(fields)))
 
     def row(self, i: int, *, timed: bool) -> list[Line]:
         """Return a keyframe as a table; its centre may have several lines."""
@@ -218,11 +218,11 @@ def texts(draw: st.DrawFn) -> Written:
 @st.composite
 def edits(draw: st.DrawFn, before: Scene) -> Edit:
     """Draw an edit of a scene."""
-    own = keyframes.own_edit(before)
+    edit_before = keyframes.own_edit(before)
     rows: list[Keyframe] = []
     if draw(st.booleans()):
-        order = draw(st.permutations(range(len(own.keyframes))))
-        rows = [own.keyframes[i] for i in order[: draw(st.integers(1, len(order)))]]
+        order = draw(st.permutations(range(len(edit_before.keyframes))))
+        rows = [edit_before.keyframes[i] for i in order[: draw(st.integers(1, len(order)))]]
         for i, row in enumerate(rows):
             change = draw(st.sampled_from(["nothing", "nothing", "hold", "view"]))
             if change == "hold":
@@ -232,27 +232,27 @@ def edits(draw: st.DrawFn, before: Scene) -> Edit:
         for _ in range(draw(st.sampled_from([0, 0, 1, 2]))):
             new = Keyframe(View(Fraction(3, 8), Fraction(5, 8), 0.25), 0.5, None, None)
             rows.insert(draw(st.integers(0, len(rows))), new)
-    rows = rows or list(own.keyframes)
+    rows = rows or list(edit_before.keyframes)
     timed = len(rows) > 1 and draw(st.booleans())
     return Edit(
         tuple(replace(row, time_s=10.0 * i if timed else None) for i, row in enumerate(rows)),
-        None if timed else draw(st.sampled_from([own.octaves_per_s, 0.5])) or 1.0,
-        draw(st.sampled_from([own.easing, "smooth", "linear"])),
-        draw(st.sampled_from([own.palette, "gray", "#1a0633,#f7f7f7,#00441b"])),
-        draw(st.sampled_from([own.gap, 0.25])),
+        None if timed else draw(st.sampled_from([edit_before.octaves_per_s, 0.5])) or 1.0,
+        draw(st.sampled_from([edit_before.easing, "smooth", "linear"])),
+        draw(st.sampled_from([edit_before.palette, "gray", "#1a0633,#f7f7f7,#00441b"])),
+        draw(st.sampled_from([edit_before.gap, 0.25])),
     )
 
 
-def touched(own: Edit, edit: Edit) -> tuple[set[Owner], set[Owner]]:
+def touched(before: Edit, edit: Edit) -> tuple[set[Owner], set[Owner]]:
     """Return to what the lines belong that an edit may change, and the keyframes that it removes."""
     kept = {row.source: row for row in edit.keyframes}
-    removed: set[Owner] = {row.source for row in own.keyframes if row.source not in kept}
-    changed: set[Owner] = removed | {row.source for row in own.keyframes if kept.get(row.source) != row}
+    removed: set[Owner] = {row.source for row in before.keyframes if row.source not in kept}
+    changed: set[Owner] = removed | {row.source for row in before.keyframes if kept.get(row.source) != row}
     names = {"octaves_per_s": "speed", "easing": "easing", "palette": "palette", "gap": "gap"}
-    changed |= {name for field, name in names.items() if getattr(own, field) != getattr(edit, field)}
+    changed |= {name for field, name in names.items() if getattr(before, field) != getattr(edit, field)}
     if changed & {"palette", "gap"}:
         changed.add("look")
-    if edit.keyframes != own.keyframes or changed & {"speed", "easing"}:
+    if edit.keyframes != before.keyframes or changed & {"speed", "easing"}:
         changed |= {"camera", "list"}
     return changed, removed
 
@@ -260,15 +260,15 @@ def touched(own: Edit, edit: Edit) -> tuple[set[Owner], set[Owner]]:
 def assert_means(saved: str, before: Scene, edit: Edit) -> None:
     """Check that a text parses to the edited scene."""
     after = scene.parse(saved, "mine.toml", "mine")
-    own, found = keyframes.own_edit(before), keyframes.own_edit(after)
+    edit_before, edit_after = keyframes.own_edit(before), keyframes.own_edit(after)
     assert (after.problem, after.output) == (before.problem, before.output)
     assert replace(after.look, palette="", gap=0) == replace(before.look, palette="", gap=0)
-    assert (found.easing, found.palette, found.gap) == (edit.easing, edit.palette, edit.gap)
+    assert (edit_after.easing, edit_after.palette, edit_after.gap) == (edit.easing, edit.palette, edit.gap)
     # A film of one keyframe has no speed.
-    assert len(edit.keyframes) == 1 or found.octaves_per_s == edit.octaves_per_s
-    for ours, row, asked in zip(after.keyframes, found.keyframes, edit.keyframes, strict=True):
+    assert len(edit.keyframes) == 1 or edit_after.octaves_per_s == edit.octaves_per_s
+    for ours, row, asked in zip(after.keyframes, edit_after.keyframes, edit.keyframes, strict=True):
         assert (row.hold_s, row.time_s) == (asked.hold_s, asked.time_s)
-        if asked.source is not None and own.keyframes[asked.source].view == asked.view:
+        if asked.source is not None and edit_before.keyframes[asked.source].view == asked.view:
             assert ours.view == before.keyframes[asked.source].view
         assert abs(ours.view.x - asked.view.x) < asked.view.width * 1e-6
         assert abs(ours.view.y - asked.view.y) < asked.view.width * 1e-6

@@ -36,11 +36,11 @@ def test_losses_are_those_of_numpy() -> None:
 
 def test_without_biases_a_dying_signal_has_the_exponent_of_a_product_of_random_matrices() -> None:
     n, sigmas = 16, np.array([0.3, 0.6, 0.8])
-    found = [engine.Engine(problem(n, 400, seed, 100)).run(sigmas, np.zeros(3)).more["lyapunov"] for seed in range(4)]
+    field = [engine.Engine(problem(n, 400, seed, 100)).run(sigmas, np.zeros(3)).more["lyapunov"] for seed in range(4)]
     exact = (np.log(2 * sigmas**2 / n) + digamma(n / 2)) / 2
     assert (exact < np.log(sigmas) - 0.02).all(), "of this width the exponent is not that of wide networks"
     # Four runs of 300 layers: the logarithm of one layer's stretch deviates by sqrt(trigamma(n / 2)) / 2 = 0.18.
-    np.testing.assert_allclose(np.mean(found, axis=0), exact, atol=0.02)
+    np.testing.assert_allclose(np.mean(field, axis=0), exact, atol=0.02)
 
 
 def mean_field(sigma_w: float, sigma_b: float) -> float:
@@ -58,10 +58,10 @@ def test_wide_networks_have_the_exponents_of_mean_field_theory_on_both_sides_of_
     theory = np.array([mean_field(*pair) for pair in zip(x, y, strict=True)])
     assert (theory < -0.1).any()
     assert (theory > 0.1).any()
-    found = engine.Engine(problem(256, 80, transient=30)).run(x, y)
-    np.testing.assert_allclose(found.more["lyapunov"], theory, atol=0.06)
+    field = engine.Engine(problem(256, 80, transient=30)).run(x, y)
+    np.testing.assert_allclose(field.more["lyapunov"], theory, atol=0.06)
     clear = np.abs(theory) > 0.1
-    np.testing.assert_array_equal((found.value < 0)[clear], (theory < 0)[clear])
+    np.testing.assert_array_equal((field.value < 0)[clear], (theory < 0)[clear])
 
 
 def test_layers_that_do_not_fit_into_memory_are_refused() -> None:

@@ -223,8 +223,8 @@ def test_a_signal_in_a_place_that_can_raise_nothing_stops_the_command_all_the_sa
     )
     assert process.stdout is not None and process.stdout.readline() == "in\n"
     process.send_signal(number)
-    said, errors = process.communicate()
-    assert said.removeprefix("announced\n").removeprefix("listens\n") == "cleaned\n", errors
+    printed, errors = process.communicate()
+    assert printed.removeprefix("announced\n").removeprefix("listens\n") == "cleaned\n", errors
     assert errors == ""
     assert process.returncode == 128 + number
 

@@ -19,12 +19,12 @@ _BYTES = {"byte": 1.0, "bytes": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9}
 @pytest.mark.parametrize("lead", [1, 9.4999, 9.5, 9.994, 9.995, 9.99999])
 def test_words_give_the_size_back_and_no_unit_is_too_large_or_too_small(lead: float, exponent: int) -> None:
     size = int(lead * 10 ** (exponent / 3))
-    found = re.fullmatch(r"([\d,]+(?:\.\d)?) (\w+)", sizes.in_words(size))
-    assert found is not None
-    number = float(found[1].replace(",", ""))
-    assert abs(number * _BYTES[found[2]] - size) <= 0.5 * _BYTES[found[2]]
+    match = re.fullmatch(r"([\d,]+(?:\.\d)?) (\w+)", sizes.in_words(size))
+    assert match is not None
+    number = float(match[1].replace(",", ""))
+    assert abs(number * _BYTES[match[2]] - size) <= 0.5 * _BYTES[match[2]]
     assert number >= 1 or size == 0
-    assert number < 1000 or found[2] == "GB"
+    assert number < 1000 or match[2] == "GB"
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,6 @@ def test_a_plan_knows_about_how_large_a_film_will_be(
     size = sum(file.stat().st_size for file in (film.iterdir() if film.is_dir() else [film]))
     assert 0.5 < planned.film_bytes / size < 2
     terminal.show_plan(planned)
-    said = re.sub(r"\s+", " ", capsys.readouterr().out)
-    assert f"room about {sizes.in_words(planned.film_bytes)} for the film" in said
-    assert ("for its segments" in said) == (codec != encode.SEQUENCE)
+    printed = re.sub(r"\s+", " ", capsys.readouterr().out)
+    assert f"room about {sizes.in_words(planned.film_bytes)} for the film" in printed
+    assert ("for its segments" in printed) == (codec != encode.SEQUENCE)

@@ -6,16 +6,16 @@ from tests.soak import flips, scenes, thousand, tiles
 
 
 def test_a_change_anywhere_in_a_tile_is_noticed() -> None:
-    found = flips.run(step=23)
-    assert found.tried > 1900
-    assert found.noticed == found.tried
+    result = flips.run(step=23)
+    assert result.tried > 1900
+    assert result.noticed == result.tried
 
 
 def test_mutated_scenes_load_or_are_refused_with_their_place() -> None:
-    found = scenes.run(250, plan=False, seed=1)
-    assert not found.faults, str(found)
-    assert found.refused > 100
-    assert found.loaded > 10
+    result = scenes.run(250, plan=False, seed=1)
+    assert not result.faults, str(result)
+    assert result.refused > 100
+    assert result.loaded > 10
 
 
 def test_memory_stays_flat_and_the_rate_steady_over_many_tiles() -> None:

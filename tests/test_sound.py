@@ -65,11 +65,11 @@ def loudness(samples: np.ndarray, first_s: float, last_s: float) -> float:
 @pytest.mark.parametrize("seconds", [0.8, 5.0])
 def test_a_film_s_sound_is_as_long_as_its_pictures(tmp_path: Path, codec: str, seconds: float) -> None:
     music = tone(tmp_path / "music.wav", seconds)
-    made = film(tmp_path / f"film{CODECS[codec].suffix}", codec, Sound(music, fade_s=0.5))
-    assert stream_s(made, "0:a:0") == pytest.approx(2.0, abs=0.15)
-    _, times = frame_times(made)
+    path = film(tmp_path / f"film{CODECS[codec].suffix}", codec, Sound(music, fade_s=0.5))
+    assert stream_s(path, "0:a:0") == pytest.approx(2.0, abs=0.15)
+    _, times = frame_times(path)
     assert len(times) == 60 and times[0] == 0, "sound moves no picture"
-    samples = heard(made)
+    samples = heard(path)
     assert samples.size / RATE == pytest.approx(2.0, abs=0.15)
     assert loudness(samples, 0.2, 0.6) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
     if seconds < 2:
@@ -78,7 +78,7 @@ def test_a_film_s_sound_is_as_long_as_its_pictures(tmp_path: Path, codec: str, s
         assert loudness(samples, 1.0, 1.4) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
         assert loudness(samples, 1.9, 1.98) < 0.1
     words = subprocess.run(
-        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(made)], capture_output=True, text=True, check=False
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(path)], capture_output=True, text=True, check=False
     ).stderr
     assert re.search(r"Duration: 00:00:0(2\.[01]|1\.9)", words), words
     assert words.count("Stream #") == 2
@@ -127,9 +127,9 @@ def job(store: Path, *settings: str) -> Job:
 
 def test_a_film_that_was_stopped_has_the_bytes_of_one_that_was_not(store: Path, tmp_path: Path) -> None:
     music = tone(tmp_path / "music.wav", 1.5)
-    made = job(store, f'output.audio="{music}"', "output.frames=150")
-    path = deliver.film_path(tmp_path / "one", made)
-    rendering.video(made, path)
+    sounding = job(store, f'output.audio="{music}"', "output.frames=150")
+    path = deliver.film_path(tmp_path / "one", sounding)
+    rendering.video(sounding, path)
     assert stream_s(path, "0:a:0") == pytest.approx(15.0, abs=0.15)
 
     class Enough(Exception):
@@ -139,28 +139,28 @@ def test_a_film_that_was_stopped_has_the_bytes_of_one_that_was_not(store: Path, 
         if getattr(row, "frame", 0) == 120:
             raise Enough
 
-    other = deliver.film_path(tmp_path / "two", made)
+    other = deliver.film_path(tmp_path / "two", sounding)
     with pytest.raises(Enough):
-        rendering.video(made, other, log=stop)
+        rendering.video(sounding, other, log=stop)
     assert not other.exists()
-    rendering.video(made, other)
+    rendering.video(sounding, other)
     assert other.read_bytes() == path.read_bytes()
 
 
 def test_provenance_names_the_sound_and_a_remark_says_what_fits(store: Path, tmp_path: Path) -> None:
     music = tone(tmp_path / "music.wav", 4.0)
-    made = job(store, f'output.audio="{music}"')
-    assert made.provenance()["audio"].startswith("music.wav ")
-    assert "audio" not in made.provenance(3), "a picture has no sound"
-    remark = soundtrack.remark(made.scene, made.frame_count)
+    sounding = job(store, f'output.audio="{music}"')
+    assert sounding.provenance()["audio"].startswith("music.wav ")
+    assert "audio" not in sounding.provenance(3), "a picture has no sound"
+    remark = soundtrack.remark(sounding.scene, sounding.frame_count)
     assert remark is not None and "lasts 4.0 s, the film 3.0 s: it is cut" in remark and "output.frames = 40" in remark
     fitted = job(store, f'output.audio="{music}"', "output.frames=40")
     assert soundtrack.remark(fitted.scene, fitted.frame_count) is None
     mute = job(store, f'output.audio="{music}"', 'output.codec="gif"')
     assert "has no sound" in (soundtrack.remark(mute.scene, mute.frame_count) or "")
     assert soundtrack.of(mute.scene, range(30)) is None
-    assert soundtrack.of(made.scene, [0, 5, 9]) is None
-    part = soundtrack.of(made.scene, range(10, 20))
+    assert soundtrack.of(sounding.scene, [0, 5, 9]) is None
+    part = soundtrack.of(sounding.scene, range(10, 20))
     assert part is not None and part.start_s == pytest.approx(1.0)
 
 
@@ -181,8 +181,8 @@ def test_the_log_has_the_brightness_of_every_frame(store: Path) -> None:
     grey = np.full((80, 90, 3), 188, np.uint8)  # half of the light: sRGB's 187.5
     assert frame_log.mean_luminance(grey) == pytest.approx(0.5, abs=0.01)
     rows: list[FrameFacts] = []
-    made = job(store)
-    pictures = [picture for _, picture in rendering.frames(made, range(30), log=rows.append)]
+    filmed = job(store)
+    pictures = [picture for _, picture in rendering.frames(filmed, range(30), log=rows.append)]
     assert [row.mean_luminance for row in rows] == [frame_log.mean_luminance(picture) for picture in pictures]
     assert len({row.mean_luminance for row in rows}) > 5
     assert frame_log.read(frame_log.table(rows))[7].mean_luminance == pytest.approx(rows[7].mean_luminance, rel=1e-5)

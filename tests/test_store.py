@@ -202,13 +202,13 @@ def test_a_flipped_bit_anywhere_is_noticed(tmp_path: Path) -> None:
     store = open_store(tmp_path)
     store.put(TILE, field_of(0))
     path = store.path(TILE)
-    whole = path.read_bytes()
-    ends = set(range(700)) | set(range(len(whole) - 200, len(whole)))  # all that is not samples
-    for place in sorted(ends | set(range(0, len(whole), 101))):
-        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
+    content = path.read_bytes()
+    ends = set(range(700)) | set(range(len(content) - 200, len(content)))  # all that is not samples
+    for place in sorted(ends | set(range(0, len(content), 101))):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
         with pytest.raises(DamagedTile):
             store.get(TILE)
-    path.write_bytes(whole)
+    path.write_bytes(content)
     assert same_bits(store.get(TILE), field_of(0))
 
 
@@ -216,13 +216,15 @@ def test_a_file_cut_or_grown_is_noticed_and_trained_again(tmp_path: Path) -> Non
     store = open_store(tmp_path)
     store.put(TILE, field_of(0))
     path = store.path(TILE)
-    whole = path.read_bytes()
-    for content in [whole[:length] for length in (0, 1, 200, len(whole) // 2, len(whole) - 1)] + [whole + b"\0"]:
+    file_content = path.read_bytes()
+    for content in [file_content[:length] for length in (0, 1, 200, len(file_content) // 2, len(file_content) - 1)] + [
+        file_content + b"\0"
+    ]:
         path.write_bytes(content)
         assert store.has(TILE)
         with pytest.raises(DamagedTile) as caught:
             store.get(TILE)
-        wanted = f"{path} is damaged: it has {len(content)} bytes, not {len(whole)}. It will be trained again."
+        wanted = f"{path} is damaged: it has {len(content)} bytes, not {len(file_content)}. It will be trained again."
         assert str(caught.value) == wanted
     store.put(TILE, field_of(0))
     assert same_bits(store.get(TILE), field_of(0))
@@ -314,8 +316,8 @@ def test_writers_and_readers_of_one_tile_never_meet_half_a_tile(tmp_path: Path) 
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        found = store.get(TILE)
-        assert any(same_bits(found, field) for field in fields)
+        read = store.get(TILE)
+        assert any(same_bits(read, field) for field in fields)
     assert faults == []
     assert temporaries(tmp_path) == []
 
@@ -416,8 +418,8 @@ def test_a_refused_write_says_what_to_do_and_leaves_nothing(
         """A file that takes half of what is written."""
 
         def write(self, content: Any, /) -> int:
-            whole = memoryview(content)
-            super().write(whole[: len(whole) // 2])
+            view = memoryview(content)
+            super().write(view[: len(view) // 2])
             raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:

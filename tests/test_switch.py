@@ -76,9 +76,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def job(loaded: scene.Scene, store: Path) -> Job:
     """The job of the film, with everything trained."""
-    made = rendering.prepare(qualities.named(loaded, "scene"), store)
-    deliver.whole_film(made, store / "film.mp4", poster=None)
-    return made
+    prepared = rendering.prepare(qualities.named(loaded, "scene"), store)
+    deliver.whole_film(prepared, store / "film.mp4", poster=None)
+    return prepared
 
 
 @given(st.integers(41, 300), st.fractions(0, 1), st.integers(0, SAMPLES - 1))
@@ -93,8 +93,8 @@ def test_differences_are_exact_however_deep(level: int, place: Fraction, i: int)
         positions = [axis.position_from_unit(Fraction(n, SAMPLES << level)) for n in (first, first + i)]
         a, b = (Decimal(10) ** (Decimal(p.numerator) / Decimal(p.denominator)) for p in positions)
         expected = float(b - a)
-    found = axis.differences(level, first, Fraction(a))[i]
-    assert found == pytest.approx(expected, rel=1e-15, abs=1e-16 * float(a) * 2.0**-level)
+    difference = axis.differences(level, first, Fraction(a))[i]
+    assert difference == pytest.approx(expected, rel=1e-15, abs=1e-16 * float(a) * 2.0**-level)
 
 
 def test_the_path_beside_a_film_has_the_digits_of_its_depth(job: Job, tmp_path: Path) -> None:
@@ -126,8 +126,8 @@ def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) 
     draws, names = published.draws(width=4, examples=8, steps=STEPS), (problem.x.name, problem.y.name)
     random = np.random.default_rng(0)
     scale = SAMPLES << tile.level
-    there = np.argwhere(patches.samples(job.plan.patches[tile]))
-    for j, i in random.choice(there, 10):
+    places = np.argwhere(patches.samples(job.plan.patches[tile]))
+    for j, i in random.choice(places, 10):
         x, y = (
             Fraction(axis.value_from_unit(Fraction(start + int(n), scale), tile.level))
             for axis, start, n in ((problem.x, first[0], i), (problem.y, first[1], j))
@@ -141,8 +141,8 @@ def test_levels_after_the_switch_are_trained_by_differences_and_right(job: Job) 
 def test_both_engines_agree_on_the_samples_that_they_share(job: Job, store: Path) -> None:
     count, alike = switch.agreement(job.plan, job.store)
     first, above = (job.plan.levels[level].patches for level in (41, 40))
-    shared = [patches.inherited(tile, above[tile.parent]) & own for tile, own in first.items()]
-    assert count == 16 * sum(own.bit_count() for own in shared) >= 64
+    shared = [patches.inherited(tile, above[tile.parent]) & held for tile, held in first.items()]
+    assert count == 16 * sum(held.bit_count() for held in shared) >= 64
     assert alike > 0.9  # plain runs of this net are at the end of what they can tell
     record = json.loads((store / "film.mp4.json").read_text())
     assert record["switch"] == {
@@ -193,46 +193,47 @@ def test_the_depth_of_a_target_past_float64_is_that_of_its_reference(
 ) -> None:
     """The tangent norm is the slope to two neighbours that are trained in arbitrary precision."""
     assert job.switch is not None and job.switch.is_ready
-    made, problem = job.switch.references[0], loaded.problem
-    assert made is not None
-    found = precision.tangents(loaded, made)
-    assert found.decades is not None and found.decades > 15
-    step = Fraction(10.0 ** -(found.decades + 6))  # decades
+    reference, problem = job.switch.references[0], loaded.problem
+    assert reference is not None
+    tangents = precision.tangents(loaded, reference)
+    assert tangents.decades is not None and tangents.decades > 15
+    step = Fraction(10.0 ** -(tangents.decades + 6))  # decades
     near = 1 + step * Fraction(math.log(10))
-    beside = (made.x * near, made.y), (made.x, made.y * near)
+    beside = (reference.x * near, reference.y), (reference.x, reference.y * near)
     ends = [
-        np.concatenate([leaf[-1].ravel() for leaf in reference_run.make(problem, *p, made.bits).states]) for p in beside
+        np.concatenate([leaf[-1].ravel() for leaf in reference_run.make(problem, *p, reference.bits).states])
+        for p in beside
     ]
-    end = np.concatenate([leaf[-1].ravel() for leaf in made.states])
+    end = np.concatenate([leaf[-1].ravel() for leaf in reference.states])
     slopes = [np.linalg.norm(other - end) / float(step) for other in ends]
-    assert found.target == pytest.approx(math.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
-    left = precision.leaving(loaded, made)
+    assert tangents.target == pytest.approx(math.hypot(*slopes) / np.linalg.norm(end), rel=1e-3)
+    left = precision.leaving(loaded, reference)
     assert 0 < left.median_step <= left.steps == STEPS
     scene_path = store / "deep.toml"
     scene_path.write_text(SCENE)
     app(["plan", str(scene_path), "--quality", "preview", "--store", str(store)], exit_on_error=False)
-    said = capsys.readouterr()
-    depth = re.search(r"worth views down to about (\S+) decades \(tangent norm of its", " ".join(said.out.split()))
+    printed = capsys.readouterr()
+    depth = re.search(r"worth views down to about (\S+) decades \(tangent norm of its", " ".join(printed.out.split()))
     assert depth is not None
-    assert float(depth[1]) == pytest.approx(10.0**-found.decades, rel=0.1)
-    assert ("nothing to see" in said.err) == (precision.past_budget(loaded, found) is not None)
+    assert float(depth[1]) == pytest.approx(10.0**-tangents.decades, rel=0.1)
+    assert ("nothing to see" in printed.err) == (precision.past_budget(loaded, tangents) is not None)
 
 
 def test_a_film_far_below_its_depth_budget_is_warned_of(loaded: scene.Scene) -> None:
     high = 1e-15 * 36 / 64
 
-    def told(norm: float) -> str | None:
+    def warning(norm: float) -> str | None:
         return precision.past_budget(loaded, precision.Tangents((norm,), (norm,), norm, 1))
 
-    assert told(1 / high) is None
-    assert told(1.01e-3 / high) is None
-    assert "nothing to see below about 1e-12: one straight border" in str(told(0.99e-3 / high))
+    assert warning(1 / high) is None
+    assert warning(1.01e-3 / high) is None
+    assert "nothing to see below about 1e-12: one straight border" in str(warning(0.99e-3 / high))
     assert precision.past_budget(loaded, precision.Tangents((), (), None, 1)) is None
 
 
 def test_a_plan_makes_no_reference_run(loaded: scene.Scene, tmp_path: Path) -> None:
-    made = rendering.prepare(qualities.named(loaded, "scene"), tmp_path, report_step=None)
-    assert made.missing_samples() == made.plan.samples
+    prepared = rendering.prepare(qualities.named(loaded, "scene"), tmp_path, report_step=None)
+    assert prepared.missing_samples() == prepared.plan.samples
     assert not list(tmp_path.rglob("references/*"))
 
 
@@ -249,10 +250,10 @@ class Clock:
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         while (batch := next_batch()) is not None:
             self.now_s += batch.x.size * (3e-3 if len(batch.columns) == 4 else 1e-3)
-            for whole, there, apart in zip(
+            for values, at_reference, apart in zip(
                 batch.columns, (self.followed.x, self.followed.y), batch.columns[2:], strict=False
             ):
-                assert np.allclose(whole, float(there) + apart, rtol=1e-14, atol=0)
+                assert np.allclose(values, float(at_reference) + apart, rtol=1e-14, atol=0)
             field = Field.empty((batch.x.size,))
             field.escape_step[:] = -1
             yield batch, field
@@ -267,10 +268,10 @@ def test_the_rate_of_a_deep_film_is_that_of_both_kinds_of_levels(job: Job, monke
     tiles = job.plan.order
     deep = [tile for tile in tiles if job.switch.targets.of(tile) is not None]
     assert 0 < len(deep) < len(tiles)
-    whole, below = (sum(64 * job.plan.patches[tile].bit_count() for tile in some) for some in (tiles, deep))
+    samples, below = (sum(64 * job.plan.patches[tile].bit_count() for tile in some) for some in (tiles, deep))
     rings = len({tile.level for tile in deep}) * 96  # runs: so many for each level
     rate = training_rate.measure(job.plan, backend, job.switch)
-    assert rate.samples_per_s == pytest.approx(1e3 * whole / (whole + 2 * below + 3 * rings))
+    assert rate.samples_per_s == pytest.approx(1e3 * samples / (samples + 2 * below + 3 * rings))
 
 
 def test_plain_float64_refuses_what_it_cannot_tell_apart(loaded: scene.Scene) -> None:
@@ -296,8 +297,8 @@ def test_every_deep_target_of_a_film_has_a_reference_run_of_its_own(
     two = rendering.prepare(qualities.named(wide, "scene"), store)
     assert two.switch is not None and job.switch is not None
     assert len(set(two.switch.keys)) == 2 and job.switch.keys[0] in two.switch.keys
-    own = two.switch.keys.index(job.switch.keys[0])
-    of_own = [tile for tile in job.plan.order if two.plan.targets.of(tile) == own]
+    number = two.switch.keys.index(job.switch.keys[0])
+    of_own = [tile for tile in job.plan.order if two.plan.targets.of(tile) == number]
     missing = two.store.missing(of_own, job.plan.patches)
     assert of_own and missing == [], "the samples about one target are those of a film to it alone"
     deliver.whole_film(two, tmp_path / "two.mp4", poster=None)
@@ -308,7 +309,7 @@ def test_every_deep_target_of_a_film_has_a_reference_run_of_its_own(
     list(rendering.frames(alone, [0]))
     order = alone.plan.order
     held = zip(order, two.store.held(order), alone.store.held(order), strict=True)
-    deep = [(tile, a & b) for tile, a, b in held if two.plan.targets.of(tile) not in (None, own) and a & b]
+    deep = [(tile, a & b) for tile, a, b in held if two.plan.targets.of(tile) not in (None, number) and a & b]
     assert deep
     for tile, shared in deep:
         one, other = (store.get(tile, shared).value[patches.samples(shared)] for store in (alone.store, two.store))
@@ -349,11 +350,11 @@ def test_descend_writes_the_scene_of_a_film(tmp_path: Path, capsys: pytest.Captu
     words = ["descend", str(given), "--decades", "11", "--out", str(out), "--store", str(tmp_path / "store")]
     app(words, exit_on_error=False)
     assert capsys.readouterr().out.split() == [str(out)]
-    found = scene.load(out)
-    assert found.text.startswith("#:schema file://")  # there is none beside it
-    assert len(found.keyframes) == 2
-    assert 1e-11 <= found.keyframes[-1].view.width * 9 < 8e-11
-    for place in qualities.named(found, "scene").plan.path.marks:
+    loaded = scene.load(out)
+    assert loaded.text.startswith("#:schema file://")  # there is none beside it
+    assert len(loaded.keyframes) == 2
+    assert 1e-11 <= loaded.keyframes[-1].view.width * 9 < 8e-11
+    for place in qualities.named(loaded, "scene").plan.path.marks:
         assert place >= 0
     with pytest.raises(RenderError, match="must not exist"):
         app(words, exit_on_error=False)

@@ -40,16 +40,16 @@ def grain(problem: object, view: object, root: Path, tell: object) -> Measured:
 
 def test_a_target_is_measured_by_both_ways_and_the_store_keeps_what_was_found(loaded: Scene, tmp_path: Path) -> None:
     steps: list[str] = []
-    found = switch_search.measured(loaded, tmp_path, steps.append)
+    measured = switch_search.measured(loaded, tmp_path, steps.append)
     (kept,) = switch_search.known(loaded, tmp_path)
     assert steps and kept.samples == 64
     assert [view.width for view in kept.views] == pytest.approx([1e-7 * 10**i for i in range(len(kept.views))])
     assert all(0 <= share <= 1 for view in kept.views for share in (view.plain_signs, view.plain_values))
     # This small net is right by plain runs there: both orders agree, and no reference run is made for it.
     assert kept.views[0].plain_values >= 0.5 and kept.last_plain_level is None and kept.reference == ""
-    assert found.measured == () and not list(tmp_path.rglob("references/*"))
+    assert measured.measured == () and not list(tmp_path.rglob("references/*"))
     again: list[str] = []
-    assert switch_search.measured(loaded, tmp_path, again.append) == found
+    assert switch_search.measured(loaded, tmp_path, again.append) == measured
     assert again == []
 
 
@@ -74,10 +74,10 @@ def test_where_plain_runs_are_grain_the_plan_the_film_and_recolouring_switch_ali
 
 def test_a_plan_measures_nothing(loaded: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch_search, "_measure", lambda *_: pytest.fail("a plan trains nothing of it"))
-    made, _ = preparation.prepare(
+    planned, _ = preparation.prepare(
         loaded, "scene", 15, tmp_path, preparation.local_backend, SILENT, make_reference=False
     )
-    assert made.switch is None and made.measured == ()
+    assert planned.switch is None and planned.measured == ()
 
 
 @pytest.mark.parametrize("change", ['precision = "float64"', "wide"])
@@ -111,8 +111,8 @@ def test_a_damaged_measurement_is_none(damage: str, loaded: Scene, tmp_path: Pat
 
 
 def test_what_is_said_names_the_shares_and_the_levels() -> None:
-    said = switch_search.words(grain(None, None, Path(), None), "decades")
-    assert said == (
+    sentence = switch_search.words(grain(None, None, Path(), None), "decades")
+    assert sentence == (
         "Plain runs are right to 0.1 % in no view about this target: 1e-07 wide, two orders of summation agree in 80% "
         "of outcomes and in 10% of values. After level 22 runs are followed by differences: 100% and 90% agree there, "
         "90% and 60% in a view 1e-06 wide. What float64 does not decide is grain: each sample is one possible rounding "
@@ -140,8 +140,8 @@ def test_the_record_of_a_film_says_what_was_measured(
     from render.film import deliver
 
     monkeypatch.setattr(switch_search, "_measure", grain)
-    found = switch_search.measured(loaded, tmp_path, lambda words: None)
-    job = rendering.prepare(qualities.named(found, "scene"), tmp_path)
+    measured = switch_search.measured(loaded, tmp_path, lambda words: None)
+    job = rendering.prepare(qualities.named(measured, "scene"), tmp_path)
     deliver.whole_film(job, tmp_path / "film.mp4", poster=None)
     switch = json.loads((tmp_path / "film.mp4.json").read_text())["switch"]
     assert switch["last_plain_level"] == 22 and switch["measured"][0]["views"][0]["plain_values"] == 0.1

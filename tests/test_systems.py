@@ -56,7 +56,7 @@ def test_bytes_of_a_tile_stay(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_the_room_of_a_tile_counts_every_channel_of_its_system(system: str, tmp_path: Path) -> None:
-    problem = next(found.problem for found in SCENES.values() if found.problem.system == system)
+    problem = next(loaded.problem for loaded in SCENES.values() if loaded.problem.system == system)
     store, tile = DirectoryStore(tmp_path, problem, {"kernel": 1}), Tile(9, 500, 3)
     store.put(tile, Field.from_channels({n: np.zeros((SAMPLES, SAMPLES), d) for n, d in problem.channels.items()}))
     blocks = -(-store.path(tile).stat().st_size // 4096)
@@ -136,20 +136,20 @@ def test_a_samples_bits_do_not_depend_on_its_batch(name: str) -> None:
     problem = short(name)
     trainer = engine.Engine(problem)
     x, y = spread(problem, 150, 0)
-    whole = trainer.run(x, y)
+    together = trainer.run(x, y)
     order = np.random.default_rng(1).permutation(x.size)
     for field, expected in (
-        (trainer.run(x[order], y[order]), whole.at(order)),
-        (trainer.run(x[23:24], y[23:24]), whole.at(slice(23, 24))),
-        (trainer.run(x[77:110], y[77:110]), whole.at(slice(77, 110))),
+        (trainer.run(x[order], y[order]), together.at(order)),
+        (trainer.run(x[23:24], y[23:24]), together.at(slice(23, 24))),
+        (trainer.run(x[77:110], y[77:110]), together.at(slice(77, 110))),
     ):
         for channel, a in field.channels().items():
             np.testing.assert_array_equal(a, expected.channels()[channel], err_msg=channel)
-    assert list(whole.channels()) == [*CHANNELS, *problem.row.channels]
+    assert list(together.channels()) == [*CHANNELS, *problem.row.channels]
     for channel in problem.row.channels:
-        ended = whole.escape_step < 0
-        assert np.isfinite(whole.more[channel][ended]).all()
-        assert np.isnan(whole.more[channel][~ended]).all()
+        ended = together.escape_step < 0
+        assert np.isfinite(together.more[channel][ended]).all()
+        assert np.isnan(together.more[channel][~ended]).all()
 
 
 # ---- faults of scenes
@@ -171,16 +171,25 @@ FAULTS = {
     "a setting of another system": (
         ('system = "newton"\nwidth = 3', "re", "im"),
         [
-            'problem has no field "width"; its fields are x, y, system, degree, steps, seed, measure, fixed, observe.',
+            'problem has no field "width": settings and hyperparameters depend on the system, here "newton"; "width" '
+            'belongs to the systems "mlp", "network", "phases", "deep_linear", "signal".',
         ],
     ),
     "an axis of another system": (
         ('system = "newton"', "re", "lr"),
-        ['problem.y.name must be one of "re", "im", "relaxation", not "lr".'],
+        [
+            'problem.y.name must be one of "re", "im", "relaxation", not "lr": axes depend on the system, here '
+            '"newton"; "lr" belongs to the systems "mlp", "network", "transformer", "backprop", "nonconvex", '
+            '"product", "deep_linear".'
+        ],
     ),
     "a measure that makes no sense": (
         ('system = "newton"\nmeasure = "published"', "re", "im"),
-        ['problem.measure must be "absolute", not "published".'],
+        [
+            'problem.measure must be "absolute", not "published": measures depend on the system, here "newton"; '
+            '"published" belongs to the systems "mlp", "network", "transformer", "phases", "product", "cyclic", '
+            '"deep_linear", "signal".'
+        ],
     ),
     "a hyperparameter without an effect": (
         ('system = "network"\nfixed = {beta1 = 0.5}', "lr", "momentum"),
@@ -229,9 +238,9 @@ def test_a_value_that_is_fixed_at_its_default_is_the_same_problem() -> None:
         problem = f'system = "network"\noptimiser = "adam"{fixed}'
         return scene.parse(SCENE.format(problem=problem, x="lr", y="weight_decay"), "new.toml", "new").problem
 
-    plain, said, other = (parse(fixed) for fixed in ("", "\nfixed = {beta1 = 0.9}", "\nfixed = {beta1 = 0.8}"))
-    assert plain == said
-    assert plain.key == said.key != other.key
+    plain, written, other = (parse(fixed) for fixed in ("", "\nfixed = {beta1 = 0.9}", "\nfixed = {beta1 = 0.8}"))
+    assert plain == written
+    assert plain.key == written.key != other.key
 
 
 def test_the_listing_names_every_system_axis_default_and_scene(
@@ -250,10 +259,10 @@ def test_the_listing_names_every_system_axis_default_and_scene(
         assert name in text
     monkeypatch.setattr(messages, "_json", True)
     systems.show(None)
-    said = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert list(said) == list(SYSTEMS)
-    assert said["nonconvex"]["axes"]["epsilon"] == {"label": "height of the cosine", "default": 0.2}
-    assert "digits" in said["network"]["scenes"]
+    printed = {line["name"]: line for line in map(json.loads, capsys.readouterr().out.splitlines())}
+    assert list(printed) == list(SYSTEMS)
+    assert printed["nonconvex"]["axes"]["epsilon"] == {"label": "height of the cosine", "default": 0.2}
+    assert "digits" in printed["network"]["scenes"]
     with pytest.raises(RenderError, match='a system must be one of .*, not "netwrk"; did you mean "network"?'):
         systems.show("netwrk")
 
@@ -261,14 +270,14 @@ def test_the_listing_names_every_system_axis_default_and_scene(
 @pytest.mark.parametrize("name", SCENES)
 def test_a_problem_comes_back_from_its_description(name: str) -> None:
     wanted = SCENES[name].problem
-    found = described(tomllib.loads(tomli_w.dumps(wanted.describe())))
-    assert (found, found.key) == (wanted, wanted.key)
+    described_problem = described(tomllib.loads(tomli_w.dumps(wanted.describe())))
+    assert (described_problem, described_problem.key) == (wanted, wanted.key)
 
 
 @pytest.mark.parametrize(
     "change", [{"system": "lamp"}, {"measure": "height"}, {"dropout": 0.1}, {"x": {}}, {"fixed": {"lr": "much"}}]
 )
 def test_a_description_of_no_known_problem_is_refused(change: dict[str, object]) -> None:
-    told = SCENES["tiny"].problem.describe() | change
+    description = SCENES["tiny"].problem.describe() | change
     with pytest.raises(ValueError, match="does not know a problem such as"):
-        described(told)
+        described(description)

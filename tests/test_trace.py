@@ -35,11 +35,11 @@ def test_the_losses_are_those_of_the_very_runs_that_are_judged(tmp_path: Path) -
             assert int(row["step"]) == len(losses[int(row["point"])]) - 1
     assert {row["status"] for row in values} >= {"converged", "escaped"}
     for number, row in enumerate(values):
-        own, escape_step = losses[number], int(row["escape_step"])
-        assert len(own) == (60 if escape_step < 0 else escape_step + 1)
+        losses_of_run, escape_step = losses[number], int(row["escape_step"])
+        assert len(losses_of_run) == (60 if escape_step < 0 else escape_step + 1)
         if escape_step < 0:
-            assert own[-1] == float(row["final_loss"])
-            v = [min(loss / own[0], measures.CAP) for loss in own]
+            assert losses_of_run[-1] == float(row["final_loss"])
+            v = [min(loss / losses_of_run[0], measures.CAP) for loss in losses_of_run]
             converged = sum(v[-20:]) / 20 < 1
             assert float(row["value"]) == pytest.approx(-sum(v) if converged else sum(1 / one for one in v), rel=1e-14)
 
@@ -47,11 +47,11 @@ def test_the_losses_are_those_of_the_very_runs_that_are_judged(tmp_path: Path) -
 def test_a_trace_is_the_same_in_any_company() -> None:
     trainer = engine.Engine(dataclasses.replace(TINY.problem, steps=50))
     x, y = (np.array(column) for column in zip(*POINTS, strict=True))
-    whole = trainer.losses(x, y)
-    np.testing.assert_array_equal(trainer.losses(x[7:9], y[7:9]), whole[7:9])
+    together = trainer.losses(x, y)
+    np.testing.assert_array_equal(trainer.losses(x[7:9], y[7:9]), together[7:9])
     field = trainer.run(x, y)
     stayed = np.isin(field.status, (Status.CONVERGED, Status.DIVERGED))
-    np.testing.assert_array_equal(whole[stayed, -1], field.final_loss[stayed])
+    np.testing.assert_array_equal(together[stayed, -1], field.final_loss[stayed])
 
 
 def test_what_no_trace_can_be_written_of_is_refused(tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def test_training_agrees_with_plain_numpy() -> None:
     rates = {"lr_attention": np.array([0.1, 1e-3, 0.3]), "lr_rest": np.array([0.02, 0.2, 1e-4])}
     hyper = {name: jnp.full(3, value) for name, value in SMALL.fixed}
     hyper |= {name: jnp.asarray(value) for name, value in rates.items()}
-    whole = jax.jit(lambda h: jax.lax.scan(lambda s, t: system.step(s, h, t), system.start(h), jnp.arange(SMALL.steps)))
-    ours = np.asarray(whole(hyper)[1])
+    run = jax.jit(lambda h: jax.lax.scan(lambda s, t: system.step(s, h, t), system.start(h), jnp.arange(SMALL.steps)))
+    ours = np.asarray(run(hyper)[1])
     for lane in range(3):
         p = transformer.initial(SMALL, symbols)
         m, v = ({name: np.zeros_like(w) for name, w in p.items()} for _ in range(2))

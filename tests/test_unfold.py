@@ -28,8 +28,8 @@ def unfolding(*more: str, keyframes: str = f"[{KEYFRAME % 1}, {NEAR % 130}]") ->
     return scene.load("tiny", settings=["problem.steps=130", f"camera.keyframes={keyframes}", *more])
 
 
-def job_of(found: Scene, store: Path) -> Job:
-    return rendering.prepare(qualities.named(found, "scene"), store)
+def job_of(loaded: Scene, store: Path) -> Job:
+    return rendering.prepare(qualities.named(loaded, "scene"), store)
 
 
 @pytest.fixture(scope="module")
@@ -91,21 +91,21 @@ def test_between_two_rungs_a_frame_is_their_mean_as_light(store: Path) -> None:
     for s in np.linspace(0, path.length, 301):
         shown, steps = slices.at(float(s)), path.value(path.tracks[0], float(s))
         assert sum(share for _, share in shown) == pytest.approx(1.0)
-        mean = sum(share * np.log(own.steps) for own, share in shown)
+        mean = sum(share * np.log(rung.steps) for rung, share in shown)
         assert mean == pytest.approx(np.log(steps), abs=1e-6)
     before = slices.at(0.0)
     for s in np.linspace(0, path.length, 3001)[1:]:  # shares move little: no step is seen
         now = dict(slices.at(float(s)))
-        assert sum(abs(now.get(own, 0.0) - dict(before).get(own, 0.0)) for own in {*now, *dict(before)}) < 0.5
+        assert sum(abs(now.get(rung, 0.0) - dict(before).get(rung, 0.0)) for rung in {*now, *dict(before)}) < 0.5
         before = list(now.items())
 
 
 def test_a_frame_alone_equals_that_frame_of_the_film(store: Path) -> None:
     job = job_of(unfolding(), store)
-    whole = dict(rendering.frames(job, range(job.frame_count)))
-    assert len({picture.tobytes() for picture in whole.values()}) > 20
+    film = dict(rendering.frames(job, range(job.frame_count)))
+    assert len({picture.tobytes() for picture in film.values()}) > 20
     for number in (0, 3, 11, job.frame_count - 1):
-        np.testing.assert_array_equal(next(rendering.frames(job, [number]))[1], whole[number])
+        np.testing.assert_array_equal(next(rendering.frames(job, [number]))[1], film[number])
 
 
 class Stop(Exception):
@@ -159,9 +159,9 @@ def test_frames_and_sheets_say_after_how_many_steps(store: Path) -> None:
     axes = problem.x, problem.y
     frame = np.full((216, 384, 3), 128, np.uint8)
     Annotator(path, axes, problem.labels, job.scene.look, ("values",)).draw(frame, 0.0)
-    found = np.argwhere((frame != 128).any(axis=2))
+    written = np.argwhere((frame != 128).any(axis=2))
     size = overlay.font_of(384, 216).size
-    assert found[:, 0].max() < 3 * size and found[:, 1].min() > 384 - 12 * size, "in the upper right corner"
+    assert written[:, 0].max() < 3 * size and written[:, 1].min() > 384 - 12 * size, "in the upper right corner"
 
 
 # ---- what keyframes may say -----------------------------------------------------------------------------------------
@@ -191,22 +191,22 @@ def test_what_makes_no_sense_is_refused_where_it_stands(settings: list[str], wor
 
 
 def test_a_resolved_scene_is_the_same_scene() -> None:
-    found = unfolding()
-    again = scene.parse(scene.resolved(found), "again", found.name)
-    assert again.tracks == found.tracks and again.problem == found.problem
+    loaded = unfolding()
+    again = scene.parse(scene.resolved(loaded), "again", loaded.name)
+    assert again.tracks == loaded.tracks and again.problem == loaded.problem
 
 
 @pytest.mark.parametrize("name", ["unfold", "unfold_relu", "unfold_window", "unfold_zoom"])
 def test_scenes_along_training_time_are_whole(name: str) -> None:
-    found = scene.load(name)
-    assert found.problem.prefixes and {1.0, 1000.0} <= set(found.tracks[0].values)
+    loaded = scene.load(name)
+    assert loaded.problem.prefixes and {1.0, 1000.0} <= set(loaded.tracks[0].values)
 
 
 def test_values_of_a_frame_as_arrays_are_those_after_its_steps(store: Path) -> None:
-    found = unfolding()
-    first, last = (api.field(found, at, samples=8, store=store) for at in ("0", "last"))
+    loaded = unfolding()
+    first, last = (api.field(loaded, at, samples=8, store=store) for at in ("0", "last"))
     assert set(np.unique(np.abs(first.field.value))) == {1.0}, "after one step every run has a value of 1"
     assert not any(name.startswith("value_after") for name in first.field.more)
     assert len(np.unique(last.field.value)) > 10
-    middle = api.field(found, "50%", samples=8, store=store)
+    middle = api.field(loaded, "50%", samples=8, store=store)
     assert len(np.unique(middle.field.value)) > 3

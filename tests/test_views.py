@@ -46,24 +46,24 @@ def mixed(first: str = WHOLE, last: str = "width_decades = 1", size: tuple[int, 
 
 @pytest.mark.parametrize("size", [(640, 360), (360, 640), (400, 400)])
 def test_the_whole_plane_fits_every_frame_and_touches_two_of_its_edges(size: tuple[int, int]) -> None:
-    found = mixed(size=size)
-    x0, x1, y0, y1 = found.path(found.output).viewport(0.0).edges()
+    loaded = mixed(size=size)
+    x0, x1, y0, y1 = loaded.path(loaded.output).viewport(0.0).edges()
     assert x0 <= 0 and x1 >= 1 and y0 <= 0 and y1 >= 1
     assert [x0, x1] == [0, 1] or [y0, y1] == [0, 1]
-    assert overhang_remark(found) == ""
+    assert overhang_remark(loaded) == ""
 
 
 @pytest.mark.parametrize("shape", ["square", "vertical", "cinema"])
 def test_views_that_fit_follow_the_shape_that_is_asked_for(tmp_path: Path, shape: str) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(TEXT.format(first=WHOLE, last="height = 0.5", width=640, height=360))
-    found = scene.load(file, shape=shape)
-    output = found.output
-    again = scene.parse(scene.resolved(found), "again", "again")
-    assert again.keyframes[0].view == found.keyframes[0].view
-    assert again.keyframes[1].view == found.keyframes[1].view
-    assert found.keyframes[0].view.width == max(1.0, output.width_px / output.height_px)
-    height = found.keyframes[1].view.width * output.height_px / output.width_px
+    loaded = scene.load(file, shape=shape)
+    output = loaded.output
+    again = scene.parse(scene.resolved(loaded), "again", "again")
+    assert again.keyframes[0].view == loaded.keyframes[0].view
+    assert again.keyframes[1].view == loaded.keyframes[1].view
+    assert loaded.keyframes[0].view.width == max(1.0, output.width_px / output.height_px)
+    height = loaded.keyframes[1].view.width * output.height_px / output.width_px
     assert height == pytest.approx(0.5 / 4)
 
 
@@ -102,9 +102,9 @@ def test_what_is_no_view_is_refused_with_its_field(first: str, last: str, says: 
 
 
 def test_a_setting_replaces_the_other_ways_to_say_where(tmp_path: Path) -> None:
-    whole = scene.load("tiny", settings=["camera.keyframes[0].view=whole"])
-    assert whole.keyframes[0].view.width == 64 / 36
-    assert "centre_log10" not in scene.resolved(whole).split("[[camera.keyframes]]")[1]
+    loaded = scene.load("tiny", settings=["camera.keyframes[0].view=whole"])
+    assert loaded.keyframes[0].view.width == 64 / 36
+    assert "centre_log10" not in scene.resolved(loaded).split("[[camera.keyframes]]")[1]
     back = scene.load("tiny", settings=["camera.keyframes[0].view=whole", 'camera.keyframes[0].centre=["1", "1"]',
                                         "camera.keyframes[0].width_decades=3"])  # fmt: skip
     assert back.keyframes[0].view.width == pytest.approx(1 / 3)
@@ -113,16 +113,16 @@ def test_a_setting_replaces_the_other_ways_to_say_where(tmp_path: Path) -> None:
 
 
 def test_a_moved_keyframe_of_the_whole_plane_is_saved_as_a_place() -> None:
-    found = mixed()
-    edit = keyframes.own_edit(found)
-    assert keyframes.rewritten(found, edit) == found.text
+    loaded = mixed()
+    edit = keyframes.own_edit(loaded)
+    assert keyframes.rewritten(loaded, edit) == loaded.text
     moved = replace(edit.keyframes[0].view, x=Fraction(1, 4), width=0.5)
-    made = film_preview.edited(
-        found, replace(edit, keyframes=(replace(edit.keyframes[0], view=moved), edit.keyframes[1]))
+    edited = film_preview.edited(
+        loaded, replace(edit, keyframes=(replace(edit.keyframes[0], view=moved), edit.keyframes[1]))
     )
-    assert 'view = "whole"' not in made.text
-    assert made.keyframes[0].view.width == pytest.approx(0.5)
-    assert made.keyframes[1].view == found.keyframes[1].view
+    assert 'view = "whole"' not in edited.text
+    assert edited.keyframes[0].view.width == pytest.approx(0.5)
+    assert edited.keyframes[1].view == loaded.keyframes[1].view
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_a_moved_keyframe_of_the_whole_plane_is_saved_as_a_place() -> None:
     ],
 )
 def test_a_view_over_the_edge_is_remarked_on_with_its_share(centre: str, width: float, outside: str) -> None:
-    said = overhang_remark(mixed(f"centre = {centre}\nwidth_decades = {width}"))
+    remark = overhang_remark(mixed(f"centre = {centre}\nwidth_decades = {width}"))
     if not outside:
-        assert said == ""
+        assert remark == ""
     else:
-        assert said.startswith("A view hangs over the edge of the plane") and f"keyframes[0] ({outside} of" in said
+        assert remark.startswith("A view hangs over the edge of the plane") and f"keyframes[0] ({outside} of" in remark
 
 
 def test_no_shipped_scene_hangs_over_unsaid() -> None:
@@ -155,8 +155,8 @@ def test_a_plan_says_it(tmp_path: Path) -> None:
         def note(self, text: str) -> None:
             notes.append(text)
 
-    found = scene.load("tiny", settings=['camera.keyframes[1].centre=["1e6", "1"]'])
-    api.plan(found, quality="scene", store=tmp_path, listener=Heard())
+    loaded = scene.load("tiny", settings=['camera.keyframes[1].centre=["1e6", "1"]'])
+    api.plan(loaded, quality="scene", store=tmp_path, listener=Heard())
     assert [note for note in notes if note.startswith("A view hangs over the edge of the plane")] == [
         "A view hangs over the edge of the plane, where nothing is trained: camera.keyframes[1] (50% of the frame)."
     ]

@@ -103,12 +103,12 @@ def test_singular_value_channels_agree_with_numpy() -> None:
 
 def test_the_three_regions_of_temperature_and_disorder_are_told_apart() -> None:
     """A learnt direction leads, the initial disorder stays, training diverges: the table of assets/docs/systems.md."""
-    found = engine.Engine(PHASES).run(np.array([0.01, 0.01, 0.1]), 10.0 ** np.array([-1.9, 0.5, 0.0]))
-    leads, stays = ({name: channel[lane] for name, channel in found.more.items()} for lane in (0, 1))
+    field = engine.Engine(PHASES).run(np.array([0.01, 0.01, 0.1]), 10.0 ** np.array([-1.9, 0.5, 0.0]))
+    leads, stays = ({name: channel[lane] for name, channel in field.more.items()} for lane in (0, 1))
     assert leads["outlier"] > 2 > 1 > stays["outlier"]
     assert leads["effective_rank"] < 4 < 6 < stays["effective_rank"]
     assert leads["first_share"] > 0.6 > 0.3 > stays["first_share"]
-    assert found.value[1] < 0 < found.value[2]
+    assert field.value[1] < 0 < field.value[2]
 
 
 def test_two_devices_that_read_out_at_once_do_not_wait_for_each_other() -> None:

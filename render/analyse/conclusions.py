@@ -41,12 +41,12 @@ TUNING_COLUMNS = (
 
 def of_dimension(result: dimension.Result) -> str:
     """Return a sentence on the boundary's dimension, by all estimators, beside its smooth null model."""
-    found = [spread.median for name in ESTIMATORS if (spread := result.dimension(name)) is not None]
+    medians = [spread.median for name in ESTIMATORS if (spread := result.dimension(name)) is not None]
     published = result.by_side("published").get(result.side)
-    found += [published.median] if published is not None else []
-    if not found:
+    medians += [published.median] if published is not None else []
+    if not medians:
         return "No window shows a boundary that can be trusted, so there is no dimension to report."
-    words = f"The boundary's dimension is {_between(found)} by {_count(len(found), 'estimator')}"
+    words = f"The boundary's dimension is {_between(medians)} by {_count(len(medians), 'estimator')}"
     windows = _count(len(result.trusted()), "window")
     smooth = result.null("smooth", "box")
     null = "" if smooth is None else f"; its smooth null model gives {smooth.median:.2f}"
@@ -63,15 +63,15 @@ def of_dimension(result: dimension.Result) -> str:
 
 def of_dimension_over_steps(result: dimension_over_steps.Result) -> str:
     """Return a sentence on how the boundary's dimension changes while runs go on, beside its smooth null model."""
-    found = [(row, box) for row in result.rows if (box := row.estimates["box"]) is not None]
-    if not found:
+    measured = [(row, box) for row in result.rows if (box := row.estimates["box"]) is not None]
+    if not measured:
         return "No window shows a boundary after any number of steps, so there is no dimension to report."
-    (first, one), (last, other) = found[0], found[-1]
+    (first, one), (last, other) = measured[0], measured[-1]
     smooth = last.null["smooth"]["box"]
     null = "" if smooth is None else f"; its smooth null model gives {smooth:.2f} there"
     if first is last:
-        dimension_there = f"its dimension by box counting is {other.median:.2f}"
-        return f"A boundary is there after {last.steps:,} steps only: {dimension_there}{null}."
+        its_dimension = f"its dimension by box counting is {other.median:.2f}"
+        return f"A boundary is there after {last.steps:,} steps only: {its_dimension}{null}."
     return (
         f"By box counting the boundary's dimension goes from {one.median:.2f} after {first.steps:,} steps to "
         f"{other.median:.2f} after {last.steps:,}{null}."
@@ -84,27 +84,27 @@ def of_precision(result: precision.Result) -> str:
     view = f"the film's last view is {last:.2g} {result.unit} high"
     if ends is None:
         return f"Float64 is right in every view that was tried, and {view}."
-    there = "wide enough" if last >= ends else "too deep for plain runs, so its levels are followed by differences"
-    return f"Float64 is right down to views of about {ends:.1g} {result.unit}; {view}: {there}."
+    verdict = "wide enough" if last >= ends else "too deep for plain runs, so its levels are followed by differences"
+    return f"Float64 is right down to views of about {ends:.1g} {result.unit}; {view}: {verdict}."
 
 
 def of_tuning(result: tuning.Result) -> str:
     """Return a sentence on what random search finds with a few draws and with many."""
     share, _, _ = result.converged
     last = len(result.curve.ns) - 1
-    found = f"Of {result.draws:,} draws {share:.0%} converged"
+    sentence = f"Of {result.draws:,} draws {share:.0%} converged"
     if np.isfinite(result.curve.point[last]):
-        found += (
+        sentence += (
             f"; the best of {result.curve.ns[last]} draws has a loss of {result.curve.point[last]:.3g} at the median, "
             f"and the best of all {result.best[0]:.3g}"
         )
     if result.effective is None:
-        return f"{found}; no number of effective hyperparameters fits every part of the low tail."
-    return f"{found}; near the best the landscape behaves as one of {_count(result.effective, 'hyperparameter')}."
+        return f"{sentence}; no number of effective hyperparameters fits every part of the low tail."
+    return f"{sentence}; near the best the landscape behaves as one of {_count(result.effective, 'hyperparameter')}."
 
 
-def _between(found: list[float]) -> str:
-    low, high = f"{min(found):.2f}", f"{max(found):.2f}"
+def _between(dimensions: list[float]) -> str:
+    low, high = f"{min(dimensions):.2f}", f"{max(dimensions):.2f}"
     return low if low == high else f"{low} to {high}"
 
 

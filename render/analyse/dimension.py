@@ -136,15 +136,15 @@ class Result:
 
     def by_side(self, name: str) -> dict[int, Spread]:
         """Return the dimension at each resolution of the same windows, coarse first; "published" is a name too."""
-        found = {}
+        spreads = {}
         for side in sides(self.side):
             if name == "published":
                 values = [v for level in self.trusted() for v in level.published[side]] if side >= SIDES[0] else []
             else:
                 values = [v for level in self.trusted() if (v := level.halved[name][side]) is not None]
             if (row := spread(values)) is not None:
-                found[side] = row
-        return found
+                spreads[side] = row
+        return spreads
 
 
 def spread(values: list[float]) -> Spread | None:
@@ -172,19 +172,19 @@ def windows(scene: Scene, side: int, deepest: int | None = None) -> list[TileRan
     path, across = scene.path(scene.output), side // SAMPLES
     aspect = scene.output.height_px / scene.output.width_px
     deepest_level = DEEPEST_LEVEL if scene.output.precision == "auto" else scene.problem.deepest_level
-    found: dict[TileRange, None] = {}
+    areas: dict[TileRange, None] = {}
     for octave in range(math.floor(path.length) + 1):
         view = path.view(path.length - octave)
         level = max(math.ceil(math.log2(across)), round(math.log2(across / (view.width * aspect))))
         if level <= deepest_level:
             x, y = (_first(centre, level, across) for centre in (view.x, view.y))
-            found[TileRange(level, x, x + across, y, y + across)] = None
-    if not found:
+            areas[TileRange(level, x, x + across, y, y + across)] = None
+    if not areas:
         raise RenderError(
             f"{scene.name}: {side} samples across its views are finer than float64 can tell apart. "
             'Use a smaller --side, or output.precision = "auto".'
         )
-    return sorted(found)[-deepest:] if deepest else sorted(found)
+    return sorted(areas)[-deepest:] if deepest else sorted(areas)
 
 
 def _first(centre: Fraction, level: int, across: int) -> int:
@@ -325,8 +325,8 @@ def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int, rounde
 
 
 def _dimension(name: str, mask: np.ndarray) -> float | None:
-    found = estimators.estimate(name, mask)
-    return found.dimension if found else None
+    estimate = estimators.estimate(name, mask)
+    return estimate.dimension if estimate else None
 
 
 def _null(mask: np.ndarray) -> dict[str, float | None]:
@@ -337,8 +337,8 @@ def _null(mask: np.ndarray) -> dict[str, float | None]:
 
 
 def _slopes(mask: np.ndarray) -> list[float]:
-    found = estimators.published_slopes(estimators.edges(mask))
-    return [float(v) for v in found[np.isfinite(found)]]
+    slopes = estimators.published_slopes(estimators.edges(mask))
+    return [float(v) for v in slopes[np.isfinite(slopes)]]
 
 
 def _new_detail(mask: np.ndarray) -> float:

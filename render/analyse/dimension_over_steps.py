@@ -92,7 +92,7 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
         unit="decades" if x.scale == "log10" else "units",
         count=len(areas),
         widths=(widths[0], widths[-1]),
-        rows=tuple(_after(count, found) for count, found in measured.items()),
+        rows=tuple(_after(count, windows) for count, windows in measured.items()),
     )
 
 
@@ -110,17 +110,17 @@ class _Measured:
 
 
 def _measure(mask: np.ndarray, seed: int) -> _Measured:
-    share, own = float(mask.mean()), _dimensions(mask)
-    made = {model: make(mask.shape[0], share, seed) for model, make in null_models.NULLS.items()} if own else {}
-    return _Measured(share, own, {model: _dimensions(null) for model, null in made.items()})
+    share, dimensions = float(mask.mean()), _dimensions(mask)
+    nulls = {model: make(mask.shape[0], share, seed) for model, make in null_models.NULLS.items()} if dimensions else {}
+    return _Measured(share, dimensions, {model: _dimensions(null) for model, null in nulls.items()})
 
 
 def _dimensions(mask: np.ndarray) -> dict[str, float]:
-    found = {name: e.dimension for name in ESTIMATORS if (e := estimators.estimate(name, mask)) is not None}
+    dimensions = {name: e.dimension for name in ESTIMATORS if (e := estimators.estimate(name, mask)) is not None}
     slopes = estimators.published_slopes(estimators.edges(mask))
-    if found and np.isfinite(slopes).any():
-        found[PUBLISHED_PROCEDURE] = float(np.nanmedian(slopes))
-    return found
+    if dimensions and np.isfinite(slopes).any():
+        dimensions[PUBLISHED_PROCEDURE] = float(np.nanmedian(slopes))
+    return dimensions
 
 
 def _after(steps: int, windows: list[_Measured]) -> After:

@@ -16,9 +16,9 @@ def facts(result: Any, **more: object) -> dict[str, Any]:
     return {name: _plain(value) for name, value in (dataclasses.asdict(result) | more).items()}
 
 
-def write_json(path: Path, found: dict[str, Any]) -> Path:
+def write_json(path: Path, content: dict[str, Any]) -> Path:
     """Write facts as JSON."""
-    write_whole(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+    write_whole(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
     return path
 
 

@@ -92,13 +92,13 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
     depth.set(ylabel="dimension", ylim=(0.8, 2.1))
     _local_slopes(local, result)
     for name in (*ESTIMATORS, "published"):
-        found = result.by_side(name)
-        if found:
+        spreads = result.by_side(name)
+        if spreads:
             label = "published procedure" if name == "published" else None
-            low = [row.median - row.low for row in found.values()]
-            high = [row.high - row.median for row in found.values()]
+            low = [row.median - row.low for row in spreads.values()]
+            high = [row.high - row.median for row in spreads.values()]
             sides.errorbar(
-                list(found), [row.median for row in found.values()], (low, high), fmt="o-", ms=3, lw=1, capsize=2,
+                list(spreads), [row.median for row in spreads.values()], (low, high), fmt="o-", ms=3, lw=1, capsize=2,
                 color=_COLOURS[name], label=label,
             )  # fmt: skip
     sides.set_xscale("log", base=2)
@@ -118,7 +118,7 @@ def _over_steps(figure: Any, result: dimension_over_steps.Result) -> None:
         f"{result.side} samples"
     )
     for name in (*ESTIMATORS, dimension_over_steps.PUBLISHED_PROCEDURE):
-        rows = [(row.steps, found) for row in result.rows if (found := row.estimates[name]) is not None]
+        rows = [(row.steps, spread) for row in result.rows if (spread := row.estimates[name]) is not None]
         if rows:
             label = ESTIMATORS.get(name, "published procedure")
             low, high = [f.median - f.low for _, f in rows], [f.high - f.median for _, f in rows]
@@ -139,11 +139,11 @@ def _over_steps(figure: Any, result: dimension_over_steps.Result) -> None:
 
 def _local_slopes(axes: Any, result: dimension.Result) -> None:
     for name, title in ESTIMATORS.items():
-        found = [e for row in result.trusted() if (e := row.estimates[name])]
-        if not found:
+        estimates = [e for row in result.trusted() if (e := row.estimates[name])]
+        if not estimates:
             continue
-        sizes = np.sqrt(np.multiply(found[0].sizes[1:], found[0].sizes[:-1]))
-        low, middle, high = np.quantile([e.local for e in found], (0.25, 0.5, 0.75), axis=0)
+        sizes = np.sqrt(np.multiply(estimates[0].sizes[1:], estimates[0].sizes[:-1]))
+        low, middle, high = np.quantile([e.local for e in estimates], (0.25, 0.5, 0.75), axis=0)
         axes.plot(sizes, middle, "o-", ms=3, lw=1, color=_COLOURS[name], label=title)
         axes.fill_between(sizes, low, high, color=_COLOURS[name], alpha=0.15, lw=0)
     axes.set_xscale("log", base=2)

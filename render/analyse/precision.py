@@ -9,15 +9,18 @@ the norm they are one run, and a deeper view is a single colour.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from render.analyse.subject import Subject, train_points
+from render.analyse.subject import Subject, missing_points, time_points, train_points
+from render.backends import Backend
 from render.deep import reference_search
 from render.errors import RenderError
 from render.film.rendering import Progress, Report
+from render.film.training_rate import Rate
 from render.geometry.camera import View
 from render.problem import Problem
 from render.samples import Field
@@ -136,41 +139,104 @@ def run(subject: Subject, report: Report) -> Result:
 
     The four are: as ever, with all sums backwards, and with either hyperparameter one unit in the last place larger.
     """
-    from render.backends.local import LocalBackend
     from render.train import reversed_sums
 
     scene, problem = subject.scene, subject.problem
-    sums = reversed_sums.sums(problem)
-    if sums == 0:
-        raise RenderError(
-            f"{scene.name}: a step of system {problem.system!r} adds nothing up: there is no order of sums to change. "
-            "Its depth is in `render plan`."
-        )
-    opposite = LocalBackend(problem, backwards=True)
-    wide = _film_views(scene)
-    expected = expected_runs(scene)
-    views: list[Agreement] = []
-    done = 0
+    backends = _backends(subject)
+    expected, done = expected_runs(scene), 0
 
-    def compared(view: View) -> Field:
-        """Add a view to the result, and return its field as a film has it."""
+    def trained(view: View) -> list[Field]:
         nonlocal done
         fields = []
-        x, y = _grid(problem, view)
-        beside = (x, y), (x, y), (np.nextafter(x, np.inf), y), (x, np.nextafter(y, np.inf))
-        backends = subject.backend, opposite, subject.backend, subject.backend
-        for backend, points in zip(backends, beside, strict=True):
+        for backend, points in zip(backends, _points(problem, view), strict=True):
 
             def so_far(now: Progress, start: int = done) -> None:
                 report(Progress(0, 0, start + now.samples_done, expected))
 
             fields.append(train_points(subject, *points, so_far, backend=backend))
             done += SIDE * SIDE
+        return fields
+
+    views = _compared(scene, trained)
+    report(Progress(0, 0, expected, expected))
+    unit = "decades" if problem.x.scale == "log10" else "units"
+    last_width = _last_view(scene).width * float(problem.x.span)
+    reference = subject.switch.references[0] if subject.switch else None
+    left = None if reference is None else leaving(scene, reference)
+    bounds, sums = tangents(scene, reference), reversed_sums.sums(problem)
+    return Result(scene.name, problem.key, unit, float(problem.x.span), last_width, sums, views, bounds, left)
+
+
+def outlook(subject: Subject) -> tuple[int, Callable[[], Rate]]:
+    """Return the most runs that `run` has yet to train, and what measures their rate.
+
+    The rate is that of the first view that is not kept, trained in both orders of summation: sums backwards take
+    longer, and a view at a time fills blocks less well than a film does.
+    """
+    backends = _backends(subject)
+    walked = 0
+
+    def kept(view: View) -> list[Field]:
+        nonlocal walked
+        quads = list(zip(backends, _points(subject.problem, view), strict=True))
+        if lacking := sum(missing_points(subject, *points, backend=backend) for backend, points in quads):
+            raise _Lacking(view, lacking)
+        walked += 1
+        return [train_points(subject, *points, lambda _: None, backend=backend) for backend, points in quads]
+
+    try:
+        _compared(subject.scene, kept)
+    except _Lacking as first:
+        view = first.view
+        grid = _grid(subject.problem, view)
+
+        def measure() -> Rate:
+            forwards_s, backwards_s = (time_points(backend, *grid) for backend in backends[:2])
+            return Rate(_TRAININGS * SIDE * SIDE / ((_TRAININGS - 1) * forwards_s + backwards_s))
+
+        return expected_runs(subject.scene) - (walked + 1) * _TRAININGS * SIDE * SIDE + first.runs, measure
+    return 0, lambda: Rate(math.inf)
+
+
+class _Lacking(Exception):
+    """The first view of which some runs are not kept, and how many."""
+
+    def __init__(self, view: View, runs: int) -> None:
+        super().__init__()
+        self.view, self.runs = view, runs
+
+
+def _backends(subject: Subject) -> tuple[Backend, ...]:
+    """Return what trains each of the four fields of a view. Raises RenderError for a step that adds nothing up."""
+    from render.backends.local import LocalBackend
+    from render.train import reversed_sums
+
+    if reversed_sums.sums(subject.problem) == 0:
+        raise RenderError(
+            f"{subject.scene.name}: a step of system {subject.problem.system!r} adds nothing up: there is no order of "
+            "sums to change. Its depth is in `render plan`."
+        )
+    return subject.backend, LocalBackend(subject.problem, backwards=True), subject.backend, subject.backend
+
+
+def _points(problem: Problem, view: View) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the x, y of each of the four fields of a view, in the order of `_backends`."""
+    x, y = _grid(problem, view)
+    return [(x, y), (x, y), (np.nextafter(x, np.inf), y), (x, np.nextafter(y, np.inf))]
+
+
+def _compared(scene: Scene, fields_of: Callable[[View], list[Field]]) -> tuple[Agreement, ...]:
+    """Compare views from wide to narrow, as far as there is something to learn. fields_of: the four of a view."""
+    span = float(scene.problem.x.span)
+    views: list[Agreement] = []
+
+    def compared(view: View) -> Field:
+        """Add a view to the result, and return its field as a film has it."""
+        fields = fields_of(view)
         views.append(_agreement(view.width * span, *fields))
         return fields[0]
 
-    span = float(problem.x.span)
-    for view in wide:
+    for view in _film_views(scene):
         forward = compared(view)
         if views[-1].signs < _CHANCE:
             break
@@ -182,13 +248,7 @@ def run(subject: Subject, report: Report) -> Result:
         forward = compared(view)
         if views[-1].signs < _CHANCE:
             break
-    report(Progress(0, 0, expected, expected))
-    unit = "decades" if problem.x.scale == "log10" else "units"
-    last_width = _last_view(scene).width * span
-    reference = subject.switch.references[0] if subject.switch else None
-    left = None if reference is None else leaving(scene, reference)
-    found = tangents(scene, reference)
-    return Result(scene.name, problem.key, unit, span, last_width, sums, tuple(views), found, left)
+    return tuple(views)
 
 
 def expected_runs(scene: Scene) -> int:
@@ -237,14 +297,15 @@ def tangents(scene: Scene, reference: Reference | None = None) -> Tangents:
     )
 
 
-def past_budget(scene: Scene, found: Tangents) -> str | None:
+def past_budget(scene: Scene, bounds: Tangents) -> str | None:
     """Return a warning if a film goes on where its target has no more to show, else None."""
     narrowest = _last_view(scene).width * float(scene.problem.x.span)
-    if found.decades is None or narrowest >= 10.0 ** -(found.decades + _BLANK):
+    if bounds.decades is None or narrowest >= 10.0 ** -(bounds.decades + _BLANK):
         return None
     return (
         f"The last view is {narrowest:.1g} decades high, but runs at its target grow so little that there is nothing "
-        f"to see below about 1e-{found.decades:.0f}: one straight border. End the film there, or choose another target."
+        f"to see below about 1e-{bounds.decades:.0f}: one straight border. End the film there, or choose another "
+        "target."
     )
 
 

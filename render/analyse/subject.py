@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import math
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -111,9 +112,20 @@ def samples(subject: Subject, tiles: Sequence[Tile]) -> int:
     return Training(subject.problem, tiles, MemoryStore(), subject.backend, subject.switch).samples_total
 
 
-def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray) -> int:
-    """Return how many of some points are to be trained."""
-    return sum(x[p].size for p in _pieces(x) if _read(_path(subject.folder, x[p], y[p]), x[p], y[p]) is None)
+def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray, *, backend: Backend | None = None) -> int:
+    """Return how many of some points are to be trained. backend: as in `train_points`."""
+    folder = _points_folder(subject, backend or subject.backend)
+    return sum(x[p].size for p in _pieces(x) if _read(_path(folder, x[p], y[p]), x[p], y[p]) is None)
+
+
+def time_points(backend: Backend, x: np.ndarray, y: np.ndarray) -> float:
+    """Return the seconds that `train_points` trains some points for. Nothing is kept, and compiling does not count."""
+    for _ in _train(backend, x, y, [slice(0, 1)]):
+        pass
+    started_s = time.perf_counter()
+    for _ in _train(backend, x, y, _pieces(x)):
+        pass
+    return time.perf_counter() - started_s
 
 
 @contextlib.contextmanager
@@ -149,23 +161,27 @@ def train_points(
     backend: another one of the same problem, whose results are kept apart under its own numerics.
     """
     backend = backend or subject.backend
-    other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
-    folder = subject.folder.with_name(f"{_POINTS}{other}")
-    whole = Field.empty(x.shape)
+    folder = _points_folder(subject, backend)
+    joined = Field.empty(x.shape)
     absent = []
     for piece in _pieces(x):
         kept = _read(_path(folder, x[piece], y[piece]), x[piece], y[piece])
         if kept is None:
             absent.append(piece)
         else:
-            _fill(whole, piece, kept)
+            _fill(joined, piece, kept)
     total, done = sum(x[piece].size for piece in absent), 0
     for piece, trained in _train(backend, x, y, absent):
-        _fill(whole, piece, trained)
+        _fill(joined, piece, trained)
         _write(_path(folder, x[piece], y[piece]), x[piece], y[piece], trained)
         done += trained.value.size
         report(Progress(0, 0, done, total))
-    return whole
+    return joined
+
+
+def _points_folder(subject: Subject, backend: Backend) -> Path:
+    other = "" if backend is subject.backend else "-" + _digest(repr(sorted(backend.numerics.items())).encode())
+    return subject.folder.with_name(f"{_POINTS}{other}")
 
 
 def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) -> Iterator[tuple[slice, Field]]:
@@ -173,10 +189,10 @@ def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) 
     places: dict[int, slice] = {}
 
     def next_batch() -> Batch | None:
-        found = next(waiting, None)
-        if found is None:
+        next_piece = next(waiting, None)
+        if next_piece is None:
             return None
-        batch, places[id(batch)] = found
+        batch, places[id(batch)] = next_piece
         return batch
 
     for batch, trained in backends.trained(backend.run(next_batch)):
@@ -187,9 +203,9 @@ def _pieces(x: np.ndarray) -> list[slice]:
     return [slice(i, i + _CHUNK) for i in range(0, x.size, _CHUNK)]
 
 
-def _fill(whole: Field, piece: slice, part: Field) -> None:
+def _fill(joined: Field, piece: slice, part: Field) -> None:
     for name in CHANNELS:
-        whole.channels()[name][piece] = part.channels()[name]
+        joined.channels()[name][piece] = part.channels()[name]
 
 
 def _digest(content: bytes) -> str:

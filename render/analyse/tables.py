@@ -33,8 +33,8 @@ def of_dimension(result: dimension.Result) -> RenderableType:
             f"{row.flipped / row.nudged:.0%}" if row.nudged else "-",
             style=None if row in result.trusted() else "dim",
         )  # fmt: skip
-    said = conclusions.DIMENSION_COLUMNS, *_remarks(result), conclusions.of_dimension(result)
-    return Group(levels, _summary(result), *map(_paragraph, said))
+    paragraphs = conclusions.DIMENSION_COLUMNS, *_remarks(result), conclusions.of_dimension(result)
+    return Group(levels, _summary(result), *map(_paragraph, paragraphs))
 
 
 def _summary(result: dimension.Result) -> Table:
@@ -79,8 +79,8 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
         table.add_row(
             f"{row.steps:,}", str(row.windows), f"{row.share:.1%}",
             *(
-                _spread(found) if name == "box" else _two(found.median if found else None)
-                for name, found in row.estimates.items()
+                _spread(spread) if name == "box" else _two(spread.median if spread else None)
+                for name, spread in row.estimates.items()
             ),
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             style=None if row.windows else "dim",
@@ -89,13 +89,13 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
         f"{result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to {narrow:.2g} {result.unit} "
         "wide, were looked at."
     )
-    said = looked, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
-    return Group(table, *map(_paragraph, said))
+    paragraphs = looked, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
+    return Group(table, *map(_paragraph, paragraphs))
 
 
 def of_every_scene(result: every_scene.Result) -> RenderableType:
     """Return one row for each scene, in two tables: dimensions, and what they are to be compared with."""
-    found = _table(
+    table = _table(
         f"dimension in windows of {result.side} x {result.side} samples: medians (quartiles)",
         *("scene", "windows", "wide", *_SHORT),
     )
@@ -106,7 +106,7 @@ def of_every_scene(result: every_scene.Result) -> RenderableType:
     for row in result.rows:
         others = [_two(spread.median if (spread := row.estimates[name]) else None) for name in list(ESTIMATORS)[1:]]
         wide = f"{row.widest:.1g} to {row.narrowest:.1g}"
-        found.add_row(row.scene, str(row.windows), wide, _spread(row.estimates["box"]), *others)
+        table.add_row(row.scene, str(row.windows), wide, _spread(row.estimates["box"]), *others)
         beside.add_row(
             row.scene,
             *(_two(spread.median if spread else None) for spread in (row.procedure,)),
@@ -116,7 +116,7 @@ def of_every_scene(result: every_scene.Result) -> RenderableType:
             f"{row.equal}/{row.again}",
             f"{row.took_s:.0f} s",
         )
-    return Group(found, beside, _paragraph(conclusions.EVERY_SCENE_COLUMNS))
+    return Group(table, beside, _paragraph(conclusions.EVERY_SCENE_COLUMNS))
 
 
 def of_outlooks(outlooks: list[every_scene.Outlook]) -> RenderableType:
@@ -146,8 +146,8 @@ def of_precision(result: precision.Result) -> RenderableType:
     if result.leaving is not None:
         facts.add_row("runs", leaving(result.leaving))
     facts.add_row("film", f"its last view is {result.last_width:.2g} {result.unit} high")
-    said = conclusions.PRECISION_COLUMNS, conclusions.of_precision(result)
-    return Group(views, facts, *map(_paragraph, said))
+    paragraphs = conclusions.PRECISION_COLUMNS, conclusions.of_precision(result)
+    return Group(views, facts, *map(_paragraph, paragraphs))
 
 
 def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
@@ -173,11 +173,11 @@ def power_of_ten(decades: float) -> str:
     return f"{digit * 10.0**exponent:.{max(0, -exponent)}f}" if -3 <= exponent < 5 else f"{digit}e{exponent}"
 
 
-def leaving(found: precision.Leaving) -> str:
+def leaving(left: precision.Leaving) -> str:
     """Return in words when the runs of a deep view leave its reference."""
     return (
-        f"those of the last view leave its reference run after {found.median_step:.0f} of {found.steps} steps "
-        f"(median of {found.runs}); {found.stay:.0%} never do"
+        f"those of the last view leave its reference run after {left.median_step:.0f} of {left.steps} steps "
+        f"(median of {left.runs}); {left.stay:.0%} never do"
     )
 
 

@@ -85,8 +85,8 @@ class Result:
     @property
     def effective(self) -> int | None:
         """Effective number of hyperparameters if the small thresholds agree on it (up to 20 %), else None."""
-        found = {fit.c for fit in self.fits if fit.quantile <= 0.2}
-        return found.pop() if len(found) == 1 else None
+        counts = {fit.c for fit in self.fits if fit.quantile <= 0.2}
+        return counts.pop() if len(counts) == 1 else None
 
 
 def points(scene: Scene, draws: int, seed: int, last_view: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -173,15 +173,15 @@ def fits(
     report: called with a sentence before every fit: they take seconds to a minute each, as the first one shows.
     """
     tails = [(q, threshold) for q in quantiles if (threshold := _threshold(losses, q)) is not None]
-    found: list[Fit] = []
+    fitted_tails: list[Fit] = []
     start_s = time.monotonic()
     for done, (q, threshold) in enumerate(tails):
         left = "" if not done else f", about {(time.monotonic() - start_s) / done * (len(tails) - done):.0f} s left"
         report(f"Fit {done + 1} of {len(tails)} to the low tail of the losses{left}.")
         fitted = _fitted(losses, threshold, _EFFECTIVE)
         count = int(np.sum(losses <= threshold))
-        found.append(Fit(q, threshold, count, float(fitted.a), float(fitted.b), int(fitted.c), float(fitted.o)))
-    return tuple(found)
+        fitted_tails.append(Fit(q, threshold, count, float(fitted.a), float(fitted.b), int(fitted.c), float(fitted.o)))
+    return tuple(fitted_tails)
 
 
 def fitting_s(draws: int) -> float:

@@ -149,7 +149,7 @@ def trained(
         listener.training(asked.scene, tiles, missing, prepared.backend) as report,
         subject.trained_tiles(prepared, tiles, report) as fetch,
     ):
-        whole = asked.slices.field(asked.steps, subject.field_of(fetch, area))
+        field = asked.slices.field(asked.steps, subject.field_of(fetch, area))
     first_x, first_y = area.x0 * SAMPLES, area.y0 * SAMPLES
     inside = (
         slice(rows.start - first_y, rows.stop - first_y),
@@ -160,7 +160,7 @@ def trained(
         _axis_values(problem.x, level, columns),
         _axis_values(problem.y, level, rows),
         level,
-        whole.at(inside),
+        field.at(inside),
         columns,
         rows,
     )

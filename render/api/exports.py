@@ -13,7 +13,7 @@ import numpy as np
 import render
 from render import scene as scenes
 from render.api import arrays as windows
-from render.api import preparation
+from render.api import output_names, preparation
 from render.api.arrays import Window
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
@@ -60,9 +60,9 @@ def export(
     scene.check_plane("an export")
     asked = windows.asked(scene, at, window, samples)
     replacing.check(path, scene, force=force, unseen=_UNSEEN, asked=asked.facts, advice=_ADVICE)
-    found, numerics = windows.trained(asked, Path(store), make_backend, listener)
-    made = scenes.provenance(scene, "scene", numerics) | {"version": render.__version__}
-    arrays.write(path, as_arrays(scene, found, {**records.exported(made), **asked.facts}))
+    trained, numerics = windows.trained(asked, Path(store), make_backend, listener)
+    facts = scenes.provenance(scene, "scene", numerics) | {"version": render.__version__}
+    arrays.write(path, as_arrays(scene, trained, {**records.exported(facts), **asked.facts}))
     return path
 
 
@@ -81,7 +81,7 @@ def export_frames(
     Each pixel has the stored channels of its nearest sample, and R, G and B as linear light. The same call goes on
     where it stopped. frames: as in `frame`. Raises RenderError.
     """
-    path = Path(folder)
+    path = output_names.folder(folder, advice="Give a folder: every frame is a file of its own there.")
     scene.check_plane("an export")
     frame_arrays.check_folder(path)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
@@ -116,5 +116,5 @@ def _middle(window: Window) -> tuple[Fraction, Fraction]:
 
 def _offsets(axis: Axis, level: int, indices: range, origin: Fraction) -> np.ndarray:
     first, last = indices.start // SAMPLES, (indices.stop - 1) // SAMPLES
-    found = np.concatenate([axis.differences(level, tile * SAMPLES, origin) for tile in range(first, last + 1)])
-    return found[indices.start - first * SAMPLES : indices.stop - first * SAMPLES]
+    offsets = np.concatenate([axis.differences(level, tile * SAMPLES, origin) for tile in range(first, last + 1)])
+    return offsets[indices.start - first * SAMPLES : indices.stop - first * SAMPLES]

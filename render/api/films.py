@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from render import encode
-from render.api import display, preparation
+from render.api import display, output_names, preparation
 from render.api.display import Stills
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
@@ -88,11 +88,12 @@ def video(
     on.
     Raises RenderError, or one of its kinds, for whatever a person can put right.
     """
+    folder = output_names.folder(out)
     steps, rate = preparation.prepare_climb(scene, quality, budget_min, Path(store), make_backend, listener)
     best = steps[-1]
-    for job in climb.left(Path(out), steps):
+    for job in climb.left(folder, steps):
         listener.outlook(preparation.outlook(job, Path(store), rate, listener))
-        film = _film(job, Path(out), poster, force, listener)
+        film = _film(job, folder, poster, force, listener)
         if job is not best:
             listener.film(film.path, job.quality)
     return film
@@ -113,10 +114,11 @@ def recolour(
     quality: "auto" is the best whose samples are all stored. force: as in `video`. What the scene's settings changed is
     in the film's name, so that the scene's own film stays.
     """
+    folder = output_names.folder(out)
     job = rendering.prepare_stored(scene, quality, Path(store))
     preparation.remark(scene, listener)
     listener.outlook(Outlook(job, Path(store), 0))
-    return _film(job, Path(out), poster, force, listener)
+    return _film(job, folder, poster, force, listener)
 
 
 def convert(
@@ -132,13 +134,14 @@ def convert(
 
     force: as in `video`.
     """
+    folder = output_names.folder(out)
     job = rendering.prepare_stored(scene, quality, Path(store))
     preparation.remark(scene, listener)
     listener.outlook(Outlook(job, Path(store), 0))
     numbers = job.frame_numbers(frames) if frames else None
     _say_changes(job, listener)
     with listener.rendering(job) as report:
-        written = deliver.part_of_film(job, numbers, Path(out), report, force=force)
+        written = deliver.part_of_film(job, numbers, folder, report, force=force)
     return Film(written[0], tuple(written))
 
 
@@ -160,10 +163,11 @@ def frame(
     frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film. force: as in
     `video`.
     """
+    folder = output_names.folder(out)
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
     _say_totals(job, numbers, listener)
     with listener.rendering(job) as report:
-        return Stills(deliver.stills(job, numbers, Path(out), report, force=force))
+        return Stills(deliver.stills(job, numbers, folder, report, force=force))
 
 
 def pictures(
@@ -203,12 +207,13 @@ def contact_sheet(
     frames: as in `frame`; without any, `count` frames evenly along the zoom. width_px: of each picture, at most.
     force: as in `video`.
     """
+    folder = output_names.folder(out)
     job, _ = preparation.prepare(scene, quality, budget_min, Path(store), make_backend, listener)
     numbers = job.frame_numbers(frames) if frames else sheet.even_frames(job, count)
     shown = deliver.tag_of_frames(numbers) if frames else f"{count}" if count != COUNT else ""
     layout = f"{columns}x{width_px}px" if (columns, width_px) != (COLUMNS, WIDTH_PX) else ""
     _say_totals(job, numbers, listener)
-    path = deliver.sheet_path(Path(out), job, "-".join(part for part in (shown, layout) if part))
+    path = deliver.sheet_path(folder, job, "-".join(part for part in (shown, layout) if part))
     with listener.rendering(job) as report:
         sheet.write(job, numbers, path, columns=columns, width_px=width_px, report=report, force=force)
     return path
@@ -250,6 +255,6 @@ def _chosen(
     listener: Listener,
 ) -> tuple[Job, list[int]]:
     job, _ = preparation.prepare(scene, quality, budget_min, store, make_backend, listener)
-    if not frames and scene.made is not None and scene.made.frame is not None:
-        frames = (str(scene.made.frame),)
+    if not frames and scene.record is not None and scene.record.frame is not None:
+        frames = (str(scene.record.frame),)
     return job, job.frame_numbers(frames or ("last",))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from render.api import output_names
 from render.explorer import serve
 
 
@@ -25,4 +26,7 @@ def explore(
     port: on 127.0.0.1; None is 8640, or the next that is free. browse: open the page in a browser, where there is a
     screen. announce: receives the address to open, and the same without its token. note: receives remarks.
     """
-    return serve.run(os.fspath(scene), Path(store), Path(folder), port, browse=browse, announce=announce, note=note)
+    scenes_folder = output_names.folder(
+        folder, what="--folder", advice="Give a folder: the page asks for scenes' names."
+    )
+    return serve.run(os.fspath(scene), Path(store), scenes_folder, port, browse=browse, announce=announce, note=note)

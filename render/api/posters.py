@@ -67,17 +67,17 @@ def plan_poster(
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
     tiff.check_bits(bits)
-    made = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
-    missing = made.missing()
+    prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
+    missing = prepared.missing()
     training_s = 0.0
     if missing:
         with listener.working("measuring this machine"):
-            rate = training_rate.measure_tiles(scene.problem, made.some_tiles(), made.subject.backend)
+            rate = training_rate.measure_tiles(scene.problem, prepared.some_tiles(), prepared.subject.backend)
         training_s = rate.time_s(missing)
-    area = made.poster.area()
+    area = prepared.poster.area()
     rows, columns = area.shape
     samples = rows * columns * SAMPLES**2
-    return PosterPlan(made.print.size_px, area.level, samples, missing, training_s, made.print.size_bytes)
+    return PosterPlan(prepared.print.size_px, area.level, samples, missing, training_s, prepared.print.size_bytes)
 
 
 def poster(
@@ -120,15 +120,15 @@ def poster(
         "detail": detail,
     }
     replacing.check(path, scene, force=force, unseen=replacing.UNSEEN_IN_STILLS, asked=asked, advice=_ADVICE)
-    made = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
-    missing = made.missing()
-    with listener.training(scene, made.some_tiles(), missing, made.subject.backend) as report:
-        with subject.trained_tiles(made.subject, made.poster.curve_tiles(), report) as fetch:
-            colours = made.poster.colours(fetch)
-        texts = scenes.provenance(scene, "scene", made.subject.numerics) | {"version": render.__version__}
-        metadata = {**records.exported(texts), **asked, "level": made.poster.level}
-        bands = srgb_bands(made.poster, colours, made.print, made.training(report, missing))
-        tiff.write(path, made.print, bands, metadata)
+    prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
+    missing = prepared.missing()
+    with listener.training(scene, prepared.some_tiles(), missing, prepared.subject.backend) as report:
+        with subject.trained_tiles(prepared.subject, prepared.poster.curve_tiles(), report) as fetch:
+            colours = prepared.poster.colours(fetch)
+        texts = scenes.provenance(scene, "scene", prepared.subject.numerics) | {"version": render.__version__}
+        metadata = {**records.exported(texts), **asked, "level": prepared.poster.level}
+        bands = srgb_bands(prepared.poster, colours, prepared.print, prepared.training(report, missing))
+        tiff.write(path, prepared.print, bands, metadata)
     return path
 
 
@@ -216,7 +216,7 @@ def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
         f"detail-{sheet.detail:g}": sheet.detail != plain.detail,
         f"bits-{bits}": bits != 8,
     }
-    return "-".join([scene.name, *(part for part, told in parts.items() if part and told)]) + ".tif"
+    return "-".join([scene.name, *(part for part, is_named in parts.items() if part and is_named)]) + ".tif"
 
 
 def _prepared(
@@ -224,8 +224,8 @@ def _prepared(
 ) -> _Prepared:
     scene.check_plane("a print")
     plan = qualities.named(scene, "scene").plan
-    made = Poster(plan, plan.path.s_of_frame(_frame_number(scene, at), scene.output.fps), sheet)
-    deepest = max(made.level, *(tile.level for tile in made.curve_tiles()))
+    drawn = Poster(plan, plan.path.s_of_frame(_frame_number(scene, at), scene.output.fps), sheet)
+    deepest = max(drawn.level, *(tile.level for tile in drawn.curve_tiles()))
     with reference_run(listener) as report_step:
         prepared = subject.prepare(scene, store, make_backend, level=deepest, report_step=report_step)
-    return _Prepared(made, Print(sheet.size_px, bits, sheet.dpi), prepared)
+    return _Prepared(drawn, Print(sheet.size_px, bits, sheet.dpi), prepared)

@@ -79,7 +79,7 @@ def prepare_climb(
     They are several where "auto" chose one that takes so long that others are worth making before it.
     """
     job, rate, backend, measured = _prepared(loaded, quality, budget_min, store, make_backend, listener, film=True)
-    if quality != "auto" or loaded.made is not None or not job.missing_samples():
+    if quality != "auto" or loaded.record is not None or not job.missing_samples():
         return [job], rate
     # Of the scene as measured: all qualities switch to differences at the same levels, and share their samples.
     lower = [rendering.prepare(choice, store, backend=backend) for choice in climb.below(measured, job)]
@@ -133,9 +133,9 @@ def _prepared(
         rendering.check_film(choice.plan.scene)
     with reference_run(listener) as report_step:
         job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
-    if quality == "auto" and loaded.made is None and job.quality != "scene":
+    if quality == "auto" and loaded.record is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
-    if loaded.made is not None and json.loads(loaded.made.numerics or "{}") not in ({}, job.numerics):
+    if loaded.record is not None and json.loads(loaded.record.numerics or "{}") not in ({}, job.numerics):
         listener.warning(
             "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
             "picture comes out with other grains."

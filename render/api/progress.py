@@ -49,14 +49,14 @@ class Progress(Listener):
     @contextlib.contextmanager
     def rendering(self, job: Job) -> Iterator[Report]:
         """Show training runs, and then frames, while they are made."""
-        told: set[str] = set()
+        shown: set[str] = set()
         with self._bar() as bar:
             task = bar.add_task("training", total=None)
 
             def report(now: rendering.Progress) -> None:
                 for text in (*now.repaired, *now.notes):
-                    if text not in told:
-                        told.add(text)
+                    if text not in shown:
+                        shown.add(text)
                         self.note(text)
                 training = now.samples_done < now.samples_total
                 done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)

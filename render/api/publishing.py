@@ -10,7 +10,7 @@ import render
 from render import scene as scenes
 from render.analyse import subject
 from render.analyse.subject import Subject
-from render.api import preparation
+from render.api import output_names, preparation
 from render.api.films import BUDGET_MIN
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
@@ -62,7 +62,7 @@ def publish(
     Raises RenderError.
     """
     scene.check_plane("a map on a page")
-    folder = Path(site)
+    folder = output_names.folder(site, what="the site", advice="Give a folder: a site is many files.")
     if not 0 <= plane_level <= _MOST_PLANE_LEVEL:
         raise RenderError(f"--plane-level must be from 0 to {_MOST_PLANE_LEVEL}, not {plane_level}.")
     shown = published_site.shown_channels(scene, channels)

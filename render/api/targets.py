@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from render import scene
+from render.api import output_names
 from render.api.films import StrPath
 from render.api.listener import SILENT, Listener
 from render.deep import descend as descending
@@ -40,7 +41,7 @@ def descend(
     NAME_deep.toml in the current folder; an existing file is never replaced. Raises RenderError.
     """
     loaded.check_plane("a descent")
-    path = Path(out) if out is not None else Path(f"{loaded.name}_deep.toml")
+    path = output_names.file(out, "a scene", ".toml") if out is not None else Path(f"{loaded.name}_deep.toml")
     if path.exists():
         raise _taken(path)
     check_target(path)

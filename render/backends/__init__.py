@@ -88,6 +88,10 @@ class Backend(Protocol):
     def proof(self) -> dict[str, str]:
         """What shows that results have the bits of others of the same numerics: see `render.storage.first_steps`."""
 
+    @property
+    def step_time_s(self) -> float:
+        """Seconds that a step of one block of runs takes on each worker, about, or 0 if that is not known."""
+
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train the batches that next_batch returns, until it returns None; yield results in order of completion.
 

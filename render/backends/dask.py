@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -99,6 +100,12 @@ class DaskBackend:
         """What shows that results have the bits of others of the same numerics: that of the workers that train."""
         return self.roster.proof
 
+    @property
+    def step_time_s(self) -> float:
+        """Seconds that a step of one block of runs takes on a worker, about: the median of those that train."""
+        times_s = [one.step_time_s for one in self.roster.good.values()]
+        return statistics.median(times_s) if times_s else 0.0
+
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field | Failed]]:
         """Train what next_batch hands out on all workers, and yield results as they come.
 
@@ -114,11 +121,11 @@ class DaskBackend:
     def followed(self, reference: Reference) -> Followed:
         """Return a reference run as the workers have it: it is sent to them once."""
         with self._sending:
-            found = self._followed.get(reference.key)
-            if found is None:
+            sent = self._followed.get(reference.key)
+            if sent is None:
                 made_by = numerics.following(self.numerics, [reference.key])
-                found = self._followed[reference.key] = Followed(self.client, reference, made_by)
-            return found
+                sent = self._followed[reference.key] = Followed(self.client, reference, made_by)
+            return sent
 
     def replace_lost(self) -> None:
         """Start new workers in place of those that dask gave up.
@@ -237,12 +244,12 @@ class _Run:
     def _drain(self) -> list[str | BaseException | None]:
         """Return what has happened since the last call, waiting for a moment if that is nothing."""
         try:
-            found = [self._done.get(timeout=_TICK_S)]
+            items = [self._done.get(timeout=_TICK_S)]
         except queue.Empty:
             return []
         while not self._done.empty():
-            found.append(self._done.get())
-        return found
+            items.append(self._done.get())
+        return items
 
     def _take(self, key: str) -> Iterator[tuple[Batch, Field | Failed]]:
         task = self._tasks[key]

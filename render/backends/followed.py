@@ -46,10 +46,10 @@ class Followed:
         with self._lock:
             return self._sent.future, {number: sent.future for number, sent in self._rings.items()}
 
-    def add(self, made: Mapping[int, Ring]) -> None:
+    def add(self, new_rings: Mapping[int, Ring]) -> None:
         """Keep rings that a worker made, and send them to the others."""
         with self._lock:
-            for number, ring in made.items():
+            for number, ring in new_rings.items():
                 if number not in self._rings:
                     rings.save(ring, self._reference, number, self._made_by)
                     self._rings[number] = _Sent(self._client, ring)

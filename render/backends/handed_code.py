@@ -51,7 +51,7 @@ def take(handed: Handed | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     own.add(handed.source, folder, handed.name)
-    trust.tell(handed.source.code_digest)
+    trust.accept(handed.source.code_digest)
 
 
 def lacks(problem: Problem) -> bool:

@@ -87,10 +87,10 @@ def card() -> Card | None:
 
 def card_words(problem: Problem) -> str:
     """Return what a person should know of the float64 of the card that trains; "" where there is none."""
-    found = card()
-    if found is None:
+    device = card()
+    if device is None:
         return ""
-    words, most = found.words(), found.float64_flop_per_s
+    words, most = device.words(), device.float64_flop_per_s
     if most is None or problem.row.kernel != "mlp":
         return words
     settings = problem.settings_as(MlpSettings)
@@ -125,6 +125,6 @@ def _net(problem: Problem, made_by: numerics.Numerics) -> str:
 
     Where a window lies makes no other kernel, nor does what a film's slices set.
     """
-    told = problem.describe() | {"x": problem.x.name, "y": problem.y.name}
-    told |= {"fixed": sorted(name for name, _ in problem.fixed), "prefixes": []}
-    return json.dumps([told, made_by], sort_keys=True)
+    structure = problem.describe() | {"x": problem.x.name, "y": problem.y.name}
+    structure |= {"fixed": sorted(name for name, _ in problem.fixed), "prefixes": []}
+    return json.dumps([structure, made_by], sort_keys=True)

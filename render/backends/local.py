@@ -6,6 +6,7 @@ import functools
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from render.backends import PROOF_STEPS, Batch, kernels
@@ -41,11 +42,11 @@ class LocalBackend:
             return fused_engine.FusedEngine(self._problem)
         from render.train import engine  # JAX comes with it
 
-        made = engine.Engine(self._problem, backwards=self._backwards)
+        plain = engine.Engine(self._problem, backwards=self._backwards)
         known = numerics.of_processor(self._problem)
-        if known is not None and known != made.numerics():
-            raise RuntimeError(f"JAX was expected to train with numerics {known}, not {made.numerics()}")
-        return made
+        if known is not None and known != plain.numerics():
+            raise RuntimeError(f"JAX was expected to train with numerics {known}, not {plain.numerics()}")
+        return plain
 
     def _engine_of(self, batch: Batch) -> Any:
         """Return what trains a batch: the plain engine, or the one that follows the batch's reference run."""
@@ -54,11 +55,11 @@ class LocalBackend:
         from render.train.past_float64 import difference_engine
 
         with self._making:
-            found = self._following.get(batch.reference.key)
-            if found is None:
-                made = difference_engine.DeepEngine(self._problem, batch.reference, backwards=self._backwards)
-                found = self._following[batch.reference.key] = made
-            return found
+            following = self._following.get(batch.reference.key)
+            if following is None:
+                following = difference_engine.DeepEngine(self._problem, batch.reference, backwards=self._backwards)
+                self._following[batch.reference.key] = following
+            return following
 
     @functools.cached_property
     def devices(self) -> list[Any]:
@@ -79,10 +80,10 @@ class LocalBackend:
 
     def remarks(self) -> dict[str, str]:
         """Return what a person should know of the kernel that was asked for, and of a card's float64, by title."""
-        found = {"kernel": self.kernel.why} if self.kernel.why else {}
+        remarks = {"kernel": self.kernel.why} if self.kernel.why else {}
         if self.numerics["backend"] != "cpu" and (words := kernels.card_words(self._problem)):
-            found["card"] = words
-        return found
+            remarks["card"] = words
+        return remarks
 
     @property
     def workers(self) -> int:
@@ -93,13 +94,24 @@ class LocalBackend:
     def numerics(self) -> dict[str, str | int]:
         """Everything besides the problem that results depend on."""
         known = None if self.kernel.fused else numerics.of_processor(self._problem)
-        found: dict[str, str | int] = dict(known or self.engine.numerics())
-        return found | ({"sums": "backwards"} if self._backwards else {})
+        described: dict[str, str | int] = dict(known or self.engine.numerics())
+        return described | ({"sums": "backwards"} if self._backwards else {})
 
     @functools.cached_property
     def proof(self) -> dict[str, str]:
         """What shows that results have the bits of others of the same numerics; it trains a few steps."""
         return first_steps.versions() | {first_steps.DIGEST: self.engine.first_steps(self.devices[0], PROOF_STEPS)}
+
+    @functools.cached_property
+    def step_time_s(self) -> float:
+        """Seconds that a step of a block of runs takes while every device runs one, about; it trains a few.
+
+        0 for the fused kernel, which keeps a run on the chip: no run of it is long.
+        """
+        if self.kernel.fused:
+            return 0.0
+        with ThreadPoolExecutor(len(self.devices)) as threads:
+            return max(threads.map(self.engine.step_time_s, self.devices))
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

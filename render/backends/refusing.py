@@ -15,6 +15,7 @@ class RefusingBackend:
 
     capacity = 1024
     workers = 1
+    step_time_s = 0.0
     proof: ClassVar[dict[str, str]] = {}
 
     def __init__(self, numerics: Mapping[str, Any] | None = None) -> None:

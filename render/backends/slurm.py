@@ -111,9 +111,9 @@ def arguments(cluster: Cluster) -> dict[str, Any]:
 
 
 def _prologue() -> list[str]:
-    own = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
+    lines = list(dask.config.get("jobqueue.slurm.job-script-prologue", None) or [])
     # Outside a virtual environment, PYTHONPATH may be how render itself is found.
-    return [*own, *_OWN_PACKAGES] if sys.prefix != sys.base_prefix else own
+    return [*lines, *_OWN_PACKAGES] if sys.prefix != sys.base_prefix else lines
 
 
 def _checked(job: Mapping[str, str]) -> dict[str, Any]:

@@ -37,6 +37,7 @@ class Facts(NamedTuple):
     capacity: int
     slots: int
     gpu: bool  # it declared the resource GPU, so that a task has to ask for one
+    step_time_s: float  # of a block of runs
 
 
 class OtherNumerics(Exception):
@@ -58,7 +59,8 @@ async def facts(problem: Problem, handed: handed_code.Handed | None, dask_worker
     engine = await asyncio.to_thread(_engine, problem, threads)
     device = _devices(threads)[0]
     proof = await asyncio.to_thread(_proof, problem, threads)
-    return Facts(engine.numerics(device), proof, engine.capacity(device), gpus or threads, gpus > 0)
+    step_time_s = await asyncio.to_thread(engine.step_time_s, device)
+    return Facts(engine.numerics(device), proof, engine.capacity(device), gpus or threads, gpus > 0, step_time_s)
 
 
 class Trained(NamedTuple):
@@ -97,8 +99,8 @@ def train(
         engine.learn(rings, device)
     capacity, points = engine.capacity(device), columns[0].size
     parts = [engine.train(tuple(c[i : i + capacity] for c in columns), device) for i in range(0, points, capacity)]
-    made = {} if reference is None else {n: ring for n, ring in engine.known().items() if n not in rings}
-    return Trained(Field.join(parts), time.perf_counter() - started, worker.address, made)
+    new_rings = {} if reference is None else {n: ring for n, ring in engine.known().items() if n not in rings}
+    return Trained(Field.join(parts), time.perf_counter() - started, worker.address, new_rings)
 
 
 def _resources(worker: Any) -> tuple[int, int]:
@@ -108,7 +110,7 @@ def _resources(worker: Any) -> tuple[int, int]:
 
 _preparing = threading.Lock()
 _number = itertools.count()
-_own = threading.local()
+_thread = threading.local()
 
 
 @functools.lru_cache(maxsize=8)
@@ -163,9 +165,9 @@ def _devices(threads: int) -> list[Any]:
 def _device(threads: int) -> Any:
     """Return the device of the calling thread: each thread takes the next device and keeps it."""
     devices = _devices(threads)
-    if not hasattr(_own, "place"):
-        _own.place = next(_number)
-    return devices[_own.place % len(devices)]
+    if not hasattr(_thread, "place"):
+        _thread.place = next(_number)
+    return devices[_thread.place % len(devices)]
 
 
 # Held until the process ends, however it ends.

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from render.analyse.subject import Subject
     from render.film.rendering import Report
+    from render.film.training_rate import Rate
     from render.geometry.tiles import Tile
     from render.scene import Scene as Loaded
 
@@ -68,9 +69,9 @@ def dimension(
     from render.analyse import conclusions, dimension_over_steps, subject, tables
     from render.analyse import dimension as measuring
 
-    def plan(what: Subject) -> tuple[list[Tile], int]:
+    def plan(what: Subject) -> tuple[int, Callable[[], Rate]]:
         tiles = measuring.tiles_of(measuring.windows(what.scene, side, deepest))
-        return tiles, subject.missing_samples(what, tiles)
+        return subject.missing_samples(what, tiles), _rate_of(what, tiles)
 
     def run(what: Subject, report: Report) -> measuring.Result | dimension_over_steps.Result:
         return (dimension_over_steps.run if over else measuring.run)(what, side, deepest, report)
@@ -105,15 +106,19 @@ def precision(
     """
     from render.analyse import conclusions, subject, tables
     from render.analyse import precision as measuring
-    from render.geometry.tiles import Tile
-
-    def plan(what: Subject) -> tuple[list[Tile], int]:
-        return [Tile(0, 0, 0)], measuring.expected_runs(what.scene)
 
     loaded = changes.load(scene, *more)
     level = subject.last_level(loaded)
     _analyse(
-        loaded, "precision", folders, HERE, plan, measuring.run, tables.of_precision, conclusions.of_precision, level
+        loaded,
+        "precision",
+        folders,
+        HERE,
+        measuring.outlook,
+        measuring.run,
+        tables.of_precision,
+        conclusions.of_precision,
+        level,
     )
 
 
@@ -138,13 +143,16 @@ def tuning(
         render analyse tuning tanh.toml --draws 4096
     """
     from render.analyse import conclusions, subject, tables
+    from render.analyse import dimension as windows
     from render.analyse import tuning as measuring
     from render.geometry.tiles import Tile
 
     measuring.need_opda()
 
-    def plan(what: Subject) -> tuple[list[Tile], int]:
-        return [Tile(0, 0, 0)], subject.missing_points(what, *measuring.points(what.scene, draws, seed, last_view))
+    def plan(what: Subject) -> tuple[int, Callable[[], Rate]]:
+        drawn_from = windows.tiles_of(windows.windows(what.scene, 64, 1)) if last_view else [Tile(0, 0, 0)]
+        x, y = measuring.points(what.scene, draws, seed, last_view)
+        return subject.missing_points(what, x, y), _rate_of(what, drawn_from)
 
     def run(what: Subject, report: Report) -> measuring.Result:
         return measuring.run(what, draws, seed, last_view, report)
@@ -186,13 +194,14 @@ def every_scene(
     from render.analyse import conclusions, files, subject, tables
     from render.analyse import dimension as measuring
     from render.analyse import every_scene as together
+    from render.api import output_names
     from render.cli import messages, terminal
     from render.files.atomic import check_target
 
     chosen = [AS_WRITTEN.load(name) for name in scenes or together.SCENES]
     kind = _dimension_name(side, deepest)
     windows = [measuring.windows(loaded, side, deepest) for loaded in chosen]
-    summary = folders.out / f"{kind}-all.json"
+    summary = output_names.folder(folders.out) / f"{kind}-all.json"
     problems = [loaded.problem.key for loaded in chosen]
     places = []
     if not plan:  # a plan writes nothing, and makes no folder
@@ -207,11 +216,11 @@ def every_scene(
         to_do = subject.missing_samples(what, tiles)
         time_s = terminal.training_time_s(loaded.problem, tiles, to_do, what.backend)
         outlooks.append(together.Outlook(loaded.name, len(areas), subject.samples(what, tiles), to_do, time_s))
-    whole = together.total(outlooks)
+    total = together.total(outlooks)
     messages.show(tables.of_outlooks(outlooks))
     messages.result("plan", "", scenes=[vars(outlook) for outlook in outlooks])
-    took = f"about {terminal.duration(whole.time_s)}" if whole.to_do else "everything is in the store"
-    messages.note(f"{len(chosen)} scenes, {whole.to_do:,} training runs to do: {took}.")
+    took = f"about {terminal.duration(total.time_s)}" if total.to_do else "everything is in the store"
+    messages.note(f"{len(chosen)} scenes, {total.to_do:,} training runs to do: {took}.")
     if plan:
         return
     rows = []
@@ -224,9 +233,9 @@ def every_scene(
         conclusion = conclusions.of_dimension(result)
         _write(result, conclusion, what, loaded, targets, "dimension")
         messages.note(f"{loaded.name}: {conclusion}")
-    found = together.Result(side, tuple(rows))
-    messages.show(tables.of_every_scene(found))
-    facts = files.facts(found, asked=problems)
+    measured = together.Result(side, tuple(rows))
+    messages.show(tables.of_every_scene(measured))
+    facts = files.facts(measured, asked=problems)
     messages.result("all", "", **facts)
     messages.wrote(files.write_json(summary, facts))
 
@@ -244,12 +253,14 @@ def _dimension_name(side: int, deepest: int | None, over: str | None = None) -> 
 def _targets(loaded: Loaded, kind: str, folders: Folders) -> list[Path]:
     """Return where the JSON file and the plot of a measurement go. Raises RenderError where they must not."""
     from render import scene as scenes
+    from render.api import output_names
     from render.files.atomic import check_target
     from render.film import replacing
 
+    out = output_names.folder(folders.out)
     tag = scenes.tag(loaded, _UNMEASURED)
     stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # a name may have dots in it
-    targets = [folders.out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
+    targets = [out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
     for target in targets:
         check_target(target)
     replacing.check(targets[0], loaded, force=folders.force, unseen=_UNMEASURED)
@@ -282,12 +293,19 @@ def _write(result: Any, conclusion: str, what: Subject, loaded: Loaded, targets:
     return [*written, *([plot] if plot else [])]
 
 
+def _rate_of(what: Subject, tiles: list[Tile]) -> Callable[[], Rate]:
+    """Return what measures the rate of training runs spread over some tiles."""
+    from render.film import training_rate
+
+    return lambda: training_rate.measure_tiles(what.problem, tiles, what.backend)
+
+
 def _analyse(
     loaded: Loaded,
     kind: str,
     folders: Folders,
     machines: Machines,
-    plan: Callable[[Subject], tuple[list[Tile], int]],
+    plan: Callable[[Subject], tuple[int, Callable[[], Rate]]],
     run: Callable[[Subject, Report], Any],
     table: Callable[[Any], Any],
     conclude: Callable[[Any], str],
@@ -296,15 +314,15 @@ def _analyse(
 ) -> None:
     """Announce the measurement, run it with progress, print the result, and write the files.
 
-    kind: what is measured, then its options, each after a dash. plan: gives tiles to time, and the runs to do. level:
-    the deepest that is looked at. then: as in `terminal.announce`.
+    kind: what is measured, then its options, each after a dash. plan: gives the runs to do, and what measures their
+    rate. level: the deepest that is looked at. then: as in `terminal.announce`.
     """
     from render.cli import messages, terminal
 
     targets = _targets(loaded, kind, folders)
     what = _prepared(loaded, folders, machines, level)
-    tiles, runs = plan(what)
-    terminal.announce(f"{loaded.name}, {kind}", loaded.problem, tiles, runs, what.backend, then)
+    runs, measure = plan(what)
+    terminal.announce(f"{loaded.name}, {kind}", runs, measure, then)
     with terminal.progress() as report:
         result = run(what, report)
     messages.show(table(result))

@@ -29,9 +29,9 @@ def each(loaded: Sequence[Scene], film: Callable[[Scene], Sequence[Path]]) -> bo
             fault = str(error).removeprefix(f"{scene.name}: ")  # many errors begin with the scene's name themselves
             failed.append((scene.name, fault))
             messages.emit("failed", f"{scene.name}: {fault}", style="red", name=scene.name, fault=fault)
-    made = len(loaded) - len(failed)
-    text = f"{made} of {len(loaded)} films made in {duration(time.monotonic() - begun_s)}."
-    messages.emit("batch", text, made=made, films=len(loaded), failed=[name for name, _ in failed])
+    count = len(loaded) - len(failed)
+    text = f"{count} of {len(loaded)} films made in {duration(time.monotonic() - begun_s)}."
+    messages.emit("batch", text, made=count, films=len(loaded), failed=[name for name, _ in failed])
     for name, fault in failed:
         messages.emit("failed", f"not made: {name}: {fault}", style="red", name=name, fault=fault)
     return not failed

@@ -110,11 +110,11 @@ _UNITS = {"": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 def _bytes(text: str) -> int:
     """Return the size that a text such as "200MB" says, in bytes."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKmMgG]?)[bB]?", text)
-    unit = "" if found is None else {"": "", "k": "kB", "m": "MB", "g": "GB"}[found[2].lower()]
-    if found is None or not float(found[1]) > 0:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKmMgG]?)[bB]?", text)
+    unit = "" if match is None else {"": "", "k": "kB", "m": "MB", "g": "GB"}[match[2].lower()]
+    if match is None or not float(match[1]) > 0:
         raise RenderError(f"--max must be a size such as 200MB or 1.5GB, not {text!r}.")
-    return round(float(found[1]) * _UNITS[unit])
+    return round(float(match[1]) * _UNITS[unit])
 
 
 def publish(
@@ -154,7 +154,7 @@ def publish(
     from render.cli import messages, terminal
     from render.machine import sizes
 
-    made = api.publish(
+    written = api.publish(
         changes.load(scene),
         site,
         quality=effort.quality,
@@ -168,18 +168,18 @@ def publish(
         listener=terminal.LISTENER,
     )
     messages.note(
-        f"{made.files:,} files, {sizes.in_words(made.size_bytes)}. To look: "
+        f"{written.files:,} files, {sizes.in_words(written.size_bytes)}. To look: "
         f"python -m http.server --directory {shlex.quote(str(site))}"
     )
-    messages.wrote(made.folder / "index.html")
+    messages.wrote(written.folder / "index.html")
 
 
 def _cm(text: str) -> tuple[float, float]:
     """Return the width and height that a text such as "75x50" says, in centimetres."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?[xX×] ?(\d+(?:\.\d+)?)", text)
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) ?[xX×] ?(\d+(?:\.\d+)?)", text)
+    if match is None:
         raise RenderError(f"--cm must be width x height, such as 75x50, not {text!r}.")
-    return float(found[1]), float(found[2])
+    return float(match[1]), float(match[2])
 
 
 @Parameter(name="*")

@@ -55,11 +55,15 @@ def probe(
         render probe tanh.toml --points few.csv --out values.csv --precision exact
     """
     try:
+        from render.api import output_names
         from render.cli import messages
         from render.errors import RenderError
         from render.tools import probe as probing
         from render.tools import probe_summary
 
+        output_names.file(out, "a table", ".csv")
+        if trace is not None:
+            output_names.file(trace, "a table", ".csv", what="--trace")
         if trace is not None and machines.kernel != "xla":
             raise RenderError("--trace writes losses of XLA's kernel: leave out --kernel fused, or --trace.")
         with messages.working("probing") as report:

@@ -43,7 +43,7 @@ def show(name: str | None) -> None:
 
 def _names() -> list[str]:
     """Return the systems of the catalogue, and those that installed packages offer."""
-    return [*SYSTEMS, *(found for name in own_files.offered() if (found := own_files.named(name, None)) is not None)]
+    return [*SYSTEMS, *(system for name in own_files.offered() if (system := own_files.named(name, None)) is not None)]
 
 
 def _facts(name: str, scenes: list[str]) -> dict[str, Any]:
@@ -98,13 +98,13 @@ def _show_one(name: str) -> None:
 
 def _scenes() -> dict[str, list[str]]:
     """Return the names of the scenes at hand by their system; a scene with faults is not among them."""
-    found: dict[str, list[str]] = defaultdict(list)
+    names: dict[str, list[str]] = defaultdict(list)
     for name in scene.names():
         try:
-            found[scene.load(name).problem.system].append(escape(name))
+            names[scene.load(name).problem.system].append(escape(name))
         except SceneError:
             continue
-    return found
+    return names
 
 
 def _brief(name: str, h: Hyperparameter) -> str:
@@ -124,6 +124,6 @@ def _shown(setting: Setting) -> str:
 
 def _choices(setting: Setting) -> str:
     words = [f'"{word}"' for word in (*setting.words, *([setting.none] if setting.none else []))]
-    bounds = setting.whole or setting.number
+    bounds = setting.integer or setting.number
     span = [f"{bounds[0]:g}..{bounds[1]:g}"] if bounds else []
     return ", ".join(words + span) or "true, false"

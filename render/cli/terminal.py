@@ -26,6 +26,7 @@ from render.film.job import Job
 from render.film.pace import Pace
 from render.film.plan import Plan
 from render.film.rendering import Report
+from render.film.training_rate import Rate
 from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS, Track
 from render.machine import signals, sizes
@@ -74,7 +75,7 @@ class TerminalListener(Listener):
     @contextlib.contextmanager
     def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
         """Print how many runs there are to do and how long they take, and show one live line."""
-        announce(scene.name, scene.problem, tiles, samples, backend)
+        announce(scene.name, samples, lambda: training_rate.measure_tiles(scene.problem, tiles, backend))
         with progress() as report:
             yield report
 
@@ -95,8 +96,8 @@ class TerminalListener(Listener):
             emit(
                 "job",
                 f"{text}, {outlook.samples_to_do:,} training runs to do of {job.plan.samples:,}, about "
-                f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate:,.0f} a second, and the "
-                "pictures.",
+                f"{duration(ahead.total_s)}: {duration(ahead.training_s)} of training at {rate_in_words(rate)}, and "
+                "the pictures.",
                 **facts,
                 **asdict(ahead),
                 samples_per_s=rate,
@@ -107,19 +108,14 @@ LISTENER = TerminalListener()
 
 
 def announce(
-    what: str,
-    problem: Problem,
-    tiles: Sequence[Tile],
-    samples: int,
-    backend: Backend,
-    then: Callable[[], tuple[float, str]] = lambda: (0.0, ""),
+    what: str, samples: int, measure: Callable[[], Rate], then: Callable[[], tuple[float, str]] = lambda: (0.0, "")
 ) -> None:
-    """Report how many training runs are needed, and how long they will take, by a measurement on some tiles.
+    """Report how many training runs are needed, and how long they will take by a measurement.
 
     then: measures what is done after the training: the seconds that it takes, and what it is.
     """
     with working("measuring this machine"):
-        rate = training_rate.measure_tiles(problem, tiles, backend) if samples else None
+        rate = measure() if samples else None
         further_s, further = then()
     later = f"about {duration(further_s)} for {further}" if further_s else ""
     if rate is None:
@@ -153,7 +149,7 @@ def show_plan(outlook: Outlook) -> None:
     unit = "decades" if problem.x.scale == "log10" else "units"
     first, last = outlook.widths
     last_plain = plan.targets.last_plain_level
-    whole = {
+    totals = {
         "film": f"{job.frame_count} frames, {output.width_px} x {output.height_px} at {float(output.fps):g} a second, "
         f"{plan.path.duration_s:.1f} s",
         "zoom": f"{first:.3g} to {last:.3g} {unit} wide, {plan.path.length:.1f} octaves of path",
@@ -162,7 +158,7 @@ def show_plan(outlook: Outlook) -> None:
         runs = output.width_px * depth.runs_per_pixel(job.scene)
         show_table(
             {
-                **whole,
+                **totals,
                 "runs": f"{runs:,} of {problem.steps} steps in every frame, computed as it is shown; none is stored",
                 "time": f"about {duration(ahead.total_s)}",
                 "problem": problem.key,
@@ -170,7 +166,7 @@ def show_plan(outlook: Outlook) -> None:
         )
         return
     rows = {
-        **whole,
+        **totals,
         **({"moving": "; ".join(_moving(track, problem) for track in plan.path.tracks)} if plan.path.tracks else {}),
         **({"slices": _slices(plan)} if len(plan.slices.problems) > 1 else {}),
         "quality": f"{job.quality}: detail {output.detail:g} samples per pixel or more, {output.rest_detail:g} at rest",
@@ -183,8 +179,9 @@ def show_plan(outlook: Outlook) -> None:
         **({"precision": " ".join(switch_search.words(m, unit) for m in job.measured)} if job.measured else {}),
         "tiles": f"{sum(map(len, plan.orders)):,}",
         "samples": f"{plan.samples:,} training runs of {problem.steps} steps, {outlook.samples_to_do:,} of them to do",
-        "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at {rate.samples_per_s:,.0f} "
-        f"a second, pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
+        "time": f"about {duration(ahead.total_s)}; training {duration(ahead.training_s)} at "
+        f"{rate_in_words(rate.samples_per_s)}, "
+        f"pictures {duration(ahead.pictures_s)}{'' if outlook.pictures_measured else ' or less'}"
         + ("; a reference run before" if outlook.lacks_reference else ""),
         "disk": f"about {sizes.in_words(outlook.disk_bytes)} in {outlook.store}",
         **outlook.device_remarks,
@@ -310,15 +307,22 @@ def _words(now: rendering.Progress, pace: Pace) -> str:
     if now.samples_done >= now.samples_total:
         if not now.frames_total:
             return "measuring"
-        return frames if left_s is None else f"{frames}, {rate:,.0f} a second, {duration(left_s)} left"
+        return frames if left_s is None else f"{frames}, {rate_in_words(rate)}, {duration(left_s)} left"
     left = "starting" if left_s is None else f"{duration(left_s)} left"
-    runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate:,.0f} a second, {left}"
+    runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate_in_words(rate)}, {left}"
     return f"{runs}; {frames}" if now.frames_total else runs
 
 
 def show_jobscript(cluster: backends.Cluster) -> None:
     """Print the script of a SLURM job."""
     print(backends.job_script(cluster), end="")
+
+
+def rate_in_words(per_s: float) -> str:
+    """Return how many are done a second, or how long each takes: "1,200 a second", "1.5 a second", "one in 3 min"."""
+    if per_s <= 0 or per_s >= 9.5:
+        return f"{per_s:,.0f} a second"
+    return f"{per_s:.1f} a second" if per_s >= 0.95 else f"one in {duration(1 / per_s)}"
 
 
 def duration(seconds: float) -> str:

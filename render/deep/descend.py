@@ -178,9 +178,9 @@ def _confirmed(
             return None
     if good is None:
         return reference
-    made = reference_search.find_reference(problem, [points[good]], store, report_step, spacing=spacing, reach=0.0)
-    right = abs(made.value - float(field.value[good])) <= _AGREE * abs(made.value)
-    return made if right else None
+    confirmed = reference_search.find_reference(problem, [points[good]], store, report_step, spacing=spacing, reach=0.0)
+    right = abs(confirmed.value - float(field.value[good])) <= _AGREE * abs(confirmed.value)
+    return confirmed if right else None
 
 
 def _nearest_middle(places: np.ndarray) -> int | None:

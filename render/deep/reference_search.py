@@ -58,29 +58,29 @@ _STRETCH = 1e8
 
 def groups(points: Sequence[Point], reach: float = REACH) -> list[list[int]]:
     """Return the places of points that can share a reference, group by group, in order of their first points."""
-    found = []
+    grouped = []
     for places in _near(points, reach):
-        own = [points[i] for i in places]
-        fine = _STRETCH * _spacing(own)
-        narrow = fine < max(apart(own[0], point) for point in own)
-        found += [[places[i] for i in part] for part in groups(own, fine)] if narrow else [places]
-    return sorted(found)
+        near = [points[i] for i in places]
+        fine = _STRETCH * _spacing(near)
+        narrow = fine < max(apart(near[0], point) for point in near)
+        grouped += [[places[i] for i in part] for part in groups(near, fine)] if narrow else [places]
+    return sorted(grouped)
 
 
 def _near(points: Sequence[Point], reach: float) -> list[list[int]]:
     """Return the places of points in reach of the first of their group, group by group."""
-    found: list[tuple[Point, list[int]]] = []
+    circles: list[tuple[Point, list[int]]] = []
     cells: dict[tuple[int, int], list[int]] = {}
     for i, point in enumerate(points):
         cell = _cell(point, points[0], reach)
         near = (number for a in (-1, 0, 1) for b in (-1, 0, 1) for number in cells.get((cell[0] + a, cell[1] + b), ()))
-        mine = next((number for number in near if apart(found[number][0], point) <= reach), None)
+        mine = next((number for number in near if apart(circles[number][0], point) <= reach), None)
         if mine is None:
-            cells.setdefault(cell, []).append(len(found))
-            found.append((point, [i]))
+            cells.setdefault(cell, []).append(len(circles))
+            circles.append((point, [i]))
         else:
-            found[mine][1].append(i)
-    return [places for _, places in found]
+            circles[mine][1].append(i)
+    return [places for _, places in circles]
 
 
 def _cell(point: Point, origin: Point, reach: float) -> tuple[int, int]:
@@ -178,22 +178,22 @@ def new_reference(
         field = engines.DeepEngine(problem, guide, rings=False).follow(x, y, *differences(sample, guide)).field
         first = _promising(field, sample)[0]
         order = [i for i in [first, *(i for i in others if i != first)] if field.value[i] < 0][:_TRIES]
-    made: Reference | None = None
+    reference: Reference | None = None
     for tried, chosen in enumerate(order, start=1):
 
-        def told(done: int, total: int, tried: int = tried) -> None:
+        def report(done: int, total: int, tried: int = tried) -> None:
             report_step(f"reference run {tried}, {bits} bits: {100 * done // total} %")
 
-        made = reference_run.make_converged(problem, *sample[chosen], bits, told)
-        if made is not None:
+        reference = reference_run.make_converged(problem, *sample[chosen], bits, report)
+        if reference is not None:
             break
-    if made is None and not diverging:
+    if reference is None and not diverging:
         raise DepthError(
             f"Past float64 there must be a run near the target that converges, to follow the others from, but none of "
             f"the {len(order)} tried does. Choose another target (`render descend` finds some)."
         )
-    made = made or reference_run.make(problem, *sample[first], bits)
-    return references.save(made, root, problem)
+    reference = reference or reference_run.make(problem, *sample[first], bits)
+    return references.save(reference, root, problem)
 
 
 def _promising(field: Field, points: Sequence[Point]) -> list[int]:

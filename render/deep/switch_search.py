@@ -57,7 +57,7 @@ def measured(scene: Scene, root: Path, report_step: ReportStep | None) -> Scene:
     """
     if not targets.may_have(scene):
         return scene
-    found = []
+    last_levels = []
     for view in _narrowest_views(scene):
         name = targets.key_of(view)
         known = switches.load(root, scene.problem, name)
@@ -66,8 +66,8 @@ def measured(scene: Scene, root: Path, report_step: ReportStep | None) -> Scene:
             if known is not None:
                 switches.save(known, root, scene.problem, name)
         if known is not None and known.last_plain_level is not None:
-            found.append((name, known.last_plain_level))
-    return dataclasses.replace(scene, measured=tuple(found))
+            last_levels.append((name, known.last_plain_level))
+    return dataclasses.replace(scene, measured=tuple(last_levels))
 
 
 def known(scene: Scene, root: Path) -> list[Measured]:
@@ -78,11 +78,11 @@ def known(scene: Scene, root: Path) -> list[Measured]:
 
 def _narrowest_views(scene: Scene) -> list[View]:
     """Return the keyframes' views that are so narrow that they may switch, one for each place, the narrowest first."""
-    found: list[View] = []
+    narrowest: list[View] = []
     for view in sorted((key.view for key in scene.keyframes), key=lambda view: view.width):
-        if _stretch(scene.problem, view) <= _WIDEST and not any(targets.is_near(other, view) for other in found):
-            found.append(view)
-    return found
+        if _stretch(scene.problem, view) <= _WIDEST and not any(targets.is_near(other, view) for other in narrowest):
+            narrowest.append(view)
+    return narrowest
 
 
 def _stretch(problem: Problem, view: View) -> float:
@@ -154,21 +154,21 @@ def words(measured: Measured, unit: str) -> str:
         if right
         else "Plain runs are right to 0.1 % in no view about this target"
     )
-    found = [
+    sentences = [
         f"{plain}: {end.width:.0e} wide, two orders of summation agree in {end.plain_signs:.0%} of outcomes and in "
         f"{end.plain_values:.0%} of values."
     ]
     followed = [seen for seen in measured.views if seen.signs is not None and (seen.values or 0.0) >= _DECIDED]
     if measured.last_plain_level is not None and followed:
         last = followed[-1]
-        found.append(
+        sentences.append(
             f"After level {measured.last_plain_level} runs are followed by differences: "
             f"{end.signs:.0%} and {end.values:.0%} agree there, {last.signs:.0%} and {last.values:.0%} in a view "
             f"{last.width:.0e} wide."
         )
     if not right:
-        found.append("What float64 does not decide is grain: each sample is one possible rounding of its run.")
-    return " ".join(found)
+        sentences.append("What float64 does not decide is grain: each sample is one possible rounding of its run.")
+    return " ".join(sentences)
 
 
 def _drawn(problem: Problem, view: View) -> list[Point]:

@@ -90,12 +90,12 @@ def find(scene: Scene, path: Path, deepest: int) -> Targets:
     """
     if not may_have(scene):
         return Targets()
-    found: list[Target] = []
+    targets: list[Target] = []
     reach = deepest - max(path.viewport(s).level for s in _marks(path))
     for view in sorted(_deep_views(scene, path, reach), key=lambda view: view.width):
-        if not any(is_near(target, view) for target in found):
-            found.append(Target(view.x, view.y, view.width, last_plain_level(scene, view)))
-    return Targets(tuple(found))
+        if not any(is_near(target, view) for target in targets):
+            targets.append(Target(view.x, view.y, view.width, last_plain_level(scene, view)))
+    return Targets(tuple(targets))
 
 
 def may_have(scene: Scene) -> bool:

@@ -158,11 +158,11 @@ def read_facts(path: Path) -> dict[str, Any]:
     """
     read = _READERS.get(path.suffix.lower())
     try:
-        found = {} if read is None else read(path)
+        facts = {} if read is None else read(path)
     # What other programs made, or what is damaged, makes each library fail in its own ways.
     except Exception:
         return {}
-    return found if isinstance(found, dict) else {}
+    return facts if isinstance(facts, dict) else {}
 
 
 def _npz_facts(path: Path) -> Any:

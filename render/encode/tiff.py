@@ -46,26 +46,26 @@ def check_bits(bits: int) -> None:
         raise EncodeError(f"A print must have 8 or 16 bits a channel, not {bits}.")
 
 
-def check(path: Path, made: Print) -> None:
+def check(path: Path, picture: Print) -> None:
     """Refuse a print that its file cannot hold. Raises EncodeError."""
     if path.suffix.lower() not in _SUFFIXES:
         raise EncodeError(f"{path}: the name of a print must end in .tif, or in .btf for BigTIFF beyond 4 GB.")
-    check_bits(made.bits)
-    width, height = made.size_px
+    check_bits(picture.bits)
+    width, height = picture.size_px
     if not (16 <= width <= _MOST_PX and 16 <= height <= _MOST_PX):
         raise EncodeError(
             f"{path}: the sides of a print must be 16 to {_MOST_PX:,} pixels, not {width:,} x {height:,}."
         )
-    if not _SUFFIXES[path.suffix.lower()] and made.size_bytes > _CLASSIC_BYTES:
+    if not _SUFFIXES[path.suffix.lower()] and picture.size_bytes > _CLASSIC_BYTES:
         raise EncodeError(
-            f"{path}: {width:,} x {height:,} pixels of {made.bits} bits are {made.size_bytes / 1e9:.1f} GB, and a TIFF "
-            "must end at 4.2 GB. Choose fewer --dpi or --bits 8, or a name that ends in .btf: BigTIFF, which many "
-            "printers cannot read."
+            f"{path}: {width:,} x {height:,} pixels of {picture.bits} bits are {picture.size_bytes / 1e9:.1f} GB, and "
+            "a TIFF must end at 4.2 GB. Choose fewer --dpi or --bits 8, or a name that ends in .btf: BigTIFF, which "
+            "many printers cannot read."
         )
     arrays.format_of(path.with_suffix(".tif"))  # its library
 
 
-def write(path: Path, made: Print, bands: Iterable[np.ndarray], metadata: Mapping[str, str | int | float]) -> None:
+def write(path: Path, picture: Print, bands: Iterable[np.ndarray], metadata: Mapping[str, str | int | float]) -> None:
     """Write a picture, whole or not at all.
 
     bands: uint8 or uint16 [rows, width, 3], sRGB, from the top, TILE_PX rows each but for the last. metadata: becomes
@@ -73,21 +73,21 @@ def write(path: Path, made: Print, bands: Iterable[np.ndarray], metadata: Mappin
     """
     import tifffile
 
-    check(path, made)
-    width, height = made.size_px
-    dtype = np.dtype(np.uint8 if made.bits == 8 else np.uint16)
+    check(path, picture)
+    width, height = picture.size_px
+    dtype = np.dtype(np.uint8 if picture.bits == 8 else np.uint16)
     with (
         WholeFile(path, fsync=False) as partial,
         tifffile.TiffWriter(partial, bigtiff=_SUFFIXES[path.suffix.lower()], byteorder="<") as file,
     ):
         file.write(
-            _tiles(bands, made, dtype),
+            _tiles(bands, picture, dtype),
             shape=(height, width, 3),
             dtype=dtype,
             photometric="rgb",
             tile=(TILE_PX, TILE_PX),
             compression="zlib",
-            resolution=(made.dpi, made.dpi),
+            resolution=(picture.dpi, picture.dpi),
             resolutionunit="INCH",
             iccprofile=_srgb_profile(),
             description=json.dumps(dict(metadata)),
@@ -97,9 +97,9 @@ def write(path: Path, made: Print, bands: Iterable[np.ndarray], metadata: Mappin
         )
 
 
-def _tiles(bands: Iterable[np.ndarray], made: Print, dtype: np.dtype) -> Iterator[np.ndarray]:
+def _tiles(bands: Iterable[np.ndarray], picture: Print, dtype: np.dtype) -> Iterator[np.ndarray]:
     """Yield the tiles of bands, row by row; those at the right and lower edges are filled up with black."""
-    width, height = made.size_px
+    width, height = picture.size_px
     top = 0
     for band in bands:
         rows = min(TILE_PX, height - top)

@@ -290,8 +290,8 @@ class VideoWriter:
             )
         # A packet of sound lasts up to 0.1 s (AAC 23 ms, Opus 20 ms, FLAC 96 ms).
         film_s = float(self.frames / self._rate)
-        if self._sound is not None and not abs((found_s := stream_s(partial, "0:a:0")) - film_s) <= 0.15:
-            raise EncodeError(f"{self.path}: its sound must last {film_s:g} s, but lasts {found_s:g} s. {REMEDY}")
+        if self._sound is not None and not abs((sound_s := stream_s(partial, "0:a:0")) - film_s) <= 0.15:
+            raise EncodeError(f"{self.path}: its sound must last {film_s:g} s, but lasts {sound_s:g} s. {REMEDY}")
         if not opens(partial):
             raise EncodeError(f"{self.path}: the film must open, but ffmpeg does not decode it. {REMEDY}")
 
@@ -383,8 +383,8 @@ class _Ffmpeg:
         words = re.sub(r" @ 0x[0-9a-f]+", "", self._log.read().decode(errors="replace"))
         lines = [line.strip() for line in words.splitlines() if line.strip()]
         # The first lines give the cause, and the last lines the consequences.
-        said = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
+        message = " | ".join(lines if len(lines) <= 5 else [*lines[:3], *lines[-2:]]) or "nothing"
         return EncodeError(
             f"{path}: ffmpeg must take every frame, but stopped after {self._of.frames} with exit code {code} and "
-            f"said: {said}{room(path, code)}. Make room if that is little, or try another codec."
+            f"said: {message}{room(path, code)}. Make room if that is little, or try another codec."
         )

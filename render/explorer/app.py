@@ -139,8 +139,8 @@ class _Desk:
         )
 
     async def scene(self, request: Request) -> Response:
-        found = await run_in_threadpool(self.planes.load, request.query_params.get("name", "")[:200])
-        return JSONResponse(descriptions.scene(found))
+        loaded = await run_in_threadpool(self.planes.load, request.query_params.get("name", "")[:200])
+        return JSONResponse(descriptions.scene(loaded))
 
     async def palette(self, request: Request) -> Response:
         name = request.query_params.get("name", "")[: requests.MOST_PALETTE]
@@ -160,33 +160,35 @@ class _Desk:
 
     async def where(self, request: Request) -> Response:
         raw = requests.table(await request.body())
-        found = await run_in_threadpool(self.planes.load, requests.text(raw, "scene"))
+        loaded = await run_in_threadpool(self.planes.load, requests.text(raw, "scene"))
         x, y = requests.point(raw)
         step = Decimal(requests.number(raw, "width", requests.LEAST_WIDTH, 16)) * Decimal("1e-7")
-        return JSONResponse([_digits(axis, unit, step) for axis, unit in ((found.problem.x, x), (found.problem.y, y))])
+        return JSONResponse(
+            [_digits(axis, unit, step) for axis, unit in ((loaded.problem.x, x), (loaded.problem.y, y))]
+        )
 
     async def trace(self, request: Request) -> Response:
         """Train one sample again and return its losses."""
         raw = requests.table(await request.body())
         plane, _ = await self._plane(raw)
         # A run past float64 is known by its difference from a reference only.
-        level = requests.whole(
+        level = requests.integer(
             raw, "level", 0, plane.problem.deepest_level if plane.last_plain_level is None else plane.last_plain_level
         )
-        ix, iy = (requests.whole(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
+        ix, iy = (requests.integer(raw, name, 0, (SAMPLES << level) - 1) for name in ("ix", "iy"))
 
         def train() -> dict[str, Any]:
             from render.train import tangent
 
             x = plane.problem.x.values(level, ix // SAMPLES * SAMPLES)[ix % SAMPLES]
             y = plane.problem.y.values(level, iy // SAMPLES * SAMPLES)[iy % SAMPLES]
-            made = tangent.run(plane.problem, np.array([x]), np.array([y]))
-            losses = [requests.finite(float(loss)) for loss in made.losses[:, 0]]
+            tangents = tangent.run(plane.problem, np.array([x]), np.array([y]))
+            losses = [requests.finite(float(loss)) for loss in tangents.losses[:, 0]]
             return {
                 "x": repr(float(x)),
                 "y": repr(float(y)),
                 "losses": losses,
-                "parting": requests.finite(made.parting[0]),
+                "parting": requests.finite(tangents.parting[0]),
             }
 
         async with self._one("trace"):
@@ -197,15 +199,15 @@ class _Desk:
         raw = requests.table(await request.body())
         plane, at = await self._plane(raw)
         view = requests.view(raw, plane.problem, plane.deepest_level, at)
-        seed = requests.whole(raw, "seed", 0, 2**53)
+        seed = requests.integer(raw, "seed", 0, 2**53)
 
         def find() -> list[dict[str, Any]]:
             from render.explorer import targets
 
             deep = plane.last_plain_level is not None and view.look.levels[-1] > plane.last_plain_level
             place = self.scout.place(plane, Spot.of(plane.problem, view.look), None) if deep else None
-            found = targets.find(plane, view.look, _MOST_TARGETS, seed, place=place)
-            return [t._asdict() | keyframes.place(View(t.x, t.y, t.width)) for t in found]
+            suggestions = targets.find(plane, view.look, _MOST_TARGETS, seed, place=place)
+            return [t._asdict() | keyframes.place(View(t.x, t.y, t.width)) for t in suggestions]
 
         async with self._one("targets"):
             return JSONResponse(await run_in_threadpool(find))
@@ -215,16 +217,16 @@ class _Desk:
         content = await request.body()
 
         def locate() -> dict[str, Any]:
-            found, view = stills.origin(content)
-            name = next((n for n in self.planes.names() if self._is(n, found)), None) or self.planes.drop(found)
+            origin, view = stills.origin(content)
+            name = next((n for n in self.planes.names() if self._is(n, origin)), None) or self.planes.drop(origin)
             return {"scene": name, **keyframes.place(view)}
 
         async with self._one("still"):
             return JSONResponse(await run_in_threadpool(locate))
 
-    def _is(self, name: str, found: Scene) -> bool:
+    def _is(self, name: str, other: Scene) -> bool:
         try:
-            return name == found.name and self.planes.load(name).problem.key == found.problem.key
+            return name == other.name and self.planes.load(name).problem.key == other.problem.key
         except RenderError:
             return False
 
@@ -232,29 +234,29 @@ class _Desk:
 
     async def _edited(self, request: Request) -> tuple[dict[str, Any], Scene, keyframes.Edit]:
         raw = requests.table(await request.body())
-        found = await run_in_threadpool(self.planes.load, requests.text(raw, "scene"))
-        return raw, found, keyframes.edit(raw, found)
+        loaded = await run_in_threadpool(self.planes.load, requests.text(raw, "scene"))
+        return raw, loaded, keyframes.edit(raw, loaded)
 
     async def path(self, request: Request) -> Response:
-        _, found, edit = await self._edited(request)
+        _, loaded, edit = await self._edited(request)
         async with self._one("path"):
-            return JSONResponse(await run_in_threadpool(lambda: film_preview.path(film_preview.edited(found, edit))))
+            return JSONResponse(await run_in_threadpool(lambda: film_preview.path(film_preview.edited(loaded, edit))))
 
     async def depth(self, request: Request) -> Response:
         """Return why a film cannot be made, or will blur, if so. Planning takes a second: a path should not wait."""
-        _, found, edit = await self._edited(request)
+        _, loaded, edit = await self._edited(request)
         async with self._one("depth"):
             store = self.settings.store
             warning = await run_in_threadpool(
-                lambda: film_preview.depth_warning_of(film_preview.edited(found, edit), store)
+                lambda: film_preview.depth_warning_of(film_preview.edited(loaded, edit), store)
             )
             return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:
         """Stream what each quality costs, a JSON object a line."""
-        _, found, edit = await self._edited(request)
-        plane = await run_in_threadpool(self.planes.open, found.name)
-        edited = await run_in_threadpool(film_preview.edited, found, edit)
+        _, loaded, edit = await self._edited(request)
+        plane = await run_in_threadpool(self.planes.open, loaded.name)
+        edited = await run_in_threadpool(film_preview.edited, loaded, edit)
 
         def lines() -> Iterator[str]:
             for row in film_preview.costs(edited, plane, self.trainer.rate(plane)):
@@ -268,14 +270,14 @@ class _Desk:
         return StreamingResponse(send(), media_type="application/x-ndjson")
 
     async def save(self, request: Request) -> Response:
-        raw, found, edit = await self._edited(request)
+        raw, loaded, edit = await self._edited(request)
         replacing = requests.text(raw, "replacing", 64) if raw.get("replacing") is not None else None
         name, folder = requests.text(raw, "name", 64), self.settings.folder
         async with self._one("save"):
             try:
                 append = raw.get("append") is True
                 saved = await run_in_threadpool(
-                    film_preview.save, found, edit, name, folder, replacing=replacing, append=append
+                    film_preview.save, loaded, edit, name, folder, replacing=replacing, append=append
                 )
             except film_preview.Clash as clash:
                 return JSONResponse({"fault": str(clash), "text": clash.text, "seen": clash.seen}, 409)

@@ -19,7 +19,7 @@ PALETTE_ENTRIES = 1024
 
 # What a page offers first; any name of the cmap catalogue can be typed.
 PALETTES = (
-    "Spectral", *palettes.OWN,
+    "Spectral", *palettes.PALETTES,
     "colorbrewer:RdYlBu", "colorbrewer:RdBu", "colorbrewer:PuOr", "matplotlib:coolwarm", "cmocean:balance",
     "crameri:vik", "crameri:roma", "crameri:berlin", "crameri:managua", "colorcet:CET_D1A", "twilight", "viridis",
     "cividis", "magma", "turbo", "gray",
@@ -43,8 +43,8 @@ def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
     joined = np.concatenate([np.empty(0), *(part.ravel() for part in values)])
     if joined.size > _MOST_VALUES:
         joined = joined[:: -(-joined.size // _MOST_VALUES)]
-    made = colour.curve_from_values(joined, gap)
-    return {"knots": made.knots.tolist(), "tones": made.tones.tolist()}
+    ranked = colour.curve_from_values(joined, gap)
+    return {"knots": ranked.knots.tolist(), "tones": ranked.tones.tolist()}
 
 
 def palette(given: str) -> list[int]:

@@ -35,13 +35,13 @@ def start(
     }
 
 
-def scene(found: Scene) -> dict[str, Any]:
+def scene(of: Scene) -> dict[str, Any]:
     """Return what a page must know of a scene."""
-    problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
+    problem, last_plain_level = of.problem, of.last_plain_level(DEEPEST_LEVEL)
     deepest_level = problem.deepest_level if last_plain_level is None else DEEPEST_LEVEL
-    lines = [line[1:].strip() for line in found.text.split("\n") if line.startswith("#") and not line.startswith("#:")]
+    lines = [line[1:].strip() for line in of.text.split("\n") if line.startswith("#") and not line.startswith("#:")]
     return {
-        "name": found.name,
+        "name": of.name,
         "about": " ".join(lines),
         "key": problem.key,
         "steps": problem.steps,
@@ -70,10 +70,10 @@ def scene(found: Scene) -> dict[str, Any]:
         "deepest_zoom": deepest_level - _SHARPER_LEVELS,
         "last_plain_level": last_plain_level,
         "look": {
-            "palette": palettes.written(found.look.palette),
-            "gap": found.look.gap,
-            "background": found.look.background,
+            "palette": palettes.written(of.look.palette),
+            "gap": of.look.gap,
+            "background": of.look.background,
         },
-        "dials": dials.described(found),
-        "film": keyframes.described(found),
+        "dials": dials.described(of),
+        "film": keyframes.described(of),
     }

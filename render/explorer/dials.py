@@ -25,7 +25,7 @@ _FACTOR = 100.0
 class Dial(NamedTuple):
     """One slider. value: the scene's own. moves: whether the scene's keyframes set it.
 
-    log: whether it is even in its logarithm. whole: whether only whole numbers mean anything. stops: the only values
+    log: whether it is even in its logarithm. integer: whether only integers mean anything. stops: the only values
     that it can have, rising; none where it can have any from low to high.
     """
 
@@ -36,7 +36,7 @@ class Dial(NamedTuple):
     value: float
     log: bool
     moves: bool
-    whole: bool = False
+    integer: bool = False
     stops: tuple[int, ...] = ()
 
 
@@ -44,27 +44,27 @@ def of(scene: Scene) -> list[Dial]:
     """Return the dials of a scene."""
     problem, row = scene.problem, scene.problem.row
     moved = {track.name: track for track in scene.tracks}
-    found = []
+    dials = []
     if not row.no_prefixes(dict(problem.settings)):
         stops = (*ladder(problem.steps), problem.steps)
-        whole = float(problem.steps)
-        found.append(Dial(STEPS, "steps", 1.0, whole, whole, True, STEPS in moved, True, stops))
+        last = float(problem.steps)
+        dials.append(Dial(STEPS, "steps", 1.0, last, last, True, STEPS in moved, True, stops))
     for track in scene.tracks:
         if track.name != STEPS:
             low, high = min(track.values), max(track.values)
-            found.append(
-                Dial(track.name, track.label, low, high, track.values[0], track.logarithmic, True, track.whole)
+            dials.append(
+                Dial(track.name, track.label, low, high, track.values[0], track.logarithmic, True, track.integer)
             )
     for name, value in problem.fixed:
         about = row.hyperparameters[name]
         if name in moved or (about.scale == "log10" and value <= 0):
             continue
         if about.scale == "log10":
-            found.append(Dial(name, about.label, value / _FACTOR, value * _FACTOR, value, True, False))
+            dials.append(Dial(name, about.label, value / _FACTOR, value * _FACTOR, value, True, False))
         else:
             reach = max(1.0, 2 * abs(value))
-            found.append(Dial(name, about.label, min(0.0, -reach if value < 0 else 0.0), reach, value, False, False))
-    return [dial for dial in found if dial.low < dial.high]
+            dials.append(Dial(name, about.label, min(0.0, -reach if value < 0 else 0.0), reach, value, False, False))
+    return [dial for dial in dials if dial.low < dial.high]
 
 
 def described(scene: Scene) -> list[dict[str, Any]]:
@@ -75,15 +75,15 @@ def described(scene: Scene) -> list[dict[str, Any]]:
 def snapped(scene: Scene, values: Values) -> dict[str, float]:
     """Return values of dials as they can be: whole, on a stop, within bounds. KeyError for one that there is not."""
     dials = {dial.name: dial for dial in of(scene)}
-    found = {}
+    snapped_values = {}
     for name, given in values.items():
         dial = dials[name]
         value = min(max(given, dial.low), dial.high)
         if dial.stops:
             above = min(bisect.bisect_left(dial.stops, value), len(dial.stops) - 1)
             value = float(min(dial.stops[max(above - 1, 0) : above + 1], key=lambda stop: abs(stop - value)))
-        found[name] = float(round(value)) if dial.whole else float(f"{value:.6g}")
-    return found
+        snapped_values[name] = float(round(value)) if dial.integer else float(f"{value:.6g}")
+    return snapped_values
 
 
 def problem_at(problem: Problem, values: Values) -> Problem:
@@ -98,12 +98,12 @@ def shown(problem: Problem, values: Values, samples: Field, unknown: int) -> Fie
     steps = round(values.get(STEPS, problem.steps))
     if steps >= problem.steps:
         return samples
-    found = samples.after(steps)
-    found.status[samples.status == unknown] = unknown
-    return found
+    field = samples.after(steps)
+    field.status[samples.status == unknown] = unknown
+    return field
 
 
-def own(scene: Scene, names: Iterable[str]) -> dict[str, float]:
+def values_of_scene(scene: Scene, names: Iterable[str]) -> dict[str, float]:
     """Return the scene's own values of dials by name."""
     values = {dial.name: dial.value for dial in of(scene)}
     return {name: values[name] for name in names}

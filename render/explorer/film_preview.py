@@ -59,19 +59,19 @@ def edited(of: Scene, edit: Edit) -> Scene:
 
 def path(of: Scene) -> dict[str, Any]:
     """Return a scene's path as a page draws and plays it: views at even times, and where its keyframes stand."""
-    made = of.path(of.output)
-    times = [made.duration_s * i / _PATH_VIEWS for i in range(_PATH_VIEWS + 1)]
-    places = [made.s_at(time_s) for time_s in times]
-    views = [made.view(s) for s in places]
-    slices = Slices(of.problem, made, of.output.slices)
+    camera_path = of.path(of.output)
+    times = [camera_path.duration_s * i / _PATH_VIEWS for i in range(_PATH_VIEWS + 1)]
+    places = [camera_path.s_at(time_s) for time_s in times]
+    views = [camera_path.view(s) for s in places]
+    slices = Slices(of.problem, camera_path, of.output.slices)
     return {
-        "duration_s": made.duration_s,
-        "octaves": made.length,
+        "duration_s": camera_path.duration_s,
+        "octaves": camera_path.length,
         "aspect": of.output.height_px / of.output.width_px,
         "arrivals_s": [key.time_s for key in of.keyframes],
         "views": [keyframes.place(view) for view in views],
         # Of the slice that a frame shows most of: what the film trains.
-        "at": [slices.values(slices.nearest(s)) for s in places] if made.tracks else None,
+        "at": [slices.values(slices.nearest(s)) for s in places] if camera_path.tracks else None,
     }
 
 
@@ -83,8 +83,8 @@ def depth_warning_of(of: Scene, store: Path) -> str | None:
     unit = "decades" if of.problem.x.scale == "log10" else "units"
     try:
         blurred = depth_warning(qualities.named(of, qualities.SMALLEST).plan)
-        found = [switch_search.words(measured, unit) for measured in switch_search.known(of, store)]
-        return " ".join([*([blurred] if blurred else []), *found]) or None
+        warnings = [switch_search.words(measured, unit) for measured in switch_search.known(of, store)]
+        return " ".join([*([blurred] if blurred else []), *warnings]) or None
     except RenderError as error:
         return str(error)
 
@@ -132,19 +132,19 @@ def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | Non
     if not _NAME.fullmatch(name):
         raise RenderError("A scene's name must be 1 to 64 letters, digits, - and _, and begin with a letter or digit.")
     target = folder / f"{name}.toml"
-    there = _read(target)
-    if there is not None and digest(there) != replacing:
-        raise Clash(name, there)
-    if append and there is not None:
-        present = scene.parse(there.removeprefix(_BOM), str(target), name, folder=folder)
+    present_text = _read(target)
+    if present_text is not None and digest(present_text) != replacing:
+        raise Clash(name, present_text)
+    if append and present_text is not None:
+        present = scene.parse(present_text.removeprefix(_BOM), str(target), name, folder=folder)
         text = edited(*_appended(present, of, edit)).text
     else:
         text = scene.with_system(edited(replace(of, name=name), edit).text, of, folder)
     text = scene.with_schema(text, folder)
-    if there is not None and there.startswith(_BOM):
+    if present_text is not None and present_text.startswith(_BOM):
         text = _BOM + text
     try:
-        write_whole(target, text.encode(), replace=there is not None)
+        write_whole(target, text.encode(), replace=present_text is not None)
     except FileExistsError:
         raise Clash(name, _read(target) or "") from None
     return Saved(name, target, text)
@@ -162,21 +162,21 @@ def command(saved: Path, store: Path) -> str:
     return shlex.join(words if store == Path("store") else [*words, "--store", str(store)])
 
 
-def _appended(there: Scene, of: Scene, edit: Edit) -> tuple[Scene, Edit]:
+def _appended(present: Scene, of: Scene, edit: Edit) -> tuple[Scene, Edit]:
     """Return a scene and the edit that adds another's keyframes to its own, in its own timing and look."""
-    if there.problem != of.problem:
+    if present.problem != of.problem:
         raise RenderError(
-            f"{there.name} is about another plane than {of.name}: its keyframes cannot be put in one film."
+            f"{present.name} is about another plane than {of.name}: its keyframes cannot be put in one film."
         )
-    own = keyframes.own_edit(there)
-    timed = own.octaves_per_s is None and len(own.keyframes) > 1
-    end_s = there.keyframes[-1].time_s + there.keyframes[-1].hold_s
+    merged = keyframes.own_edit(present)
+    timed = merged.octaves_per_s is None and len(merged.keyframes) > 1
+    end_s = present.keyframes[-1].time_s + present.keyframes[-1].hold_s
     more = [
         replace(key, source=None, time_s=end_s + 10 + (key.time_s or 0.0) if timed else None) for key in edit.keyframes
     ]
-    if own.octaves_per_s is None and not timed:
-        own = replace(own, octaves_per_s=edit.octaves_per_s or 1.0)
-    return there, replace(own, keyframes=(*own.keyframes, *more))
+    if merged.octaves_per_s is None and not timed:
+        merged = replace(merged, octaves_per_s=edit.octaves_per_s or 1.0)
+    return present, replace(merged, keyframes=(*merged.keyframes, *more))
 
 
 def _read(target: Path) -> str | None:

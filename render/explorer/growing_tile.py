@@ -84,7 +84,7 @@ class GrowingTile:
         return len(self.done)
 
     @property
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Return whether every sample is there."""
         return self.version == len(masks())
 

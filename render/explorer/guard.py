@@ -156,10 +156,10 @@ def _tokens(scope: Scope, headers: Headers) -> list[str]:
         return [protocol for protocol in scope.get("subprotocols", []) if protocol != SUBPROTOCOL]
     if scope["path"] == "/":
         try:
-            found = SimpleCookie(headers.get("cookie", "")).get(_cookie(_host(headers)))
+            cookie = SimpleCookie(headers.get("cookie", "")).get(_cookie(_host(headers)))
         except CookieError:
-            found = None
-        return [found.value] if found else []
+            cookie = None
+        return [cookie.value] if cookie else []
     return headers.getlist(_TOKEN_HEADER)
 
 

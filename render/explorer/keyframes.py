@@ -79,13 +79,13 @@ def edit(raw: dict[str, Any], scene: Scene) -> Edit:
     easing = requests.text(raw, "easing")
     if easing not in EASINGS:
         raise requests.AskError(f"easing must be one of {', '.join(EASINGS)}.")
-    made = [_keyframe(row, scene, timed) for row in rows]
+    edited = [_keyframe(row, scene, timed) for row in rows]
     # All keyframes set the same, and what the scene's set, or its plane would become another: one that does not say has
     # the scene's own value.
-    names = dict.fromkeys([*(track.name for track in scene.tracks), *(name for key in made for name, _ in key.at)])
-    usual = dials.own(scene, names)
+    names = dict.fromkeys([*(track.name for track in scene.tracks), *(name for key in edited for name, _ in key.at)])
+    usual = dials.values_of_scene(scene, names)
     return Edit(
-        keyframes=tuple(replace(key, at=tuple(sorted((usual | dict(key.at)).items()))) for key in made),
+        keyframes=tuple(replace(key, at=tuple(sorted((usual | dict(key.at)).items()))) for key in edited),
         octaves_per_s=None if raw.get("octaves_per_s") is None else requests.number(raw, "octaves_per_s", 1e-3, 1e3),
         easing=easing,
         palette=requests.text(raw, "palette", requests.MOST_PALETTE),
@@ -100,17 +100,17 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
     view = View(x, y, requests.number(row, "width", requests.LEAST_WIDTH, 8))
     source = None
     if row.get("source") is not None:
-        source = requests.whole(row, "source", 0, len(scene.keyframes) - 1)
-        there = scene.keyframes[source].view
+        source = requests.integer(row, "source", 0, len(scene.keyframes) - 1)
+        known = scene.keyframes[source].view
         # The text may have more digits than a page: where they mean the same, the text is right.
-        away = max(abs(there.x - x), abs(there.y - y)) / Fraction(there.width)
-        if away < 1e-3 and abs(view.width / there.width - 1) < _SAME:
-            view = there
+        away = max(abs(known.x - x), abs(known.y - y)) / Fraction(known.width)
+        if away < 1e-3 and abs(view.width / known.width - 1) < _SAME:
+            view = known
     time_s = requests.number(row, "time_s", 0, 3600) if timed else None
     at = requests.dials_of(row, scene)
     if source is not None:
-        there_at = dials.of_keyframe(scene, source)
-        at = tuple((name, there_at[name] if _alike(there_at.get(name), value) else value) for name, value in at)
+        known_dials = dials.of_keyframe(scene, source)
+        at = tuple((name, known_dials[name] if _alike(known_dials.get(name), value) else value) for name, value in at)
     return Keyframe(view, requests.number(row, "hold_s", 0, 3600), time_s, source, at)
 
 
@@ -159,17 +159,17 @@ def rewritten(scene: Scene, edit: Edit) -> str:
 
     RenderError where the text would not come out as meant: nothing of it is used then.
     """
-    own = own_edit(scene)
-    if edit == own:
+    before = own_edit(scene)
+    if edit == before:
         return scene.text
     document = toml_document.Document.parse(scene.text)
-    if edit.keyframes != own.keyframes or (edit.octaves_per_s is None) != (own.octaves_per_s is None):
+    if edit.keyframes != before.keyframes or (edit.octaves_per_s is None) != (before.octaves_per_s is None):
         _rewrite_keyframes(document, scene, edit)
     # A film of one keyframe needs no speed, and is described with a usual one; with more keyframes it is written down.
-    grown = len(edit.keyframes) > 1 == len(own.keyframes)
-    if grown or (edit.octaves_per_s, edit.easing) != (own.octaves_per_s, own.easing):
+    grown = len(edit.keyframes) > 1 == len(before.keyframes)
+    if grown or (edit.octaves_per_s, edit.easing) != (before.octaves_per_s, before.easing):
         _rewrite_camera(_holder(document, "camera"), edit)
-    if (edit.palette, edit.gap) != (own.palette, own.gap):
+    if (edit.palette, edit.gap) != (before.palette, before.gap):
         _holder(document, "look").edit(lambda look: _edit_look(look, edit), ("look",))
     text = str(document)
     _check(scene, text)
@@ -189,14 +189,14 @@ def _rewrite_keyframes(document: toml_document.Document, scene: Scene, edit: Edi
         return block
 
     def item(key: Keyframe, items: list[toml_document.Item]) -> toml_document.Item:
-        made = copy(items[key.source]) if key.source is not None else items[-1].empty()
+        copied = copy(items[key.source]) if key.source is not None else items[-1].empty()
 
         def change(row: Any) -> None:
             for name in _fill(row, key, scene, timed=timed):
                 row.pop(name, None)
 
-        made.edit(change)
-        return made
+        copied.edit(change)
+        return copied
 
     def relist(camera: Any) -> None:
         listed = toml_document.List.parse(camera["keyframes"].as_string())
@@ -210,18 +210,18 @@ def _rewrite_keyframes(document: toml_document.Document, scene: Scene, edit: Edi
             'them as set = { NAME = "VALUE" } within their keyframes, and try again.'
         )
     if rows:
-        made = [table(key) for key in edit.keyframes]
-        made[-1].tail = rows[-1].tail  # none, if the file ends there
-        document.replace(rows, made)
+        blocks = [table(key) for key in edit.keyframes]
+        blocks[-1].tail = rows[-1].tail  # none, if the file ends there
+        document.replace(rows, blocks)
     else:
         _holder(document, "camera").edit(relist, ("camera",))
 
 
 def _holder(document: toml_document.Document, table: str) -> toml_document.Block:
     """Return the block that has a table's own keys; where there is none yet, a new one."""
-    found = document.holder(table)
-    if found is not None:
-        return found
+    block = document.holder(table)
+    if block is not None:
+        return block
     rows = document.tables(*_KEYFRAMES) if table == "camera" else []
     return document.insert(f"[{table}]", rows[0] if rows else None)
 
@@ -297,20 +297,20 @@ def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> list[str]:
     return gone
 
 
-def _fill_dials(row: Any, at: dict[str, float], scene: Scene, there: dict[str, float] | None) -> list[str]:
-    """Write what a keyframe sets besides its view; return the keys that are to go. there: what its text sets."""
-    if at == there:
+def _fill_dials(row: Any, at: dict[str, float], scene: Scene, before: dict[str, float] | None) -> list[str]:
+    """Write what a keyframe sets besides its view; return the keys that are to go. before: what its text sets."""
+    if at == before:
         return []
     gone = []
     if STEPS in at:
         _set(row, STEPS, round(at[STEPS]), default=None)
     else:
         gone.append(STEPS)
-    own = {name: value for name, value in at.items() if name != STEPS}
-    if not own:
+    hyper = {name: value for name, value in at.items() if name != STEPS}
+    if not hyper:
         return [*gone, "set"]
     table = tomlkit.inline_table()
-    for name, value in own.items():
+    for name, value in hyper.items():
         table[name] = int(value) if name in scene.problem.row.settings else _decimal(value)
     row["set"] = table
     return gone

@@ -187,17 +187,17 @@ class Live:
         """Learn which place a deep view belongs to, and ask for one if there is none."""
         view, plane, spot = page.view, page.plane, page.spot
         assert view is not None and plane is not None
-        found = None
+        place = None
         if spot is not None:
-            found = await run_in_threadpool(self._scout.place, plane, spot, page.place)
+            place = await run_in_threadpool(self._scout.place, plane, spot, page.place)
             if page.spot is not spot:
                 return
-            if found is not page.place:
-                page.place = found
+            if place is not page.place:
+                page.place = place
                 page.sent = {tile: stage for tile, stage in page.sent.items() if not plane.is_deep(tile)}
         if view.keep:
             return
-        if spot is not None and found is None and view.train:
+        if spot is not None and place is None and view.train:
             self._scout.wish(page.client, plane, spot)
         else:
             self._scout.forget(page.client)
@@ -272,9 +272,9 @@ class Live:
         for tile in page.tiles:
             if page.view is not view:
                 return  # another view: its own tiles first
-            found = await run_in_threadpool(self._content, page, view, tile) if self._news(page, tile) else None
-            if found is not None and page.view is view:
-                stage, content = found
+            message = await run_in_threadpool(self._content, page, view, tile) if self._news(page, tile) else None
+            if message is not None and page.view is view:
+                stage, content = message
                 page.sent[tile] = stage
                 page.curve_due = True
                 await socket.send_bytes(content)
@@ -325,9 +325,9 @@ class Live:
         if not page.curve_due or now - page.curve_s < _CURVE_S:
             return
         page.curve_due, page.curve_s = False, now
-        made = await run_in_threadpool(self._curve, page)
-        if made is not None:
-            await socket.send_text(json.dumps({"type": "curve", **made}))
+        curve = await run_in_threadpool(self._curve, page)
+        if curve is not None:
+            await socket.send_text(json.dumps({"type": "curve", **curve}))
 
     def _curve(self, page: _Page) -> dict[str, object] | None:
         """Return the colour curve of a page's view, from the finest level that is there and not finer than needed."""

@@ -44,10 +44,10 @@ def packed(tiles: Sequence[tuple[Tile, Field]], channels: Iterable[Channel]) -> 
 
 def squares(tiles: Iterable[Tile]) -> dict[Tile, list[Tile]]:
     """Return tiles by the pack that holds them, as (level, column, row) of packs; each pack's in order."""
-    found: dict[Tile, list[Tile]] = {}
+    packs: dict[Tile, list[Tile]] = {}
     for tile in tiles:
-        found.setdefault(Tile(tile.level, tile.ix // SIDE, tile.iy // SIDE), []).append(tile)
-    return {pack: sorted(found[pack]) for pack in sorted(found)}
+        packs.setdefault(Tile(tile.level, tile.ix // SIDE, tile.iy // SIDE), []).append(tile)
+    return {pack: sorted(packs[pack]) for pack in sorted(packs)}
 
 
 def areas(packs: Iterable[Tile]) -> dict[int, list[TileRange]]:
@@ -55,16 +55,16 @@ def areas(packs: Iterable[Tile]) -> dict[int, list[TileRange]]:
     rows: dict[tuple[int, int], list[int]] = {}
     for level, ix, iy in packs:
         rows.setdefault((level, iy), []).append(ix)
-    found: dict[int, list[TileRange]] = {}
+    areas_by_level: dict[int, list[TileRange]] = {}
     for (level, iy), columns in sorted(rows.items()):
         for x0, x1 in _runs(sorted(columns)):
-            above = found.setdefault(level, [])
+            above = areas_by_level.setdefault(level, [])
             joins = next((i for i, r in enumerate(above) if (r.x0, r.x1, r.y1) == (x0, x1, iy)), None)
             if joins is None:
                 above.append(TileRange(level, x0, x1, iy, iy + 1))
             else:
                 above[joins] = above[joins]._replace(y1=iy + 1)
-    return found
+    return areas_by_level
 
 
 def estimated_bytes(tiles: int, channels: int) -> int:
@@ -79,11 +79,11 @@ def write_all(
     put: Callable[[str, bytes], None],
 ) -> dict[int, list[TileRange]]:
     """Pack tiles, give each pack to `put` with its path below the site, and return where packs are."""
-    found = squares(tiles)
-    for pack, inside in found.items():
+    packs = squares(tiles)
+    for pack, inside in packs.items():
         content = packed([(tile, fetch(tile)) for tile in inside], channels.values())
         put(f"tiles/{pack.level}/{pack.ix}/{pack.iy}.tiles", content)
-    return areas(found)
+    return areas(packs)
 
 
 def _runs(rising: list[int]) -> list[tuple[int, int]]:

@@ -70,9 +70,9 @@ class Plane:
         self._settling, self._changing = threading.Lock(), threading.Lock()
         self._backend: Backend | None = None
         self._proved = False  # that the store's tiles have the bits of this backend
-        own = None if reference is None else reference.key
+        key = None if reference is None else reference.key
         existing = DirectoryStore.existing(store_root, problem)
-        self._at_hand = next((store for store in existing if store.numerics.get("reference") == own), None)
+        self._at_hand = next((store for store in existing if store.numerics.get("reference") == key), None)
         self._places: OrderedDict[str, Plane] = OrderedDict()
 
     @property
@@ -106,8 +106,8 @@ class Plane:
         with self._settling:
             if self._backend is None:
                 backend = backends.make("local", self.problem)
-                own = () if self.reference is None else (self.reference.key,)
-                self._settle(DirectoryStore(self.root, self.problem, numerics.following(backend.numerics, own)))
+                keys = () if self.reference is None else (self.reference.key,)
+                self._settle(DirectoryStore(self.root, self.problem, numerics.following(backend.numerics, keys)))
                 self._backend = backend
             return self._backend
 
@@ -138,12 +138,12 @@ class Plane:
         if store is None:
             return
         unknown = [tile for tile in tiles if tile not in self.stored and tile not in self._lost]
-        found = {tile: patches for tile, patches in zip(unknown, store.held(unknown), strict=True) if patches}
+        held = {tile: patches for tile, patches in zip(unknown, store.held(unknown), strict=True) if patches}
         with self._changing:
             if self._is(store):
-                self.stored |= {tile for tile, patches in found.items() if patches == WHOLE}
-                self.patches |= found
-                for tile in self.stored.intersection(found):
+                self.stored |= {tile for tile, patches in held.items() if patches == WHOLE}
+                self.patches |= held
+                for tile in self.stored.intersection(held):
                     del self.patches[tile]
 
     def put(self, tile: Tile, field: Field) -> None:
@@ -202,8 +202,8 @@ class Planes:
 
     def names(self) -> list[str]:
         """Return the names of the scenes that may be opened, the given one first."""
-        own = [self.first] if self.first else []
-        return list(dict.fromkeys([*own, *scene.names(), *self._dropped]))
+        first = [self.first] if self.first else []
+        return list(dict.fromkeys([*first, *scene.names(), *self._dropped]))
 
     def file(self, name: str) -> Path | None:
         """Return the file of a scene by name; None for one out of a still. SceneError if there is none."""
@@ -218,9 +218,9 @@ class Planes:
     def load(self, name: str) -> Scene:
         """Read a scene again, as its file is now."""
         path = self.file(name)
-        found = self._dropped[name] if path is None else scene.load(path)
-        found.check_plane("the explorer")
-        return found
+        loaded = self._dropped[name] if path is None else scene.load(path)
+        loaded.check_plane("the explorer")
+        return loaded
 
     def drop(self, opened: Scene) -> str:
         """Keep a scene that came out of a still, and return the name under which it can be opened."""
@@ -233,8 +233,8 @@ class Planes:
 
     def open(self, name: str, values: dials.Values | None = None) -> Plane:
         """Return the plane of a scene, or that of other values of its dials."""
-        found = self.load(name)
-        problem, last_plain_level = found.problem, found.last_plain_level(DEEPEST_LEVEL)
+        loaded = self.load(name)
+        problem, last_plain_level = loaded.problem, loaded.last_plain_level(DEEPEST_LEVEL)
         moved = dials.problem_at(problem, values or {})
         key = moved.key, last_plain_level
         with self._lock:

@@ -21,7 +21,8 @@ from render.geometry.tiles import Tile, TileRange
 from render.machine import sizes
 from render.picture.channels import Channel
 from render.samples import Field
-from render.scene import Scene, records
+from render.scene import Scene, other_systems, records
+from render.scene.wording import nearest, quoted
 
 MARK = "site.json"
 
@@ -47,11 +48,13 @@ def page_bytes() -> int:
 def shown_channels(scene: Scene, names: Sequence[str]) -> dict[str, Channel]:
     """Return the channels that a page can colour by: the scene's own first, and those that are named. RenderError."""
     known = colouring.channels(scene.problem)
-    own = scene.look.channel if scene.look.channel in known else "value"
+    first = scene.look.channel if scene.look.channel in known else "value"
     for name in names:
         if name not in known:
-            raise RenderError(f"--channels must be some of {', '.join(known)}, not {name!r}.")
-    return {name: known[name] for name in dict.fromkeys([own, *names])}
+            hint = other_systems.hint(("look", "channel"), name, scene.problem.system) or nearest(name, known)
+            end = "" if hint.endswith("?") else "."
+            raise RenderError(f"--channels must be some of {', '.join(known)}, not {quoted(name)}{hint}{end}")
+    return {name: known[name] for name in dict.fromkeys([first, *names])}
 
 
 def plane_tiles(deepest: int) -> list[Tile]:

@@ -114,7 +114,7 @@ class Scout(Served):
         self._wishes: dict[Hashable, tuple[Plane, Spot]] = {}
         self._barren: deque[tuple[Plane, Spot, str]] = deque(maxlen=_MOST_BARREN)
         self._making: tuple[Plane, Spot] | None = None
-        self._told = self._step = ""
+        self._progress = self._step = ""
 
     # ---- for pages ---------------------------------------------------------------------------------------------
 
@@ -122,8 +122,8 @@ class Scout(Served):
         """Return the place that a view belongs to, None if there is none yet. last: where it belonged before."""
         if last is not None and last.reference is not None and spot.accepts(last.reference):
             return last
-        found = _kept(plane, spot, spot.reach)
-        return None if found is None else plane.place(found)
+        reference = _kept(plane, spot, spot.reach)
+        return None if reference is None else plane.place(reference)
 
     def wish(self, client: Hashable, plane: Plane, spot: Spot) -> None:
         """Ask for a reference for a view, in the stead of what the client asked for before."""
@@ -143,7 +143,7 @@ class Scout(Served):
             if why:
                 return News(why, False)
             making = self._making is not None and self._making[0] is plane and self._making[1].serves(spot)
-            return News(self._told if making else "waiting for a reference run", True)
+            return News(self._progress if making else "waiting for a reference run", True)
 
     # ---- the scout's thread ------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Scout(Served):
             with self._changed:
                 self._changed.wait_for(lambda: self._stop or self._next() is not None)
                 self._making = self._next()
-                self._told = "looking for a run that converges"
+                self._progress = "looking for a run that converges"
                 if self._stop or self._making is None:
                     return
                 plane, spot = self._making
@@ -166,8 +166,8 @@ class Scout(Served):
                 self._give_up(plane, spot, str(error) or type(error).__name__)
             with self._changed:
                 self._making = None
-                for client, (wished, there) in list(self._wishes.items()):
-                    if wished is plane and (spot.serves(there) or self._why_barren(plane, there)):
+                for client, (wished, place) in list(self._wishes.items()):
+                    if wished is plane and (spot.serves(place) or self._why_barren(plane, place)):
                         del self._wishes[client]
             self._notify()
 
@@ -178,7 +178,7 @@ class Scout(Served):
             way.insert(0, way[0].wider())
         for number, step in enumerate(way, start=1):
             self._step = f"{number} of {len(way)} on the way down, " if len(way) > 1 else ""
-            made = reference_search.new_reference(
+            reference = reference_search.new_reference(
                 plane.problem,
                 points_in(plane.problem, step.view),
                 references.bits_for(ROOM * step.spacing),
@@ -187,7 +187,7 @@ class Scout(Served):
                 diverging=False,
                 guide=self._guide(plane, step),
             )
-            if spot.accepts(made):
+            if spot.accepts(reference):
                 return
 
     def _guide(self, plane: Plane, spot: Spot) -> references.Reference | None:
@@ -208,8 +208,8 @@ class Scout(Served):
         with self._changed:
             assert self._making is not None
             plane, spot = self._making
-            self._told = self._step + words
-            if self._stop or not any(wished is plane and spot.serves(there) for wished, there in self._wishes.values()):
+            self._progress = self._step + words
+            if self._stop or not any(wished is plane and spot.serves(place) for wished, place in self._wishes.values()):
                 raise _ElsewhereError
 
 

@@ -62,12 +62,12 @@ class View:
 def table(text: str | bytes) -> dict[str, Any]:
     """Return a JSON object; AskError for anything else."""
     try:
-        found = json.loads(text)
+        content = json.loads(text)
     except (ValueError, RecursionError):
         raise AskError("a request must be JSON.") from None
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise AskError("a request must be a JSON object.")
-    return found
+    return content
 
 
 def number(raw: dict[str, Any], name: str, least: float, most: float) -> float:
@@ -78,8 +78,8 @@ def number(raw: dict[str, Any], name: str, least: float, most: float) -> float:
     return float(value)
 
 
-def whole(raw: dict[str, Any], name: str, least: int, most: int) -> int:
-    """Return a whole number of a request."""
+def integer(raw: dict[str, Any], name: str, least: int, most: int) -> int:
+    """Return an integer of a request, within bounds. Raises AskError."""
     value = raw.get(name)
     if type(value) is not int or not least <= value <= most:
         raise AskError(f"{name} must be a whole number from {least} to {most}.")
@@ -104,12 +104,12 @@ def coordinate(raw: dict[str, Any], name: str, least: float, most: float) -> Fra
     if not isinstance(value, str):
         return Fraction(number(raw, name, least, most))
     try:
-        found = exact(value)
+        place = exact(value)
     except ValueError as error:
         raise AskError(f"{name} {error}.") from None
-    if not least <= found <= most:
+    if not least <= place <= most:
         raise AskError(f"{name} must be a number from {least:g} to {most:g}.")
-    return found
+    return place
 
 
 def point(raw: dict[str, Any]) -> tuple[Fraction, Fraction]:
@@ -151,7 +151,7 @@ def view(raw: dict[str, Any], problem: Problem, deepest_level: int, at: tuple[tu
     """Return a view as a page asks for it. deepest_level: that its scene can show. at: see `dials_of`."""
     x, y = (coordinate(raw, name, -_MOST_WIDTH, _MOST_WIDTH) for name in ("x", "y"))
     width = number(raw, "width", LEAST_WIDTH, _MOST_WIDTH)
-    width_px, height_px = (whole(raw, name, 1, MOST_PX) for name in ("width_px", "height_px"))
+    width_px, height_px = (integer(raw, name, 1, MOST_PX) for name in ("width_px", "height_px"))
     focus = (x, y)
     if isinstance(raw.get("pointer"), dict):
         focus = point(raw["pointer"])
@@ -163,7 +163,7 @@ def view(raw: dict[str, Any], problem: Problem, deepest_level: int, at: tuple[tu
     if channel not in known:
         raise AskError(f"channel must be one of {', '.join(known)}.")
     return View(
-        serial=whole(raw, "serial", 0, 2**53),
+        serial=integer(raw, "serial", 0, 2**53),
         scene=text(raw, "scene"),
         look=Look(Viewport(x, y, width, width_px, height_px), focus, detail, deepest_level),
         channel=channel,

@@ -15,11 +15,11 @@ def origin(content: bytes) -> tuple[Scene, View]:
     metadata = encode.read_png_metadata(io.BytesIO(content))
     try:
         text, name, frame = metadata["scene"], metadata["name"], int(metadata["frame"])
-        found = scene.parse(text, "the still", name[:64])
-        path = found.path(found.output)
-        if not 0 <= frame < path.frame_count(found.output.fps):
+        loaded = scene.parse(text, "the still", name[:64])
+        path = loaded.path(loaded.output)
+        if not 0 <= frame < path.frame_count(loaded.output.fps):
             raise ValueError(frame)
-        return found, path.view(path.s_of_frame(frame, found.output.fps))
+        return loaded, path.view(path.s_of_frame(frame, loaded.output.fps))
     except (KeyError, ValueError):
         raise RenderError(
             "This picture does not say where it was made: drop a still made by `render frame` or `make frame`."

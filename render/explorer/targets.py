@@ -52,8 +52,8 @@ def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None
             continue
         tiles = [t for t in look.view.cover(level).tiles() if t in side.stored]
         chosen.shuffle(tiles)
-        found = [busy for tile in tiles[:256] if (busy := _busiest(side, tile, chosen)) is not None]
-        places += sorted(found, key=lambda busy: -busy[1])[: count - len(places)]
+        busiest = [busy for tile in tiles[:256] if (busy := _busiest(side, tile, chosen)) is not None]
+        places += sorted(busiest, key=lambda busy: -busy[1])[: count - len(places)]
         if len(places) >= count or (places and side is place):
             break
     if not places:

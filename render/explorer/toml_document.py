@@ -37,8 +37,8 @@ Path = tuple[str, ...]
 def _pieces(text: str) -> Iterator[tuple[str, int]]:
     """Yield the pieces of a text, each with the number of brackets that are open around it."""
     depth = 0
-    for found in _PIECE.finditer(text):
-        piece = found[0]
+    for match in _PIECE.finditer(text):
+        piece = match[0]
         depth -= piece in ("]", "}")
         yield piece, depth
         depth += piece in ("[", "{")
@@ -46,13 +46,13 @@ def _pieces(text: str) -> Iterator[tuple[str, int]]:
 
 def statements(text: str) -> list[str]:
     """Cut a text into headers, keys with their values, comments and blank lines; each ends with its line."""
-    made, start, at = [], 0, 0
+    complete, start, at = [], 0, 0
     for piece, depth in _pieces(text):
         at += len(piece)
         if piece == "\n" and depth <= 0:
-            made.append(text[start:at])
+            complete.append(text[start:at])
             start = at
-    return [*made, text[start:]] if start < len(text) else made
+    return [*complete, text[start:]] if start < len(text) else complete
 
 
 def _comments(text: str) -> list[str]:
@@ -72,20 +72,20 @@ def _is_header(statement: str) -> bool:
 
 def _header_name(header: str) -> Path:
     name: Path = ()
-    found: Any = tomllib.loads(header)
-    while found:
-        ((key, found),) = found.items()
-        found = found[0] if isinstance(found, list) else found
+    table: Any = tomllib.loads(header)
+    while table:
+        ((key, table),) = table.items()
+        table = table[0] if isinstance(table, list) else table
         name += (key,)
     return name
 
 
 def _at(document: Any, path: Path) -> Any:
-    found = document
+    value = document
     for key in path:
-        found = found[key]
-        found = found[0] if isinstance(found, list) else found
-    return found
+        value = value[key]
+        value = value[0] if isinstance(value, list) else value
+    return value
 
 
 @dataclass
@@ -111,19 +111,19 @@ class Block:
 
     def drop(self, path: Path) -> None:
         """Take a key out, if it is there; a comment beside it stays, on a line of its own."""
-        made = []
+        kept = []
         for statement in statements(self.body):
             key = _key(statement)
-            whole = self.name + key
-            if key and whole == path:
-                made += [comment + self.end for comment in _comments(statement)]
-            elif key and whole == path[: len(whole)]:  # an inline table
+            full = self.name + key
+            if key and full == path:
+                kept += [comment + self.end for comment in _comments(statement)]
+            elif key and full == path[: len(full)]:  # an inline table
                 document = tomlkit.parse(statement)
                 _at(document, path[len(self.name) : -1]).pop(path[-1], None)
-                made.append(tomlkit.dumps(document))
+                kept.append(tomlkit.dumps(document))
             else:
-                made.append(statement)
-        self.body = "".join(made)
+                kept.append(statement)
+        self.body = "".join(kept)
 
 
 @dataclass
@@ -167,15 +167,15 @@ class Document:
 
     def insert(self, header: str, before: Block | None) -> Block:
         """Put an empty table before another, or at the end, and return it."""
-        made = self.new(header)
+        block = self.new(header)
         if before is None:
             last = self.blocks[-1]
             last.tail = last.tail or self.end
-            self.blocks.append(made)
+            self.blocks.append(block)
         else:
-            made.tail = self.end
-            self.blocks.insert(self._place(before), made)
-        return made
+            block.tail = self.end
+            self.blocks.insert(self._place(before), block)
+        return block
 
     def replace(self, old: list[Block], new: list[Block]) -> None:
         """Put new blocks where the first of the old ones stands, and take the old ones out."""
@@ -255,7 +255,7 @@ class List:
     @staticmethod
     def parse(text: str) -> List:
         """Cut a valid list."""
-        made = List()
+        parsed = List()
         parts: list[list[str]] = [[]]
         for piece, depth in _pieces(text[1:-1]):
             if piece == "," and depth == 0:
@@ -266,18 +266,18 @@ class List:
             before, value, behind = _trimmed(part)
             # What ends a line belongs to what stands before it on that line.
             beside, before = _end_of_line(before)
-            if made.items:
-                made.items[-1].beside += beside
+            if parsed.items:
+                parsed.items[-1].beside += beside
             else:
-                made.opening += beside
+                parsed.opening += beside
             if not value:
-                made.closing, made.comma = before, i > 0
+                parsed.closing, parsed.comma = before, i > 0
             elif i < len(parts) - 1:
-                made.items.append(Item(before, value, gap=behind))
+                parsed.items.append(Item(before, value, gap=behind))
             else:
-                beside, made.closing = _end_of_line(behind)
-                made.items.append(Item(before, value, beside=beside))
-        return made
+                beside, parsed.closing = _end_of_line(behind)
+                parsed.items.append(Item(before, value, beside=beside))
+        return parsed
 
     def __str__(self) -> str:
         text = "[" + self.opening
@@ -296,5 +296,5 @@ def _trimmed(pieces: list[str]) -> tuple[str, str, str]:
 
 def _end_of_line(blanks: str) -> tuple[str, str]:
     """Cut off the rest of a line, a comment and the line's end; "" where the line goes on."""
-    found = re.match(r"[^\S\n]*(#[^\r\n]*)?\r?\n", blanks)
-    return (found[0], blanks[found.end() :]) if found else ("", blanks)
+    match = re.match(r"[^\S\n]*(#[^\r\n]*)?\r?\n", blanks)
+    return (match[0], blanks[match.end() :]) if match else ("", blanks)

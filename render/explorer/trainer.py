@@ -216,10 +216,10 @@ class Trainer(Served):
                 parent = plane.get(tile.parent)
             elif tile.parent in self._wanted.get(plane, ()):
                 return None
-        made = self._growing[plane, tile] = GrowingTile(plane.problem, tile, parent, plane.some(tile))
+        growing = self._growing[plane, tile] = GrowingTile(plane.problem, tile, parent, plane.some(tile))
         while len(self._growing) > _MOST_GROWING:
             self._growing.popitem(last=False)
-        return made
+        return growing
 
     def _batch(self, plane: Plane, shares: list[Share]) -> Batch:
         points = [plane.points(growing, part) for growing, part in shares]
@@ -232,14 +232,14 @@ class Trainer(Served):
         with self._changed:
             shares, started = self._handed.pop(_name(batch), ([], 0.0))
             start = 0
-            whole = []
+            complete = []
             for growing, part in shares:
                 stop = start + int(growing.mask(part).sum())
                 growing.add(part, field.at(slice(start, stop)))
                 start = stop
                 self._under_way.discard((plane, growing.tile, part))
-                if growing.whole:
-                    whole.append(growing)
+                if growing.is_whole:
+                    complete.append(growing)
             now = time.monotonic()
             self._seen.add(plane)
             self._changed.notify_all()
@@ -252,14 +252,14 @@ class Trainer(Served):
             if len(lately) > 2:
                 self._rate[plane] = sum(count for _, count in lately[1:]) / (now - lately[0][0])
             self._samples_done += start
-        for growing in whole:
+        for growing in complete:
             try:
                 plane.put(growing.tile, growing.field)
             except BaseException:
                 growing.done.discard(max(growing.done))  # one part is trained again, and the tile stored then
                 raise
         with self._changed:
-            for growing in whole:
+            for growing in complete:
                 self._growing.pop((plane, growing.tile), None)
             self._changed.notify_all()
         self._notify()

@@ -61,10 +61,10 @@ class Look:
         # In tiles of this level, counted from the cover's corner, so that floats do at any depth.
         x, y = float(self.focus[0] * side - cover.x0), float(self.focus[1] * side - cover.y0)
         height = self.view.height * side
-        found = []
+        ranked = []
         for tile in cover.tiles():
             ix, iy = tile.ix - cover.x0, tile.iy - cover.y0
             far = math.hypot(max(ix - x, 0.0, x - ix - 1), max(iy - y, 0.0, y - iy - 1)) / height
             # A parent holds its children, so it is never farther away, and comes first in any case.
-            found.append((rank + (far / _LEVEL_SHARE if rank > _EVEN else 0.0), tile))
-        return found
+            ranked.append((rank + (far / _LEVEL_SHARE if rank > _EVEN else 0.0), tile))
+        return ranked

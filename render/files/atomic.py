@@ -85,18 +85,18 @@ def write_whole(
     fsync: bool = False,
     check: Check | None = None,
     replace: bool = True,
-    own: bool = False,
+    internal: bool = False,
 ) -> None:
     """Write a file atomically, and make its folder if needed. Raises WriteError.
 
     fsync: whether the file also survives a power cut. check: called with the path of the finished partial file before
     it is published; an exception that it raises prevents that. replace: False raises FileExistsError if the file
     exists, even if another process made it at the same moment.
-    own: whether the file belongs to the program (samples, caches) and not to the user. Such a file is replaced even if
-    it has several names (hard links) or is read-only.
+    internal: whether the file belongs to the program (samples, caches) and not to the user. Such a file is replaced
+    even if it has several names (hard links) or is read-only.
     """
     with worded(path):
-        target = _target(path, own=own)
+        target = _target(path, internal=internal)
         if target.plain is None:
             _pour(target, content)
             return
@@ -114,7 +114,7 @@ def store_whole(path: Path, content: bytes, *, fsync: bool = False, replace: boo
     Raises StoreError.
     """
     try:
-        write_whole(path, content, fsync=fsync, replace=replace, own=True)
+        write_whole(path, content, fsync=fsync, replace=replace, internal=True)
     except WriteError as error:
         raise StoreError(
             f"{path} cannot be written: {error.reason}. {error.advice or 'Fix that'}, or use another --store, and run "
@@ -253,7 +253,7 @@ def _make_folder(folder: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a folder") from None
 
 
-def _target(path: Path, *, own: bool = False) -> _Target:
+def _target(path: Path, *, internal: bool = False) -> _Target:
     """Return the target of a path, following links. Raises WriteError or OSError where it cannot be written."""
     try:
         status = os.lstat(path)
@@ -273,19 +273,19 @@ def _target(path: Path, *, own: bool = False) -> _Target:
     mode = status.st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-    if not own and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+    if not internal and (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         if not os.access(path, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return _Target(path, None)
     if not stat.S_ISREG(mode):
-        raise WriteError(path, f"it is a {_KINDS[stat.S_IFMT(mode)]}, not a file", "Remove it" if own else "")
-    if not own and status.st_nlink > 1:
+        raise WriteError(path, f"it is a {_KINDS[stat.S_IFMT(mode)]}, not a file", "Remove it" if internal else "")
+    if not internal and status.st_nlink > 1:
         raise WriteError(
             path,
             f"the file there has {status.st_nlink} names (hard links), and replacing it would change one of them alone",
             "Remove this name",
         )
-    if not own and not os.access(path, os.W_OK):
+    if not internal and not os.access(path, os.W_OK):
         raise PermissionError(errno.EACCES, "the file there is read-only")
     return _Target(path, plain, mode=stat.S_IMODE(mode))
 

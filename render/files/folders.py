@@ -157,9 +157,9 @@ def _refuse_other_files(path: Path, plain: Path, layout: Layout) -> None:
     mark = plain / layout.mark
     if not (mark.is_file() and layout.says in mark.read_bytes()):
         raise WriteError(path, f"the folder there holds something else (it has no {layout.mark} of render's)")
-    for found in sorted(plain.rglob("*")):
-        name = found.relative_to(plain).as_posix()
-        if (found.is_symlink() or not found.is_dir()) and not re.fullmatch(layout.files, name):
+    for other in sorted(plain.rglob("*")):
+        name = other.relative_to(plain).as_posix()
+        if (other.is_symlink() or not other.is_dir()) and not re.fullmatch(layout.files, name):
             raise WriteError(path, f"the folder there holds a file of another origin, {name}: move it away")
 
 

@@ -39,11 +39,11 @@ class BifurcationCompositor:
         share = densities(self._scene, view)
         linear = colour.linear_from_tone(2 * share - 1, look.palette, self._path.phase(s))
         linear = np.where(share[..., None] > 0, linear, self._background)
-        whole = np.ascontiguousarray(np.moveaxis(linear.astype(np.float32), -1, 0))
+        picture = np.ascontiguousarray(np.moveaxis(linear.astype(np.float32), -1, 0))
         inside = plane_share(view)
 
         def band(rows: slice) -> np.ndarray:
-            part = whole[:, rows].copy()
+            part = picture[:, rows].copy()
             if inside is not None:
                 loops.blend_outside(part, inside[0][rows], inside[1], self._background)
             return part
@@ -79,5 +79,5 @@ def densities(scene: Scene, view: Viewport) -> np.ndarray:
     seen = (rows >= 0) & (rows < view.height_px)
     flat = rows[seen].astype(np.int64) * view.width_px + pixels[seen]
     counts += np.bincount(flat, minlength=counts.size).reshape(counts.shape)
-    found: np.ndarray = (np.log1p(counts) / math.log1p(per_pixel * len(visited))).astype(np.float32)
-    return found
+    brightness: np.ndarray = (np.log1p(counts) / math.log1p(per_pixel * len(visited))).astype(np.float32)
+    return brightness

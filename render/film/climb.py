@@ -24,13 +24,13 @@ _GROWTH = 2.0
 
 def below(scene: Scene, top: Job) -> list[Choice]:
     """Return the presets that need fewer samples than a job does, from the smallest on."""
-    found = []
+    choices = []
     for name in QUALITY:
         choice = qualities.named(scene, name)
         if choice.plan.samples >= top.plan.samples:
             break
-        found.append(choice)
-    return found
+        choices.append(choice)
+    return choices
 
 
 def rungs(top: Job, lower: list[Job], rate: Rate) -> list[Job]:
@@ -67,11 +67,11 @@ def stands(path: Path, job: Job) -> bool:
     try:
         record = json.loads(record_path(path).read_text(encoding="utf-8"))
         with path.open("rb") as film:
-            found = hashlib.file_digest(film, "sha256").hexdigest()
+            digest = hashlib.file_digest(film, "sha256").hexdigest()
     except (OSError, ValueError):
         return False
-    if not isinstance(record, dict) or record.get("sha256") != found or record.get("frames") != job.frame_count:
+    if not isinstance(record, dict) or record.get("sha256") != digest or record.get("frames") != job.frame_count:
         return False
-    made = job.provenance()
-    made.pop("numerics")
-    return record.get("numerics") == job.numerics and all(record.get(key) == made[key] for key in made)
+    provenance = job.provenance()
+    provenance.pop("numerics")
+    return record.get("numerics") == job.numerics and all(record.get(key) == provenance[key] for key in provenance)

@@ -67,16 +67,16 @@ def mixed(
     if passing is None or passing.rests:
         raster.each_band(shape[0], lambda rows: write(light(rows), rows))
         return picture
-    whole = np.empty((3, *shape), dtype=np.float32)
+    frame = np.empty((3, *shape), dtype=np.float32)
 
     def keep(rows: slice) -> None:
-        whole[:, rows] = light(rows)
+        frame[:, rows] = light(rows)
 
     raster.each_band(shape[0], keep)
-    limit = flash_limit.correction(whole, passing)
+    limit = flash_limit.correction(frame, passing)
 
     def limited(rows: slice) -> None:
-        linear = np.ascontiguousarray(whole[:, rows])
+        linear = np.ascontiguousarray(frame[:, rows])
         if limit is not None:
             limit.add(linear, rows)
         write(linear, rows)
@@ -147,18 +147,18 @@ class Compositor:
         for level in self._mosaics.keys() - {level for level, _ in mix}:
             del self._mosaics[level]
             self._ends.forget(level)
-        found: list[tuple[int, float, list[PatchRange], Edge | None]] = []
+        shown: list[tuple[int, float, list[PatchRange], Edge | None]] = []
         for level, weight in mix:
             parts = self._parts(view, level)
-            edge = self._edge(view, level, s) if found and parts else None
+            edge = self._edge(view, level, s) if shown and parts else None
             if not parts or (edge is not None and edge.misses()):
                 break  # what is finer still lies inside what is not there
             hides = self._opacity(weight) == 1
-            if edge is None and hides and all(coarser[3] is None for coarser in found):
-                found = []  # nothing below shows
-            found.append((level, weight, parts, edge))
+            if edge is None and hides and all(coarser[3] is None for coarser in shown):
+                shown = []  # nothing below shows
+            shown.append((level, weight, parts, edge))
         return [
-            self._layer(view, level, parts, weight, (code, tables[0]), edge) for level, weight, parts, edge in found
+            self._layer(view, level, parts, weight, (code, tables[0]), edge) for level, weight, parts, edge in shown
         ], tables
 
     def _layer(
@@ -242,11 +242,11 @@ class Compositor:
         tables = [linear]
         if self._look.boundary > 0 or self._look.shading > 0:
             tables.append(np.stack([np.sign(tones), np.abs(tones), np.zeros_like(tones)], axis=1))
-        made = [np.ones((len(tones), 4), dtype=np.float32) for _ in tables]
-        for table, channels in zip(made, tables, strict=True):
+        drawn = [np.ones((len(tones), 4), dtype=np.float32) for _ in tables]
+        for table, channels in zip(drawn, tables, strict=True):
             table[:, :3] = channels
             table[0] = 0.0  # no sample, no light
-        return made
+        return drawn
 
     def _curve(self, anchor: float) -> Curve:
         """Return the colour curve of an anchor, from every sample of its view (or of all anchors' views)."""
@@ -270,12 +270,12 @@ class Compositor:
     def _window_values(self, anchor: float) -> np.ndarray:
         planned = self._plan.levels[self._plan.curve_level(anchor)].tiles
         values = [
-            self._values(tile)[there].ravel()
-            for tile, there in _pieces(self._plan.curve_window(anchor))
+            self._values(tile)[samples].ravel()
+            for tile, samples in _pieces(self._plan.curve_window(anchor))
             if tile in planned
         ]
-        found = np.concatenate(values) if values else np.empty(0)
-        return found[~np.isnan(found)]
+        joined = np.concatenate(values) if values else np.empty(0)
+        return joined[~np.isnan(joined)]
 
     # ---- where a level ends ------------------------------------------------------------------------------------
 
@@ -297,7 +297,7 @@ class Compositor:
 
 class _Piece(NamedTuple):
     tile: Tile
-    there: tuple[slice, slice]
+    samples: tuple[slice, slice]
 
 
 def plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
@@ -320,14 +320,14 @@ def _pieces(window: Window) -> list[_Piece]:
     count = 1 << window.level
 
     def cuts(start: int, stop: int) -> list[tuple[int, slice]]:
-        found = []
+        parts = []
         for index in range(max(start // SAMPLES, 0), min(-(-stop // SAMPLES), count)):
             first = index * SAMPLES
-            found.append((index, slice(max(start, first) - first, min(stop, first + SAMPLES) - first)))
-        return found
+            parts.append((index, slice(max(start, first) - first, min(stop, first + SAMPLES) - first)))
+        return parts
 
     return [
-        _Piece(Tile(window.level, ix, iy), (there_y, there_x))
-        for iy, there_y in cuts(window.y0, window.y1)
-        for ix, there_x in cuts(window.x0, window.x1)
+        _Piece(Tile(window.level, ix, iy), (rows, columns))
+        for iy, rows in cuts(window.y0, window.y1)
+        for ix, columns in cuts(window.x0, window.x1)
     ]

@@ -102,17 +102,17 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
     beside: a folder for them where there is none for temporary files.
     """
     noise = _Noise(job.scene.problem.channels)
-    others = tuple(Kept(own.backend, noise) for own in job.others)
+    others = tuple(Kept(kept.backend, noise) for kept in job.others)
     noisy = dataclasses.replace(job, store=noise, switch=None, others=others)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
     FramePainter(job.plan, noise.fetch).picture(0.0)  # loads what pictures take
-    few = _made(noisy, 1, beside)
+    few = _time(noisy, 1, beside)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames, size_bytes=few.size_bytes / few.frames)
     count = min(max(_FIRST_PX // (output.width_px * output.height_px), 3), _FIRST_MOST, most)
     while True:
-        many = _made(noisy, count, beside)
+        many = _time(noisy, count, beside)
         if many.wall_s - few.wall_s >= _ENOUGH_S or count == most:
             break
         # A round that took no time says little of how long a larger one will take.
@@ -132,7 +132,7 @@ def disk_bytes(plan: Plan) -> int:
     )
 
 
-class _Made(NamedTuple):
+class _Timed(NamedTuple):
     """Frames of a film, the seconds that they took, by the clock and of all cores together, and the film's size."""
 
     frames: int
@@ -141,8 +141,8 @@ class _Made(NamedTuple):
     size_bytes: int
 
 
-def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
-    """Make a film of so many frames after each other at each place."""
+def _time(job: Job, at_a_place: int, beside: Path) -> _Timed:
+    """Make a film of so many frames after each other at each place, and time it."""
     firsts = [round(place * (job.frame_count - at_a_place)) for place in _PLACES]
     numbers = sorted({first + i for first in firsts for i in range(at_a_place)})
     with places.scratch_folder(beside) as folder:
@@ -151,7 +151,7 @@ def _made(job: Job, at_a_place: int, beside: Path) -> _Made:
         took_s, after = time.perf_counter() - started_s, os.times()
         film = Path(folder, "film")
         size_bytes = sum(file.stat().st_size for file in (film.iterdir() if film.is_dir() else [film]))
-    return _Made(len(numbers), took_s, sum(after[:4]) - sum(before[:4]), size_bytes)  # of this process, and of ffmpeg
+    return _Timed(len(numbers), took_s, sum(after[:4]) - sum(before[:4]), size_bytes)  # of this process, and of ffmpeg
 
 
 class _Noise:

@@ -67,7 +67,7 @@ def overhang_remark(scene: Scene) -> str:
 
     A view that shows an axis from end to end does not hang over its ends.
     """
-    output, found = scene.output, []
+    output, overhanging = scene.output, []
     for i, key in enumerate(scene.keyframes):
         width, height = key.view.width, key.view.width * output.height_px / output.width_px
         inside = 1.0
@@ -76,8 +76,8 @@ def overhang_remark(scene: Scene) -> str:
             if low > 0 or high < 1:
                 inside *= (min(high, 1.0) - max(low, 0.0)) / extent
         if 1 - inside > _LEAST_OVERHANG:
-            found.append(f"camera.keyframes[{i}] ({1 - inside:.0%} of the frame)")
-    if not found:
+            overhanging.append(f"camera.keyframes[{i}] ({1 - inside:.0%} of the frame)")
+    if not overhanging:
         return ""
-    views = "A view hangs" if len(found) == 1 else "Views hang"
-    return f"{views} over the edge of the plane, where nothing is trained: {', '.join(found)}."
+    views = "A view hangs" if len(overhanging) == 1 else "Views hang"
+    return f"{views} over the edge of the plane, where nothing is trained: {', '.join(overhanging)}."

@@ -54,29 +54,29 @@ class FrameArrays:
         """
         view = self._plan.path.viewport(s)
         light = palettes.linear_from_srgb(self._compositor.frame(*(moments or (s,)), bits=16) / 65535)
-        found = dict(zip("RGB", np.moveaxis(light.astype(np.float16), -1, 0), strict=True))
-        return {**found, **self._nearest(view, s)}
+        colours = dict(zip("RGB", np.moveaxis(light.astype(np.float16), -1, 0), strict=True))
+        return {**colours, **self._nearest(view, s)}
 
     def _nearest(self, view: Viewport, s: float) -> Channels:
         # A mean of two slices is the value of no run: of two, the one that the frame shows more of.
         slices = self._plan.slices
         fetch = slices.reader(slices.nearest(s), self._fetch)
         shape = view.height_px, view.width_px
-        found = {name: np.full(shape, nothing(dtype), dtype) for name, dtype in self._dtypes.items()}
+        nearest = {name: np.full(shape, nothing(dtype), dtype) for name, dtype in self._dtypes.items()}
         for level, _ in self._plan.mix(s):
             rows, columns = (_runs(indices) for indices in nearest_samples(view, level))
             planned = self._plan.levels[level].patches
             for row_px, iy, row in rows:
                 for column_px, ix, column in columns:
-                    if (own := planned.get(tile := Tile(level, ix, iy))) is None:
+                    if (held := planned.get(tile := Tile(level, ix, iy))) is None:
                         continue
                     read = np.ix_(row, column)
-                    there = patches.samples(own)[read]
-                    if there.any():
+                    known = patches.samples(held)[read]
+                    if known.any():
                         channels = fetch(tile).channels()
-                        for name in found:
-                            found[name][row_px, column_px][there] = channels[name][read][there]
-        return found
+                        for name in nearest:
+                            nearest[name][row_px, column_px][known] = channels[name][read][known]
+        return nearest
 
 
 def nearest_samples(view: Viewport, level: int) -> tuple[list[int], list[int]]:
@@ -94,7 +94,7 @@ def nearest_samples(view: Viewport, level: int) -> tuple[list[int], list[int]]:
         inside = (0 <= first + int(cell) < count for cell in np.floor(centres))
         # The plane's upper ends have no samples of their own: the last ones are those before.
         indices = (min(first + int(i), count - 1) for i in np.floor(centres + 0.5))
-        return [i if there else -1 for i, there in zip(indices, inside, strict=True)]
+        return [i if is_inside else -1 for i, is_inside in zip(indices, inside, strict=True)]
 
     columns = nearest(box.x0, box.x1, view.width_px, window.x0)
     return nearest(box.y0, box.y1, view.height_px, window.y0)[::-1], columns
@@ -153,8 +153,8 @@ def write_frames(
         frame_arrays = FrameArrays(plan, fetch)
         return lambda s, moments, _: frame_arrays.channels(s, moments)
 
-    with contextlib.closing(rendering.made_of_frames(job, todo, maker, report)) as made:
-        for number, channels in made:
+    with contextlib.closing(rendering.made_of_frames(job, todo, maker, report)) as written:
+        for number, channels in written:
             arrays.write_exr(frame_path(folder, number), channels, frame_facts(job, number))
     camera_table.write(job.plan, table, numbers)
     return [*(frame_path(folder, number) for number in numbers), table]

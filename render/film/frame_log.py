@@ -67,9 +67,9 @@ class FrameLog:
         """Return what the frame at path length s, made of these tiles, took since the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
-        own, problems = self._plan.slices.nearest(s), self._plan.slices.shown(s)
-        found = (self._edges.get((own.problem, tile)) for tile in shown.tiles(level))
-        edges = [densities[own.steps] for densities in found if densities is not None]
+        nearest, problems = self._plan.slices.nearest(s), self._plan.slices.shown(s)
+        edges_of_tiles = (self._edges.get((nearest.problem, tile)) for tile in shown.tiles(level))
+        edges = [densities[nearest.steps] for densities in edges_of_tiles if densities is not None]
         missing = [self._training.missing(problem) for problem in problems]
         path, output = self._plan.path, self._plan.scene.output
         facts = FrameFacts(

@@ -77,8 +77,8 @@ class Job:
         # Where there are several problems, there is no switch: see `targets.may_have`.
         return Trainings(
             [
-                Training(problem, order, own.store, own.backend, self.switch, self.plan.patches)
-                for problem, order, own in zip(problems, orders, kept, strict=True)
+                Training(problem, order, one.store, one.backend, self.switch, self.plan.patches)
+                for problem, order, one in zip(problems, orders, kept, strict=True)
             ]
         )
 
@@ -102,4 +102,4 @@ def needed(plan: Plan, places: Iterable[float]) -> list[list[Tile]]:
         tiles = plan.tiles_at(s)
         for number in plan.slices.shown(s):
             wanted[number].update(tiles)
-    return [[tile for tile in order if tile in own] for order, own in zip(plan.orders, wanted, strict=True)]
+    return [[tile for tile in order if tile in asked] for order, asked in zip(plan.orders, wanted, strict=True)]

@@ -204,7 +204,7 @@ class Plan:
     @functools.cached_property
     def patches(self) -> dict[Tile, Patches]:
         """Which patches the film needs of each of its tiles: those that a frame somewhere on the path reads."""
-        return {tile: own for plan in self.levels.values() for tile, own in plan.patches.items()}
+        return {tile: wanted for plan in self.levels.values() for tile, wanted in plan.patches.items()}
 
     @functools.cached_property
     def samples(self) -> int:
@@ -217,10 +217,10 @@ class Plan:
         for tile in order:
             level, ix, iy = tile
             above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent: there are a hundred thousand
-            own, taken_over = self.patches[tile], 0
+            wanted, taken_over = self.patches[tile], 0
             if above in planned and self.targets.inherits(tile):
-                taken_over = patches.inherited(tile, self.patches[above]) & own
-            count += patches.new_sample_count(own, taken_over)
+                taken_over = patches.inherited(tile, self.patches[above]) & wanted
+            count += patches.new_sample_count(wanted, taken_over)
         return count
 
     # ---- making the plan ---------------------------------------------------------------------------------------

@@ -127,14 +127,14 @@ class Poster:
         reached = self._reached(rows)
         view = self._band(reached)
         layer = self._layer(view, self.plan.slices.reader(self._slice, fetch), code)
-        made = np.empty((3 * len(tables), view.height_px, view.width_px), dtype=np.float32)
+        drawn = np.empty((3 * len(tables), view.height_px, view.width_px), dtype=np.float32)
 
         def fill(part: slice) -> None:
             for i, table in enumerate(tables):
-                made[3 * i : 3 * i + 3, part] = raster.band([layer], table, part)
+                drawn[3 * i : 3 * i + 3, part] = raster.band([layer], table, part)
 
         raster.each_band(view.height_px, fill)
-        linear = made if len(tables) == 1 else relief.drawn(made, self.scene.look, self.view.height_px)
+        linear = drawn if len(tables) == 1 else relief.drawn(drawn, self.scene.look, self.view.height_px)
         inside = plane_share(view)
         if inside is not None:
             loops.blend_outside(linear, *inside, palettes.linear_from_hex(self.scene.look.background))
@@ -183,7 +183,7 @@ class Poster:
 def srgb_bands(
     poster: Poster,
     colours: tuple[Coding, list[np.ndarray]],
-    made: Print,
+    picture: Print,
     trained: Callable[[slice], AbstractContextManager[Callable[[Tile], Field]]],
 ) -> Iterator[np.ndarray]:
     """Yield the bands of a print from the top, uint8 or uint16 [rows, width, 3].
@@ -194,10 +194,10 @@ def srgb_bands(
     for rows in poster.bands:
         with trained(rows) as fetch:
             linear = poster.picture(rows, fetch, colours)
-        band = np.empty((rows.stop - rows.start, poster.view.width_px, 3), np.uint8 if made.bits == 8 else np.uint16)
+        band = np.empty((rows.stop - rows.start, poster.view.width_px, 3), np.uint8 if picture.bits == 8 else np.uint16)
         for part in raster.bands(len(band)):
             light = np.ascontiguousarray(linear[:, part])
-            if made.bits == 8:
+            if picture.bits == 8:
                 loops.look_up(light, colour.srgb8_table(), band[part])
             else:
                 band[part] = np.moveaxis(colour.srgb16_from_linear(light), 0, -1)

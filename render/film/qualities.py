@@ -37,7 +37,7 @@ SMALLEST = next(iter(QUALITY))
 def named(scene: Scene, name: str) -> Choice:
     """Return a quality by name: "scene", or a preset."""
     if name == "scene":
-        return Choice(scene.made.quality if scene.made else name, Plan(scene))
+        return Choice(scene.record.quality if scene.record else name, Plan(scene))
     return Choice(name, Plan(with_quality(scene, name)))
 
 
@@ -47,13 +47,13 @@ def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
     Presets are tried from the smallest up, as long as they fit and need less than the scene's own output; the
     smallest is taken if none fits.
     """
-    own = named(scene, "scene")
-    if rate.time_s(own.plan.samples) <= budget_s:
-        return own
+    of_scene = named(scene, "scene")
+    if rate.time_s(of_scene.plan.samples) <= budget_s:
+        return of_scene
     best = named(scene, SMALLEST)
     for name in QUALITY:
         preset = named(scene, name)
-        if rate.time_s(preset.plan.samples) > budget_s or preset.plan.samples >= own.plan.samples:
+        if rate.time_s(preset.plan.samples) > budget_s or preset.plan.samples >= of_scene.plan.samples:
             break
         best = preset
     return best
@@ -74,14 +74,14 @@ class Memory:
         """Keep a choice; quietly not, where nothing can be written."""
         text = json.dumps(self._read() | {_occasion(scene, budget_s): name}, indent=1, sort_keys=True)
         with contextlib.suppress(WriteError):
-            write_whole(self._path, text.encode(), own=True)
+            write_whole(self._path, text.encode(), internal=True)
 
     def _read(self) -> dict[str, str]:
         try:
-            found = json.loads(read_own(self._path))
+            content = json.loads(read_own(self._path))
         except (OSError, ValueError):
             return {}
-        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+        return {str(k): str(v) for k, v in content.items()} if isinstance(content, dict) else {}
 
 
 def _occasion(scene: Scene, budget_s: float) -> str:
@@ -102,7 +102,7 @@ def settle(
     What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
     however busy the machine is by then.
     """
-    if quality != "auto" or scene.made is not None:
+    if quality != "auto" or scene.record is not None:
         return named(scene, "scene" if quality == "auto" else quality), None
     if scene.bifurcation is not None:  # nothing is trained ahead of its pictures
         return named(scene, "scene"), None

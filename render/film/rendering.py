@@ -96,8 +96,8 @@ def prepare(
     store, meeting = switch.prepare(plan.scene.problem, plan.targets, store_root, backend, report_step)
     others = []
     for problem in plan.slices.problems[1:]:
-        own = _like(backend, problem, plan.scene)
-        others.append(Kept(own, DirectoryStore(store_root, problem, own.numerics)))
+        moved = _like(backend, problem, plan.scene)
+        others.append(Kept(moved, DirectoryStore(store_root, problem, moved.numerics)))
     known = tuple(switch_search.known(plan.scene, store_root))
     return Job(choice.name, plan, backend, store, meeting, known, tuple(others))
 
@@ -124,18 +124,18 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     """
     scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
-    names = [quality] if quality != "auto" else ["scene"] if scene.made else ["scene", *reversed(scenes.QUALITY)]
+    names = [quality] if quality != "auto" else ["scene"] if scene.record else ["scene", *reversed(scenes.QUALITY)]
     fewest: tuple[int, Choice] | None = None
     for name in names:
         choice = qualities.named(scene, name)
         for store in stores:
-            whole = switch.stored(choice.plan, store_root, store)
+            switched = switch.stored(choice.plan, store_root, store)
             refusing = RefusingBackend(store.numerics)
             others = tuple(Kept(refusing, stored_like(p, store_root, store)) for p in choice.plan.slices.problems[1:])
-            job = Job(choice.name, choice.plan, refusing, whole, others=others)
-            kept = (whole, *(own.store for own in others))
+            job = Job(choice.name, choice.plan, refusing, switched, others=others)
+            kept = (switched, *(one.store for one in others))
             orders, wanted = choice.plan.orders, choice.plan.patches
-            missing = sum(len(own.missing(order, wanted)) for own, order in zip(kept, orders, strict=True))
+            missing = sum(len(one.missing(order, wanted)) for one, order in zip(kept, orders, strict=True))
             if missing == 0:
                 return job
             if fewest is None or missing < fewest[0]:
@@ -154,8 +154,8 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 
 def stored_like(problem: Problem, root: Path, like: DirectoryStore) -> TileStore:
     """Return the store of a problem that was trained with the numerics of another one; empty if there is none."""
-    found = (own for own in DirectoryStore.existing(root, problem) if own.numerics == like.numerics)
-    return next(found, MemoryStore())
+    stores = (store for store in DirectoryStore.existing(root, problem) if store.numerics == like.numerics)
+    return next(stores, MemoryStore())
 
 
 def video(
@@ -226,9 +226,9 @@ def video(
 
         # A whole film leaves every sample of its plan in the store, those of frames in finished segments too.
         orders = job.plan.orders if len(numbers) == job.frame_count else None
-        made = frames(job, todo, report_all, bits=writer.bits, log=logged, orders=orders)
-        with contextlib.closing(made):
-            for _, picture in made:
+        pictures = frames(job, todo, report_all, bits=writer.bits, log=logged, orders=orders)
+        with contextlib.closing(pictures):
+            for _, picture in pictures:
                 writer.write(picture)
                 meter.add(picture)
     if output.flash != "off" and (warning := meter.warning()):
@@ -281,8 +281,8 @@ def stills(
     for number in numbers:
         check_target(path_of(number))
     written = []
-    with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as made:
-        for number, picture in made:
+    with contextlib.closing(frames(job, numbers, report, bits=job.scene.output.bits, log=log)) as pictures:
+        for number, picture in pictures:
             record = functools.partial(published, number)
             encode.write_png(path_of(number), picture, job.provenance(number), published=record)
             written.append(path_of(number))
@@ -349,7 +349,7 @@ def made_of_frames(
     training.go_on()
     try:
         last: tuple[tuple[float, ...], bytes | None] | None = None
-        made: list[T] = []
+        results: list[T] = []
         shown, light = Shown([], []), 0.0
         for done, number in enumerate(numbers):
             places, moves = moments(number), passing.around(plan, number)
@@ -361,9 +361,9 @@ def made_of_frames(
                     while not training.wait_for(wanted, _TICK_S):
                         report(progress(done))
                 s = plan.path.s_of_frame(number, output.fps)
-                last, made = key, [make(s, places, moves)]
-                light = frame_log.mean_luminance(made[0])
-            yield number, made[0]
+                last, results = key, [make(s, places, moves)]
+                light = frame_log.mean_luminance(results[0])
+            yield number, results[0]
             log(facts.row(number, plan.path.s_of_frame(number, output.fps), shown, light))
             report(progress(done + 1))
     finally:

@@ -41,10 +41,10 @@ def check(
     versions of render and of its libraries would make different is replaced, and so is an empty file or folder.
     Devices and pipes are written to, so nothing of theirs is replaced.
     """
-    if force or (made := _made_of(path, advice)) is None:
+    if force or (output := _source_of(path, advice)) is None:
         return
-    found, fields = made
-    differing = [field for field in scenes.between(found, scene) if not scenes.is_among(field, unseen)]
+    before, fields = output
+    differing = [field for field in scenes.between(before, scene) if not scenes.is_among(field, unseen)]
     differing += [name for name, value in (asked or {}).items() if str(fields.get(name)) != str(value)]
     if not differing:
         return
@@ -72,7 +72,7 @@ def _is_full(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
 
-def _made_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
+def _source_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
     """Return the scene that an output says it was made of, and what else it says of itself; None if there is nothing.
 
     A film that a person removed is still kept as its record, whose word counts. Raises RenderError.

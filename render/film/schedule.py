@@ -98,13 +98,13 @@ def assemble(tile: Tile, work: Work, trained: Field, parent: Field | None) -> Fi
     What lies beside them is unset.
     """
     even = patches.samples(work.taken_over)[::2, ::2]
-    made = {}
+    channels = {}
     for name, values in trained.channels().items():
-        made[name] = np.empty((SAMPLES, SAMPLES), values.dtype)
-        made[name][work.mask] = values
+        channels[name] = np.empty((SAMPLES, SAMPLES), values.dtype)
+        channels[name][work.mask] = values
         if parent is not None:
-            made[name][::2, ::2][even] = parent.channels()[name][tile.parent_quadrant][even]
-    return Field.from_channels(made)
+            channels[name][::2, ::2][even] = parent.channels()[name][tile.parent_quadrant][even]
+    return Field.from_channels(channels)
 
 
 class Training:
@@ -134,7 +134,7 @@ class Training:
         self._position = {tile: i for i, tile in enumerate(order)}
         self._wanted = {tile: wanted.get(tile, WHOLE) for tile in order}
         lacking = zip(order, store.held(order), strict=True)
-        todo = {tile: own for tile, held in lacking if (own := self._wanted[tile] & ~held)}
+        todo = {tile: absent_patches for tile, held in lacking if (absent_patches := self._wanted[tile] & ~held)}
         self._pending = deque(todo)
         self.missing = absent = frozenset(todo)
         self._done = [tile not in absent for tile in order]
@@ -366,7 +366,7 @@ class Training:
         related = [tile for tile in todo if tile.level > 0 and self._inherits(tile)]
         outside = dict.fromkeys(tile.parent for tile in related if tile.parent not in self._position)
         held = dict(zip(outside, self._store.held(outside), strict=True))
-        work = {tile: Work(own) for tile, own in todo.items()}
+        work = {tile: Work(lacking) for tile, lacking in todo.items()}
         for tile in related:
             parent = tile.parent
             above = held[parent] if parent in held else self._wanted[parent]

@@ -21,11 +21,11 @@ def numbers(selections: Iterable[str], count: int, duration_s: float) -> list[in
     """
     chosen: dict[int, None] = {}
     for text in (part.strip() for selection in selections for part in selection.split(",")):
-        whole, step = (found[1], int(found[2])) if (found := _STEP.fullmatch(text)) else (text, 1)
+        interval, step = (match[1], int(match[2])) if (match := _STEP.fullmatch(text)) else (text, 1)
         if step < 1:
             raise RenderError(f"the step of frames must be at least 1, not {text!r}.")
-        whole = _DASHED.sub(r"\1..\2", whole) if _DASHED.fullmatch(whole) else whole
-        first, dots, last = whole.partition("..")
+        interval = _DASHED.sub(r"\1..\2", interval) if _DASHED.fullmatch(interval) else interval
+        first, dots, last = interval.partition("..")
         a = _number(first or ("0" if dots else ""), text, count, duration_s)
         b = _number(last or "last", text, count, duration_s) if dots else a
         if b < a:

@@ -71,8 +71,8 @@ def write(
     replacing.check(path, job.scene, force=force, unseen=replacing.UNSEEN_IN_STILLS)
     page = np.empty((size[1], size[0], 3), np.uint8)
     page[:] = _PAPER
-    with contextlib.closing(rendering.frames(job, numbers, report)) as made:
-        for i, (number, picture) in enumerate(made):
+    with contextlib.closing(rendering.frames(job, numbers, report)) as pictures:
+        for i, (number, picture) in enumerate(pictures):
             left, top = gap + i % columns * (width + gap), gap + i // columns * (height + label + gap)
             page[top : top + height, left : left + width] = encode.shrunk(picture, width)
             words = _label(_words(job, number), (width, label), text_px)

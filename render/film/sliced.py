@@ -33,14 +33,14 @@ class SlicedCompositor:
 
     def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
         """Return the picture at a path length, as `Compositor.frame` does."""
-        shown = [(place, own, share) for place in places for own, share in self._plan.slices.at(place)]
-        wanted = dict.fromkeys(own for _, own, _ in shown)
-        self._compositors = {own: self._compositors.get(own) or self._made(own) for own in wanted}
+        shown = [(place, each, share) for place in places for each, share in self._plan.slices.at(place)]
+        wanted = dict.fromkeys(each for _, each, _ in shown)
+        self._compositors = {each: self._compositors.get(each) or self._compositor_of(each) for each in wanted}
         view = self._plan.path.viewport(places[0])
-        parts = [(self._compositors[own].bands(place), share) for place, own, share in shown]
+        parts = [(self._compositors[each].bands(place), share) for place, each, share in shown]
         return mixed(parts, (view.height_px, view.width_px), bits, passing)
 
-    def _made(self, shown: Slice) -> Compositor:
+    def _compositor_of(self, shown: Slice) -> Compositor:
         self._shelf.begin_slice()
         return Compositor(self._plan, self._plan.slices.reader(shown, self._shelf))
 

@@ -54,9 +54,9 @@ class Slices:
             return
         count = max(len(self._moved[0].values) - 1, 1)
         lengths = [max(track.length(i) for track in self._moved) if len(path.marks) > 1 else 0.0 for i in range(count)]
-        whole = sum(lengths) or 1.0
+        total = sum(lengths) or 1.0
         for i, length in enumerate(lengths):
-            self._ways.append(self._way(problem, i, math.floor((most - 1) * length / whole + _AT)))
+            self._ways.append(self._way(problem, i, math.floor((most - 1) * length / total + _AT)))
 
     def _way(self, problem: Problem, i: int, count: int) -> list[_Stop]:
         """Return the problems on the way from keyframe i to the next, in so many equal parts, but at least one."""
@@ -75,11 +75,11 @@ class Slices:
         values = {track.name: track.between(i, share) for track in self._moved}
         if 0.0 < share < 1.0:  # the same on a way back, where they come out with other last digits
             values = {name: float(f"{value:.12g}") for name, value in values.items()}
-        whole = {name: round(value) for name, value in values.items() if name in problem.row.settings}
-        made = problem.moved(values | whole)
-        if made not in self.problems:
-            self.problems.append(made)
-        return self.problems.index(made)
+        settings = {name: round(value) for name, value in values.items() if name in problem.row.settings}
+        moved = problem.moved(values | settings)
+        if moved not in self.problems:
+            self.problems.append(moved)
+        return self.problems.index(moved)
 
     # ---- what a frame shows ------------------------------------------------------------------------------------
 
@@ -108,15 +108,15 @@ class Slices:
 
     def stretches(self, number: int) -> list[tuple[float, float]]:
         """Return the stretches of path on which a problem is shown, by their ends."""
-        found = []
+        stretches = []
         for i, stops in enumerate(self._ways):
             begin, end = float(self._path.marks[i]), float(self._path.marks[min(i + 1, len(self._path.marks) - 1)])
             for k, stop in enumerate(stops):
                 if stop.problem == number:
                     low = stops[k - 1].share if k else 0.0
                     high = stops[k + 1].share if k + 1 < len(stops) else 1.0
-                    found.append((begin + low * (end - begin), begin + high * (end - begin)))
-        return found or [(0.0, self._path.length)]
+                    stretches.append((begin + low * (end - begin), begin + high * (end - begin)))
+        return stretches or [(0.0, self._path.length)]
 
     def nearest(self, s: float) -> Slice:
         """Return the slice that a frame at s shows most of."""
@@ -141,13 +141,13 @@ class Slices:
         of_problem = functools.partial(fetch, problem=shown.problem) if shown.problem else fetch
         return of_problem if self._steps is None else lambda tile: self.field(shown.steps, of_problem(tile))
 
-    def field(self, steps: int, whole: Field) -> Field:
+    def field(self, steps: int, complete: Field) -> Field:
         """Return the field of runs after so many steps, given that of whole ones."""
-        return whole if steps == self._last else whole.after(steps)
+        return complete if steps == self._last else complete.after(steps)
 
-    def value(self, steps: int, whole: Field) -> np.ndarray:
+    def value(self, steps: int, complete: Field) -> np.ndarray:
         """Return the same field's value alone."""
-        return whole.value if steps == self._last else whole.more[value_after(steps)]
+        return complete.value if steps == self._last else complete.more[value_after(steps)]
 
     @property
     def steps(self) -> list[int]:

@@ -57,9 +57,11 @@ class SwitchedStore:
         for tile in tiles:
             parts.setdefault(self.targets.of(tile), []).append(tile)
         kept = {
-            tile: own
+            tile: patches_held
             for number, part in parts.items()
-            for tile, own in zip(part, (self.plain if number is None else self.below[number]).held(part), strict=True)
+            for tile, patches_held in zip(
+                part, (self.plain if number is None else self.below[number]).held(part), strict=True
+            )
         }
         return [kept[tile] for tile in tiles]
 
@@ -90,9 +92,11 @@ def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, rep
     plain = DirectoryStore(root, problem, backend.numerics)
     if not places.places:
         return Ready(plain, None)
-    made = tuple(reference_search.reference_at(problem, target.view, root, report_step) for target in places.places)
-    below = [_store_of(reference, problem, root, backend.numerics) for reference in made]
-    return Ready(SwitchedStore(places, plain, below), Switch(places, made))
+    references = tuple(
+        reference_search.reference_at(problem, target.view, root, report_step) for target in places.places
+    )
+    below = [_store_of(reference, problem, root, backend.numerics) for reference in references]
+    return Ready(SwitchedStore(places, plain, below), Switch(places, references))
 
 
 def _store_of(reference: Reference | None, problem: Problem, root: Path, plain: numerics.Numerics) -> TileStore:
@@ -126,8 +130,8 @@ def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
     for number, target in enumerate(plan.targets.places):
         level = target.last_plain_level + 1
         for tile in plan.levels[level].tiles if level in plan.levels else ():
-            own, parents = store.held([tile, tile.parent])
-            shared = patches.inherited(tile, parents) & own
+            held, parents = store.held([tile, tile.parent])
+            shared = patches.inherited(tile, parents) & held
             if plan.targets.of(tile) == number and shared:
                 both = patches.samples(shared)[::2, ::2]
                 below = store.get(tile, shared).value[::2, ::2][both]

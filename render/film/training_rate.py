@@ -29,6 +29,10 @@ _MOST_BATCHES = 32
 # Of what the film trains, which may be less work than that: no more than this share.
 _MOST_SHARE = 0.1
 
+# A block of runs that takes longer is timed by a few of its steps: `render plan` answers within a minute, also where
+# one block of a large transformer takes twenty.
+_LONGEST_BLOCK_S = 5.0
+
 # Tiles that the points of a batch are drawn from, at most: a film's batch has few, and each costs a little.
 _STRETCHES = 256
 
@@ -82,8 +86,8 @@ def _of_several(plan: Plan, backend: Backend) -> Rate:
     times_s = []
     for number in sorted({0, count // 2, count - 1}):
         problem = plan.slices.problems[number]
-        own = backend if number == 0 or not isinstance(backend, LocalBackend) else backend.like(problem)
-        times_s.append(measure_tiles(problem, plan.orders[number], own, wanted=plan.patches).time_s(1))
+        of_slice = backend if number == 0 or not isinstance(backend, LocalBackend) else backend.like(problem)
+        times_s.append(measure_tiles(problem, plan.orders[number], of_slice, wanted=plan.patches).time_s(1))
     return Rate(len(times_s) / sum(times_s))
 
 
@@ -98,6 +102,10 @@ def measure_tiles(
 
     wanted: which patches of them, whole tiles where it names none.
     """
+    block_s = backend.step_time_s * problem.steps
+    if reference is None and block_s > _LONGEST_BLOCK_S:
+        # As if no run escaped, and so at most what it takes: how many do is not known before they have run.
+        return Rate(int(backend.numerics["lanes"]) * backend.workers / block_s)
     timed = functools.partial(_timed, Points(problem, tiles, wanted, reference), backend)
     timed(8)  # every worker compiles on a first batch
     know_rings = timed if reference is not None else lambda points: None
@@ -169,7 +177,7 @@ class Points:
         """tiles: in the order of the stretches. reference: the points have differences from it too."""
         self.problem, self._tiles, self._reference = problem, tiles, reference
         self._patches = [wanted.get(tile, WHOLE) for tile in tiles]
-        self._ends = np.cumsum([own.bit_count() for own in self._patches])
+        self._ends = np.cumsum([part.bit_count() for part in self._patches])
 
     def batch(self, points: int, seed: int) -> Batch:
         """Return a batch of so many points, the same ones for the same seed."""

@@ -67,7 +67,7 @@ def _square(a: wp.float64) -> wp.float64:
 
 
 @functools.cache
-def made(shape: Shape) -> Any:  # noqa: PLR0915 -- the kernel is one function
+def build(shape: Shape) -> Any:  # noqa: PLR0915 -- the kernel is one function
     """Return the compiled-on-demand Warp kernel of a shape, in a module of its own.
 
     Its arguments, float64 but for counts of chunks: w1_start [input, unit], w2_start [unit, 1], columns

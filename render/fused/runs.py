@@ -42,9 +42,9 @@ class Runs:
     def __init__(self, shape: Shape, training: Training, device: str) -> None:
         """device: Warp's name of it: "cpu", "cuda:0" and so on. Raises RenderError for one that Warp is too old for."""
         _start()
-        found = wp.get_device(device)
-        if found.is_cuda and not found.is_cubin_supported:
-            raise RenderError(f"this version of Warp makes no machine code for {found.name} (sm_{found.arch})")
+        gpu = wp.get_device(device)
+        if gpu.is_cuda and not gpu.is_cubin_supported:
+            raise RenderError(f"this version of Warp makes no machine code for {gpu.name} (sm_{gpu.arch})")
         self._shape, self._steps, self._device = shape, training.steps, device
         chunk, count = shape.chunk, len(training.targets)
         full = chunks(count, chunk)
@@ -57,7 +57,7 @@ class Runs:
             targets += [_padded(training.targets[chosen, None], chunk) for chosen in training.batches]
         rows = np.concatenate(table)
         self._inputs = (
-            *(self._there(a) for a in (training.w1, training.w2[:, None], rows.T, rows, np.concatenate(targets).T)),
+            *(self._on_device(a) for a in (training.w1, training.w2[:, None], rows.T, rows, np.concatenate(targets).T)),
             *(full, first_gradient, in_step),
         )
         gain = training.gain / np.sqrt(shape.width)
@@ -72,9 +72,9 @@ class Runs:
         with _launching:
             losses = wp.full((nets, self._steps), np.nan, dtype=wp.float64, device=self._device)
             wp.launch_tiled(
-                kernel.made(self._shape),
+                kernel.build(self._shape),
                 dim=[len(hyper)],
-                inputs=[*self._inputs, self._there(hyper), *self._numbers],
+                inputs=[*self._inputs, self._on_device(hyper), *self._numbers],
                 outputs=[losses],
                 block_dim=self._shape.threads,
                 device=self._device,
@@ -82,7 +82,7 @@ class Runs:
         wp.synchronize_device(self._device)
         return losses
 
-    def _there(self, array: np.ndarray) -> Any:
+    def _on_device(self, array: np.ndarray) -> Any:
         return wp.array(np.ascontiguousarray(array), dtype=wp.float64, device=self._device)
 
 

@@ -22,14 +22,14 @@ class Track:
 
     name: STEPS, or the name of the hyperparameter or setting. logarithmic: whether the logarithm of the number, and not
     the number itself, changes linearly between keyframes; the values must then be > 0. values: one for each keyframe.
-    label: the name in words. whole: whether the number is shown as an integer.
+    label: the name in words. integer: whether the number is shown as an integer.
     """
 
     name: str
     logarithmic: bool
     values: tuple[float, ...]
     label: str = ""
-    whole: bool = False
+    integer: bool = False
 
     def words(self, value: float, *, short: bool = False) -> str:
         """Return a value as a frame shows it. short: by the track's name, where its label finds no room."""
@@ -37,7 +37,7 @@ class Track:
             count = round(value)
             return f"after {count:,} step{'s' if count != 1 else ''}"
         name = self.name if short or not self.label else self.label
-        return f"{name} {f'{round(value):,}' if self.whole else f'{value:.3g}'}"
+        return f"{name} {f'{round(value):,}' if self.integer else f'{value:.3g}'}"
 
     def between(self, i: int, fraction: float) -> float:
         """Return the value at a fraction, 0 to 1, of the way from keyframe i to the next."""

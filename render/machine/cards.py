@@ -65,7 +65,7 @@ def clock_mhz(name: str) -> float | None:
     query = ["nvidia-smi", "--query-gpu=name,clocks.max.sm", "--format=csv,noheader,nounits"]
     try:
         lines = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
-        clocks = {found: clock for found, _, clock in (line.rpartition(", ") for line in lines)}
+        clocks = {card: clock for card, _, clock in (line.rpartition(", ") for line in lines)}
         return float(clocks[name])
     except (OSError, subprocess.SubprocessError, KeyError, ValueError):
         return None

@@ -34,7 +34,7 @@ def limit(cores: int | None, option: str = "--cores") -> None:
     if cores is None:
         return
     if not 1 <= cores <= 1024:
-        raise RenderError(f"{option} must be {environment.OWN[_VARIABLE]}, not {cores}.")
+        raise RenderError(f"{option} must be {environment.RENDER_VARIABLES[_VARIABLE]}, not {cores}.")
     os.environ[_VARIABLE] = str(cores)
 
 
@@ -46,12 +46,12 @@ def quotas(root: Path = Path("/")) -> Iterator[float]:
     """
     if not (root / "proc/self/cgroup").exists():
         return
-    own = dict(_own_groups(root))
+    groups = dict(_own_groups(root))
     for mounted, at, kind in _mounts(root):
-        if kind not in own:
+        if kind not in groups:
             continue
         # A container may see only its own part of the tree, but reads the name that its group has outside.
-        inside = Path(own[kind].removeprefix(mounted.rstrip("/")).lstrip("/"))
+        inside = Path(groups[kind].removeprefix(mounted.rstrip("/")).lstrip("/"))
         folder = root / at.lstrip("/")
         for group in [folder / inside, *(folder / parent for parent in inside.parents)] if inside.parts else [folder]:
             quota = _of_group(group, kind)

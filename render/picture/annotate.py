@@ -84,7 +84,7 @@ class Annotator:
     @functools.cached_property
     def _values_px(self) -> list[tuple[int, bool]]:
         """For each track the pixels that its words take at most, and whether it goes by its short name."""
-        view, found = self._path.viewport(0.0), []
+        view, widths_shown = self._path.viewport(0.0), []
         font, room = overlay.font_of(view.width_px, view.height_px), view.width_px // 2
         for track in self._path.tracks:
             values = {self._path.value(track, s) for s in self._places}
@@ -93,8 +93,8 @@ class Annotator:
                 for short in (False, True)
             ]
             short = widths[0] > room
-            found.append((min(widths[short], room), short))
-        return found
+            widths_shown.append((min(widths[short], room), short))
+        return widths_shown
 
     def _values(self, out: np.ndarray, s: float, top: int, gap: int) -> int:
         """Draw the values of what moves besides the camera, one below the other at the right edge, in place.
@@ -189,7 +189,7 @@ def _rows(look: Look, turns: float, length: int) -> list[tuple[np.ndarray, str]]
     if look.channel == "status":
         colours = colour.STATUS_TABLE[1:]
         flat = [np.repeat(colour.srgb8_from_linear(c)[None], length, axis=0).astype(np.float32) for c in colours]
-        return list(zip(flat, (said for _, said in STATUS_COLOURS.values()), strict=True))
+        return list(zip(flat, (meaning for _, meaning in STATUS_COLOURS.values()), strict=True))
     shown, rows = channel(look.channel), []
     for sign, side, (near, far) in zip((1, -1), shown.sides, (shown.converged, shown.diverged), strict=True):
         tones = (sign * np.linspace(look.gap, 1.0, length)).astype(np.float32)

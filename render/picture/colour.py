@@ -39,14 +39,13 @@ Equalise = Literal["octave", "film", "fixed", "log"]
 class Look:
     """The settings by which values become colours; changing them trains nothing.
 
-    palette: a name (of `palettes.OWN`, or of the cmap catalogue), or a list of colours #rrggbb. channel: what colours
-    show, of `channels.CHANNELS` or of what the system measures besides. equalise: "octave" ranks each octave of the
-    path on its own and blends between
-    neighbours, "film" uses one curve for the whole film; "fixed" and "log" rank nothing: a value has its colour in
-    every film, in proportion to it or to its logarithm. gap: share of each half of the palette that is left out at its
-    middle, 0 to 0.9. background: colour outside the plane, #rrggbb. boundary: width of a line along the border between
-    the halves, in pixels of a frame of 1080 lines; 0 for none. shading: strength of light from the upper left on the
-    slopes of the tones, 0 to 1.
+    palette: a name (of `palettes.PALETTES`, or of the cmap catalogue), or a list of colours #rrggbb. channel: what
+    colours show, of `channels.CHANNELS` or of what the system measures besides. equalise: "octave" ranks each octave of
+    the path on its own and blends between neighbours, "film" uses one curve for the whole film; "fixed" and "log" rank
+    nothing: a value has its colour in every film, in proportion to it or to its logarithm. gap: share of each half of
+    the palette that is left out at its middle, 0 to 0.9. background: colour outside the plane, #rrggbb. boundary: width
+    of a line along the border between the halves, in pixels of a frame of 1080 lines; 0 for none. shading: strength of
+    light from the upper left on the slopes of the tones, 0 to 1.
     """
 
     palette: str | tuple[str, ...] = "Spectral"
@@ -91,12 +90,12 @@ def curve_from_values(values: Float64[np.ndarray, "sample"], gap: float) -> Curv
         targets = first + (last - first) * (ranks if side.size > 1 else np.array([0.5]))
         # Equal values share the mean of their tones.
         points, inverse = np.unique(points, return_inverse=True)
-        found = np.bincount(inverse, targets) / np.bincount(inverse)
+        mean_tones = np.bincount(inverse, targets) / np.bincount(inverse)
         if zero not in points:
             end = len(points) if negative else 0
-            points, found = np.insert(points, end, zero), np.insert(found, end, last if negative else first)
+            points, mean_tones = np.insert(points, end, zero), np.insert(mean_tones, end, last if negative else first)
         knots.append(points)
-        tones.append(found)
+        tones.append(mean_tones)
     return Curve(np.concatenate(knots), np.concatenate(tones))
 
 

@@ -58,10 +58,10 @@ class _Checked(_Files):  # type: ignore[misc] # Numba has no types
     def _load_data(self, name: str) -> Any:
         """Return what a file holds. Raises ValueError if that is not what this version of Numba wrote."""
         with open(self._data_path(name), "rb") as file:
-            whole = file.read()
-        if self._digest(whole[32:]) != whole[:32]:
+            content = file.read()
+        if self._digest(content[32:]) != content[:32]:
             raise ValueError(f"{name} is damaged, or another version's")
-        return pickle.loads(whole[32:])
+        return pickle.loads(content[32:])
 
     def _dump(self, obj: Any) -> bytes:
         content: bytes = super()._dump(obj)

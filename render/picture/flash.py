@@ -61,7 +61,7 @@ class Meter:
     def __init__(self, fps: float) -> None:
         self._fps = fps
         self._kinds = {kind: Swings(fps, rule) for kind, rule in RULES.items()}
-        self._found: dict[str, list[list[int]]] = {kind: [] for kind in self._kinds}
+        self._runs: dict[str, list[list[int]]] = {kind: [] for kind in self._kinds}
         self._frame = 0
 
     def add(self, frame: np.ndarray) -> None:
@@ -70,7 +70,7 @@ class Meter:
         signal = signals(cells, squares)
         for kind, swings in self._kinds.items():
             if _covers_a_field(swings.add(signal[kind]) > 2 * _MOST_FLASHES):
-                runs = self._found[kind]
+                runs = self._runs[kind]
                 if runs and runs[-1][1] == self._frame - 1:
                     runs[-1][1] = self._frame
                 else:
@@ -82,7 +82,7 @@ class Meter:
         arrays = {"frame": np.array(self._frame)}
         for kind, swings in self._kinds.items():
             arrays |= {f"{kind}_{name}": array for name, array in swings.state().items()}
-            arrays[f"{kind}_runs"] = np.array(self._found[kind], dtype=int).reshape(-1, 2)
+            arrays[f"{kind}_runs"] = np.array(self._runs[kind], dtype=int).reshape(-1, 2)
         return arrays
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
@@ -90,17 +90,17 @@ class Meter:
         self._frame = int(state["frame"])
         for kind, swings in self._kinds.items():
             swings.restore({name: state[f"{kind}_{name}"] for name in swings.state()})
-            self._found[kind] = [[int(first), int(last)] for first, last in state[f"{kind}_runs"]]
+            self._runs[kind] = [[int(first), int(last)] for first, last in state[f"{kind}_runs"]]
 
     def stretches(self) -> list[Stretch]:
         """Return where the film flashes, in order; the second before each frame counts to it."""
-        found = [
+        stretches = [
             Stretch(max(0.0, first / self._fps - 1), last / self._fps, kind)
-            for kind, runs in self._found.items()
+            for kind, runs in self._runs.items()
             for first, last in runs
         ]
         merged: list[Stretch] = []
-        for stretch in sorted(found, key=lambda one: (one.kind, one.first_s)):
+        for stretch in sorted(stretches, key=lambda one: (one.kind, one.first_s)):
             if merged and merged[-1].kind == stretch.kind and stretch.first_s <= merged[-1].last_s:
                 merged[-1] = merged[-1]._replace(last_s=stretch.last_s)
             else:

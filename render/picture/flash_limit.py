@@ -57,8 +57,8 @@ class Correction:
         self._rows, rows = _spread(size_px[1], cells.shape[1], side)
         self._columns, columns = _spread(size_px[0], cells.shape[2], side)
         # Spread over pixels and averaged over cells again, a change of the cells comes out smaller and wider.
-        whole = np.einsum("ij,cjk->cik", rows, cells.astype(float))
-        self._cells = np.einsum("cik,lk->cil", whole, columns).astype(np.float32)
+        amplified = np.einsum("ij,cjk->cik", rows, cells.astype(float))
+        self._cells = np.einsum("cik,lk->cil", amplified, columns).astype(np.float32)
 
     def add(self, linear: Float32[np.ndarray, "3 row column"], rows: slice) -> None:
         """Add it to a band of the frame, which has these rows from the top, in place."""
@@ -166,8 +166,8 @@ def _spread(count_px: int, cells: int, side: int) -> tuple[tuple[np.ndarray, np.
     far = np.minimum(near + 1, cells - 1)
     share = (at - near).astype(np.float32)
     spread = np.zeros((cells, cells))
-    own = np.arange(count_px) // side
-    np.add.at(spread, (own, near), 1 - share)
-    np.add.at(spread, (own, far), share)
+    cell = np.arange(count_px) // side
+    np.add.at(spread, (cell, near), 1 - share)
+    np.add.at(spread, (cell, far), share)
     spread /= spread.sum(axis=1, keepdims=True)
     return (near, far, share), np.linalg.inv(spread)

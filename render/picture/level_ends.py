@@ -94,13 +94,13 @@ class LevelEnds:
         # Tiles beyond the margin (and the cells that a pixel is interpolated from) cannot lower any weight, so that
         # nothing changes when they leave the area.
         area = view.cover(level, margin=(margin + 2 * cell) / height)
-        found = self._distances.get(level)
-        if found is None or not found[0].contains(area):
+        kept = self._distances.get(level)
+        if kept is None or not kept[0].contains(area):
             around = area.grown(_SLACK_TILES, _SLACK_TILES)
             patches = PatchRange.of(around)
-            found = self._distances[level] = around, self._distance_in(patches, parts(patches))
-        whole, distances = found
-        box = _cell_box(view.box(level, whole.x0 * SAMPLES, whole.y0 * SAMPLES), cell)
+            kept = self._distances[level] = around, self._distance_in(patches, parts(patches))
+        around_kept, distances = kept
+        box = _cell_box(view.box(level, around_kept.x0 * SAMPLES, around_kept.y0 * SAMPLES), cell)
         # What lies outside the plane needs no samples and ends nothing: its last cells go on as far as the view does.
         rows, columns = (
             resample.taps(low, high, size_px, count, "linear")

@@ -45,18 +45,18 @@ def compiled(*arguments: str) -> Callable[[Callable[..., None]], Callable[..., N
 
     def wrapped(function: Callable[..., None]) -> Callable[..., None]:
         @functools.cache
-        def made() -> Callable[..., None]:
+        def compiled_function() -> Callable[..., None]:
             # Numba takes a second to load, which commands without pictures can do without.
             from render.picture import compiled_cache
 
             return compiled_cache.compiled(function, f"void({', '.join(arguments)})")
 
-        _makers.append(made)
+        _makers.append(compiled_function)
 
         @functools.wraps(function)
         def call(*values: object) -> None:
             with _compiling:
-                loop = made()
+                loop = compiled_function()
             loop(*values)
 
         return call
@@ -82,18 +82,18 @@ def add_weights(
     step, start: 1 or 2, only every so many samples are weighted, one of them of number `start`.
     """
     taps = weights.shape[1]
-    found = np.empty(taps)
+    values = np.empty(taps)
     for pixel in range(weights.shape[0]):
         total = 0.0
         for k in range(taps):
             x = abs(first[pixel] + k - centres[pixel]) / wide
-            found[k] = 0.0
+            values[k] = 0.0
             if x < 2 and (first[pixel] + k - start) & (step - 1) == 0:
                 piece = pieces[0 if x < 1 else 1]
-                found[k] = ((piece[3] * x + piece[2]) * x + piece[1]) * x + piece[0]
-            total += found[k]
+                values[k] = ((piece[3] * x + piece[2]) * x + piece[1]) * x + piece[0]
+            total += values[k]
         for k in range(taps):
-            weights[pixel, k] += share * (found[k] / total)
+            weights[pixel, k] += share * (values[k] / total)
 
 
 @compiled("f8[:, :]", "f8[::1]", "f8[::1]", "f8[::1]", "u2[:, ::1]")
@@ -182,9 +182,9 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
             colour = table[read_codes[r, c]]
             red[r], green[r], blue[r] = colour[0], colour[1], colour[2]
         if gaps:
-            there_is = colours[c, 3 * rows :]
+            presence = colours[c, 3 * rows :]
             for r in range(rows):
-                there_is[r] = table[read_codes[r, c], 3]
+                presence[r] = table[read_codes[r, c], 3]
     wide = np.empty((values + _AT_ONCE, _STRIP + _ASIDE), dtype=np.float32)
     wide[values:] = _ZERO
     totals = np.empty((_SIDE_BY_SIDE, values), dtype=np.float32)
@@ -194,12 +194,12 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
         if not shown[here]:
             here += 1
             continue
-        there = here
-        while there < min(here + _STRIP, right) and shown[there]:
-            there += 1
-        for begin in range(here, there, _SIDE_BY_SIDE):
+        end = here
+        while end < min(here + _STRIP, right) and shown[end]:
+            end += 1
+        for begin in range(here, end, _SIDE_BY_SIDE):
             totals[:] = _ZERO
-            for column in range(begin, min(begin + _SIDE_BY_SIDE, there)):
+            for column in range(begin, min(begin + _SIDE_BY_SIDE, end)):
                 at, total = first_columns[column] - start, totals[column - begin]
                 for k in range(0, across.shape[1], _AT_ONCE):
                     w0, w1 = across[column, k], across[column, k + 1]
@@ -216,16 +216,16 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
                 into[4], into[5], into[6], into[7] = t4[i], t5[i], t6[i], t7[i]
         # Slices, not indices from an offset on: only of indices that count from 0 the compiler knows that none is
         # negative.
-        size = there - here
+        size = end - here
         for up in range(height):
             y = height - 1 - up
-            by = share[y, here:there]
+            by = share[y, here:end]
             if upwards.shape[1] == _AT_ONCE and not gaps:  # as most are: then no sum needs to be kept
                 w0, w1, w2, w3 = upwards[up, 0], upwards[up, 1], upwards[up, 2], upwards[up, 3]
                 for channel in range(3):
                     row = channel * rows + first_rows[up] - low
                     read0, read1, read2, read3 = wide[row], wide[row + 1], wide[row + 2], wide[row + 3]
-                    into = picture[channel, y, here:there]
+                    into = picture[channel, y, here:end]
                     for x in range(size):
                         into[x] += by[x] * (w0 * read0[x] + w1 * read1[x] + w2 * read2[x] + w3 * read3[x])
                 continue
@@ -245,10 +245,10 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
                     known[x] = by[x] / max(known[x], _LEAST_KNOWN)
                 by = known
             for channel in range(3):
-                into, read = picture[channel, y, here:there], line[channel]
+                into, read = picture[channel, y, here:end], line[channel]
                 for x in range(size):
                     into[x] += by[x] * read[x]
-        here = there
+        here = end
 
 
 @compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "i8", "i8", "f8")

@@ -59,9 +59,9 @@ class Mosaic:
         """Code what is not coded yet, a row of tiles at a time: long pieces cost less than many short ones."""
         stale = ~self._coded[here]
         for row in np.flatnonzero(stale.any(axis=1)):
-            found = np.flatnonzero(stale[row])
+            unknown = np.flatnonzero(stale[row])
             rows = _samples(here[0].start + row)
-            columns = slice((here[1].start + found[0]) * SAMPLES, (here[1].start + found[-1] + 1) * SAMPLES)
+            columns = slice((here[1].start + unknown[0]) * SAMPLES, (here[1].start + unknown[-1] + 1) * SAMPLES)
             self._codes[rows, columns] = code_of(self._values[rows, columns])
         self._coded[here] = True
 

@@ -22,7 +22,7 @@ TABLE = 65_536
 
 # A new palette is a row: colours from tone -1 to tone 1. "/" stands between halves that do not pass
 # into each other, or meet at an angle: what is between the colours of a half is smooth.
-OWN: dict[str, str] = {
+PALETTES: dict[str, str] = {
     # For video in 4:2:0, which keeps brightness at every pixel but colour only at every fourth: every diverged tone is
     # much brighter than any converged one, so that the border between them is one of brightness.
     "luma": "#fff3dc #ffd27a #f79a52 #e8795a / #4a6fb5 #3a4fa0 #26286e #0b0d2e",
@@ -60,7 +60,7 @@ def check(palette: str | tuple[str, ...]) -> None:
         for colour in palette:
             linear_from_hex(colour)
         return
-    if palette in OWN:
+    if palette in PALETTES:
         return
     import cmap
 
@@ -68,7 +68,7 @@ def check(palette: str | tuple[str, ...]) -> None:
         cmap.Colormap(palette)
     except (ValueError, TypeError, KeyError):
         short = {str(key).rpartition(":")[2] for key in cmap.Catalog()}
-        near = difflib.get_close_matches(palette.rpartition(":")[2], sorted({*OWN, *short}), n=3)
+        near = difflib.get_close_matches(palette.rpartition(":")[2], sorted({*PALETTES, *short}), n=3)
         # Names that differ in capitals alone are one palette.
         near = list({name.lower(): name for name in reversed(near)}.values())[::-1]
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see the cmap catalogue for names"
@@ -99,7 +99,7 @@ def remark(palette: str | tuple[str, ...]) -> str:
 def shortest_name(palette: str) -> str:
     """Return a palette's name without its catalogue, where that still means the same palette."""
     short = palette.rpartition(":")[2]
-    if short == palette or short in OWN:
+    if short == palette or short in PALETTES:
         return palette
     import cmap
 
@@ -119,19 +119,19 @@ def is_closed(palette: str | tuple[str, ...]) -> bool:
 @functools.lru_cache(maxsize=8)
 def table(palette: str | tuple[str, ...]) -> Float32[np.ndarray, "entry 3"]:
     """Return a palette as linear-light RGB, float32 [65536, 3], from tone -1 to tone 1."""
-    if isinstance(palette, str) and palette not in OWN:
+    if isinstance(palette, str) and palette not in PALETTES:
         import cmap
 
         # cmap goes by a table too, of 256 colours by default: bands of up to 4 steps of 8-bit sRGB.
         srgb = cmap.Colormap(palette)(np.linspace(0.0, 1.0, TABLE), N=TABLE)[:, :3]
         entries = linear_from_srgb(np.asarray(srgb))
     else:
-        colours = " ".join(palette) if isinstance(palette, tuple) else OWN[palette]
+        colours = " ".join(palette) if isinstance(palette, tuple) else PALETTES[palette]
         halves = colours.split("/")
         entries = np.concatenate([_mixed(half.split(), TABLE // len(halves)) for half in halves])
-    found: np.ndarray = entries.astype(np.float32)
-    found.flags.writeable = False
-    return found
+    rounded: np.ndarray = entries.astype(np.float32)
+    rounded.flags.writeable = False
+    return rounded
 
 
 def _mixed(colours: list[str], count: int) -> np.ndarray:

@@ -77,13 +77,13 @@ def share(
     """
     light = table[codes, :3]
     counts = ((codes > 0) * known[0][:, None] * known[1]).astype(np.float32)
-    own = _share_of(light, counts)
+    every_sample = _share_of(light, counts)
     if not coarse:
-        return own
+        return every_sample
     row, column = first_even
     seconds = _share_of(light[row::2, column::2], counts[row::2, column::2])
-    whole = _between(_between(seconds, row, len(codes)).T, column, codes.shape[1]).T
-    mixed: np.ndarray = own + np.float32(coarse) * (whole - own)
+    between_seconds = _between(_between(seconds, row, len(codes)).T, column, codes.shape[1]).T
+    mixed: np.ndarray = every_sample + np.float32(coarse) * (between_seconds - every_sample)
     return np.ascontiguousarray(mixed, dtype=np.float32)
 
 
@@ -126,8 +126,8 @@ def _share_of(
     share = np.clip((rough - np.float32(_BEGIN)) / np.float32(_FULL - _BEGIN), 0.0, 1.0)
     # Where a window only just reaches a border, what little varies in it is all between neighbours.
     most = np.maximum(maximum_filter(variance * known, _REACH), np.float32(1e-6))
-    found: np.ndarray = share * np.clip((variance / most - np.float32(_FAINT)) / np.float32(_FAINT), 0.0, 1.0)
-    return found
+    faded: np.ndarray = share * np.clip((variance / most - np.float32(_FAINT)) / np.float32(_FAINT), 0.0, 1.0)
+    return faded
 
 
 def _between(values: Float32[np.ndarray, "row column"], first: int, count: int) -> Float32[np.ndarray, "row2 column"]:

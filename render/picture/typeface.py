@@ -130,8 +130,8 @@ def _folders() -> list[Path]:
     if sys.platform == "darwin":
         return [Path("/System/Library/Fonts"), Path("/Library/Fonts")]
     shared = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
-    own = os.environ.get("XDG_DATA_HOME", "")
-    return [Path(folder) / "fonts" for folder in [*shared.split(":"), own] if os.path.isabs(folder)]
+    personal = os.environ.get("XDG_DATA_HOME", "")
+    return [Path(folder) / "fonts" for folder in [*shared.split(":"), personal] if os.path.isabs(folder)]
 
 
 def _rank(file: Path) -> tuple[int, int]:

@@ -58,15 +58,15 @@ class Problem:
         settings: Iterable[tuple[str, Value]] = (),
         prefixes: Iterable[int] = (),
         observe: Iterable[tuple[str, float]] = (),
-        **own: Any,
+        **more_settings: Any,
     ) -> None:
-        """Make a problem. own: settings by name, which override those in `settings`; all others have defaults.
+        """Make a problem. more_settings: by name, which override those in `settings`; all others have defaults.
 
         Raises ValueError for prefixes of a problem whose runs have none, see `catalogue.System.no_prefixes`, and for
         what cannot be observed, see `unobservable`.
         """
         row = catalogue.row(system)
-        chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | own
+        chosen = {name: setting.default for name, setting in row.settings.items()} | dict(settings) | more_settings
         if unknown := set(chosen) - set(row.settings):
             raise TypeError(f"{system} has no setting {', '.join(sorted(unknown))}")
         given = {name: value for name, value in fixed if name not in (x.name, y.name)}
@@ -170,7 +170,7 @@ def unobservable(row: catalogue.System, steps: int, observe: Mapping[str, float]
             faults.append(f"{name} is not known; known are {', '.join(catalogue.OBSERVABLES)}")
         elif name in row.channels:
             faults.append(f"{name} must have another name than a channel of the system; rename that channel")
-        elif catalogue.OBSERVABLES[name].whole and not 1 <= asked < steps:
+        elif catalogue.OBSERVABLES[name].integer and not 1 <= asked < steps:
             faults.append(f"{name} must be a step from 1 to {steps - 1}, not {asked:g}")
     return faults
 

@@ -9,7 +9,17 @@ from render.scene.files import find, load, names, resolved, with_origins, with_s
 from render.scene.json_schema import schema
 from render.scene.naming import name_of
 from render.scene.tables import AxisTable
-from render.scene.values import QUALITY, SHAPES, Bifurcation, Made, Output, Quality, Scene, with_quality, with_shape
+from render.scene.values import (
+    QUALITY,
+    SHAPES,
+    Bifurcation,
+    Output,
+    OutputRecord,
+    Quality,
+    Scene,
+    with_quality,
+    with_shape,
+)
 from render.scene.variants import between, changed_from, is_among, provenance, tag
 
 __all__ = [
@@ -17,8 +27,8 @@ __all__ = [
     "SHAPES",
     "AxisTable",
     "Bifurcation",
-    "Made",
     "Output",
+    "OutputRecord",
     "Quality",
     "Scene",
     "between",

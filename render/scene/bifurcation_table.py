@@ -6,12 +6,15 @@ from typing import Any
 
 from render.picture.colour import Look
 from render.problem import Problem
+from render.scene import other_systems
 from render.scene.tables import BifurcationTable, good_fields
 from render.scene.values import Bifurcation
 from render.scene.wording import listed, quoted, shown
 
 
-def found(raw: dict[str, Any], problem: Problem | None, look: Look | None, faults: list[str]) -> Bifurcation | None:
+def bifurcation(
+    raw: dict[str, Any], problem: Problem | None, look: Look | None, faults: list[str]
+) -> Bifurcation | None:
     """Return what a scene's bifurcation diagram shows, adding to faults what is wrong; None for a plane of samples."""
     kind, table = raw.get("kind"), raw.get("bifurcation")
     if kind != "bifurcation":
@@ -41,7 +44,10 @@ def found(raw: dict[str, Any], problem: Problem | None, look: Look | None, fault
 def _check_problem(problem: Problem, good: dict[str, Any], table: dict[str, Any], faults: list[str]) -> None:
     visited = [name for name in problem.row.visited if problem.row.lacking(name, dict(problem.settings)) is None]
     if not visited:
-        faults.append(f"problem.system {quoted(problem.system)} has no number that a bifurcation diagram can show")
+        faults.append(
+            f"problem.system must be one of {listed(other_systems.with_visited())}, whose steps move a number that a "
+            f"bifurcation diagram can show, not {quoted(problem.system)}"
+        )
     elif problem.y.name not in visited:
         faults.append(
             f"problem.y.name must be the start of a number that a bifurcation diagram shows, {listed(visited)}, not "

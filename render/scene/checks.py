@@ -113,8 +113,8 @@ def _assemble(raw: dict[str, Any], faults: list[str], name: str, text: str) -> S
             f"look.channel {quoted(look.channel)} must be observed to be shown; set problem.observe.{look.channel}, or "
             "choose another channel"
         )
-    diagram = bifurcation_table.found(raw, problem, look, faults)
-    moves = moving.found(camera_raw, problem, look, faults)
+    diagram = bifurcation_table.bifurcation(raw, problem, look, faults)
+    moves = moving.moves(camera_raw, problem, look, faults)
     keyframes = _keyframes(camera_raw, x, y, output, moves.tracks, faults)
     if faults or problem is None or look is None or output is None or keyframes is None:
         return None
@@ -313,10 +313,10 @@ def _keyframes(
     speed = _speed(raw, keyframes, faults)
     if not keyframes or faults or output is None or holds is None:
         return None  # how long the film lasts is not known yet
-    whole = [view for view in views if view is not None]
+    valid_views = [view for view in views if view is not None]
     if speed is not None:
         size_px = (output.width_px, output.height_px)
-        times = camera.times_from_speed(whole, size_px, holds, speed, tracks)
+        times = camera.times_from_speed(valid_views, size_px, holds, speed, tracks)
     else:
         times = [float(key.get("time_s", 0.0)) for key in keyframes]
     if (bpm := good_fields(CameraTable, raw).get("bpm")) is not None:
@@ -332,7 +332,7 @@ def _keyframes(
         faults.append(f"camera: the film must last at most {MOST_SECONDS:g} s, not {length} s; raise the speed")
         return None
     phases = [good_fields(KeyframeTable, key)["phase"] for key in keyframes]
-    return tuple(Keyframe(*parts) for parts in zip(whole, times, holds, phases, strict=True))
+    return tuple(Keyframe(*parts) for parts in zip(valid_views, times, holds, phases, strict=True))
 
 
 def _holds(keyframes: list[dict[str, Any]], faults: list[str]) -> list[float] | None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from render.problem.catalogue import SYSTEMS
-from render.scene import own_files
+from render.scene import other_systems, own_files
 from render.scene.tables import of_system, system_of, tables_by_path
 from render.scene.wording import listed, nearest, quoted, shown
 
@@ -19,17 +19,17 @@ def layout_faults(raw: dict[str, Any]) -> list[str]:
     try:
         of_system(system).scene.model_validate(raw)
     except ValidationError as error:
-        found = error.errors(include_url=False)
+        errors = error.errors(include_url=False)
     else:
         return []
-    for e in found:
+    for e in errors:
         if e["loc"] == ("problem", "system") and e["type"] == "literal_error":
             # Which fields the problem may have, and what it measures, is not known: no other fault of those counts.
             names = ", ".join(f"'{name}'" for name in (*SYSTEMS, *own_files.offered()))
-            told = _fault(e | {"ctx": {"expected": names}}, system)
-            others = [e for e in found if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
-            return [told, *(_fault(other, system) for other in others)]
-    return [_fault(e, system) for e in found]
+            fault = _fault(e | {"ctx": {"expected": names}}, system)
+            others = [e for e in errors if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
+            return [fault, *(_fault(other, system) for other in others)]
+    return [_fault(e, system) for e in errors]
 
 
 def _key_path(loc: tuple[int | str, ...]) -> str:
@@ -55,18 +55,21 @@ _BOUNDS = {"greater_than": (">", "gt"), "greater_than_equal": (">=", "ge"), "les
 def _fault(error: Any, system: str) -> str:
     """Return one of pydantic's errors, worded as a sentence without its full stop."""
     kind, loc, given, context = error["type"], error["loc"], error["input"], error.get("ctx", {})
-    where = _key_path(loc)
+    where, path = _key_path(loc), tuple(part for part in loc if isinstance(part, str))
     if kind == "extra_forbidden":
-        path = tuple(part for part in loc[:-1] if isinstance(part, str))
-        names = list(tables_by_path(system)[path].model_fields)
-        hint = nearest(loc[-1], names) or f"; its fields are {', '.join(names)}"
+        names = list(tables_by_path(system)[path[:-1]].model_fields)
+        hint = other_systems.hint(path[:-1], loc[-1], system) or nearest(loc[-1], names)
+        hint = hint or f"; its fields are {', '.join(names)}"
         return f"{_key_path(loc[:-1]) or 'the scene'} has no field {quoted(loc[-1])}{hint}"
     if kind == "missing":
         return f"{_key_path(loc[:-1]) or 'the scene'} must have {loc[-1]}"
     if kind == "literal_error":
         names = re.findall("'([^']*)'", context["expected"])
         must = f"must be one of {listed(names)}" if len(names) > 1 else f"must be {listed(names)}"
-        return f"{where} {must}, not {shown(given)}{nearest(given, names) if isinstance(given, str) else ''}"
+        hint = ""
+        if isinstance(given, str):
+            hint = other_systems.hint(path, given, system) or nearest(given, names)
+        return f"{where} {must}, not {shown(given)}{hint}"
     if kind in _BOUNDS:
         sign, key = _BOUNDS[kind]
         return f"{where} must be {sign} {context[key]:.12g}, not {shown(given)}"

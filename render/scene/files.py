@@ -22,7 +22,7 @@ from render.scene import missing, naming, own_files, records
 from render.scene.checks import build, read_toml
 from render.scene.layers import Layers, merged, with_values
 from render.scene.tables import filled
-from render.scene.values import Made, Scene, with_shape
+from render.scene.values import OutputRecord, Scene, with_shape
 from render.scene.wording import quoted
 
 MOST_BYTES = 1_000_000
@@ -49,16 +49,16 @@ def with_schema(text: str, folder: Path) -> str:
     Where the line names a file of the schema's name that is not there, it names the one that comes with render, in
     full. A text without such a line, or with another schema in it, stays as it is.
     """
-    found = _SCHEMA_LINE.match(text)
-    named = found[1] if found else ""
+    match = _SCHEMA_LINE.match(text)
+    named = match[1] if match else ""
     url = urllib.parse.urlsplit(named)
     known = (shipped() / SCHEMA_NAME).resolve()
-    if found is None or url.scheme not in ("", "file") or not named.endswith(SCHEMA_NAME) or not known.is_file():
+    if match is None or url.scheme not in ("", "file") or not named.endswith(SCHEMA_NAME) or not known.is_file():
         return text
     place = Path(urllib.request.url2pathname(url.path) if url.scheme else named)
     if missing.kind(folder / place) == "file":
         return text
-    return text[: found.start(1)] + known.as_uri() + text[found.end(1) :]
+    return text[: match.start(1)] + known.as_uri() + text[match.end(1) :]
 
 
 def with_system(text: str, scene: Scene, folder: Path) -> str:
@@ -71,7 +71,7 @@ def with_system(text: str, scene: Scene, folder: Path) -> str:
     named = tomllib.loads(text)["problem"]["system"]
     path = own_files.written(scene.problem.system, folder)
     place = re.compile(rf"(\bsystem[ \t]*=[ \t]*)(\"|')({re.escape(named)})\2")
-    moved = place.sub(lambda found: f'{found[1]}"{path}"', text, count=1)
+    moved = place.sub(lambda match: f'{match[1]}"{path}"', text, count=1)
     if tomllib.loads(moved)["problem"]["system"] != path:
         raise SceneError(
             f"{scene.name} names its file {quoted(named)} in a way that cannot be edited here; write it as "
@@ -126,23 +126,23 @@ def load(
     A picture or film that render made, or the JSON beside it, stands for its scene. settings: such as
     "look.palette=vik", laid over all files. shape: a row of SHAPES. name: instead of the files' own.
     """
-    layers, plain, stems, made, text = Layers(), Layers(), [], None, ""
+    layers, plain, stems, record_of_output, text = Layers(), Layers(), [], None, ""
     settings, folder = tuple(settings), Path.cwd()
     for i, path in enumerate(find(given) for given in (name_or_path, *more)):
         source = quoted(str(path))[1:-1] if len(str(path)) <= 60 else str(path)
         stem = naming.name_of(path.stem)
         if path.suffix in records.SUFFIXES:
             text, stem, record = records.read(path)
-            made = record if i == 0 else made
+            record_of_output = record if i == 0 else record_of_output
         else:
             text = _read(path, source)
         raw, folder = read_toml(text, source), path.parent
         if path.suffix in records.SUFFIXES:
             folder = Path.cwd()  # where paths in records start at
-        if more or settings or (made and made.changed_from):
+        if more or settings or (record_of_output and record_of_output.changed_from):
             own_files.anchored(raw, folder)
         layers.lay(source, raw, text if path.suffix == ".toml" else "")
-        plain.lay(source, raw if made is None or i > 0 else _unchanged(raw, made))
+        plain.lay(source, raw if record_of_output is None or i > 0 else _unchanged(raw, record_of_output))
         stems.append(stem)
     for setting in settings:
         layers.set(setting)
@@ -151,10 +151,10 @@ def load(
     called = naming.joined(stems)
     scene = replace(
         build(layers.raw, called, text, layers.source_of, Path.cwd() if more or settings else folder),
-        made=made,
+        record=record_of_output,
         origins=layers.origins,
-        own=layers.first,
-        plain=_plain_scene(plain, called) if settings or (made and made.changed_from) else None,
+        first_file=layers.first,
+        plain=_plain_scene(plain, called) if settings or (record_of_output and record_of_output.changed_from) else None,
     )
     if shape is not None:
         scene = _fitted(with_shape(scene, shape), layers, folder)
@@ -171,10 +171,10 @@ def _fitted(scene: Scene, layers: Layers, folder: Path) -> Scene:
     return replace(scene, keyframes=fitted)
 
 
-def _unchanged(raw: dict[str, Any], made: Made) -> dict[str, Any]:
+def _unchanged(raw: dict[str, Any], record: OutputRecord) -> dict[str, Any]:
     """Return the fields of a scene out of an output as its own files give them, without the settings of that output."""
     try:
-        return with_values(raw, made.changed_from)
+        return with_values(raw, record.changed_from)
     except (LookupError, TypeError, AttributeError):
         return raw
 
@@ -184,7 +184,7 @@ def _plain_scene(layers: Layers, called: str) -> Scene | None:
         scene = build(layers.raw, called, _toml(layers.raw), layers.source_of, Path.cwd())
     except SceneError:
         return None
-    return replace(scene, origins=layers.origins, own=layers.first)
+    return replace(scene, origins=layers.origins, first_file=layers.first)
 
 
 def _read(path: Path, source: str) -> str:
@@ -227,7 +227,7 @@ def with_origins(scene: Scene) -> str:
         elif " = " in line:
             key = line.partition(" = ")[0].strip('"')
             origin = scene.origins.get(f"{table}.{key}" if table else key, "default")
-            if origin != scene.own:
+            if origin != scene.first_file:
                 line = f"{line}  # {origin}"
         lines.append(line)
     return "\n".join(lines) + "\n"
@@ -236,7 +236,7 @@ def with_origins(scene: Scene) -> str:
 def _toml(raw: dict[str, Any]) -> str:
     """Return fields as TOML, with lists on one line."""
     one_line = re.compile(r"\[\n((?: {4}[^\n]*,\n)+)\]")
-    return one_line.sub(lambda found: f"[{', '.join(re.findall(r'^ +(.*),$', found[1], re.M))}]", tomli_w.dumps(raw))
+    return one_line.sub(lambda match: f"[{', '.join(re.findall(r'^ +(.*),$', match[1], re.M))}]", tomli_w.dumps(raw))
 
 
 def _plain(value: Any) -> Any:

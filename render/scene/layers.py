@@ -93,9 +93,9 @@ class Layers:
 
         "mine.toml, line 12", or a setting; the file alone where it says nothing of the field.
         """
-        found = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
-        keys = keys_of(found[1] or "") if found else ()
-        deeper = found and found[2]
+        match = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
+        keys = keys_of(match[1] or "") if match else ()
+        deeper = match and match[2]
         for asked in (*([(*keys, deeper)] if deeper else []), *(keys[:n] for n in range(len(keys), 0, -1))):
             for source, reaches in reversed(self._sources):
                 if reaches(asked):

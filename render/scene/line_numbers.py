@@ -17,7 +17,7 @@ def of_fields(text: str) -> dict[Keys, int]:
     What stands in a list or an inline table has the line on which that begins.
     """
     lines = [line.removesuffix("\r") for line in text.split("\n")]
-    found: dict[Keys, int] = {}
+    numbers: dict[Keys, int] = {}
     table: Keys = ()
     counts: dict[Keys, int] = {}
     at = 0
@@ -26,12 +26,12 @@ def of_fields(text: str) -> dict[Keys, int]:
         read, length = _statement(lines, at)
         if head.startswith("[") and read is not None:
             table = _table(read, counts)
-            found.setdefault(table, at + 1)
+            numbers.setdefault(table, at + 1)
         elif read:
             for keys in _keys(read):
-                found.setdefault((*table, *keys), at + 1)
+                numbers.setdefault((*table, *keys), at + 1)
         at += length
-    return found
+    return numbers
 
 
 def _statement(lines: list[str], at: int) -> tuple[dict[str, Any] | None, int]:

@@ -39,10 +39,10 @@ def message(given: str, known: Iterable[str]) -> str:
         why = "is not a folder" if kind(first) in ("file", "other") else "does not exist"
         near = _near_folder(first, path) or _nearest(path, named)
         return f"There is no scene {quoted(given)}: {quoted(str(first))} {why}{near or '.'}"
-    there = _files(folder, path.suffix)
-    if near := _nearest(path, there):
+    candidates = _files(folder, path.suffix)
+    if near := _nearest(path, candidates):
         return f"There is no scene {quoted(given)}{near}"
-    shown = sorted(there.values())
+    shown = sorted(candidates.values())
     held = f"{len(shown)} others" if len(shown) > _MOST_NAMED else ", ".join(quoted(Path(name).name) for name in shown)
     near = _nearest(path, named)
     return f"There is no scene {quoted(given)}: {quoted(str(folder))} holds {held or 'none'}{near or '.'}"

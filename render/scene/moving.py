@@ -38,7 +38,7 @@ def first(raw: object, system: str) -> dict[str, float]:
     return _set(keyframes[0], system) if keyframes else {}
 
 
-def found(raw: object, problem: Problem | None, look: Look | None, faults: list[str]) -> Moves:
+def moves(raw: object, problem: Problem | None, look: Look | None, faults: list[str]) -> Moves:
     """Return what the keyframes of a camera's table move, adding to faults what is wrong with it."""
     keyframes, before = _listed(raw), len(faults)
     tracks = [_steps(keyframes, problem, look, faults), *_sets(keyframes, problem, look, faults)]
@@ -63,11 +63,11 @@ def _sets(
     """Return the tracks of hyperparameters and settings; none if no keyframe sets any, or where they are at fault."""
     every = [set(key["set"]) if isinstance(key.get("set"), dict) else set() for key in keyframes]
     names = [*dict.fromkeys(name for key in keyframes if isinstance(key.get("set"), dict) for name in key["set"])]
-    for i, own in enumerate(every):
+    for i, given in enumerate(every):
         faults += [
             f"camera.keyframes[{i}].set must have {name}, as other keyframes have it"
             for name in names
-            if name not in own
+            if name not in given
         ]
     if not names:
         return []
@@ -76,12 +76,12 @@ def _sets(
             'look.equalise must be "octave", "fixed" or "log" where keyframes set hyperparameters, not "film": their '
             "planes have no ranks in common"
         )
-    if problem is None or any(own != set(names) for own in every):
+    if problem is None or any(given != set(names) for given in every):
         return []
     values = [_set(key, problem.system) for key in keyframes]
-    if any(len(own) < len(names) for own in values):
+    if any(len(given) < len(names) for given in values):
         return []  # reported already, field by field
-    tracks = [_track(name, [own[name] for own in values], problem, faults) for name in names]
+    tracks = [_track(name, [given[name] for given in values], problem, faults) for name in names]
     return [track for track in tracks if track is not None]
 
 
@@ -109,7 +109,7 @@ def _track(name: str, values: list[float], problem: Problem, faults: list[str]) 
         if broken := row.rule(dict(problem.moved({name: value}).settings)):
             faults.append(f"{PLACE}.{name} goes from {min(values):g} to {max(values):g}, but {broken}")
             return None
-    return Track(name, min(values) > 0, tuple(values), name.replace("_", " "), whole=True)
+    return Track(name, min(values) > 0, tuple(values), name.replace("_", " "), integer=True)
 
 
 def _steps(

@@ -83,7 +83,7 @@ def read(path: Path) -> own.Known:
     files = declaration.files(plain.name, plain.text)
     known = own.add(own.read(path, files) if files else plain, path.parent.absolute())
     if path.absolute().is_relative_to(Path(render.__file__).resolve().parent) or _is_shipped(path):
-        trust.tell(known.source.code_digest)
+        trust.accept(known.source.code_digest)
     return known
 
 
@@ -131,10 +131,10 @@ def _known(system: str, folder: Path | None) -> own.Known | None:
             )
         path = folder / system
         try:
-            there = path.is_file()
+            is_file = path.is_file()
         except (OSError, ValueError):
-            there = False
-        if not there:
+            is_file = False
+        if not is_file:
             raise SceneError(
                 f"problem.system must be a file beside the scene, and the folder {quoted(str(folder))} has no "
                 f"{quoted(system)}. (`render new my_net.py` writes one to begin with.)"
@@ -144,7 +144,7 @@ def _known(system: str, folder: Path | None) -> own.Known | None:
     if path_offered is None:
         return None
     known = read(path_offered)
-    trust.tell(known.source.code_digest)  # it was installed, as this package was
+    trust.accept(known.source.code_digest)  # it was installed, as this package was
     return known
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from render.errors import RenderError, SceneError
-from render.scene.values import Made
+from render.scene.values import OutputRecord
 
 SUFFIXES = {
     ".png": "a picture",
@@ -21,7 +21,7 @@ SUFFIXES = {
 
 # Samples for other programs, and prints. Their facts have names that begin with this.
 _EXPORTS = (".npz", ".zarr", ".tif", ".tiff", ".btf", ".exr")
-_OWN = "render_"
+_PREFIX = "render_"
 
 # The field of a JSON file of results that holds what makes them again: what a record of a film holds by itself.
 MADE_OF = "made_of"
@@ -34,10 +34,10 @@ def carries(path: Path) -> bool:
 
 def exported(provenance: Mapping[str, str]) -> dict[str, str]:
     """Return what an output says of how it was made, as facts of an export: the inverse of what `fields` reads."""
-    return {f"{_OWN}{name}": text for name, text in provenance.items()}
+    return {f"{_PREFIX}{name}": text for name, text in provenance.items()}
 
 
-def read(path: Path) -> tuple[str, str, Made]:
+def read(path: Path) -> tuple[str, str, OutputRecord]:
     """Return the scene as TOML, its name, and how it was made, of a PNG, a film or a JSON file that carries them."""
     return _read(path, fields(path))
 
@@ -49,10 +49,10 @@ def read_with_fields(path: Path) -> tuple[str, str, dict[str, Any]]:
     return text, name, facts
 
 
-def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, Made]:
+def _read(path: Path, fields: dict[str, Any]) -> tuple[str, str, OutputRecord]:
     try:
         frame, numerics = fields.get("frame"), fields["numerics"]
-        record = Made(
+        record = OutputRecord(
             quality=_plain_name(fields["quality"]),
             frame=None if frame is None else int(frame),
             numerics=json.dumps(json.loads(numerics) if isinstance(numerics, str) else numerics, sort_keys=True),
@@ -89,7 +89,7 @@ def fields(path: Path) -> dict[str, Any]:
     if path.suffix.lower() in _EXPORTS:
         from render.encode import arrays
 
-        return {name.removeprefix(_OWN): value for name, value in arrays.read_facts(path).items()}
+        return {name.removeprefix(_PREFIX): value for name, value in arrays.read_facts(path).items()}
     try:
         if path.suffix == ".png":
             return dict(encode.read_png_metadata(path))

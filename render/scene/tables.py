@@ -67,11 +67,11 @@ class AxisTable(Table):
 def _setting(setting: Setting) -> Any:
     """Return the type of a setting, checks included."""
     words = (*setting.words, *([setting.none] if setting.none else []))
-    if setting.whole and words:
-        least, most = setting.whole
+    if setting.integer and words:
+        least, most = setting.integer
         return Annotated[int | str, whole_or(words, least, most), whole_or_schema(words, least, most)]
-    if setting.whole:
-        return Annotated[int, Field(ge=setting.whole[0], le=setting.whole[1])]
+    if setting.integer:
+        return Annotated[int, Field(ge=setting.integer[0], le=setting.integer[1])]
     if setting.number:
         return Annotated[float, Field(ge=setting.number[0], le=setting.number[1])]
     return Literal[words] if words else bool
@@ -83,7 +83,7 @@ ObserveTable: type[Table] = create_model(
     __base__=Table,
     __doc__="What is measured of every run besides; a change trains everything again.",
     **{
-        name: (Annotated[int, Field(ge=1, le=MOST_STEPS)] if row.whole else _Positive, absent(row.asks))
+        name: (Annotated[int, Field(ge=1, le=MOST_STEPS)] if row.integer else _Positive, absent(row.asks))
         for name, row in OBSERVABLES.items()
     },  # type: ignore[call-overload]
 )
@@ -114,8 +114,8 @@ def _tables(system: str, row: System) -> SystemTables:
     names = tuple(row.hyperparameters)
 
     def table(kind: str, about: str, fields: dict[str, Any], base: type[Table] = Table) -> type[Table]:
-        made: type[Table] = create_model(f"{prefix}{kind}", __base__=base, __doc__=about, **fields)
-        return made
+        model: type[Table] = create_model(f"{prefix}{kind}", __base__=base, __doc__=about, **fields)
+        return model
 
     about_name = AxisTable.model_fields["name"].description
     axis = table(
@@ -131,7 +131,7 @@ def _tables(system: str, row: System) -> SystemTables:
         "SetTable",
         SET,
         {name: (Number, absent(h.label)) for name, h in row.hyperparameters.items()}
-        | {name: (_setting(s), absent(s.about)) for name, s in row.settings.items() if s.whole},
+        | {name: (_setting(s), absent(s.about)) for name, s in row.settings.items() if s.integer},
     )
     keyframe = table("KeyframeTable", KeyframeTable.__doc__ or "", {"set": (moved, absent(SET))}, KeyframeTable)
     camera = table("CameraTable", CameraTable.__doc__ or "", {"keyframes": (_keyframes(keyframe), ...)}, CameraTable)
@@ -244,8 +244,8 @@ def look_table(prefix: str, channels: tuple[str, ...]) -> type[Table]:
     """Return the table of looks that can show these channels."""
     about = Field(default=Look.channel, description=LookTable.model_fields["channel"].description)
     fields: dict[str, Any] = {"channel": (Literal[channels], about)}
-    made: type[Table] = create_model(f"{prefix}LookTable", __base__=LookTable, __doc__=LookTable.__doc__, **fields)
-    return made
+    model: type[Table] = create_model(f"{prefix}LookTable", __base__=LookTable, __doc__=LookTable.__doc__, **fields)
+    return model
 
 
 class OutputTable(Table):

@@ -66,8 +66,8 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Made:
-    """The making of an output that is given as a scene: its quality, a single frame's number, and its numerics.
+class OutputRecord:
+    """What an output that is given as a scene says of its making: quality, a single frame's number, and numerics.
 
     changed_from: what the scene's own files give for the fields that settings had changed, by their paths.
     """
@@ -96,10 +96,11 @@ class Bifurcation:
 class Scene:
     """A validated scene: what is trained (problem), what is looked at, how it is coloured and encoded.
 
-    name: of the file, without its suffix. text: the TOML it came from. made: set if it came out of an output.
+    name: of the file, without its suffix. text: the TOML it came from. record: set if it came out of an output.
     tracks: what keyframes set besides their views. bifurcation: what a diagram shows; None for a plane of samples.
     origins: which file, setting or preset gave each field, by the path of the field; what has none is a default.
-    own: the name of the first file among them. What other sources say of the output outweighs a preset of quality.
+    first_file: the name of the first file among them. What other sources say of the output outweighs a preset of
+    quality.
     folder: that the path of a user's file in the text starts at.
     measured: the last level that is trained plainly about some views, by `render.deep.targets.key_of` the view.
     plain: the scene of the same files without settings, where there are settings; None if that is no valid scene.
@@ -112,12 +113,12 @@ class Scene:
     look: Look = field(default_factory=Look)
     output: Output = field(default_factory=Output)
     text: str = ""
-    made: Made | None = None
+    record: OutputRecord | None = None
     play: camera.Play = "forward"
     tracks: tuple[Track, ...] = ()
     bifurcation: Bifurcation | None = None
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
-    own: str = field(default="", compare=False, repr=False)
+    first_file: str = field(default="", compare=False, repr=False)
     folder: Path | None = field(default=None, compare=False, repr=False)
     measured: tuple[tuple[str, int], ...] = field(default=(), compare=False, repr=False)
     plain: Scene | None = field(default=None, compare=False, repr=False)
@@ -131,7 +132,9 @@ class Scene:
     def laid_over(self) -> dict[str, str]:
         """Return the fields that settings and further files gave, each with its source."""
         presets = {_preset(name) for name in QUALITY}
-        return {path: source for path, source in self.origins.items() if source != self.own and source not in presets}
+        return {
+            path: source for path, source in self.origins.items() if source != self.first_file and source not in presets
+        }
 
     def path(self, output: Output) -> camera.Path:
         """Return the camera's path for frames of this output's shape."""

@@ -31,7 +31,7 @@ def changed_from(scene: Scene) -> dict[str, Any]:
     """
     if scene.plain is None:
         paths = {path for path, source in scene.origins.items() if source.startswith("--set ")}
-        return dict.fromkeys(sorted(paths | set(scene.made.changed_from if scene.made else ())))
+        return dict.fromkeys(sorted(paths | set(scene.record.changed_from if scene.record else ())))
     return {path: before for path, (before, _) in between(scene.plain, scene).items()}
 
 
@@ -59,8 +59,8 @@ def between(one: Scene, other: Scene) -> dict[str, tuple[Any, Any]]:
         "look": one.look == other.look,
         "output": one.output == other.output,
     }
-    found = differences(tomllib.loads(resolved(one)), tomllib.loads(resolved(other)))
-    return {path_of(keys): values for keys, values in found.items() if not same.get(str(keys[0]), False)}
+    differing = differences(tomllib.loads(resolved(one)), tomllib.loads(resolved(other)))
+    return {path_of(keys): values for keys, values in differing.items() if not same.get(str(keys[0]), False)}
 
 
 def tag(scene: Scene, ignored: Collection[str] = ()) -> str:

@@ -32,10 +32,10 @@ def versions() -> dict[str, str]:
 def read(folder: Path) -> dict[str, str] | None:
     """Return the proof of a folder; None if it has none, as folders of older versions, or if it is damaged."""
     try:
-        found = descriptions.read_toml(folder / FILE_NAME, "proof")
+        content = descriptions.read_toml(folder / FILE_NAME, "proof")
     except (FileNotFoundError, StoreError):
         return None
-    return {name: str(value) for name, value in found.items()} if isinstance(found.get(DIGEST), str) else None
+    return {name: str(value) for name, value in content.items()} if isinstance(content.get(DIGEST), str) else None
 
 
 def check(folder: Path, proof: Mapping[str, str]) -> None:
@@ -46,13 +46,13 @@ def check(folder: Path, proof: Mapping[str, str]) -> None:
     if DIGEST not in proof:
         return
     path = folder / FILE_NAME
-    there = path.exists()
+    exists = path.exists()
     known = read(folder)
     if known is None:
         title = "# What the first steps of runs gave here. Written by render, which compares it: do not edit.\n"
         try:
             # A damaged file is replaced; one that another process makes at this moment is not.
-            atomic.store_whole(path, (title + tomli_w.dumps(dict(proof))).encode(), replace=there)
+            atomic.store_whole(path, (title + tomli_w.dumps(dict(proof))).encode(), replace=exists)
             return
         except FileExistsError:
             known = read(folder) or dict(proof)

@@ -44,7 +44,7 @@ def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics
     uses NumPy's BLAS, see `asks_blas`. The numerics have "settings" only where the environment sets variables that can
     change bits: see `render.machine.environment`.
     """
-    own: Numerics = {
+    base: Numerics = {
         "kernel": KERNEL_VERSION,
         "lanes": lanes,
         "samples": SAMPLES,
@@ -53,7 +53,7 @@ def of(backend: str, device: str, lanes: int, *, blas: bool = False) -> Numerics
         "device": device,
         "machine": _processor() if backend == "cpu" else platform.machine(),
     }
-    return own | environment.numerics(blas)
+    return base | environment.numerics(blas)
 
 
 def fused(plain: Numerics) -> Numerics:
@@ -75,9 +75,9 @@ def following(plain: Mapping[str, str | int], references: Iterable[str]) -> Nume
     return {**plain, **({"differences": DIFFERENCES_VERSION, "reference": keys} if keys else {})}
 
 
-def plain_part(found: Mapping[str, object]) -> dict[str, object]:
+def plain_part(described: Mapping[str, object]) -> dict[str, object]:
     """Return the numerics of the plain samples beside which followed ones lie; of plain samples, their own."""
-    return {name: value for name, value in found.items() if name not in following({}, ["any"])}
+    return {name: value for name, value in described.items() if name not in following({}, ["any"])}
 
 
 def of_processor(problem: Problem) -> Numerics | None:

@@ -148,9 +148,9 @@ def _only(samples: np.ndarray, wanted: Patches) -> np.ndarray:
     """Return samples [SAMPLES, SAMPLES] with nothing beside the wanted patches."""
     if wanted == WHOLE:
         return samples
-    found = tile_format.blank(samples.dtype)
-    tile_format.lay_in(found, samples, WHOLE, wanted)
-    return found
+    laid = tile_format.blank(samples.dtype)
+    tile_format.lay_in(laid, samples, WHOLE, wanted)
+    return laid
 
 
 class DirectoryStore:
@@ -204,9 +204,9 @@ class DirectoryStore:
 
         Folders of samples that follow reference runs are no others where the machine is the same.
         """
-        own = numerics.plain_part(self.numerics)
+        plain = numerics.plain_part(self.numerics)
         described = self.folder.parent.glob("*/numerics.toml")
-        others = (path for path in described if numerics.plain_part(descriptions.read_toml(path, "numerics")) != own)
+        others = (path for path in described if numerics.plain_part(descriptions.read_toml(path, "numerics")) != plain)
         return sorted(path.parent.name for path in others)
 
     def path(self, tile: Tile, patches: Patches = WHOLE) -> Path:
@@ -271,11 +271,11 @@ class DirectoryStore:
 
     def _files(self, tile: Tile) -> list[Patches]:
         """Return the patches that each file of a tile holds, the largest file first."""
-        row, found = f"{tile.iy}.", set()
+        row, held = f"{tile.iy}.", set()
         for name in descriptions.names_in(self.path(tile).parent):
             if name.startswith(row) and (name == f"{row}npz" or _SOME.fullmatch(name)):
-                found.add(patches_named(name))
-        return sorted(found - {0}, key=lambda patches: (-patches.bit_count(), patches))
+                held.add(patches_named(name))
+        return sorted(held - {0}, key=lambda patches: (-patches.bit_count(), patches))
 
     def _stored(self, tile: Tile, patches: Patches) -> np.ndarray:
         """Read one file and return its samples as they are stored. Raises FileNotFoundError, DamagedTile."""
@@ -337,7 +337,7 @@ class DirectoryStore:
     def held(self, tiles: Iterable[Tile]) -> list[Patches]:
         """Return which patches of each tile have a file. Every folder is listed only once."""
         listed: dict[tuple[int, int], tuple[frozenset[str], dict[str, Patches]]] = {}
-        found = []
+        patches_held = []
         for tile in tiles:
             column = tile.level, tile.ix
             if column not in listed:
@@ -347,10 +347,10 @@ class DirectoryStore:
                 listed[column] = names, some
             names, some = listed[column]
             if not names:
-                found.append(0)
+                patches_held.append(0)
             else:
-                found.append(WHOLE if f"{tile.iy}.npz" in names else some.get(str(tile.iy), 0))
-        return found
+                patches_held.append(WHOLE if f"{tile.iy}.npz" in names else some.get(str(tile.iy), 0))
+        return patches_held
 
     def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
         """Return the tiles of which not all wanted patches have a file, in the order given."""

@@ -15,21 +15,21 @@ from render.errors import RenderError
 from render.files import places
 from render.problem import Problem, own
 
-_told: set[str] = set()
+_accepted: set[str] = set()
 
 
 class Untrusted(RenderError):
     """A scene would run code that the user has not trusted."""
 
 
-def tell(code_digest: str) -> None:
+def accept(code_digest: str) -> None:
     """Let this process run some code. Call it only for code that the user named or installed."""
-    _told.add(code_digest)
+    _accepted.add(code_digest)
 
 
 def remember(source: own.Source) -> bool:
     """Let this and later processes of this user run some code. Return False if the trust cannot be recorded."""
-    tell(source.code_digest)
+    accept(source.code_digest)
     folder = places.config_folder("trusted")
     if folder is None:
         return False
@@ -42,7 +42,7 @@ def remember(source: own.Source) -> bool:
 
 def is_trusted(source: own.Source) -> bool:
     """Return whether this process may run some code."""
-    if source.code_digest in _told:
+    if source.code_digest in _accepted:
         return True
     folder = places.config_folder("trusted", make=False)
     return folder is not None and (folder / source.code_digest).is_file()

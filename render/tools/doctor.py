@@ -53,7 +53,7 @@ def examine(store: Path, out: Path) -> Iterator[Finding]:
         "cache": _cache,
         "scratch": _scratch,
         "ffmpeg": _ffmpeg,
-        "film": lambda: _film(_there(out)),
+        "film": lambda: _film(_nearest_existing(out)),
         "font": _font,
         "store": lambda: _disk("store", store),
         "output": lambda: _disk("output", out),
@@ -85,10 +85,10 @@ def _ffmpeg() -> Finding:
     version, missing = encode.version(), encode.missing_encoders()
     if not missing:
         return Finding("ffmpeg", "ok", f"{version}, with every encoder: {', '.join(encode.CODECS)}")
-    there = [name for name in encode.CODECS if name not in missing]
+    available = [name for name in encode.CODECS if name not in missing]
     return Finding(
         "ffmpeg",
-        "note" if "h264" in there else "bad",
+        "note" if "h264" in available else "bad",
         f"{version}, without encoders for {', '.join(missing)}",
         "Reinstall imageio-ffmpeg (pip install -U imageio-ffmpeg), or let IMAGEIO_FFMPEG_EXE name another ffmpeg.",
     )
@@ -98,8 +98,8 @@ def _film(beside: Path) -> Finding:
     try:
         scratch = places.scratch_folder(beside)
     except OSError as error:
-        found = f"no film was tried: neither a folder for temporary files nor --out can be written ({error.strerror})"
-        return Finding("film", "bad", found, "Set TMPDIR or --out to a folder that can be written.")
+        remark = f"no film was tried: neither a folder for temporary files nor --out can be written ({error.strerror})"
+        return Finding("film", "bad", remark, "Set TMPDIR or --out to a folder that can be written.")
     with scratch as folder:
         path = Path(folder) / "film.mp4"
         metadata = {"scene": "é = 1\n"}
@@ -109,12 +109,12 @@ def _film(beside: Path) -> Finding:
         carried = encode.read_film_comment(path)
         shown = [float(frame.mean()) for frame in encode.read_film(path)]
     if len(shown) != len(_GREYS) or np.abs(np.subtract(shown, _GREYS)).max() > _MOST_ERROR:
-        found = f"frames of grey {_GREYS} come back as {[round(grey) for grey in shown]}"
-        return Finding("film", "bad", found, "Reinstall imageio-ffmpeg (pip install -U imageio-ffmpeg).")
+        remark = f"frames of grey {_GREYS} come back as {[round(grey) for grey in shown]}"
+        return Finding("film", "bad", remark, "Reinstall imageio-ffmpeg (pip install -U imageio-ffmpeg).")
     if carried == json.dumps(metadata):
         return Finding("film", "ok", "three frames were encoded, come back when decoded, and carry their scene")
-    found = "films do not carry their scene with this ffmpeg"
-    return Finding("film", "note", found, "Keep the .json beside each film.")
+    remark = "films do not carry their scene with this ffmpeg"
+    return Finding("film", "note", remark, "Keep the .json beside each film.")
 
 
 def _font() -> Finding:
@@ -141,11 +141,11 @@ def _cache() -> Finding:
     try:
         atomic.lacking(folder)
     except WriteError as error:
-        found = f"what {folder} lacks is compiled again at every start: {error.reason}"
-        return Finding("cache", "note", found, advice)
+        remark = f"what {folder} lacks is compiled again at every start: {error.reason}"
+        return Finding("cache", "note", remark, advice)
     if asked is not None and not os.path.isabs(asked):
-        found = f"XDG_CACHE_HOME is {asked!r}, which is no absolute path, and is ignored: {folder} is used"
-        return Finding("cache", "note", found, advice)
+        remark = f"XDG_CACHE_HOME is {asked!r}, which is no absolute path, and is ignored: {folder} is used"
+        return Finding("cache", "note", remark, advice)
     return Finding("cache", "ok", f"compiled code is kept in {folder}")
 
 
@@ -161,32 +161,32 @@ def _scratch() -> Finding:
         )
 
 
-def _there(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     """Return a folder, or the nearest above it that is there."""
-    there = folder.absolute()
-    while not there.exists():
-        there = there.parent
-    return there
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    return existing
 
 
 def _disk(what: str, folder: Path) -> Finding:
-    there = _there(folder)
+    existing = _nearest_existing(folder)
     other = f"choose another folder with --{_OPTION[what]}."
     try:
-        if not there.is_dir():
-            raise WriteError(there, "it is not a folder")
-        lacking = atomic.lacking(there)
+        if not existing.is_dir():
+            raise WriteError(existing, "it is not a folder")
+        lacking = atomic.lacking(existing)
     except WriteError as error:
         advice = f"{error.advice}, or {other}" if error.advice else other.capitalize()
         return Finding(what, "bad", f"{folder} cannot be written: {error.reason}", advice)
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing).free
     tiles = free // tile_format.room_bytes(CHANNELS)
-    found = f"{free / 1e9:,.1f} GB free in {folder}: room for {tiles:,} tiles"
+    remark = f"{free / 1e9:,.1f} GB free in {folder}: room for {tiles:,} tiles"
     if free < _LEAST_FREE_BYTES:
-        return Finding(what, "note", found, f"Make room, or {other}")
+        return Finding(what, "note", remark, f"Make room, or {other}")
     if lacking:
-        return Finding(what, "note", f"{found}. It has {'; '.join(lacking)}", f"Nothing else suffers. Or {other}")
-    return Finding(what, "ok", found)
+        return Finding(what, "note", f"{remark}. It has {'; '.join(lacking)}", f"Nothing else suffers. Or {other}")
+    return Finding(what, "ok", remark)
 
 
 _OPTION = {"store": "store", "output": "out"}
@@ -196,27 +196,27 @@ def _settings() -> Finding:
     apart, ignored = environment.numerics(True).get("settings", ""), environment.without_effect()
     if not apart and not ignored:
         return Finding("settings", "ok", "no variable changes samples")
-    found = [f"samples are kept apart because of {apart}"] if apart else []
-    found += [f"without effect on training: {', '.join(ignored)}"] if ignored else []
+    remarks = [f"samples are kept apart because of {apart}"] if apart else []
+    remarks += [f"without effect on training: {', '.join(ignored)}"] if ignored else []
     advice = "Unset what is named first to share samples with other machines." if apart else ""
-    return Finding("settings", "note" if apart else "ok", "; ".join(found), advice)
+    return Finding("settings", "note" if apart else "ok", "; ".join(remarks), advice)
 
 
 def _devices() -> Finding:
     backend = backends.make("local", scenes.load("tiny").problem)
     kind, platform_name = backend.numerics["device"], backend.numerics["backend"]
-    found = f"{backend.workers} x {kind} ({platform_name}); {cores.count()} of {os.cpu_count()} processor cores"
+    remark = f"{backend.workers} x {kind} ({platform_name}); {cores.count()} of {os.cpu_count()} processor cores"
     if platform_name == "cpu" and shutil.which("nvidia-smi"):
         advice = "An NVIDIA GPU is there, but JAX was installed without it: make video GPU=cuda13 (cuda12 if older)."
-        return Finding("devices", "note", found, advice)
-    return Finding("devices", "ok", found)
+        return Finding("devices", "note", remark, advice)
+    return Finding("devices", "ok", remark)
 
 
 def _kernel() -> Finding:
     problem = scenes.load("tiny").problem
-    found = f"XLA's, unless --kernel fused is given (not measured yet). Then: {kernels.choose(problem, 'fused').why}"
+    remark = f"XLA's, unless --kernel fused is given (not measured yet). Then: {kernels.choose(problem, 'fused').why}"
     card = kernels.card_words(problem)
-    return Finding("kernel", "ok", f"{found} {card}.".strip() if card else found)
+    return Finding("kernel", "ok", f"{remark} {card}.".strip() if card else remark)
 
 
 def _float64() -> Finding:

@@ -54,13 +54,13 @@ def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], 
     names: dict[str, list[str]] = {}
     for scene in known:
         names.setdefault(scene.problem.key, []).append(scene.name)
-    found = []
+    folders_kept = []
     for toml in root.glob("*/*/numerics.toml"):
         folder, problem = toml.parent, toml.parent.parent
         made_by, describes = read_toml(toml, "numerics"), read_toml(problem / "problem.toml", "problem")
         tiles = list(tile_files(folder))
         levels = [int(path.relative_to(folder).parts[0]) for path in tiles]
-        found.append(
+        folders_kept.append(
             Kept(
                 folder=folder,
                 problem=problem.name,
@@ -74,7 +74,7 @@ def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], 
                 levels=(min(levels), max(levels)) if levels else None,
             )
         )
-    return sorted(found, key=lambda kept: (-kept.size_bytes, kept.folder))
+    return sorted(folders_kept, key=lambda kept: (-kept.size_bytes, kept.folder))
 
 
 def known_scenes() -> Iterator[Scene]:
@@ -136,10 +136,10 @@ def left_behind(out: Path, store: Path) -> list[Path]:
     folders of segments."""
     partial = (path for folder in (out, store) for path in _files(folder) if atomic.is_partial(path))
     kept = [Path(place, name) for place, names, _ in os.walk(out) for name in names]
-    whole = [folder for folder in kept if segments.abandoned(folder) or folders.is_left_behind(folder)]
+    abandoned = [folder for folder in kept if segments.abandoned(folder) or folders.is_left_behind(folder)]
     return [
-        *(path for path in partial if path.parent not in whole and atomic.is_abandoned(path)),
-        *whole,
+        *(path for path in partial if path.parent not in abandoned and atomic.is_abandoned(path)),
+        *abandoned,
     ]
 
 

@@ -50,12 +50,12 @@ def merge(other: Path, root: Path, report: Callable[[Merged], None] = lambda mer
     inner, outer = (other, root) if root.resolve() in other.resolve().parents else (root, other)
     if outer.resolve() in inner.resolve().parents:
         raise StoreError(f"{inner} must not lie inside of {outer}: what belongs to which would be lost. Move it out.")
-    found = sorted(other.glob("*/problem.toml"))
-    if not found:
+    problems = sorted(other.glob("*/problem.toml"))
+    if not problems:
         raise StoreError(f"{other} holds no samples: a store has folders with a problem.toml.")
     check_store(root)
     merged = Merged()
-    for toml in found:
+    for toml in problems:
         try:
             problem = described(read_toml(toml, "problem"))
         except (ValueError, StoreError) as fault:
@@ -93,7 +93,7 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
 
 def _take(tile: Tile, kept: Patches, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
     """Take over what one file of the source keeps of a tile. kept: its patches."""
-    found = source.stored(tile, kept)
+    offered = source.stored(tile, kept)
     for place in (here.path(tile), here.path(tile, kept)):
         if place.exists() and not place.is_file():
             raise DamagedTile(f"{place} must be a file, but it is a folder or a pipe. Remove it.")
@@ -101,18 +101,18 @@ def _take(tile: Tile, kept: Patches, source: DirectoryStore, here: DirectoryStor
     try:
         known = here.get(tile, held & kept) if held & kept else None
     except DamagedTile:
-        here.put(tile, found, kept)
+        here.put(tile, offered, kept)
         merged.repaired += 1
         return
     # The same problem, numerics and place: the same samples, bit for bit.
-    if known is not None and not _same(known, found, patches.samples(held & kept)):
+    if known is not None and not _same(known, offered, patches.samples(held & kept)):
         merged.faults.append(
             f"{source.path(tile, kept)} was left out: the tile here has other samples, although problem and "
             "numerics are the same. One of the two machines computes differently than it says; `render doctor` may "
             "know why."
         )
     elif kept & ~held:
-        here.put(tile, found, kept)
+        here.put(tile, offered, kept)
         merged.added += 1
     else:
         merged.known += 1

@@ -66,27 +66,27 @@ def examine(problem: Problem) -> Iterator[Finding]:
     """Check a user's file, one finding after the other; the rest is left out once it cannot be trained."""
     trust.require(problem)
     known = own.find(problem.system)
-    yield Finding("file", "ok", f"{known.source.name}: {problem.row.title}; {_made_of(known)}")
+    yield Finding("file", "ok", f"{known.source.name}: {problem.row.title}; {_parts_of(known)}")
     yield Finding("plane", "ok", " x ".join(_shown(axis) for axis in (problem.x, problem.y)), _open_axes(problem))
     from render.train import engine
 
     try:
-        made = engine.Engine(problem)
+        trainer = engine.Engine(problem)
         x, y = _points(problem)
-        field = made.run(x, y)
+        field = trainer.run(x, y)
     except RenderError as error:
         yield Finding("training", "bad", str(error))
         return
     yield Finding("float64", "ok", "every operation of a step is in float64")
-    yield _independence(made, x, y, field)
-    yield _determinism(problem, made)
+    yield _independence(trainer, x, y, field)
+    yield _determinism(problem, trainer)
     yield _outcomes(field)
     yield _memory(problem)
-    yield _speed(problem, made)
+    yield _speed(problem, trainer)
     yield _differences(problem)
 
 
-def _made_of(known: own.Known) -> str:
+def _parts_of(known: own.Known) -> str:
     beside = [name for name, _ in known.source.modules if name] + [name for name, _ in known.source.data]
     versions = ", ".join(f"{name} {version}" for name, version in known.source.versions.items())
     return f"with {', '.join(beside)}; {versions}" if beside else versions
@@ -119,13 +119,13 @@ def _same(a: Field, b: Field) -> bool:
     return all(np.array_equal(p, q, equal_nan=True) for p, q in zip(a, b, strict=True))
 
 
-def _independence(made, x: np.ndarray, y: np.ndarray, field: Field) -> Finding:  # type: ignore[no-untyped-def]
+def _independence(trainer, x: np.ndarray, y: np.ndarray, field: Field) -> Finding:  # type: ignore[no-untyped-def]
     """Train four lanes alone, together, and all samples in another order: each must keep its bits."""
     chosen = np.linspace(0, x.size - 1, _LANES).astype(int)
-    alone = [made.run(x[[i]], y[[i]]) for i in chosen]
-    together = made.run(x[chosen], y[chosen])
+    alone = [trainer.run(x[[i]], y[[i]]) for i in chosen]
+    together = trainer.run(x[chosen], y[chosen])
     order = np.random.default_rng(0).permutation(x.size)
-    shuffled = made.run(x[order], y[order])
+    shuffled = trainer.run(x[order], y[order])
     good = (
         all(_same(one, field.at(slice(i, i + 1))) for one, i in zip(alone, chosen, strict=True))
         and _same(together, field.at(chosen))
@@ -153,11 +153,11 @@ _ELSEWHERE = (
 )
 
 
-def _determinism(problem: Problem, made) -> Finding:  # type: ignore[no-untyped-def]
+def _determinism(problem: Problem, trainer) -> Finding:  # type: ignore[no-untyped-def]
     """Compare the first steps of a block with those of another process, whose sets have other orders."""
     from render.backends import handed_code
 
-    here = made.first_steps()
+    here = trainer.first_steps()
     done = subprocess.run(
         [sys.executable, "-c", _ELSEWHERE],
         input=pickle.dumps((handed_code.of(problem), problem)),
@@ -165,11 +165,13 @@ def _determinism(problem: Problem, made) -> Finding:  # type: ignore[no-untyped-
         env=os.environ | {"PYTHONHASHSEED": "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"},
         check=False,
     )
-    there = done.stdout.decode(errors="replace").strip()
+    elsewhere = done.stdout.decode(errors="replace").strip()
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return Finding("again", "bad", f"another process cannot train it: {said[-1] if said else 'it gave no reason'}")
-    if here == there:
+        errors = done.stderr.decode(errors="replace").strip().splitlines()
+        return Finding(
+            "again", "bad", f"another process cannot train it: {errors[-1] if errors else 'it gave no reason'}"
+        )
+    if here == elsewhere:
         return Finding("again", "ok", f"another process has the same bits after {min(32, problem.steps)} steps")
     return Finding(
         "again",
@@ -181,19 +183,19 @@ def _determinism(problem: Problem, made) -> Finding:  # type: ignore[no-untyped-
 
 def _outcomes(field: Field) -> Finding:
     ends = {name: int((field.status == status).sum()) for name, status in _ENDS.items()}
-    said = ", ".join(f"{count} {name}" for name, count in ends.items() if count)
+    counts = ", ".join(f"{count} {name}" for name, count in ends.items() if count)
     if ((field.status == Status.NON_FINITE) & (field.escape_step == 0)).all():
         return Finding(
             "outcomes", "bad", "the first loss of every run is not finite", "Look at what data, init and loss return."
         )
     low = int((field.value < 0).sum())
     if 0 < low < field.value.size:
-        return Finding("outcomes", "ok", f"of {field.value.size} runs all over the plane: {said}")
+        return Finding("outcomes", "ok", f"of {field.value.size} runs all over the plane: {counts}")
     kind = "converge" if low else "do not converge"
     return Finding(
         "outcomes",
         "note",
-        f"all of {field.value.size} runs over the plane {kind} ({said}): a film would be of one colour",
+        f"all of {field.value.size} runs over the plane {kind} ({counts}): a film would be of one colour",
         "Widen the ranges, or choose other axes. Converged means that the last 20 losses are below the first.",
     )
 
@@ -211,19 +213,19 @@ def _memory(problem: Problem) -> Finding:
 
     lane = own_checks.compiled_bytes_per_lane(problem)
     lanes = problem.row.lanes or 1
-    said = f"{sizes.in_words(lane)} a lane, {sizes.in_words(lane * lanes)} a block of {lanes} lanes on each core"
+    remark = f"{sizes.in_words(lane)} a lane, {sizes.in_words(lane * lanes)} a block of {lanes} lanes on each core"
     if lane * lanes <= _MUCH_BYTES or lanes == 1:
-        return Finding("memory", "ok", said)
+        return Finding("memory", "ok", remark)
     fewer = max(1, 1 << max(0, (_MUCH_BYTES // lane).bit_length() - 1))
-    return Finding("memory", "note", said, f"lanes = {fewer} in the file needs less, and may be faster.")
+    return Finding("memory", "note", remark, f"lanes = {fewer} in the file needs less, and may be faster.")
 
 
-def _speed(problem: Problem, made) -> Finding:  # type: ignore[no-untyped-def]
+def _speed(problem: Problem, trainer) -> Finding:  # type: ignore[no-untyped-def]
     x, y = _points(problem)
-    lanes = made.lanes()
+    lanes = trainer.lanes()
     x, y = np.resize(x, 4 * lanes), np.resize(y, 4 * lanes)
     started = time.perf_counter()
-    made.run(x, y)
+    trainer.run(x, y)
     seconds = time.perf_counter() - started
     return Finding(
         "speed",
@@ -237,10 +239,10 @@ def _speed(problem: Problem, made) -> Finding:  # type: ignore[no-untyped-def]
 def _differences(problem: Problem) -> Finding:
     from render.train import own_checks
 
-    found = own_checks.without_rules(problem)
-    if not found:
+    unsupported = own_checks.without_rules(problem)
+    if not unsupported:
         return Finding("deep", "ok", "every operation can be followed by differences, so films may go past float64")
-    said = "; ".join(f"{name} ({where or 'inside a package'})" for name, where in sorted(found.items()))
+    operations = "; ".join(f"{name} ({where or 'inside a package'})" for name, where in sorted(unsupported.items()))
     return Finding(
-        "deep", "note", f"films end where float64 does, at views about 1e-13 wide: there is no rule for {said}"
+        "deep", "note", f"films end where float64 does, at views about 1e-13 wide: there is no rule for {operations}"
     )

@@ -180,12 +180,12 @@ def _trained(
         check_store(store)
     groups = reference_search.groups(points)
     for number, group in enumerate(groups, start=1):
-        own = [points[i] for i in group]
+        near = [points[i] for i in group]
         if len(groups) > 1:
             report_step(f"group {number} of {len(groups)}")
-        reference = reference_search.find_reference(problem, own, store, report_step)
-        report_step(f"{len(own):,} points by differences")
-        columns = *reference_search.columns(own), *reference_search.differences(own, reference)
+        reference = reference_search.find_reference(problem, near, store, report_step)
+        report_step(f"{len(near):,} points by differences")
+        columns = *reference_search.columns(near), *reference_search.differences(near, reference)
         places = np.array(followed)[group]
         for piece, field in single_points.train(backend, *columns, reference=reference):
             yield places[piece], field
@@ -205,13 +205,13 @@ def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: R
     result, bits_of = Field.empty(table.x.shape, problem.channels), np.zeros(table.x.size, dtype=int)
     for place in range(table.x.size):
 
-        def told(bits: int, done: int, total: int, place: int = place) -> None:
+        def report(bits: int, done: int, total: int, place: int = place) -> None:
             report_step(f"exact run {place + 1:,} of {table.x.size:,}, {bits} bits: {100 * done // total} %")
 
         point = _point(table, place)
         run = exact_runs.load(store, problem, *point)
         if run is None:
-            run = engine.run(*point, told)
+            run = engine.run(*point, report)
             exact_runs.save(run, store, problem)
         bits_of[place] = run.bits
         for name, channel in result.channels().items():
@@ -229,8 +229,8 @@ def read_points(path: Path, problem: Problem) -> Table:
     rows = csv.DictReader(io.StringIO(text))
     names = [name.strip() for name in rows.fieldnames or []]
     axes_of = problem.x.name, problem.y.name
-    columns = [own if own in names else short for own, short in zip(axes_of, "xy", strict=True)]
-    doubled = [(own, short) for own, short in zip(axes_of, "xy", strict=True) if own in names and short in names]
+    columns = [long if long in names else short for long, short in zip(axes_of, "xy", strict=True)]
+    doubled = [(long, short) for long, short in zip(axes_of, "xy", strict=True) if long in names and short in names]
     if doubled and doubled[0][0] != doubled[0][1]:
         raise RenderError(f"{path}: line 1 must name the column {' or '.join(doubled[0])}, not both.")
     if not {*columns} <= {*names}:

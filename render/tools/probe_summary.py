@@ -30,10 +30,10 @@ def outside(problem: Problem, x: np.ndarray, y: np.ndarray) -> str:
 
 def counts(field: Field) -> dict[str, int]:
     """Return how many runs ended in each way that occurs, by its name."""
-    found, numbers = np.unique(field.status, return_counts=True)
+    codes, numbers = np.unique(field.status, return_counts=True)
     return {
         Status(int(status)).name.lower().replace("_", "-"): int(count)
-        for status, count in zip(found, numbers, strict=True)
+        for status, count in zip(codes, numbers, strict=True)
     }
 
 
@@ -49,8 +49,8 @@ def sentence(field: Field) -> str:
 
 def _beyond(axis: Axis, values: np.ndarray) -> np.ndarray:
     low, high = _ends(axis)
-    found: np.ndarray = (values < low) | (values > high)
-    return found
+    outside: np.ndarray = (values < low) | (values > high)
+    return outside
 
 
 def _ends(axis: Axis) -> tuple[float, float]:

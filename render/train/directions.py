@@ -49,10 +49,10 @@ def pushed(step: Callable[[Any], Any], state: Any, direction: list[jax.Array]) -
     places = [i for i, leaf in enumerate(leaves) if is_floating(leaf)]
 
     def along(moving: list[jax.Array]) -> list[jax.Array]:
-        whole = list(leaves)
+        replaced = list(leaves)
         for place, leaf in zip(places, moving, strict=True):
-            whole[place] = leaf
-        return floating(step(jax.tree.unflatten(tree, whole)))
+            replaced[place] = leaf
+        return floating(step(jax.tree.unflatten(tree, replaced)))
 
     before = floating(state)
     after, moved = jax.jvp(along, (before,), (direction,))

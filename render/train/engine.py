@@ -9,6 +9,7 @@ so that number is fixed for each kind of device and is part of the numerics (tes
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -185,15 +186,33 @@ class Engine:
         It shows whether two machines train to the same bits; a preloaded mathematics library, for example, may change
         them. It uses the same kernels as every batch.
         """
-        problem = self.problem
-        device, capacity, lanes = device or devices()[0], self.capacity(device), self.lanes(device)
+        carry, lanes = self._block_over_the_plane(device)
+        carry = self._advance(carry, 1, 0, min(steps, self.problem.steps), lanes)
+        leaves = (np.asarray(leaf)[:lanes] for leaf in jax.tree.leaves(carry))
+        return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
+
+    def step_time_s(self, device: jax.Device | None = None, steps: int = 4) -> float:
+        """Return the seconds that a step of a full block takes on a device, about, without what compiling takes."""
+
+        def time_s(steps: int) -> float:
+            carry, lanes = self._block_over_the_plane(device)
+            started = time.perf_counter()
+            jax.block_until_ready(self._advance(carry, 1, 0, steps, lanes))
+            return time.perf_counter() - started
+
+        steps = min(steps, self.problem.steps)
+        time_s(0)  # compiles
+        return max(time_s(steps) - time_s(0), 0.0) / steps
+
+    def _block_over_the_plane(self, device: jax.Device | None) -> tuple[Carry, int]:
+        """Return what `first_steps` begins with: a block of runs over the whole plane, and its number of lanes."""
+        problem, device = self.problem, device or devices()[0]
+        capacity, lanes = self.capacity(device), self.lanes(device)
         places = [Fraction(2 * i + 1, 2 * lanes) for i in range(lanes)]
         x = np.array([float(problem.x.value_from_unit(place)) for place in places])
         y = np.array([float(problem.y.value_from_unit(place)) for place in places[::2] + places[1::2]])
         padded = [jax.device_put(np.resize(v, capacity), device) for v in (x, y)]
-        carry = self._advance(self._begin(tuple(padded), capacity), 1, 0, min(steps, problem.steps), lanes)
-        leaves = (np.asarray(leaf)[:lanes] for leaf in jax.tree.leaves(carry))
-        return hashlib.sha256(b"".join(leaf.tobytes() for leaf in leaves)).hexdigest()[:12]
+        return jax.block_until_ready(self._begin(tuple(padded), capacity)), lanes
 
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
         """Train at the points of a batch's columns: x and y."""
@@ -237,11 +256,11 @@ class Engine:
     def _advance_blocks(self, carry: Carry, blocks: jax.Array, t0: jax.Array, t1: jax.Array, lanes: int) -> Carry:
         """Run steps t0..t1 of the first `blocks` blocks, one block after the other."""
 
-        def block(i: jax.Array, whole: Carry) -> Carry:
-            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), whole)
+        def block(i: jax.Array, all_blocks: Carry) -> Carry:
+            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), all_blocks)
             part = jax.lax.fori_loop(t0, t1, lambda t, c: self._step(c, t), part)
             updated: Carry = jax.tree.map(
-                lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), whole, part
+                lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), all_blocks, part
             )
             return updated
 

@@ -102,10 +102,10 @@ class FusedEngine(Engine):
         table = np.stack([np.broadcast_to(np.asarray(column, np.float64), x.shape) for column in columns], axis=1)
         losses = self._runs_on(device).losses(table, rows)
         if device.platform == "cpu":
-            there: jax.Array = jax.device_put(losses.numpy(), device)
+            losses_on_device: jax.Array = jax.device_put(losses.numpy(), device)
         else:
-            there = jax.dlpack.from_dlpack(losses)
-        return there
+            losses_on_device = jax.dlpack.from_dlpack(losses)
+        return losses_on_device
 
     def _runs_on(self, device: jax.Device) -> Runs:
         name = "cpu" if device.platform == "cpu" else f"cuda:{device.local_hardware_id}"

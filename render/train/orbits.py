@@ -31,8 +31,8 @@ def visits(
     blocks = [
         np.asarray(trained(jnp.asarray(block), jnp.float64(start))) for block in np.split(padded, size // LIGHT_LANES)
     ]
-    found: np.ndarray = np.concatenate(blocks, axis=1)[:, : x.size]
-    return found
+    joined: np.ndarray = np.concatenate(blocks, axis=1)[:, : x.size]
+    return joined
 
 
 @functools.lru_cache(maxsize=8)

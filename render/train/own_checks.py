@@ -19,11 +19,11 @@ from render.train.past_float64.rules import RULES
 from render.train.systems import System
 
 
-def check(problem: Problem, made: System) -> None:
+def check(problem: Problem, declared: System) -> None:
     """Trace a step. Raises RenderError if it leaves float64 or does not fit its own state."""
     known, hyper = own.find(problem.system), _stand_ins(problem, 2)
-    state = jax.eval_shape(made.start, hyper)
-    traced, shapes = jax.make_jaxpr(made.step, return_shape=True)(state, hyper, jnp.int32(0))
+    state = jax.eval_shape(declared.start, hyper)
+    traced, shapes = jax.make_jaxpr(declared.step, return_shape=True)(state, hyper, jnp.int32(0))
     after, loss = shapes
     name = known.source.name
     before = jax.tree.leaves_with_path(state)
@@ -95,16 +95,16 @@ def without_rules(problem: Problem) -> dict[str, str]:
     """
     known, system, hyper = own.find(problem.system), systems.make(problem), _stand_ins(problem, 2)
     state = jax.eval_shape(system.start, hyper)
-    found: dict[str, str] = {}
+    lines: dict[str, str] = {}
     for function, given in ((system.start, (hyper,)), (system.step, (state, hyper, jnp.int32(0)))):
         traced = jax.make_jaxpr(function)(*given)
         lanes = {id(leaf) for leaf in jax.tree.leaves(given[:2])}
         own_inputs = [id(leaf) in lanes for leaf in jax.tree.leaves(given)]
-        _add_without_rules(known, traced.jaxpr, own_inputs, found)
-    return found
+        _add_without_rules(known, traced.jaxpr, own_inputs, lines)
+    return lines
 
 
-def _add_without_rules(known: Known, jaxpr: Any, own_inputs: list[bool], found: dict[str, str]) -> list[bool]:
+def _add_without_rules(known: Known, jaxpr: Any, own_inputs: list[bool], lines: dict[str, str]) -> list[bool]:
     """Add what a jaxpr has; return which of its results differ from lane to lane. own_inputs: which inputs do."""
     by_lane = {var for var, is_own in zip(jaxpr.invars, own_inputs, strict=True) if is_own}
 
@@ -115,11 +115,11 @@ def _add_without_rules(known: Known, jaxpr: Any, own_inputs: list[bool], found: 
         inputs = [differs(var) for var in eqn.invars]
         inner = operations.inside(eqn)
         if inner is not None:
-            results = _add_without_rules(known, inner.jaxpr, inputs, found)
+            results = _add_without_rules(known, inner.jaxpr, inputs, lines)
         else:
             results = [any(inputs)] * len(eqn.outvars)
             if any(inputs) and eqn.primitive.name not in RULES:
-                found.setdefault(eqn.primitive.name, line_of(known, eqn))
+                lines.setdefault(eqn.primitive.name, line_of(known, eqn))
         by_lane |= {var for var, is_own in zip(eqn.outvars, results, strict=True) if is_own}
     return [differs(var) for var in jaxpr.outvars]
 

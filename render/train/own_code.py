@@ -54,12 +54,12 @@ def _module(known: Known, seed: int, copy: int) -> types.ModuleType:
         finder = _Finder(package, known)
         sys.meta_path.insert(0, finder)
         try:
-            found = importlib.import_module(package)
+            module = importlib.import_module(package)
         except RenderError:
             raise
         except Exception as error:
             raise failure(known, error, "cannot be run") from error
-    return found
+    return module
 
 
 _numbers = iter(range(sys.maxsize))
@@ -246,15 +246,15 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             spec.has_location = True
         return spec
 
-    def exec_module(self, made: types.ModuleType) -> None:
+    def exec_module(self, module: types.ModuleType) -> None:
         """Run a module's text, with imports of modules beside it led into the package."""
-        name = made.__name__[len(self._package) + 1 :]
+        name = module.__name__[len(self._package) + 1 :]
         text = self._texts.get(name, "")
         path = _code_name(self._known, name)
         # Tracebacks show the lines that were run, whatever is on disk by then.
         linecache.cache[path] = (len(text), None, text.splitlines(keepends=True), path)
         tree = ast.fix_missing_locations(_Led(self._package, self._beside).visit(ast.parse(text)))
-        exec(compile(tree, path, "exec"), made.__dict__)
+        exec(compile(tree, path, "exec"), module.__dict__)
 
 
 class _Led(ast.NodeTransformer):
@@ -265,18 +265,18 @@ class _Led(ast.NodeTransformer):
 
     def visit_Import(self, node: ast.Import) -> list[ast.stmt]:
         """Turn `import a.b` into an import of package.a.b that binds `a`, as before."""
-        made: list[ast.stmt] = []
+        imports: list[ast.stmt] = []
         for alias in node.names:
             top = alias.name.partition(".")[0]
             if top not in self._beside:
-                made.append(ast.Import([alias]))
+                imports.append(ast.Import([alias]))
             elif alias.asname:
                 above, _, last = f"{self._package}.{alias.name}".rpartition(".")
-                made.append(ast.ImportFrom(above, [ast.alias(last, alias.asname)], 0))
+                imports.append(ast.ImportFrom(above, [ast.alias(last, alias.asname)], 0))
             else:
-                made.append(ast.Import([ast.alias(f"{self._package}.{alias.name}", f"_{self._package}")]))
-                made.append(ast.ImportFrom(self._package, [ast.alias(top)], 0))
-        return [ast.copy_location(one, node) for one in made]
+                imports.append(ast.Import([ast.alias(f"{self._package}.{alias.name}", f"_{self._package}")]))
+                imports.append(ast.ImportFrom(self._package, [ast.alias(top)], 0))
+        return [ast.copy_location(one, node) for one in imports]
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.ImportFrom:
         """Turn `from a import b` into `from package.a import b`."""

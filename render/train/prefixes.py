@@ -60,9 +60,9 @@ def sums_of(measure: Measure, sums: Any, kept: Kept, escape_step: Int[Array, "la
         done = jax.lax.fori_loop(first, end, one, empty)
         return {name: getattr(done, name) for name in names}
 
-    found: dict[str, jax.Array] = {}
+    replaced: dict[str, jax.Array] = {}
     if ends.head:
-        found |= added(ends.head, kept.first, 0, jnp.minimum(ends.losses(steps), steps))
+        replaced |= added(ends.head, kept.first, 0, jnp.minimum(ends.losses(steps), steps))
     if ends.tail:
-        found |= added(ends.tail, kept.last, jnp.maximum(0, steps - ends.losses(steps)), steps)
-    return sums._replace(**found)
+        replaced |= added(ends.tail, kept.last, jnp.maximum(0, steps - ends.losses(steps)), steps)
+    return sums._replace(**replaced)

@@ -83,7 +83,7 @@ def _reversed(eqn: Any, values: list[Any]) -> list[Any]:
 
 
 def _count(jaxpr: Any) -> int:
-    inner = [found.jaxpr for eqn in jaxpr.eqns if (found := operations.inside(eqn)) is not None]
+    inner = [nested.jaxpr for eqn in jaxpr.eqns if (nested := operations.inside(eqn)) is not None]
     return sum(1 for eqn in jaxpr.eqns if _adds_up(eqn)) + sum(map(_count, inner))
 
 

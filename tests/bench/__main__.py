@@ -212,17 +212,17 @@ def border_on_a_line() -> None:
     for case in crossings.CASES:
         began = time.perf_counter()
         problem = crossings.problem(case.shape, epsilon=case.epsilon, wavelength=0.1, start=1.0)
-        found = crossings.counts(problem, crossings.WHOLE_LOG2)
+        counts = crossings.counts(problem, crossings.WHOLE_LOG2)
         if case.stretch is not None:
             finer = crossings.counts(problem, crossings.FINEST_LOG2, crossings.STRETCH_LOG2, *case.stretch)
             known = crossings.WHOLE_LOG2 - crossings.STRETCH_LOG2
-            console.print(f"{case.shape}: {found[-1]:,} crossings on the line, {finer[known]:,} in the stretch")
-            found += finer[known + 1 :]
-        numbers = f"{found[-1]:,}", f"{crossings.exponent(found):.3f}", f"{case.published}"
+            console.print(f"{case.shape}: {counts[-1]:,} crossings on the line, {finer[known]:,} in the stretch")
+            counts += finer[known + 1 :]
+        numbers = f"{counts[-1]:,}", f"{crossings.exponent(counts):.3f}", f"{case.published}"
         table.add_row(
-            case.shape, f"{case.epsilon:.3g}", f"2^{len(found)}", *numbers, f"{time.perf_counter() - began:.0f}"
+            case.shape, f"{case.epsilon:.3g}", f"2^{len(counts)}", *numbers, f"{time.perf_counter() - began:.0f}"
         )
-        console.print(f"{case.shape}, {case.epsilon:.3g}: N(k) = {found}")
+        console.print(f"{case.shape}, {case.epsilon:.3g}: N(k) = {counts}")
     console.print(table)
 
 

@@ -65,13 +65,13 @@ def counts(of: Problem, finest_log2: int, coarsest_log2: int = 1, first: int = 0
     return [int(np.count_nonzero(grid[1:] != grid[:-1])) for grid in grids]
 
 
-def exponent(found: list[int]) -> float:
+def exponent(counts: list[int]) -> float:
     """Return the slope of log2 N(k) over k, over all k with N(k) > 1; 0 if there are not two of them.
 
     Counts weigh by their own error, 1 / sqrt(N): the additive case has 3, 13, 23, 63 changes on the first grids that
     reach into its border, and a fit that trusts those as much as thousands says 1.08 at 2^22 intervals, and not 1.02.
     """
-    points = np.array([(k, n) for k, n in enumerate(found, 1) if n > 1], float).reshape(-1, 2)
+    points = np.array([(k, n) for k, n in enumerate(counts, 1) if n > 1], float).reshape(-1, 2)
     if len(points) < 2:
         return 0.0
     k, n = points.T

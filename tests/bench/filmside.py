@@ -136,8 +136,8 @@ def measured(size: tuple[int, int] = (1920, 1080), seconds: float = 6.0) -> Iter
         for what, times in ((f"{seconds:.0f} s", 1.0), ("a minute, by the same figures", 60 / seconds)):
             in_time, in_cpu = (
                 median(
-                    (start + times * (getattr(whole, clock) - start)) / (times * getattr(alone, clock))
-                    for whole, alone in pairs
+                    (start + times * (getattr(full, clock) - start)) / (times * getattr(alone, clock))
+                    for full, alone in pairs
                 )
                 for clock, start in (("time_s", begun.time_s), ("cpu_s", begun.cpu_s))
             )
@@ -166,8 +166,8 @@ def _beside_training(folder: Path) -> str:
     here = ("--quality", "scene", "--out", folder / "out", "--store", folder / "small")
     command("video", small, *here)
     pictures, start = command("video", small, *here), command("frame", small, "0", *here)
-    made = rendering.prepare(qualities.named(load(small), "scene"), folder / "small").frame_count
-    picture_s = (pictures.cpu_s - start.cpu_s) / made
+    frames = rendering.prepare(qualities.named(load(small), "scene"), folder / "small").frame_count
+    picture_s = (pictures.cpu_s - start.cpu_s) / frames
     runs = plan.samples / plan.path.frame_count(output.fps)
     return (
         f"{picture_s / (runs * run_s):.1%} ({picture_s * 1e3:.1f} ms of processor a picture, {runs:.0f} runs a picture "

@@ -65,7 +65,9 @@ def rows(
 
     The first of them, or `tanh`, is what is timed, at a point where no run escapes.
     """
-    conditions = conditions or {name: published.problem_of(made) for name, made in published.CONDITIONS.items()}
+    conditions = conditions or {
+        name: published.problem_of(condition) for name, condition in published.CONDITIONS.items()
+    }
     timed = conditions.get("tanh", next(iter(conditions.values())))
     plain, fused = Engine(timed), FusedEngine(timed)
     yield "card", card.words()
@@ -126,7 +128,7 @@ def _bytes_a_step(engine: Engine, device: jax.Device) -> float:
 def _stability(engine: FusedEngine, device: jax.Device, count: int) -> str:
     """Return whether runs have the same bits alone, in other company, and in another order."""
     x, y = 10.0 ** np.random.default_rng(0).uniform(-2, 2, (2, count))
-    whole = _bits(engine.run(x, y, device))
+    together = _bits(engine.run(x, y, device))
     order = np.random.default_rng(1).permutation(count)
     third = -(-count // 3)
     parts = [engine.run(x[i : i + third], y[i : i + third], device) for i in range(0, count, third)]
@@ -135,7 +137,7 @@ def _stability(engine: FusedEngine, device: jax.Device, count: int) -> str:
         "in another order": _bits(engine.run(x[order], y[order], device))[np.argsort(order)],
         "in three batches": _bits(Field.join(parts)),
     }
-    differ = {name: int((bits != whole).any(axis=1).sum()) for name, bits in others.items()}
+    differ = {name: int((bits != together).any(axis=1).sum()) for name, bits in others.items()}
     return ", ".join(f"{name} {number or 'none'} of {count:,} differ" for name, number in differ.items())
 
 
@@ -156,8 +158,8 @@ def _agreement(device: jax.Device, size: Size, conditions: dict[str, Problem]) -
         plain = Engine(problem)
         pieces = [slice(i, i + plain.capacity(processor)) for i in range(0, x.size, plain.capacity(processor))]
         expected = Field.join([plain.run(x[p], y[p], processor) for p in pieces])
-        found = {"XLA": plain.run(x, y, device), "fused": FusedEngine(problem).run(x, y, device)}
-        same = {way: float(np.mean((field.value < 0) == (expected.value < 0))) for way, field in found.items()}
+        fields = {"XLA": plain.run(x, y, device), "fused": FusedEngine(problem).run(x, y, device)}
+        same = {way: float(np.mean((field.value < 0) == (expected.value < 0))) for way, field in fields.items()}
         yield f"{name}, outcomes as on the processor", ", ".join(f"{way} {share:.1%}" for way, share in same.items())
 
 

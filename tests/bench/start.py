@@ -50,12 +50,12 @@ def _first_colour(chromium: browser.Browser, folder: Path, *, tiles: int = 0) ->
 
 def measured() -> Iterator[tuple[str, str]]:
     """Yield the seconds until the address is printed and until there is colour: median, and all of them."""
-    found = browser.find()
-    if found is None:
+    program = browser.find()
+    if program is None:
         raise SystemExit("No Chromium on this machine: install one, or set RENDER_BROWSER.")
     usual = os.environ.get("XDG_CACHE_HOME")
     try:
-        with tempfile.TemporaryDirectory() as name, browser.running(found, Path(name) / "profile") as chromium:
+        with tempfile.TemporaryDirectory() as name, browser.running(program, Path(name) / "profile") as chromium:
             for what, folder, tiles in (
                 ("nothing trained, nothing compiled", "bare", 0),
                 ("nothing trained", "cold", _WARM_TILES),

@@ -55,10 +55,10 @@ def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     first_s = _processor_s(lambda: followed.follow(*columns[0]))
     rings = len(followed.known()) - known
     seen: list[tuple[float, float]] = []
-    for own in columns:
-        followed.follow(*own)  # makes the rings that are not known yet, so that only training is timed
-        before = _processor_s(functools.partial(plain.run, *own[:2]))
-        seen.append((before, _processor_s(functools.partial(followed.follow, *own))))
+    for arguments in columns:
+        followed.follow(*arguments)  # makes the rings that are not known yet, so that only training is timed
+        before = _processor_s(functools.partial(plain.run, *arguments[:2]))
+        seen.append((before, _processor_s(functools.partial(followed.follow, *arguments))))
     plain_s, followed_s = (median(column) for column in zip(*seen, strict=True))
     ring_s = max(first_s - followed_s, 0.0) / max(rings, 1)
     ratios = [after / before for before, after in seen]

@@ -61,12 +61,12 @@ def drawn(problem: Problem, centre: tuple[Fraction, Fraction], width: str, count
     random = np.random.default_rng(0)
     wide = Fraction(width) / problem.x.span
     level = max(0, int(-np.log2(float(wide)))) + 20
-    found = []
+    points = []
     for a, b in random.uniform(-0.5, 0.5, (count, 2)):
         x = problem.x.value_from_unit(centre[0] + Fraction(float(a)) * wide, level)
         y = problem.y.value_from_unit(centre[1] + Fraction(float(b)) * wide, level)
-        found.append(Point(Fraction(x), Fraction(y)))
-    return found
+        points.append(Point(Fraction(x), Fraction(y)))
+    return points
 
 
 def _exact(job: tuple[Problem, Point, Path]) -> exact_runs.ExactRun:
@@ -98,10 +98,10 @@ def rows(name: str, widths: Sequence[str], store: Path, count: int = SAMPLES) ->
         followed = deep.follow(x, y, *reference_search.differences(points, reference))
         left = np.where(followed.promotion_step < 0, problem.steps, followed.promotion_step)
 
-        def right(found: np.ndarray, value: np.ndarray = value) -> tuple[int, int]:
+        def right(values: np.ndarray, value: np.ndarray = value) -> tuple[int, int]:
             blue = value < 0
-            close = np.abs(found - value)[blue] <= 1e-3 * np.abs(value[blue])
-            return int(((found < 0) == blue).sum()), int(close.sum())
+            close = np.abs(values - value)[blue] <= 1e-3 * np.abs(value[blue])
+            return int(((values < 0) == blue).sum()), int(close.sum())
 
         most = max(run.bits for run in truth)
         blue = int((value < 0).sum())

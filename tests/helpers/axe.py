@@ -23,9 +23,9 @@ def violations(page: Page, source: Path) -> list[str]:
     """Return what axe-core finds on a page as it stands: a line for each rule, with the elements that break it."""
     if not page.js("Boolean(globalThis.axe)"):
         page.js(source.read_text(encoding="utf-8") + "\n;0")
-    found: list[dict[str, Any]] = page.js(
+    rows: list[dict[str, Any]] = page.js(
         f"axe.run(document, {{ runOnly: {{ type: 'tag', values: {list(TAGS)} }}, resultTypes: ['violations'] }})"
         ".then(({ violations }) => violations.map(({ id, help, nodes }) => ({ id, help, at: nodes.map((n) => "
         "`${n.target.join(' ')} (${(n.any[0] ?? n.all[0] ?? n.none[0])?.message})`) })))"
     )
-    return [f"{row['id']}: {row['help']}: {'; '.join(row['at'])}" for row in found]
+    return [f"{row['id']}: {row['help']}: {'; '.join(row['at'])}" for row in rows]

@@ -202,34 +202,34 @@ def plain(scene: str = "tiny") -> Outcome:
 
 def run(trial: Trial) -> str:
     """Make a trial; return what is wrong with what came of it, or ""."""
-    usual, found = plain(trial.scene), outcome(trial)
+    usual, result = plain(trial.scene), outcome(trial)
     names = list(trial.variables)
     if trial.wanted == "refused":
-        lines = found.errors.splitlines()
-        if found.code != 2 or len(lines) != 1 or names[0] not in lines[0]:
-            return f"{trial.variables} must be refused in one line, but gave {found.code}: {found.errors[-500:]}"
+        lines = result.errors.splitlines()
+        if result.code != 2 or len(lines) != 1 or names[0] not in lines[0]:
+            return f"{trial.variables} must be refused in one line, but gave {result.code}: {result.errors[-500:]}"
         return ""
-    if found.code:
-        return f"{trial.variables} must not stop training, but it ended with {found.code}: {found.errors[-500:]}"
+    if result.code:
+        return f"{trial.variables} must not stop training, but it ended with {result.code}: {result.errors[-500:]}"
     if trial.wanted == "apart":
-        settings = str(found.numerics.get("settings", ""))
-        known = {name: value for name, value in found.numerics.items() if name != "settings"}
+        settings = str(result.numerics.get("settings", ""))
+        known = {name: value for name, value in result.numerics.items() if name != "settings"}
         value = names[0] if names[0] != "XLA_FLAGS" else trial.variables["XLA_FLAGS"].partition("=")[0]
-        return "" if value in settings and known == usual.numerics else f"{trial.variables} gave {found.numerics}"
-    if (found.digest, found.numerics) != (usual.digest, usual.numerics):
-        return f"{trial.variables} gave other samples, {found}, than {usual}"
+        return "" if value in settings and known == usual.numerics else f"{trial.variables} gave {result.numerics}"
+    if (result.digest, result.numerics) != (usual.digest, usual.numerics):
+        return f"{trial.variables} gave other samples, {result}, than {usual}"
     return ""
 
 
 # What becomes of the bytes of a file.
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
-    "emptied": lambda whole: b"",
-    "one byte": lambda whole: whole[:1],
-    "digest alone": lambda whole: whole[:32],
-    "truncated": lambda whole: whole[: len(whole) // 2],
-    "garbage": lambda whole: bytes(range(256)) * 40,
-    "flipped bit": lambda whole: whole[:-20] + bytes([whole[-20] ^ 1]) + whole[-19:],
-    "longer": lambda whole: whole + b"\0",
+    "emptied": lambda content: b"",
+    "one byte": lambda content: content[:1],
+    "digest alone": lambda content: content[:32],
+    "truncated": lambda content: content[: len(content) // 2],
+    "garbage": lambda content: bytes(range(256)) * 40,
+    "flipped bit": lambda content: content[:-20] + bytes([content[-20] ^ 1]) + content[-19:],
+    "longer": lambda content: content + b"\0",
 }
 
 
@@ -248,11 +248,11 @@ def damaged_caches(folder: Path) -> list[str]:
         pictures = sorted((folder / name).rglob("*.png"))
         return done.returncode, done.stderr, pictures[0].read_bytes() if pictures else b""
 
-    whole, faults = frame("whole"), []
+    undamaged, faults = frame("whole"), []
     for name, damage in DAMAGES.items():
         files = [path for path in kept.rglob("*") if path.is_file()]
         for path in files:
             path.write_bytes(damage(path.read_bytes()))
-        if (found := frame(name.replace(" ", "-"))) != whole or len(files) < 10:
-            faults.append(f"{len(files)} files, {name}: ended with {found[0]}, said {found[1][-500:]!r}")
+        if (damaged := frame(name.replace(" ", "-"))) != undamaged or len(files) < 10:
+            faults.append(f"{len(files)} files, {name}: ended with {damaged[0]}, said {damaged[1][-500:]!r}")
     return faults

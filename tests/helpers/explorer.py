@@ -98,6 +98,6 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGINT) -> str:
         """Stop it, and return what it said."""
         self.process.send_signal(how)
-        said = self.process.communicate()[1]
-        assert self.process.returncode == (0 if how == signal.SIGINT else 128 + how), said
-        return said
+        errors = self.process.communicate()[1]
+        assert self.process.returncode == (0 if how == signal.SIGINT else 128 + how), errors
+        return errors

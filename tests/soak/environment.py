@@ -54,7 +54,7 @@ class Tally:
         return "; ".join([f"{tried}: every trial held", *(f"not tried: {what}" for what in self.missing)])
 
 
-class Made(NamedTuple):
+class Outcome(NamedTuple):
     """A film that was made in some environment. digest: of its bytes, \"\" if there is none."""
 
     code: int
@@ -62,24 +62,23 @@ class Made(NamedTuple):
     errors: str
 
 
-def _film(folder: Path, variables: Mapping[str, str], before: tuple[str, ...] = ()) -> Made:
+def _film(folder: Path, variables: Mapping[str, str], before: tuple[str, ...] = ()) -> Outcome:
     folder.mkdir(exist_ok=True)
     words = [*before, sys.executable, "-m", "render.cli", *_FILM]
     done = subprocess.run(words, cwd=folder, env=dict(variables), capture_output=True, text=True, check=False)
     film = folder / "out/tiny/tiny-scene.mp4"
     digest = hashlib.sha256(film.read_bytes()).hexdigest() if film.exists() else ""
-    return Made(done.returncode, digest, done.stderr)
+    return Outcome(done.returncode, digest, done.stderr)
 
 
-def _difference(made: Made, usual: Made) -> str:
-    if (made.code, made.digest) == (usual.code, usual.digest):
+def _difference(outcome: Outcome, usual: Outcome) -> str:
+    if (outcome.code, outcome.digest) == (usual.code, usual.digest):
         return ""
-    return (
-        f"ended with {made.code} and the film {made.digest[:8] or 'none'}, not {usual.digest[:8]}: {made.errors[-500:]}"
-    )
+    film = outcome.digest[:8] or "none"
+    return f"ended with {outcome.code} and the film {film}, not {usual.digest[:8]}: {outcome.errors[-500:]}"
 
 
-def _refusing(folder: Path, tally: Tally, usual: Made) -> None:
+def _refusing(folder: Path, tally: Tally, usual: Outcome) -> None:
     library, why = refusals.build(folder)
     if library is None:
         tally.missing.append(f"file systems ({why})")
@@ -109,7 +108,7 @@ def _group(quota_us: str) -> Iterator[tuple[str, ...]]:
         group.rmdir()
 
 
-def _with_quotas(folder: Path, tally: Tally, usual: Made) -> None:
+def _with_quotas(folder: Path, tally: Tally, usual: Outcome) -> None:
     code = "from render.machine import cores; print(cores.count())"
     for quota_us, expected in _QUOTAS_US.items():
         try:
@@ -124,7 +123,7 @@ def _with_quotas(folder: Path, tally: Tally, usual: Made) -> None:
         tally.count("quotas", fault and f"{quota_us} us: {fault}")
 
 
-def _in_containers(folder: Path, tally: Tally, usual: Made) -> None:
+def _in_containers(folder: Path, tally: Tally, usual: Outcome) -> None:
     for number, (name, before) in enumerate(_CONTAINERS.items()):
         try:
             possible = subprocess.run([*before, "true"], capture_output=True, check=False).returncode == 0

@@ -43,16 +43,16 @@ def run(step: int = 1) -> Flips:
         store = DirectoryStore(Path(folder), PROBLEM, {"kernel": 0})
         store.put(TILE, some_field(0))
         path = store.path(TILE)
-        whole = path.read_bytes()
+        content = path.read_bytes()
         noticed = tried = 0
-        for place in range(0, len(whole), step):
+        for place in range(0, len(content), step):
             for mask in (1 << int(random.integers(8)), 0xFF):
-                path.write_bytes(whole[:place] + bytes([whole[place] ^ mask]) + whole[place + 1 :])
+                path.write_bytes(content[:place] + bytes([content[place] ^ mask]) + content[place + 1 :])
                 tried += 1
                 try:
                     store.get(TILE)
                 except DamagedTile as fault:
                     noticed += str(path) in str(fault)
-        path.write_bytes(whole)
+        path.write_bytes(content)
         store.get(TILE)
-    return Flips(len(whole), tried, noticed)
+    return Flips(len(content), tried, noticed)

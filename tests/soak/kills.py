@@ -47,8 +47,8 @@ def render(folder: Path, words: list[str]) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "render.cli", "video", "tiny", "--quality", "scene", *STEPS, *words,
                "--out", str(folder / "out"), "--store", str(folder / "store")]  # fmt: skip
     folder.mkdir(exist_ok=True)
-    with open(folder.with_suffix(".said"), "wb") as said:
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, start_new_session=True)
+    with open(folder.with_suffix(".said"), "wb") as errors:
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True)
 
 
 def damaged(store: Path) -> int:
@@ -93,7 +93,7 @@ def trial(backend: str, count: int, seed: int = 0) -> Kills:
         assert render(folder / "reference", []).wait() == 0
         length_s = time.monotonic() - started
         (film,) = (folder / "reference" / "out").rglob("*.mp4")
-        reference, whole = film.read_bytes(), tiles(folder / "reference" / "store")
+        reference, tile_count = film.read_bytes(), tiles(folder / "reference" / "store")
         here = folder / "killed"
         while True:
             process = render(here, BACKENDS[backend])
@@ -115,7 +115,7 @@ def trial(backend: str, count: int, seed: int = 0) -> Kills:
                 kill(process, chance)
                 process.wait()
                 kills += 1
-                in_training += 0 < tiles(here / "store") < whole
+                in_training += 0 < tiles(here / "store") < tile_count
                 torn += damaged(here / "store")
 
 

@@ -29,13 +29,14 @@ class FastBackend:
     workers = 1
     numerics: dict[str, str | int] = {}
     proof: dict[str, str] = {}
+    step_time_s = 0.0
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
-        whole = Field.empty((self.capacity,))
-        for channel in whole:
+        capacity_field = Field.empty((self.capacity,))
+        for channel in capacity_field:
             channel[...] = 0
         while (batch := next_batch()) is not None:
-            yield batch, whole.at(slice(0, batch.x.size))
+            yield batch, capacity_field.at(slice(0, batch.x.size))
 
 
 class AddressStore:

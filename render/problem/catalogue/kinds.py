@@ -27,15 +27,15 @@ Settings = Mapping[str, Value]
 class Setting:
     """A choice that all samples of a problem share: of structure or data, never on an axis.
 
-    Its kind follows from what is given: words (one of them), whole (an integer within bounds), number (a float within
-    bounds), words and whole (either), or none of these (true or false).
+    Its kind follows from what is given: words (one of them), integer (with its bounds), number (a float within
+    bounds), words and integer (either), or none of these (true or false).
     none: the word for None in scenes and keys.
     """
 
     default: Value
     about: str = ""
     words: tuple[str, ...] = ()
-    whole: tuple[int, int] | None = None
+    integer: tuple[int, int] | None = None
     number: tuple[float, float] | None = None
     none: str | None = None
 
@@ -56,12 +56,12 @@ def setting(
     about: str = "",
     words: tuple[str, ...] = (),
     *,
-    whole: tuple[int, int] | None = None,
+    integer: tuple[int, int] | None = None,
     number: tuple[float, float] | None = None,
     none: str | None = None,
 ) -> Any:
     """Return a field of a settings dataclass, described by a `Setting` with the same arguments."""
-    return field(default=default, metadata={"setting": Setting(default, about, words, whole, number, none)})
+    return field(default=default, metadata={"setting": Setting(default, about, words, integer, number, none)})
 
 
 @dataclass(frozen=True)

@@ -20,18 +20,18 @@ _SCALINGS = ("mean-field", "standard", "mup")
 class MlpSettings(NoSettings):
     """Settings of the system `mlp`."""
 
-    width: int = setting(16, "Units per hidden layer, and inputs.", whole=(1, 4096))
-    depth: int = setting(2, "Number of weight matrices.", whole=(2, 64))
+    width: int = setting(16, "Units per hidden layer, and inputs.", integer=(1, 4096))
+    depth: int = setting(2, "Number of weight matrices.", integer=(2, 64))
     activation: str = setting("tanh", words=("tanh", "relu", "identity"))
     data: str = setting("gaussian", words=("gaussian",))
     examples: int | str = setting(
         "parameters",
         "Random examples: as many as the net has parameters, or inputs, or a number.",
         words=("parameters", "inputs"),
-        whole=(1, MOST),
+        integer=(1, MOST),
     )
     batch: int | None = setting(
-        None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, MOST), none="full"
+        None, "Examples per gradient, drawn with replacement; or the full set.", integer=(1, MOST), none="full"
     )
 
 
@@ -39,8 +39,8 @@ class MlpSettings(NoSettings):
 class NetworkSettings(NoSettings):
     """Settings of the system `network`."""
 
-    width: int = setting(16, "Units per hidden layer.", whole=(1, 4096))
-    depth: int = setting(2, "Number of weight matrices.", whole=(1, 64))
+    width: int = setting(16, "Units per hidden layer.", integer=(1, 4096))
+    depth: int = setting(2, "Number of weight matrices.", integer=(1, 64))
     activation: str = setting("tanh", words=_ACTIVATIONS)
     bias: bool = setting(False, "Trained biases, zero at first.")
     skip: bool = setting(False, "Hidden layers after the first add their input to their output.")
@@ -49,15 +49,15 @@ class NetworkSettings(NoSettings):
     )
     scaling: str = setting("mean-field", "Of weights and rates with the width.", _SCALINGS)
     data: str = setting("gaussian", words=("gaussian", "teacher", "xor", "moons", "digits"))
-    inputs: int | None = setting(None, "Of gaussian and teacher data.", whole=(1, 4096), none="width")
-    examples: int = setting(64, "In the data set; xor has its four.", whole=(1, MOST))
+    inputs: int | None = setting(None, "Of gaussian and teacher data.", integer=(1, 4096), none="width")
+    examples: int = setting(64, "In the data set; xor has its four.", integer=(1, MOST))
     noise: float = setting(0.1, "Standard deviation of what is added to teacher and moons.", number=(0.0, 1e6))
-    teacher_width: int = setting(4, "Units of the teacher.", whole=(1, 4096))
+    teacher_width: int = setting(4, "Units of the teacher.", integer=(1, 4096))
     loss: str = setting("mse", words=("mse", "cross-entropy"))
     optimiser: str = setting("sgd", words=("sgd", "momentum", "nesterov", "adam", "rmsprop"))
     schedule: str = setting("constant", "Of the rates over the run.", ("constant", "linear", "cosine"))
     batch: int | None = setting(
-        None, "Examples per gradient, drawn with replacement; or the full set.", whole=(1, MOST), none="full"
+        None, "Examples per gradient, drawn with replacement; or the full set.", integer=(1, MOST), none="full"
     )
     order: str = setting("shared", "Whether every sample draws minibatches of its own.", ("shared", "own"))
     init: str = setting("shared", "Whether every sample draws initial weights of its own.", ("shared", "own"))
@@ -68,12 +68,12 @@ class TransformerSettings(NoSettings):
     """Settings of the system `transformer`."""
 
     text: str = setting("shakespeare", "What is learnt, character by character: five sonnets.", ("shakespeare",))
-    layers: int = setting(1, "Blocks; published 2.", whole=(1, 64))
-    heads: int = setting(2, "Of each attention; published 2. Must divide model.", whole=(1, 64))
-    model: int = setting(8, "Numbers per token; published 64.", whole=(1, 4096))
-    feed_forward: int = setting(16, "Inner units of a block; published 128.", whole=(1, 16384))
-    length: int = setting(16, "Tokens of a window; published 64.", whole=(1, 1024))
-    batch: int = setting(8, "Windows per step; published 256.", whole=(1, 65536))
+    layers: int = setting(1, "Blocks; published 2.", integer=(1, 64))
+    heads: int = setting(2, "Of each attention; published 2. Must divide model.", integer=(1, 64))
+    model: int = setting(8, "Numbers per token; published 64.", integer=(1, 4096))
+    feed_forward: int = setting(16, "Inner units of a block; published 128.", integer=(1, 16384))
+    length: int = setting(16, "Tokens of a window; published 64.", integer=(1, 1024))
+    batch: int = setting(8, "Windows per step; published 256.", integer=(1, 65536))
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ class BackpropSettings(NoSettings):
     """Settings of the system `backprop`."""
 
     directions: str = setting("random", "Of the plane: two weights, or random.", ("random", "weights"))
-    weight_x: int = setting(1, "Weight along the first direction.", whole=(1, 9))
-    weight_y: int = setting(2, "Weight along the second direction.", whole=(1, 9))
+    weight_x: int = setting(1, "Weight along the first direction.", integer=(1, 9))
+    weight_y: int = setting(2, "Weight along the second direction.", integer=(1, 9))
 
 
 @dataclass(frozen=True)
 class PhasesSettings(NoSettings):
     """Settings of the system `phases`."""
 
-    width: int = setting(16, "Units of the student.", whole=(1, 1024))
-    inputs: int = setting(8, whole=(1, 1024))
-    teacher_width: int = setting(4, "Units of the teacher.", whole=(1, 1024))
-    examples: int = setting(64, whole=(1, MOST))
+    width: int = setting(16, "Units of the student.", integer=(1, 1024))
+    inputs: int = setting(8, integer=(1, 1024))
+    teacher_width: int = setting(4, "Units of the teacher.", integer=(1, 1024))
+    examples: int = setting(64, integer=(1, MOST))
     noise: float = setting(0.1, "Standard deviation of what is added to the teacher's outputs.", number=(0.0, 1e6))
     activation: str = setting("tanh", words=_ACTIVATIONS)
     scaling: str = setting("standard", "Of weights and rates with the width.", _SCALINGS)
-    batch: int = setting(8, "Examples per gradient, drawn with replacement.", whole=(1, MOST))
+    batch: int = setting(8, "Examples per gradient, drawn with replacement.", integer=(1, MOST))
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ class NonconvexSettings(NoSettings):
     """Settings of the system `nonconvex`."""
 
     shape: str = setting("additive", "How the cosine joins the quadratic.", words=("additive", "multiplicative"))
-    dimensions: int = setting(1, "Of the space; all but the first start at random multiples.", whole=(1, 1000))
+    dimensions: int = setting(1, "Of the space; all but the first start at random multiples.", integer=(1, 1000))
 
 
 @dataclass(frozen=True)
 class NewtonSettings(NoSettings):
     """Settings of the system `newton`."""
 
-    degree: int = setting(3, "n of z^n = 1.", whole=(2, 16))
+    degree: int = setting(3, "n of z^n = 1.", integer=(2, 16))
 
 
 # Of a product of scalars: enough for the depths that are compared, few enough to list.
@@ -122,9 +122,9 @@ MOST_FACTORS = 8
 class ProductSettings(NoSettings):
     """Settings of the system `product`."""
 
-    factors: int = setting(2, "k of the product.", whole=(1, MOST_FACTORS))
+    factors: int = setting(2, "k of the product.", integer=(1, MOST_FACTORS))
     starts: int = setting(
-        2, "How many different ones; factors take them in turn, so 1 keeps all equal.", whole=(1, MOST_FACTORS)
+        2, "How many different ones; factors take them in turn, so 1 keeps all equal.", integer=(1, MOST_FACTORS)
     )
 
 
@@ -134,14 +134,14 @@ _ORDERS = ("ab", "aab", "aabb", "aabab", "a3b3", "a6b6")
 
 def rates_in_order(order: str) -> str:
     """Return the letters of an order of rates one by one: "aaabbb" for "a3b3"."""
-    return re.sub(r"([ab])(\d)", lambda found: found[1] * int(found[2]), order)
+    return re.sub(r"([ab])(\d)", lambda match: match[1] * int(match[2]), order)
 
 
 @dataclass(frozen=True)
 class CyclicSettings(NoSettings):
     """Settings of the system `cyclic`."""
 
-    factors: int = setting(2, "k of the product, all equal.", whole=(1, MOST_FACTORS))
+    factors: int = setting(2, "k of the product, all equal.", integer=(1, MOST_FACTORS))
     order: str = setting("aabab", "In which the two rates take turns; a6b6 is six steps of each.", _ORDERS)
 
 
@@ -149,12 +149,12 @@ class CyclicSettings(NoSettings):
 class DeepLinearSettings(NoSettings):
     """Settings of the system `deep_linear`."""
 
-    layers: int = setting(3, "L of the product of matrices.", whole=(2, 16))
-    width: int = setting(5, "Rows and columns of each.", whole=(3, 64))
+    layers: int = setting(3, "L of the product of matrices.", integer=(2, 16))
+    width: int = setting(5, "Rows and columns of each.", integer=(3, 64))
 
 
 @dataclass(frozen=True)
 class SignalSettings(NoSettings):
     """Settings of the system `signal`."""
 
-    width: int = setting(32, "Units of each layer.", whole=(1, 512))
+    width: int = setting(32, "Units of each layer.", integer=(1, 512))

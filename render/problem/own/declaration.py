@@ -78,9 +78,9 @@ def row(source: Source) -> System:
     if "batch" in declared.nodes and (batch := declared.get("batch")) is not None:
         if not _is_whole(batch, 1, MOST):
             declared.fault("batch", f"must be None or a whole number 1..{MOST}, not {batch!r}")
-        settings["batch"] = Setting(batch, "Examples per gradient, or the full set.", whole=(1, MOST), none="full")
+        settings["batch"] = Setting(batch, "Examples per gradient, or the full set.", integer=(1, MOST), none="full")
     elif way is not None and "init" in way:
-        settings["batch"] = Setting(None, "Examples per gradient, or the full set.", whole=(1, MOST), none="full")
+        settings["batch"] = Setting(None, "Examples per gradient, or the full set.", integer=(1, MOST), none="full")
     if way is not None and "init" in way:
         recorded = declared.get("recorded", "all")
         if recorded not in ("all", "batch"):
@@ -274,8 +274,10 @@ def _settings(declared: _Declared) -> Iterator[tuple[str, Setting]]:
                 name,
             )
             continue
-        made = _setting(fields.get("default"), str(fields.get("about", "")), fields.get("one_of"), fields.get("range"))
-        if made is None:
+        setting = _setting(
+            fields.get("default"), str(fields.get("about", "")), fields.get("one_of"), fields.get("range")
+        )
+        if setting is None:
             declared.fault(
                 "settings",
                 "must be true or false, a whole number or a number (with range = [least, most] if you like), or a text "
@@ -283,7 +285,7 @@ def _settings(declared: _Declared) -> Iterator[tuple[str, Setting]]:
                 name,
             )
         else:
-            yield name, made
+            yield name, setting
 
 
 def _setting(default: Any, about: str, words: Any, ends: Any) -> Setting | None:
@@ -303,7 +305,7 @@ def _setting(default: Any, about: str, words: Any, ends: Any) -> Setting | None:
     if not least <= default <= most:
         return None
     if is_whole:
-        return Setting(default, about, whole=(int(least), int(most)))
+        return Setting(default, about, integer=(int(least), int(most)))
     return Setting(default, about, number=(float(least), float(most)))
 
 

@@ -58,7 +58,7 @@ class Source:
     def digest(self) -> str:
         """16 hex digits of everything that decides a value: what a problem's key covers."""
         meaning = {
-            "modules": [(name, _meaning(text, own=name == "")) for name, text in self.modules],
+            "modules": [(name, _meaning(text, declares=name == "")) for name, text in self.modules],
             "data": self.data,
             "versions": self.versions,
         }
@@ -94,11 +94,11 @@ def read(path: Path, data: tuple[str, ...] = ()) -> Source:
             for name in _parents(wanted):
                 if name in modules or name in packages:
                     continue
-                found = _file(folder, name)
-                if found is None:
+                file = _file(folder, name)
+                if file is None:
                     packages.add(name)
                     continue
-                modules[name] = _text(found, str(found.relative_to(folder)))
+                modules[name] = _text(file, str(file.relative_to(folder)))
                 waiting.append(name)
                 if len(modules) > _MOST_MODULES:
                     raise SceneError(f"{path.name}: it must import at most {_MOST_MODULES} modules from beside it.")
@@ -192,14 +192,14 @@ def _version(package: str) -> str:
         return " ".join(f"{name} {metadata.version(name)}" for name in sorted(set(names))) or "none"
 
 
-def _meaning(text: str, *, own: bool) -> object:
+def _meaning(text: str, *, declares: bool) -> object:
     """Return what a module's text says, without line numbers, comments, and words that only describe."""
     tree = ast.parse(text)
     if "__doc__" not in text:
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
                 _drop_docstring(node)
-    if own:
+    if declares:
         for statement in tree.body:
             _drop_words(statement)
     return _plain(tree)

@@ -184,10 +184,10 @@ class _Interpreter:
         order = [*batch, *free, *over] if last else [*batch, *over, *free]
         rows, columns = (size_free, size_over) if last else (size_over, size_free)
         flat = balls.transpose(order).reshape(-1, rows * columns)
-        made = [flint.arb_mat(rows, columns, list(numbers)) for numbers in flat], shape
+        converted = [flint.arb_mat(rows, columns, list(numbers)) for numbers in flat], shape
         if any(array is constant for constant in self._constants.values()):
-            self._matrices[key] = made
-        return made
+            self._matrices[key] = converted
+        return converted
 
 
 # ---- one rule for each operation ------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ from render.storage.rings import Ring
 from render.train import measures, systems
 from render.train.engine import Carry, Engine, phase_ends
 from render.train.past_float64 import rings
-from render.train.past_float64.differences import Differences, whole
+from render.train.past_float64.differences import Differences, lane_states
 
 # Relative size of the difference from which on a lane goes on by itself. Rounding reference + difference costs
 # 1e-16 / 1e-2 of the difference, and a difference is exact at any size: a lane that grows past it within a phase is
@@ -148,8 +148,8 @@ class DeepEngine(Engine):
             if followed + plain == 0 and not waking:
                 continue  # all are asleep
             for number in waking:
-                own = jax.device_put(tuple(own_rings[number].leaves), device)
-                carry = self._wake(carry, own, numbers == number, math.ldexp(1.0, -int(number)))
+                leaves = jax.device_put(tuple(own_rings[number].leaves), device)
+                carry = self._wake(carry, leaves, numbers == number, math.ldexp(1.0, -int(number)))
             last = end == self.problem.steps
             carry, (followed, plain, asleep) = self._sorted_out(carry, ref, t, points, everything=last)
             if followed + plain + asleep == 0:
@@ -280,10 +280,10 @@ class DeepEngine(Engine):
             return part._replace(runs=runs), near | kink | capped
 
         def block(i: jax.Array, every: tuple[DeepCarry, jax.Array]) -> tuple[DeepCarry, jax.Array]:
-            whole, near = every
-            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), whole)
+            all_blocks, near = every
+            part = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, i * lanes, lanes), all_blocks)
             part, near = jax.lax.fori_loop(t0, t1, step, (part, near))
-            put = jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), whole, part)
+            put = jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, i * lanes, 0), all_blocks, part)
             return put, near
 
         advanced: tuple[DeepCarry, jax.Array] = jax.lax.fori_loop(0, blocks, block, (carry, jnp.zeros((), dtype=bool)))
@@ -324,7 +324,7 @@ class DeepEngine(Engine):
         runs = carry.runs
         awake = carry.start <= t
         leaves = awake & ~carry.promoted & ((_norm(runs.state) > PROMOTION * _norm(ref)) | everything)
-        values = whole(ref, runs.state)
+        values = lane_states(ref, runs.state)
         state = jax.tree.map(lambda new, old: jnp.where(_along(leaves, old), new, old), values, runs.state)
         promoted = carry.promoted | leaves
         alive = (runs.escape_step < 0) & (runs.lane < points)

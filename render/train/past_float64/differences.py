@@ -54,9 +54,9 @@ class Differences:
         self, ref: tuple[State, Hyper], change: tuple[State, Hyper], t: jax.Array, near: list[jax.Array] | None
     ) -> tuple[State, jax.Array]:
         [*leaves, (loss, shape)], tree = self._run(self._system.step, (*ref, t), (*change, None), near)
-        whole = lane_value(spread(loss.ref, shape), loss.change)
+        lane_losses = lane_value(spread(loss.ref, shape), loss.change)
         parts = [_all_changes(pair, shape) for pair, shape in leaves]
-        state, loss_lanes = jax.tree.unflatten(tree, [*parts, whole])
+        state, loss_lanes = jax.tree.unflatten(tree, [*parts, lane_losses])
         return state, loss_lanes
 
     def _run(
@@ -72,7 +72,7 @@ class Differences:
         """
         lanes = tuple(r if c is None else c for r, c in zip(ref, change, strict=True))
         one = jax.make_jaxpr(function)(*_shapes(ref))
-        whole, shapes = jax.make_jaxpr(function, return_shape=True)(*_shapes(lanes))
+        of_lanes, shapes = jax.make_jaxpr(function, return_shape=True)(*_shapes(lanes))
         given = [
             [
                 Pair(r, None if c is None else a)
@@ -81,12 +81,12 @@ class Differences:
             for ref_, all_, c in zip(ref, lanes, change, strict=True)
         ]
         arguments = [pair for part in given for pair in part]
-        results = self._evaluate(one.jaxpr, whole.jaxpr, one.consts, arguments, near)
+        results = self._evaluate(one.jaxpr, of_lanes.jaxpr, one.consts, arguments, near)
         leaves, tree = jax.tree.flatten(shapes)
         return list(zip(results, [leaf.shape for leaf in leaves], strict=True)), tree
 
     def _evaluate(
-        self, one: Any, whole: Any, consts: Any, arguments: list[Pair], near: list[jax.Array] | None
+        self, one: Any, of_lanes: Any, consts: Any, arguments: list[Pair], near: list[jax.Array] | None
     ) -> list[Pair]:
         known: dict[Any, Pair] = {}
 
@@ -95,12 +95,12 @@ class Differences:
 
         known.update(zip(one.constvars, (Pair(jnp.asarray(c)) for c in consts), strict=True))
         known.update(zip(one.invars, arguments, strict=True))
-        if [e.primitive.name for e in one.eqns] != [e.primitive.name for e in whole.eqns]:
+        if [e.primitive.name for e in one.eqns] != [e.primitive.name for e in of_lanes.eqns]:
             raise RenderError(
                 f"System {self._name!r} takes other operations for one lane than for many, so that its runs cannot be "
                 'followed by their differences. Use precision "float64".'
             )
-        for eqn, eqn_all in zip(one.eqns, whole.eqns, strict=True):
+        for eqn, eqn_all in zip(one.eqns, of_lanes.eqns, strict=True):
             pairs = [read(var) for var in eqn.invars]
             inner, inner_all = operations.inside(eqn), operations.inside(eqn_all)
             if inner is not None and inner_all is not None:
@@ -139,6 +139,6 @@ def _all_changes(pair: Pair, shape: tuple[int, ...]) -> jax.Array:
     return jnp.zeros(shape, pair.ref.dtype) if is_float(pair.ref) else spread(pair.ref, shape)
 
 
-def whole(ref: State, change: State) -> State:
+def lane_states(ref: State, change: State) -> State:
     """Return the states of the lanes themselves: reference [1, ...] plus differences [lane, ...]."""
     return jax.tree.map(lambda r, c: lane_value(r, c), ref, change)

@@ -214,15 +214,15 @@ def _power(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 
 def _square_root(op: Operation, pairs: list[Pair]) -> jax.Array:
-    (x,), (own,) = op.changes(pairs[:1]), op.values(pairs[:1])
-    both = spread(pairs[-1].ref, op.shape) + jnp.sqrt(own)
+    (x,), (operand,) = op.changes(pairs[:1]), op.values(pairs[:1])
+    both = spread(pairs[-1].ref, op.shape) + jnp.sqrt(operand)
     return jnp.where(both == 0, 0.0, x / jnp.where(both == 0, 1.0, both))
 
 
 def _reciprocal_root(op: Operation, pairs: list[Pair]) -> jax.Array:
     """1/sqrt(X+x) - 1/sqrt(X) = -x R r^2 / (1 + r / R), with R and r both reciprocal roots."""
-    (x,), (own,) = op.changes(pairs[:1]), op.values(pairs[:1])
-    big, r = spread(pairs[-1].ref, op.shape), jax.lax.rsqrt(own)
+    (x,), (operand,) = op.changes(pairs[:1]), op.values(pairs[:1])
+    big, r = spread(pairs[-1].ref, op.shape), jax.lax.rsqrt(operand)
     return -x * big * big * r * r / (big + r)
 
 
@@ -241,15 +241,15 @@ def _tanh(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 
 def _exp(op: Operation, pairs: list[Pair]) -> jax.Array:
-    (x,), (own,) = op.changes(pairs[:1]), op.values(pairs[:1])
+    (x,), (operand,) = op.changes(pairs[:1]), op.values(pairs[:1])
     big = spread(pairs[-1].ref, op.shape)
-    return jnp.where(jnp.abs(x) < _LARGE, big * jnp.expm1(x), jnp.exp(own) - big)
+    return jnp.where(jnp.abs(x) < _LARGE, big * jnp.expm1(x), jnp.exp(operand) - big)
 
 
 def _expm1(op: Operation, pairs: list[Pair]) -> jax.Array:
-    (x,), (own,) = op.changes(pairs[:1]), op.values(pairs[:1])
+    (x,), (operand,) = op.changes(pairs[:1]), op.values(pairs[:1])
     big = spread(pairs[-1].ref, op.shape)
-    return jnp.where(jnp.abs(x) < _LARGE, (1 + big) * jnp.expm1(x), jnp.expm1(own) - big)
+    return jnp.where(jnp.abs(x) < _LARGE, (1 + big) * jnp.expm1(x), jnp.expm1(operand) - big)
 
 
 def _log(op: Operation, pairs: list[Pair]) -> jax.Array:
@@ -264,11 +264,11 @@ def _log1p(op: Operation, pairs: list[Pair]) -> jax.Array:
 
 def _logistic(op: Operation, pairs: list[Pair]) -> jax.Array:
     """s(X + x) - S = S (1 - S) e / (1 + S e) with e = exp(x) - 1."""
-    (x,), (own,) = op.changes(pairs[:1]), op.values(pairs[:1])
+    (x,), (operand,) = op.changes(pairs[:1]), op.values(pairs[:1])
     big = spread(pairs[-1].ref, op.shape)
     small = jnp.abs(x) < _LARGE
     e = jnp.expm1(jnp.where(small, x, 0.0))
-    return jnp.where(small, big * (1 - big) * e / (1 + big * e), jax.lax.logistic(own) - big)
+    return jnp.where(small, big * (1 - big) * e / (1 + big * e), jax.lax.logistic(operand) - big)
 
 
 def _sin(op: Operation, pairs: list[Pair]) -> jax.Array:

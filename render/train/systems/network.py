@@ -67,19 +67,19 @@ def scales(scaling: str, sizes: list[int], *, adaptive: bool) -> list[Scale]:
     and Hu 2020, arXiv:2011.14522, table 1), whose best rate does not move with the width.
     """
     last = len(sizes) - 2
-    made = []
+    scales_of_layers = []
     for layer, fan_in in enumerate(sizes[:-1]):
         first, final = layer == 0, layer == last
         width = sizes[1] if first and not final else fan_in
         if scaling == "mean-field":
-            made.append(Scale(1 / (math.sqrt(fan_in) * (math.sqrt(width) if final else 1.0)), 1.0))
+            scales_of_layers.append(Scale(1 / (math.sqrt(fan_in) * (math.sqrt(width) if final else 1.0)), 1.0))
         elif scaling == "standard":
-            made.append(Scale(1.0, 1 / math.sqrt(fan_in)))
+            scales_of_layers.append(Scale(1.0, 1 / math.sqrt(fan_in)))
         else:
             outer = math.sqrt(width) if first and not final else 1 / math.sqrt(width) if final else 1.0
             factor = 1.0 if not adaptive else 1 / math.sqrt(width) if first or final else 1 / width
-            made.append(Scale(outer, 1 / math.sqrt(fan_in * (width if first and not final else 1)), factor))
-    return made
+            scales_of_layers.append(Scale(outer, 1 / math.sqrt(fan_in * (width if first and not final else 1)), factor))
+    return scales_of_layers
 
 
 def make(problem: Problem) -> System:
@@ -232,10 +232,10 @@ def _keys(problem: Problem, hyper: Hyper) -> jax.Array:
     words = [jax.lax.bitcast_convert_type(hyper[name], jnp.uint32) for name in (problem.x.name, problem.y.name)]
 
     def key(x: jax.Array, y: jax.Array) -> jax.Array:
-        made = jax.random.key(problem.seed)
+        folded = jax.random.key(problem.seed)
         for word in (x[0], x[1], y[0], y[1]):
-            made = jax.random.fold_in(made, word)
-        return made
+            folded = jax.random.fold_in(folded, word)
+        return folded
 
     return jax.vmap(key)(*words)
 

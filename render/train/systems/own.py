@@ -32,11 +32,11 @@ def make(problem: Problem) -> System:
     """Return the training that a user's file describes. RenderError, with its line, for what it gets wrong."""
     file = _File(problem)
     if not all(hasattr(file.module, name) for name in ("start", "step")):
-        made = _Training(file).system()
+        declared = _Training(file).system()
     else:
-        made = _stepped(file)
-    own_checks.check(problem, made)
-    return made
+        declared = _stepped(file)
+    own_checks.check(problem, declared)
+    return declared
 
 
 class _File:
@@ -124,13 +124,13 @@ class _Training:
         return jax.random.key(self._file.problem.seed)
 
     def _shared(self, name: str, file: _File) -> Tree:
-        def made(one: _File) -> Tree:
+        def read_tree(one: _File) -> Tree:
             given = getattr(one.module, name)
             return jax.tree.map(_exact, one.call(name) if callable(given) else given)
 
-        return self._repeated(made, name)
+        return self._repeated(read_tree, name)
 
-    def _repeated(self, made: Callable[[_File], Tree], name: str) -> Tree:
+    def _repeated(self, read_tree: Callable[[_File], Tree], name: str) -> Tree:
         """Return what is made, after making it by another run of the file: it must come out the same, as must samples.
 
         The other comes first, so that what is remembered of structures belongs to what is returned.
@@ -139,7 +139,7 @@ class _Training:
         for copy in (1, 0):
             one = self._file if copy == 0 else _File(self._file.problem, copy)
             with own_code.seeded(self._file.problem.seed):
-                tree = made(one)
+                tree = read_tree(one)
             bits.append([np.asarray(_raw(leaf)).tobytes() for leaf in jax.tree.leaves(tree)])
         if bits[0] != bits[1]:
             raise RenderError(
@@ -250,12 +250,12 @@ class _Training:
         def measured(state: _State, hyper: Hyper) -> dict[str, jax.Array]:
             def one(lane: tuple[_State, Hyper]) -> dict[str, jax.Array]:
                 state, hyper = lane
-                found = file.call("readout", self._joined(state.trained, state.rest), hyper=hyper, data=data)
-                return _numbers(file, found)
+                numbers = file.call("readout", self._joined(state.trained, state.rest), hyper=hyper, data=data)
+                return _numbers(file, numbers)
 
             # As many lanes at a time as training has: their bits then depend on nothing else either.
-            made: dict[str, jax.Array] = jax.lax.map(one, (state, hyper), batch_size=file.problem.row.lanes)
-            return made
+            readouts: dict[str, jax.Array] = jax.lax.map(one, (state, hyper), batch_size=file.problem.row.lanes)
+            return readouts
 
         readout: Readout = jax.jit(measured) if file.problem.row.channels else lambda state, hyper: {}
         radius = declaration.escape_radius(file.known.source)

@@ -49,7 +49,7 @@ export class Dials {
     if (dial.stops.length) return dial.stops[place];
     const share = place / STOPS;
     const found = dial.log ? dial.low * (dial.high / dial.low) ** share : dial.low + (dial.high - dial.low) * share;
-    return dial.whole ? Math.round(found) : Number(found.toPrecision(6));
+    return dial.integer ? Math.round(found) : Number(found.toPrecision(6));
   }
 
   /** Set a slider to its number. */
@@ -94,4 +94,4 @@ export class Dials {
   }
 }
 
-const words = (dial, value) => dial.whole ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
+const words = (dial, value) => dial.integer ? String(Math.round(value)) : String(Number(value.toPrecision(3)));
