@@ -253,6 +253,7 @@ class Blocks:
 
     workers, now_s = 1, 0.0
     proof: dict[str, str] = {}
+    step_time_s = 0.0
 
     def __init__(self, lanes: int, capacity: int, block_s: float) -> None:
         self.numerics: dict[str, str | int] = {"lanes": lanes}

@@ -243,6 +243,7 @@ class Clock:
     workers, capacity, now_s = 1, 256, 0.0
     numerics: dict[str, str | int] = {"lanes": 1}
     proof: dict[str, str] = {}
+    step_time_s = 0.0
 
     def __init__(self, followed: Reference) -> None:
         self.followed = followed

@@ -111,7 +111,8 @@ class LocalBackend:
         if self.kernel.fused:
             return 0.0
         with ThreadPoolExecutor(len(self.devices)) as threads:
-            return max(threads.map(self.engine.step_time_s, self.devices))
+            times_s: list[float] = list(threads.map(self.engine.step_time_s, self.devices))
+        return max(times_s)
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         """Train what next_batch hands out on all devices, yield results as they come, raise what a thread raised."""

@@ -197,7 +197,7 @@ class Engine:
         def time_s(steps: int) -> float:
             carry, lanes = self._block_over_the_plane(device)
             started = time.perf_counter()
-            jax.block_until_ready(self._advance(carry, 1, 0, steps, lanes))
+            self._advance(carry, 1, 0, steps, lanes).loss.block_until_ready()
             return time.perf_counter() - started
 
         steps = min(steps, self.problem.steps)
@@ -212,7 +212,9 @@ class Engine:
         x = np.array([float(problem.x.value_from_unit(place)) for place in places])
         y = np.array([float(problem.y.value_from_unit(place)) for place in places[::2] + places[1::2]])
         padded = [jax.device_put(np.resize(v, capacity), device) for v in (x, y)]
-        return jax.block_until_ready(self._begin(tuple(padded), capacity)), lanes
+        carry: Carry = self._begin(tuple(padded), capacity)
+        carry.loss.block_until_ready()
+        return carry, lanes
 
     def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
         """Train at the points of a batch's columns: x and y."""
