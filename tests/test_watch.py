@@ -64,16 +64,16 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Job]:
     root = tmp_path_factory.mktemp("watch") / "store"
 
     def job(kind: str) -> Job:
-        made = rendering.prepare(qualities.named(FILMS[kind](), "scene"), root)
-        list(rendering.frames(made, range(made.frame_count)))
-        return made
+        prepared = rendering.prepare(qualities.named(FILMS[kind](), "scene"), root)
+        list(rendering.frames(prepared, range(prepared.frame_count)))
+        return prepared
 
     return job
 
 
 def emptied(job: Job) -> tuple[Job, list[tuple[Store, MemoryStore]]]:
     """Return a job whose stores are empty and in memory, and each store of the job with the one in its place."""
-    pairs = [(own, MemoryStore()) for own in (job.store, *(kept.store for kept in job.others))]
+    pairs = [(store, MemoryStore()) for store in (job.store, *(kept.store for kept in job.others))]
     others = tuple(Kept(kept.backend, fresh) for kept, (_, fresh) in zip(job.others, pairs[1:], strict=True))
     return dataclasses.replace(job, store=pairs[0][1], others=others), pairs  # type: ignore[return-value]
 
@@ -91,14 +91,14 @@ def test_a_frame_that_is_trained_is_that_of_the_film(kind: str, stored: Callable
     unblurred = rendering.prepare(qualities.named(still, "scene"), Path(job.store.folder).parents[1])  # type: ignore[attr-defined]
     for number, picture in rendering.frames(unblurred, numbers):
         sharp = early.sharpness(number)
-        assert sharp is not None and sharp.whole
+        assert sharp is not None and sharp.complete
         assert np.array_equal(early.picture(number), picture)
 
 
 def test_a_smaller_picture_shows_the_same(tmp_path: Path) -> None:
     """Of levels up to an octave finer than its pixels: like the film's frame, reduced in linear light or not."""
-    found = tiny("output.size=[192,108]", "output.detail=1.0", "output.rest_detail=1.0", 'output.flash="off"')
-    job = rendering.prepare(qualities.named(found, "scene"), tmp_path)
+    large = tiny("output.size=[192,108]", "output.detail=1.0", "output.rest_detail=1.0", 'output.flash="off"')
+    job = rendering.prepare(qualities.named(large, "scene"), tmp_path)
     numbers = sheet.even_frames(job, 5)
     early = EarlyFrames(job, 48)
     for number, picture in rendering.frames(job, numbers):
@@ -111,7 +111,7 @@ def test_a_smaller_picture_shows_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", FILMS)
 def test_frames_grow_sharper_tile_by_tile_and_show_only_what_is_stored(kind: str, stored: Callable[[str], Job]) -> None:
     """From nothing to all: a picture can be made at any time, its samples never grow fewer, and the last is whole."""
-    job, pairs = emptied(whole := stored(kind))
+    job, pairs = emptied(trained := stored(kind))
     early, numbers = EarlyFrames(job, 960), [0, job.frame_count // 2, job.frame_count - 1]
     assert [early.sharpness(number) for number in numbers] == [None] * 3
     rows, coarse = dict.fromkeys(numbers, 0.0), 0
@@ -125,13 +125,13 @@ def test_frames_grow_sharper_tile_by_tile_and_show_only_what_is_stored(kind: str
                 assert (sharp.rows if sharp else 0.0) >= rows[number]
                 if sharp is not None:
                     rows[number] = sharp.rows
-                    coarse += not sharp.whole
+                    coarse += not sharp.complete
                     assert early.picture(number).std() > 0
     assert coarse > 3
-    final = EarlyFrames(whole, 960)
+    final = EarlyFrames(trained, 960)
     for number in numbers:
         sharp = early.sharpness(number)
-        assert sharp is not None and sharp.whole
+        assert sharp is not None and sharp.complete
         assert np.array_equal(early.picture(number), final.picture(number))
 
 
@@ -139,7 +139,7 @@ def test_a_diagram_is_drawn_without_any_sample(tmp_path: Path) -> None:
     job = rendering.prepare(qualities.named(diagram(), "scene"), tmp_path)
     early = EarlyFrames(job, 48)
     sharp = early.sharpness(3)
-    assert sharp is not None and sharp.whole
+    assert sharp is not None and sharp.complete
     assert early.picture(3).shape == (27, 48, 3)
 
 
@@ -149,7 +149,7 @@ def test_a_tile_that_is_lost_meanwhile_costs_a_picture_and_no_more(stored: Calla
         new.put(tile, old.get(tile, job.plan.patches[tile]), job.plan.patches[tile])
     early, last = EarlyFrames(job, 960), job.frame_count - 1
     before = early.sharpness(last)
-    assert before is not None and before.whole
+    assert before is not None and before.complete
     new._tiles.pop(max(job.plan.tiles_at(job.plan.path.length)))
     with pytest.raises(KeyError):
         early.picture(last)
@@ -181,8 +181,8 @@ class Client:
     def film(self, query: str = "") -> dict[str, Any]:
         status, content = self.ask(f"/api/film{query}")
         assert status == 200, content
-        found: dict[str, Any] = json.loads(content)
-        return found
+        state: dict[str, Any] = json.loads(content)
+        return state
 
 
 class Serving:
@@ -201,8 +201,8 @@ class Serving:
 
 @pytest.fixture
 def serving() -> Iterator[Serving]:
-    with Serving() as found:
-        yield found
+    with Serving() as started:
+        yield started
 
 
 def test_only_who_has_the_token_is_answered_and_nothing_can_be_changed(serving: Serving) -> None:
@@ -220,8 +220,8 @@ def test_only_who_has_the_token_is_answered_and_nothing_can_be_changed(serving: 
     for path in ("/api/save", "/api/live", "/page/js/main.js", "/page/watch/../../../app.py"):
         assert client.ask(path)[0] == 404, path
     connection = http.client.HTTPConnection("127.0.0.1", client.port)
-    own = f"http://127.0.0.1:{client.port}"
-    connection.request("POST", "/api/film", headers={"X-Render-Token": client.token, "Origin": own})
+    origin = f"http://127.0.0.1:{client.port}"
+    connection.request("POST", "/api/film", headers={"X-Render-Token": client.token, "Origin": origin})
     assert connection.getresponse().status == 405
     connection.close()
 
@@ -411,8 +411,8 @@ def test_a_port_that_is_taken_is_named_before_anything_is_trained(tmp_path: Path
         taken.listen()
         port = taken.getsockname()[1]
         place = ("--store", tmp_path / "store", "--out", tmp_path / "out")
-        said = refused("video", "tiny", "--watch", "--no-open", "--port", port, *place)
-        assert f"Port {port} cannot be used" in said
+        printed = refused("video", "tiny", "--watch", "--no-open", "--port", port, *place)
+        assert f"Port {port} cannot be used" in printed
     assert list(tmp_path.iterdir()) == []
 
 
@@ -421,8 +421,8 @@ def test_the_usual_port_gives_way_to_the_next(monkeypatch: pytest.MonkeyPatch) -
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         monkeypatch.setattr(local_page, "PORT", taken.getsockname()[1])
-        with local_page.listen(None) as found:
-            assert found.getsockname()[1] != taken.getsockname()[1]
+        with local_page.listen(None) as listener:
+            assert listener.getsockname()[1] != taken.getsockname()[1]
 
 
 @pytest.mark.parametrize("option", [("--port", 8640), ("--no-open",)])
@@ -451,7 +451,7 @@ def test_ctrl_c_ends_a_watched_film_as_any_other(tmp_path: Path) -> None:
     lines = iter(process.stderr.readline, "")
     address = next(event["address"] for event in map(json.loads, lines) if event["event"] == "watch")
     client = Client(address)
-    state = until(lambda: (found := client.film())["phase"] == "training" and found)
+    state = until(lambda: (answer := client.film())["phase"] == "training" and answer)
     assert state["name"] == "tiny"
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()

@@ -98,7 +98,10 @@ class Guard:
 
     def _check_token(self, tokens: Iterable[str]) -> None:
         if not any(hmac.compare_digest(token.encode(), self._token.encode()) for token in tokens):
-            raise Refused(403, "open the address that the command has printed: it carries the token of this page.")
+            raise Refused(
+                403,
+                "open the address that `render explore`, or a command with --watch, has printed: it carries the token.",
+            )
 
     def _enter(self, scope: Scope, headers: Headers) -> str | None:
         """Let a person in who comes with the token, in the address or in a cookie; return the cookie that keeps it.

@@ -55,7 +55,7 @@ class _Picture:
     content: bytes
     version: int
     made_of: Hashable
-    whole: bool
+    complete: bool
     rows: float
 
 
@@ -171,17 +171,17 @@ class WatchedFilm(Served):
     def picture(self, number: int, *, large: bool) -> bytes | None:
         """Return a picture of a frame as JPEG, as it was made last; None where there is none yet."""
         with self._changed:
-            found = (self._large if large else self._small).get(number)
-            if found is None:
+            kept = (self._large if large else self._small).get(number)
+            if kept is None:
                 return None
-            self._sent.add(found.version)
+            self._sent.add(kept.version)
             self._changed.notify_all()
-            return found.content
+            return kept.content
 
     def _described(self, number: int, pictures: dict[int, _Picture]) -> dict[str, Any]:
-        found = pictures.get(number)
+        kept = pictures.get(number)
         done = number < self._progress.frames_done
-        known = {"version": 0, "rows": 0.0} if found is None else {"version": found.version, "rows": found.rows}
+        known = {"version": 0, "rows": 0.0} if kept is None else {"version": kept.version, "rows": kept.rows}
         return {"frame": number, "done": done, **known}
 
     def _number(self) -> int:
@@ -232,7 +232,7 @@ class WatchedFilm(Served):
         """Whether a page has all that it can have: every picture of a finished film."""
         pictures = [self._large.get(self._number()), *map(self._small.get, self._strip)]
         return self._facts["phase"] != "finished" or all(
-            picture is not None and picture.whole and picture.version in self._sent for picture in pictures
+            picture is not None and picture.complete and picture.version in self._sent for picture in pictures
         )
 
     def _improve(self, small: EarlyFrames, large: EarlyFrames, serial: int) -> None:
@@ -246,7 +246,7 @@ class WatchedFilm(Served):
             wanted = [*strip, chosen] if self._strip_next else [chosen, *strip]
         for number, pictures, frames in wanted:
             before = pictures.get(number)
-            if before is not None and before.whole:
+            if before is not None and before.complete:
                 continue
             try:
                 sharp = frames.sharpness(number)
@@ -263,7 +263,7 @@ class WatchedFilm(Served):
                     return
                 self._versions += 1
                 self._strip_next = pictures is self._large
-                pictures[number] = _Picture(content, self._versions, sharp, sharp.whole, sharp.rows)
+                pictures[number] = _Picture(content, self._versions, sharp, sharp.complete, sharp.rows)
                 while len(self._large) > _MOST_LARGE:
                     del self._large[next(iter(self._large))]
             return

@@ -30,13 +30,13 @@ _FEWEST_ROWS = 4
 class Sharpness(NamedTuple):
     """What a frame can be made of. levels: coarse to fine. rows: samples of the deepest that covers it, down the frame.
 
-    whole: whether these are all levels that the small picture shows, in its own colours. coarse_colours: the level that
-    colours come from, where it is not the film's.
+    complete: whether these are all levels that the small picture shows, in its own colours. coarse_colours: the level
+    that colours come from, where it is not the film's.
     """
 
     levels: tuple[int, ...]
     rows: float
-    whole: bool
+    complete: bool
     coarse_colours: int | None = None
 
 
@@ -71,15 +71,15 @@ class _Stored:
     def __init__(self, job: Job) -> None:
         self._stores = (job.store, *(kept.store for kept in job.others))
         self._wanted = job.plan.patches
-        self._there: set[tuple[int, Tile]] = set()
+        self._known: set[tuple[int, Tile]] = set()
 
     def holds(self, problem: int, tiles: list[Tile]) -> bool:
         """Return whether all that the film needs of some tiles is there."""
-        unknown = [tile for tile in tiles if (problem, tile) not in self._there]
+        unknown = [tile for tile in tiles if (problem, tile) not in self._known]
         for tile, held in zip(unknown, self._stores[problem].held(unknown), strict=True):
             if self._wanted[tile] & ~held:
                 return False
-            self._there.add((problem, tile))
+            self._known.add((problem, tile))
         return True
 
     def fetch(self, tile: Tile, problem: int = 0) -> Field:
@@ -87,7 +87,7 @@ class _Stored:
         try:
             return self._stores[problem].get(tile, self._wanted[tile])
         except Exception:
-            self._there.discard((problem, tile))  # lost or damaged: the film's own training finds that out, too
+            self._known.discard((problem, tile))  # lost or damaged: the film's own training finds that out, too
             raise
 
 
@@ -116,15 +116,15 @@ class _SmallPlan(Plan):
         """Return what a frame at s can be made of by now; None of nothing that would show it."""
         view = self.path.viewport(s)
         if self.scene.bifurcation is not None:  # no tile is trained for it
-            return Sharpness((), view.height_px, whole=True)
-        levels, whole = self._levels(s)
+            return Sharpness((), view.height_px, complete=True)
+        levels, complete = self._levels(s)
         rows = view.height * SAMPLES * 2.0 ** levels[0] if levels else 0.0
         if rows < _FEWEST_ROWS:
             return None
         if (anchors := self._held_anchors(s)) is None:
             first = self._levels(self.anchors[0])[0]
-            return Sharpness(tuple(levels), rows, whole=False, coarse_colours=first[0]) if first else None
-        return Sharpness(tuple(levels), rows, whole and anchors == super().anchors_at(s))
+            return Sharpness(tuple(levels), rows, complete=False, coarse_colours=first[0]) if first else None
+        return Sharpness(tuple(levels), rows, complete and anchors == super().anchors_at(s))
 
     def mix(self, s: float) -> list[tuple[int, float]]:
         """Return the levels of a frame at s that are stored, coarse to fine, with their weights as in the film."""
@@ -159,8 +159,8 @@ class _SmallPlan(Plan):
         if shown:
             return shown, shown == mix
         coarser = (level for level in sorted(self.levels, reverse=True) if level < mix[0])
-        complete = (level for level in coarser if self.levels[level].distance(s) == 0.0)
-        return [level for level in complete if self._covers(s, level, problems)][:1], False
+        covering = (level for level in coarser if self.levels[level].distance(s) == 0.0)
+        return [level for level in covering if self._covers(s, level, problems)][:1], False
 
     def _covers(self, s: float, level: int, problems: list[int]) -> bool:
         parts = self.levels[level].parts(self.path.viewport(s).patches(level))
