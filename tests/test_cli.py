@@ -48,7 +48,7 @@ def test_a_film_its_frames_and_its_plan_from_one_store(tmp_path: Path) -> None:
     done = run("video", "tiny", "--quality", "scene", *places)
     assert done.returncode == 0, done.stderr
     film = tmp_path / "out/tiny/tiny-scene.mp4"
-    beside = [".mp4", ".mp4.json", ".frames.csv", ".poster.png", ".thumb.jpg"]
+    beside = [".mp4", ".mp4.json", ".frames.csv", ".poster.png", ".thumb.jpg", ".path.csv"]
     assert done.stdout.splitlines() == [str(film.with_name(f"tiny-scene{end}")) for end in beside]
     assert all(Path(line).stat().st_size > 0 for line in done.stdout.splitlines())
     assert film.stat().st_size > 1000

@@ -100,6 +100,19 @@ def test_sixteen_bits_refine_eight(film_files: list[Path], root: Path) -> None:
     assert len(np.unique(fine)) > 2 * len(np.unique(coarse))
 
 
+@pytest.mark.usefixtures("film_files")
+@pytest.mark.parametrize("codec", ["h264", "png", "gif"])
+def test_the_list_of_a_films_files_leaves_none_out(root: Path, tmp_path: Path, codec: str) -> None:
+    """With a film, and with some frames of it; a folder of pictures counts as one."""
+    job = stored(root, f"output.codec={codec}")
+    listed = deliver.whole_film(job, deliver.film_path(tmp_path, job))
+    assert {*listed} == {*(tmp_path / "tiny").iterdir()}
+    listed += deliver.part_of_film(job, [3, 4], tmp_path)
+    assert {*listed} == {*(tmp_path / "tiny").iterdir()}
+    table = next(path for path in listed if path.name.endswith(".path.csv"))
+    assert len(table.read_text().splitlines()) == 1 + job.frame_count
+
+
 def test_the_log_counts_every_sample_once_and_every_frame(film_files: list[Path]) -> None:
     with open(film_files[2], newline="") as file:
         rows = list(csv.DictReader(file))
@@ -160,7 +173,8 @@ def test_recolouring_and_encoding_train_nothing_and_keep_the_old_film(film_files
     deliver.whole_film(job, path)
     assert checksum(path) != before
     part = deliver.part_of_film(stored(root, "output.codec=ffv1"), [3, 4, 5], root / "out")
-    assert [p.name for p in part] == ["tiny-scene-00003-00005-ffv1.mkv", "tiny-scene-00003-00005-ffv1.mkv.json"]
+    name = "tiny-scene-00003-00005-ffv1"
+    assert [p.name for p in part] == [f"{name}.mkv", f"{name}.mkv.json", f"{name}.path.csv"]
     record = json.loads(part[1].read_text())
     assert record["selected"] == [3, 4, 5]
     assert record["again"] == "render encode tiny-scene-00003-00005-ffv1.mkv.json 3..5 --codec ffv1"

@@ -64,7 +64,7 @@ def test_a_file_whose_name_is_no_printable_text_is_filmed_and_its_record_makes_t
         pytest.skip("this file system has no such names")
     job = rendering.prepare_stored(scene.load(file), "scene", root / "store")
     written = deliver.whole_film(job, deliver.film_path(tmp_path / "out", job))
-    assert [path.parent.name for path in written] == [name] * 5
+    assert [path.parent.name for path in written] == [name] * 6
     assert written[0].name == f"{name}-scene.mp4"
     record = json.loads(written[1].read_bytes().decode())
     assert (record["name"], record["file"]) == (name, f"{name}-scene.mp4")

@@ -97,7 +97,7 @@ def video(
     """Make the film: train what is missing, colour, encode. The same command goes on where it stopped.
 
     Where quality auto takes longer than five minutes, a first film is made soon, and better ones take its place.
-    Beside the film: its record as JSON, a row of figures for each frame, a poster and a thumbnail.
+    Beside the film: its record as JSON, a row of the camera and one of figures for each frame, a poster, a thumbnail.
 
     Try:
 

@@ -46,8 +46,11 @@ class _Turn(NamedTuple):
     began_s: float
 
 
-# One tile in a batch: which one, and which of its parts.
-Share = tuple[GrowingTile, int]
+class _Part(NamedTuple):
+    """A part of a tile in a batch: the tile, and the part's number there."""
+
+    growing: GrowingTile
+    number: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Trainer(Served):
         self._wanted: dict[Plane, set[Tile]] = {}
         self._growing: OrderedDict[tuple[Plane, Tile], GrowingTile] = OrderedDict()
         self._under_way: set[tuple[Plane, Tile, int]] = set()
-        self._handed: dict[tuple[object, ...], tuple[list[Share], float]] = {}
+        self._handed: dict[tuple[object, ...], tuple[list[_Part], float]] = {}
         self._turn: _Turn | None = None
         self._last: Plane | None = None
         self._finished: deque[tuple[float, int]] = deque()
@@ -162,9 +165,9 @@ class Trainer(Served):
         """Hand out the most wanted parts, about _BATCH_S of them; wait while there is nothing to do."""
         with self._changed:
             while not self._is_over(turn):
-                shares = [] if self._awaits_first(turn.plane) else self._take(turn.plane)
-                if shares:
-                    return self._batch(turn.plane, shares)
+                parts = [] if self._awaits_first(turn.plane) else self._take(turn.plane)
+                if parts:
+                    return self._batch(turn.plane, parts)
                 self._changed.wait()
             if self._turn is turn:
                 self._turn = None
@@ -175,26 +178,26 @@ class Trainer(Served):
         """Return whether a plane's very first batch is under way: until it is back, no other core compiles too."""
         return plane not in self._seen and bool(self._handed)
 
-    def _take(self, plane: Plane) -> list[Share]:
-        shares: list[Share] = []
+    def _take(self, plane: Plane) -> list[_Part]:
+        parts: list[_Part] = []
         rate = self._batch_rate.get(plane)
         room = min(plane.backend.capacity, max(_FIRST_POINTS, int(rate * _BATCH_S)) if rate else _FIRST_POINTS)
         for tile in self._most_wanted(plane):
             growing = self._grow(plane, tile)
             if growing is None:
                 continue
-            for part in growing.left():
-                if (plane, tile, part) in self._under_way:
+            for number in growing.left():
+                if (plane, tile, number) in self._under_way:
                     continue
-                size = int(growing.mask(part).sum())
-                if size > room and shares:
-                    return shares
+                size = int(growing.mask(number).sum())
+                if size > room and parts:
+                    return parts
                 room -= size
-                shares.append((growing, part))
-                self._under_way.add((plane, tile, part))
+                parts.append(_Part(growing, number))
+                self._under_way.add((plane, tile, number))
             if room <= 0:
                 break
-        return shares
+        return parts
 
     def _most_wanted(self, plane: Plane) -> Iterator[Tile]:
         """Yield what the clients of a plane want, in turn."""
@@ -221,23 +224,23 @@ class Trainer(Served):
             self._growing.popitem(last=False)
         return growing
 
-    def _batch(self, plane: Plane, shares: list[Share]) -> Batch:
-        points = [plane.points(growing, part) for growing, part in shares]
+    def _batch(self, plane: Plane, parts: list[_Part]) -> Batch:
+        points = [plane.points(part.growing, part.number) for part in parts]
         columns = (np.concatenate(axis) for axis in zip(*points, strict=True))
-        batch = Batch.of((growing.tile for growing, _ in shares), columns, plane.reference)
-        self._handed[_name(batch)] = shares, time.monotonic()
+        batch = Batch.of((part.growing.tile for part in parts), columns, plane.reference)
+        self._handed[_name(batch)] = parts, time.monotonic()
         return batch
 
     def _keep(self, plane: Plane, batch: Batch, field: Field) -> None:
         with self._changed:
-            shares, started = self._handed.pop(_name(batch), ([], 0.0))
+            parts, started = self._handed.pop(_name(batch), ([], 0.0))
             start = 0
             complete = []
-            for growing, part in shares:
-                stop = start + int(growing.mask(part).sum())
-                growing.add(part, field.at(slice(start, stop)))
+            for growing, number in parts:
+                stop = start + int(growing.mask(number).sum())
+                growing.add(number, field.at(slice(start, stop)))
                 start = stop
-                self._under_way.discard((plane, growing.tile, part))
+                self._under_way.discard((plane, growing.tile, number))
                 if growing.is_whole:
                     complete.append(growing)
             now = time.monotonic()

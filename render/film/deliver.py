@@ -76,7 +76,7 @@ def whole_film(
     poster: str | None = "last",
     force: bool = False,
 ) -> list[Path]:
-    """Make a film with its record, its log, a poster and a thumbnail; return their paths, the film's first.
+    """Make a film with its record, log, poster, thumbnail and table of the camera; return their paths, the film first.
 
     poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail. force: also
     where it replaces what another request made (see `replacing.check`).
@@ -112,7 +112,7 @@ def whole_film(
             show()
 
         written = [*_film(job, path, report, facts.append, beside=beside), table]
-    return [*written, *([poster_path, thumbnail] if numbers else [])]
+    return [*written, *([poster_path, thumbnail] if numbers else []), rendering.path_table(job, path)]
 
 
 def _write_log(table: Path, facts: Iterable[FrameFacts]) -> None:
@@ -168,13 +168,13 @@ def part_of_film(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Make a film of some frames, or of all, with its record alone; return their paths, the film's first.
+    """Make a film of some frames, or of all, with its record and table of the camera alone; return their paths.
 
     force: as in `whole_film`.
     """
     path = film_path(out, job, tag_of_frames(numbers) if numbers else "")
     replacing.check(path, job.scene, force=force)
-    return _film(job, path, report, numbers=numbers)
+    return [*_film(job, path, report, numbers=numbers), rendering.path_table(job, path)]
 
 
 def _film(

@@ -168,6 +168,8 @@ def video(
 ) -> Path:
     """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
 
+    Where the camera is in every frame is written beside it: see `path_table`.
+
     A film that was stopped is resumed from its finished segments. They lie in a folder beside it until the film is
     complete and `published` has returned. Their frames are not made again, their tiles are not read again, and `log`
     receives the same facts as when they were made.
@@ -177,12 +179,13 @@ def video(
     output = job.scene.output
     soundtrack.check(job.scene)
     numbers = range(job.frame_count) if numbers is None else numbers
+    check_target(path_table(job, path))
     if output.codec == encode.SEQUENCE:
         return _sequence(job, path, numbers, report, log)
     meter = flash.Meter(float(output.fps))
 
     def finished(sha256: str) -> None:
-        camera_table.write(job.plan, path.with_suffix(".path.csv"), numbers)
+        camera_table.write(job.plan, path_table(job, path), numbers)
         if published is not None:
             published(sha256)
 
@@ -198,7 +201,6 @@ def video(
         frames_total=len(numbers),
         sound=soundtrack.of(job.scene, numbers),
     )
-    check_target(path.with_suffix(".path.csv"))
     rows: list[FrameFacts] = []  # of the segment that is being made
 
     def go_past() -> None:
@@ -245,6 +247,12 @@ def _going_on(kept: int, total: int, size_bytes: int) -> str:
     return f"The film goes on: {kept:,} of its {total:,} frames are finished already ({sizes.in_words(size_bytes)})."
 
 
+def path_table(job: Job, path: Path) -> Path:
+    """Return where the table of the camera's path lies, beside a film or a folder of its pictures."""
+    base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
+    return base.with_name(f"{base.name}.path.csv")
+
+
 def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
     """Write frames as PNGs into a folder; those that are there, and carry the same scene, stay."""
     path_of = {number: folder / f"{number:05d}.png" for number in numbers}
@@ -256,6 +264,7 @@ def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, lo
     for path in folder.glob("[0-9]" * 5 + ".png"):
         if path not in path_of.values():  # of another film that stood here before
             path.unlink()
+    camera_table.write(job.plan, path_table(job, folder), numbers)
     return folder
 
 
