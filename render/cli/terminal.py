@@ -58,8 +58,9 @@ class TerminalListener(Listener):
 
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Show one live line."""
-        if job.scene.name != self._scene:  # of several films, one after the other
-            self._scene, self._watchable = job.scene.name, ""
+        if self._scene not in ("", job.scene.name):  # of several films, one after the other
+            self._watchable = ""
+        self._scene = job.scene.name
         return progress(job, self._watchable)
 
     def film(self, path: Path, quality: str) -> None:
