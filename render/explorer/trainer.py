@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-import numpy as np
-
 from render.backends import Batch, trained
 from render.explorer.growing_tile import GrowingTile
 from render.explorer.planes import Plane
 from render.explorer.serving_thread import Served
 from render.geometry.tiles import Tile
-from render.samples import Field
+from render.samples import Field, Points
 
 # A batch is as many points as the backend trains in about this long: longer, and the picture lags behind the pointer;
 # much shorter, and blocks stay half full. The first batches, before any speed is known, are one part of a tile.
@@ -226,8 +224,7 @@ class Trainer(Served):
 
     def _batch(self, plane: Plane, parts: list[_Part]) -> Batch:
         points = [plane.points(part.growing, part.number) for part in parts]
-        columns = (np.concatenate(axis) for axis in zip(*points, strict=True))
-        batch = Batch.of((part.growing.tile for part in parts), columns, plane.reference)
+        batch = Batch(tuple(part.growing.tile for part in parts), Points.join(points), plane.reference)
         self._handed[_name(batch)] = parts, time.monotonic()
         return batch
 
@@ -277,5 +274,4 @@ class Trainer(Served):
 
 def _name(batch: Batch) -> tuple[object, ...]:
     """Return what tells one batch under way from all others, also after a journey to another process."""
-    first = batch.tiles, float(batch.x[0]), float(batch.y[0])
-    return first if batch.dx is None or batch.dy is None else (*first, float(batch.dx[0]), float(batch.dy[0]))
+    return batch.tiles, *(float(column[0]) for column in batch.points.columns)
