@@ -1,4 +1,4 @@
-"""The results of training runs: the stored channels of every sample, before any colour or filter."""
+"""Training runs from outside: the points at which they are made, and the stored channels of every sample."""
 
 from __future__ import annotations
 
@@ -43,6 +43,55 @@ def nothing(dtype: np.dtype) -> float | int:
 def value_after(steps: int) -> str:
     """Return the name of the channel with the measure of a run's first steps, on the same scale as `value`."""
     return f"value_after_{steps}"
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """Where to train: hyperparameter values on a problem's two axes, float64 [points] each.
+
+    dx, dy: the same less those of the reference run that the points are followed from, exact differences rounded once,
+    which carry what the values cannot hold; both None for plain runs.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    dx: np.ndarray | None = None
+    dy: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        if (self.dx is None) != (self.dy is None):
+            raise TypeError("points have both differences from a reference run, dx and dy, or neither")
+        if len({column.shape for column in self.columns}) > 1:
+            raise ValueError(f"x, y, dx and dy must be of one shape, not {[c.shape for c in self.columns]}")
+
+    def __len__(self) -> int:
+        return self.x.size
+
+    @property
+    def columns(self) -> tuple[np.ndarray, ...]:
+        """The arrays that there are, in the order x, y, dx, dy."""
+        return tuple(column for column in (self.x, self.y, self.dx, self.dy) if column is not None)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the runs at these points are plain ones, which follow no reference run."""
+        return self.dx is None
+
+    @property
+    def differences(self) -> tuple[np.ndarray, np.ndarray]:
+        """The two columns dx and dy. Raises TypeError for points of plain runs."""
+        if self.dx is None or self.dy is None:
+            raise TypeError("points of plain runs have no differences from a reference run")
+        return self.dx, self.dy
+
+    def at(self, index: Any) -> Points:
+        """Return every column indexed the same way."""
+        return Points(*(column[index] for column in self.columns))
+
+    @classmethod
+    def join(cls, pieces: Sequence[Points]) -> Points:
+        """Return the points of several pieces, all plain or none, in their order."""
+        return cls(*(np.concatenate(columns) for columns in zip(*(piece.columns for piece in pieces), strict=True)))
 
 
 @dataclass(frozen=True, eq=False)

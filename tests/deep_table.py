@@ -106,15 +106,15 @@ def main(store: Path, widths: list[str], parts: slice) -> None:
             [kept(store / "deep_table" / width, f"{at:03d}", make, points[at : at + size]) for at in chunks]
         )
         points = [point for at in chunks for point in points[at : at + size]]
-        columns = reference_search.columns(points)
-        followed_runs = followed.follow(*columns, *reference_search.differences(points, reference))
+        at = reference_search.in_float64(points, reference)
+        followed_runs = followed.follow(at)
         value, steps = (
             followed_runs.field.value,
             np.where(followed_runs.promotion_step < 0, 500, followed_runs.promotion_step),
         )
         signs, blue = (value < 0) == (truth < 0), truth < 0
         close = np.abs(value - truth)[blue] <= 1e-3 * np.abs(truth[blue])
-        alone = (plain.run(*columns).value < 0) == (truth < 0)
+        alone = (plain.run(at.x, at.y).value < 0) == (truth < 0)
         print(
             f"| {width} | {len(points)} | {blue.mean():.0%} | {signs.mean():.1%} | {close.mean():.1%} "
             f"| {np.median(steps):.0f} | {alone.mean():.0%} |",

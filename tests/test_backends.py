@@ -27,7 +27,7 @@ from render.film.plan import Plan
 from render.film.schedule import Training
 from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage.store import MemoryStore
 from tests.helpers.command import run, run_here
 from tests.helpers.traps import SetTrap, Trap
@@ -63,7 +63,8 @@ def handed_out(batches: list[Batch]) -> Callable[[], Batch | None]:
 
 def some_batches(count: int, points: int = 40) -> list[Batch]:
     random = np.random.default_rng(count)
-    return [Batch((), 10 ** random.uniform(-3, 3, points), 10 ** random.uniform(-3, 3, points)) for _ in range(count)]
+    draw = lambda: 10 ** random.uniform(-3, 3, points)  # noqa: E731
+    return [Batch((), Points(draw(), draw())) for _ in range(count)]
 
 
 def values(results: Iterable[tuple[Batch, Field | Failed]], batches: list[Batch]) -> list[bytes]:
@@ -192,7 +193,7 @@ def test_a_tile_that_kills_its_workers_is_named_and_the_rest_is_trained(cluster:
 
 def test_a_batch_that_raises_is_tried_again_and_then_reported(cluster: DaskBackend, trap: SetTrap) -> None:
     batches = some_batches(3)
-    bad = float(batches[1].x[0])
+    bad = float(batches[1].points.x[0])
 
     def spring(x: np.ndarray, _: np.ndarray, bad: float = bad) -> None:
         if x[0] == bad:

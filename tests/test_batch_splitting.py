@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 from render import backends
 from render.backends import Batch
 from render.backends.batch_splitting import Pieces
-from render.samples import Field
+from render.samples import Field, Points
 from render.scene import find, load
 
 
-def trained(piece: tuple[np.ndarray, ...]) -> Field:
+def trained(points: Points) -> Field:
     """What a backend would return, if training were adding."""
-    field = Field.empty(piece[0].shape)
+    field = Field.empty(points.x.shape)
     for channel in field:
         channel[...] = 0
-    field.value[:] = piece[0] + piece[1]
+    field.value[:] = points.x + points.y
     return field
 
 
 def batch_of(points: int, first: int = 0) -> Batch:
     x = np.arange(first, first + points, dtype=np.float64)
-    return Batch((), x, 1000.0 * x)
+    return Batch((), Points(x, 1000.0 * x))
 
 
 @given(
@@ -44,7 +44,7 @@ def test_a_batch_comes_back_whole_whatever_part_ends_first(
     while (piece := pieces.take()) is not None:
         taken.append(piece)
     for batch in batches:
-        cut = [piece.points[0].size for piece in taken if piece.batch is batch]
+        cut = [len(piece.points) for piece in taken if piece.batch is batch]
         assert len(cut) <= workers
         assert len(cut) == 1 or min(cut) >= least
         assert max(cut) - min(cut) <= 1
@@ -52,7 +52,7 @@ def test_a_batch_comes_back_whole_whatever_part_ends_first(
     finished = [(piece.batch, field) for piece in taken if (field := pieces.finish(piece, trained(piece.points)))]
     assert len(finished) == len(batches)
     for batch, field in finished:
-        assert np.array_equal(field.value, batch.x + batch.y)
+        assert np.array_equal(field.value, batch.points.x + batch.points.y)
 
 
 def test_a_shared_batch_has_the_bits_of_a_batch_trained_by_one() -> None:
@@ -61,10 +61,10 @@ def test_a_shared_batch_has_the_bits_of_a_batch_trained_by_one() -> None:
     if backend.workers < 2:
         pytest.skip("needs two devices")
     rng = np.random.default_rng(0)
-    batch = Batch((), *(10 ** rng.uniform(-3, 6, size=(2, 333))))
+    batch = Batch((), Points(*(10 ** rng.uniform(-3, 6, size=(2, 333)))))
     waiting = iter([batch, *[None] * backend.workers])
     ((same, field),) = backend.run(lambda: next(waiting))
-    alone = backend.engine.run(batch.x, batch.y)  # type: ignore[attr-defined]
+    alone = backend.engine.train(batch.points)  # type: ignore[attr-defined]
     assert same is batch
     assert isinstance(field, Field)
     for here, by_one in zip(field, alone, strict=True):

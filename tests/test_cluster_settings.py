@@ -11,6 +11,7 @@ from render import scene
 from render.backends import Batch, Cluster
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
+from render.samples import Points
 from tests.helpers import ROOT, environments
 from tests.helpers.waiting import until
 
@@ -63,7 +64,7 @@ def test_a_worker_that_would_train_other_bits_is_named_and_gets_no_work(tmp_path
         assert "settings --xla_cpu_enable_fast_math=true and not none" in "".join(remarks)
         assert len(backend.roster.good) == 2 and backend.workers == 2
         draw = np.random.default_rng(3)
-        batches = [Batch((), 10 ** draw.uniform(-3, 3, 40), 10 ** draw.uniform(-3, 3, 40)) for _ in range(8)]
+        batches = [Batch((), Points(10 ** draw.uniform(-3, 3, 40), 10 ** draw.uniform(-3, 3, 40))) for _ in range(8)]
         waiting = list(batches)
         results = {id(batch): field for batch, field in backend.run(lambda: waiting.pop(0) if waiting else None)}
         again = list(batches)

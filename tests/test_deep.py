@@ -23,9 +23,7 @@ from tests.helpers.deep import small, square
 
 
 def followed(problem: Problem, points: list[Point], reference: references.Reference) -> engines.Results:
-    return engines.DeepEngine(problem, reference).follow(
-        *reference_search.columns(points), *reference_search.differences(points, reference)
-    )
+    return engines.DeepEngine(problem, reference).follow(reference_search.in_float64(points, reference))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +43,7 @@ def test_signs_and_values_are_those_of_256_bits(width: str, store: Path) -> None
     assert np.mean((mine < 0) == (truth < 0)) >= 0.99
     assert np.mean(np.abs(mine - truth) <= 1e-3 * np.abs(truth)) >= 0.95
     if width == "1e-30":
-        plain = engine.Engine(problem).run(*reference_search.columns(points)).value
+        plain = engine.Engine(problem).train(reference_search.in_float64(points)).value
         assert len(set(plain)) == 1, "plain float64 sees one point where there are 25"
 
 
@@ -94,7 +92,7 @@ def test_where_float64_is_right_both_engines_agree(name: str) -> None:
         Point(*(Fraction(a.value_from_unit(Fraction(u))) for a, u in zip((problem.x, problem.y), pair, strict=True)))
         for pair in units
     ]
-    plain = engine.Engine(problem).run(*reference_search.columns(points))
+    plain = engine.Engine(problem).train(reference_search.in_float64(points))
     start = points[int(np.argmax(np.where(plain.escape_step < 0, np.iinfo(np.int32).max, plain.escape_step)))]
     result = followed(problem, points, reference_run.make(problem, *start, 128))
     assert np.array_equal(result.field.status, plain.status)

@@ -275,8 +275,8 @@ class Blocks:
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         while (batch := next_batch()) is not None:
-            field = Field.empty((batch.x.size,))
-            field.escape_step[:] = np.where(np.arange(batch.x.size) % 2, 0, -1)
+            field = Field.empty((len(batch.points),))
+            field.escape_step[:] = np.where(np.arange(len(batch.points)) % 2, 0, -1)
             alive = np.count_nonzero(field.escape_step < 0)
             self.now_s += self._block_s * -(-alive // int(self.numerics["lanes"]))
             yield batch, field

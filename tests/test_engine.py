@@ -157,8 +157,8 @@ def test_a_run_whose_first_loss_is_not_finite_has_its_own_status() -> None:
 
 def train_tile(trainer: engine.Engine, problem: Problem, tile: Tile, parent: Field | None) -> Field:
     work = schedule.Work(WHOLE) if parent is None else schedule.Work(WHOLE, tile.parent, WHOLE)
-    x, y = schedule.points_of(problem, tile, work)
-    return schedule.assemble(tile, work, trainer.run(x, y), parent)
+    points = schedule.points_of(problem, tile, work)
+    return schedule.assemble(tile, work, trainer.train(points), parent)
 
 
 def test_a_childs_even_samples_are_its_parents_quadrant_over_five_levels() -> None:

@@ -121,8 +121,7 @@ def test_rounding_counts_the_samples_that_one_unit_in_the_last_place_flips(
     borders, values = [], []
     for area in areas:
         first = next(iter(area.tiles()))
-        columns, _ = references.points(what.problem, first, np.zeros(32, int), np.arange(32), None)
-        border = columns[20]
+        border = references.points(what.problem, first, np.zeros(32, int), np.arange(32)).x[20]
         for _ in range(steps):
             border = np.nextafter(border, np.inf)
         borders.append(border)

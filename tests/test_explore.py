@@ -121,8 +121,7 @@ def test_a_tile_trained_in_parts_has_the_bits_of_one_trained_whole(tiny: scene.S
         growing = GrowingTile(tiny.problem, tile, parent)
         assert not growing.is_whole
         for part in growing.left():
-            x, y = growing.points(tiny.problem, part)
-            growing.add(part, engine.run(x, y))
+            growing.add(part, engine.train(growing.points(tiny.problem, part)))
         assert growing.is_whole and (growing.field.status != UNKNOWN).all()
         return growing.field
 
@@ -150,7 +149,7 @@ def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: 
     engine = Engine(problem)
     alone = GrowingTile(problem, tile, None)
     for part in alone.left():
-        alone.add(part, engine.run(*alone.points(problem, part)))
+        alone.add(part, engine.train(alone.points(problem, part)))
     known = 0x0F31
     store = MemoryStore()
     store.put(tile, alone.field, known)
@@ -159,9 +158,9 @@ def test_a_tile_grows_from_the_patches_that_a_film_left_and_ends_the_same(tiny: 
     assert ((growing.field.status != UNKNOWN) == patches.samples(known)).all()
     trained, stages = 0, [growing.stage]
     for part in growing.left():
-        columns = growing.points(problem, part)
-        trained += columns[0].size
-        growing.add(part, engine.run(*columns))
+        points = growing.points(problem, part)
+        trained += len(points)
+        growing.add(part, engine.train(points))
         stages.append(growing.stage)
     assert growing.is_whole and trained == (~patches.samples(known)).sum() and sorted(set(stages)) == stages
     for name, channel in growing.field.channels().items():
@@ -196,7 +195,7 @@ def test_wishes_are_trained_stored_and_dropped_with_the_view(tmp_path: Path, tin
         trainer.wish(1, plane, [first, second])
         until(lambda: {first, second} <= plane.stored)
         assert trainer.activity().tiles_waiting == 0
-        field = Engine(tiny.problem).run(*GrowingTile(tiny.problem, second, None).points(tiny.problem, 2))
+        field = Engine(tiny.problem).train(GrowingTile(tiny.problem, second, None).points(tiny.problem, 2))
         np.testing.assert_array_equal(plane.store.get(second).value[masks()[2]], field.value)
         many = [Tile(5, ix, iy) for ix in range(32) for iy in range(32)]
         trainer.wish(1, plane, many)

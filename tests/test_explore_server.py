@@ -330,8 +330,8 @@ def test_past_float64_a_reference_is_made_and_a_film_around_it_finds_it_and_its_
     mine = [tile for tile in job.plan.order if tuple(tile) in tiles]
     assert mine and job.store.missing(mine) == []
     # Trained part by part as a page needs them, they are what the engine makes of the tile at once.
-    columns = (*schedule.points_of(problem, mine[0], schedule.Work(WHOLE), reference),)
-    at_once = DeepEngine(problem, reference).train(columns)
+    points = schedule.points_of(problem, mine[0], schedule.Work(WHOLE), reference)
+    at_once = DeepEngine(problem, reference).train(points)
     np.testing.assert_array_equal(job.store.get(mine[0]).value.ravel(), at_once.value)
 
 

@@ -25,6 +25,7 @@ from render.geometry.axes import Axis
 from render.machine import cards
 from render.machine.cards import Card
 from render.problem import Problem
+from render.samples import Points
 from render.storage import numerics
 from render.tools import inventory
 from render.train import engine, fused_check
@@ -176,8 +177,8 @@ def test_a_backend_trains_with_it_under_numerics_of_its_own(fused_engine: Any) -
     assert plain is not None
     assert backend.numerics == numerics.fused(plain) != plain
     x, y = 10.0 ** np.random.default_rng(1).uniform(-3, 3, (2, 300))
-    batches = iter([Batch((), x[:200], y[:200]), Batch((), x[200:], y[200:])])
-    fields = {batch.x.size: field for batch, field in backend.run(lambda: next(batches, None))}
+    batches = iter([Batch((), Points(x[:200], y[:200])), Batch((), Points(x[200:], y[200:]))])
+    fields = {len(batch.points): field for batch, field in backend.run(lambda: next(batches, None))}
     expected = fused_engine.FusedEngine(SMALL).run(x, y)
     np.testing.assert_array_equal(np.concatenate([fields[200].value, fields[100].value]), expected.value)
     assert backend.remarks() == {"kernel": "why"}  # what `plan` shows

@@ -17,6 +17,7 @@ from render.cli import app
 from render.errors import ClusterError, SceneError
 from render.geometry.tiles import Tile
 from render.problem import own
+from render.samples import Points
 from render.scene import own_files
 from render.storage import trust
 from tests.helpers.own import NET, SCENE
@@ -47,7 +48,7 @@ def test_workers_of_a_cluster_get_the_file_its_helpers_and_its_data_and_give_the
     api.trust("net.py")
     problem = scene.load("net.toml").problem
     rng = np.random.default_rng(0)
-    batch = Batch((Tile(0, 0, 0),), 10 ** rng.uniform(-2, 1, 40), rng.uniform(0, 1, 40))
+    batch = Batch((Tile(0, 0, 0),), Points(10 ** rng.uniform(-2, 1, 40), rng.uniform(0, 1, 40)))
 
     def trained(name: str) -> list[np.ndarray]:
         backend = backends.make(name, problem, Cluster(workers=2))

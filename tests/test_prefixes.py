@@ -104,17 +104,17 @@ def test_runs_that_escaped_count_on_in_longer_prefixes() -> None:
 def test_past_float64_a_prefix_has_the_bits_of_a_run_of_so_many_steps(width: str, tmp_path: Path) -> None:
     problem, places = deep.small(), deep.square(width, 5)
     reference = reference_search.find_reference(problem, places, tmp_path, lambda words: None)
-    columns = *reference_search.columns(places), *reference_search.differences(places, reference)
+    points = reference_search.in_float64(places, reference)
     lengths = (7, 33, 90, 150, 199)
-    followed = DeepEngine(dataclasses.replace(problem, prefixes=lengths), reference).follow(*columns)
+    followed = DeepEngine(dataclasses.replace(problem, prefixes=lengths), reference).follow(points)
     assert (followed.promotion_step > 0).any(), "nothing left the reference on its way"
     for count in lengths:
-        alone = DeepEngine(dataclasses.replace(problem, steps=count), reference, rings=False).follow(*columns).field
+        alone = DeepEngine(dataclasses.replace(problem, steps=count), reference, rings=False).follow(points).field
         prefix = followed.field.after(count)
         for channel in ("value", "status", "escape_step"):
             np.testing.assert_array_equal(getattr(prefix, channel), getattr(alone, channel), err_msg=f"{count}")
     assert len(set(prefix.value)) > 20
-    plain = DeepEngine(problem, reference, rings=False).follow(*columns).field
+    plain = DeepEngine(problem, reference, rings=False).follow(points).field
     np.testing.assert_array_equal(followed.field.value, plain.value)
 
 

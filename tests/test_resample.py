@@ -252,7 +252,7 @@ def test_a_finer_level_and_what_is_coarser_fill_what_was_visible(seed: int, rows
     visible = noise(seed + 1, rows, 13)
     coarser, finer = visible.copy(), np.zeros_like(visible)
     read = taps(0.2, 7.7, rows, 9, "linear"), taps(1.1, 9.0, 13, 11, "linear")
-    loops.split_share(coarser, finer, distance, *read[0], *read[1], 0, 13, margin)
+    loops.split_coverage(coarser, finer, distance, *read[0], *read[1], 0, 13, margin)
     np.testing.assert_allclose(coarser + finer, visible, atol=1e-6)
     inside = to_pixels(distance, Box(1.1, 9.0, 0.2, 7.7), (13, rows), "linear")
     assert (finer[inside <= -1e-5 * margin] == 0).all()

@@ -19,6 +19,7 @@ from render.errors import RenderError
 from render.film import switch
 from render.geometry.tiles import Tile
 from render.problem import Problem
+from render.samples import Points
 from render.storage import numerics, references
 from render.storage import rings as storage
 from render.storage.references import Reference
@@ -29,15 +30,13 @@ from render.train.past_float64 import reference_run, rings
 from render.train.past_float64.difference_engine import DeepEngine
 from tests.helpers.deep import small, square
 
-Columns = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
-
-def around(reference: Reference, size: float, count: int = 48, seed: int = 0) -> Columns:
+def around(reference: Reference, size: float, count: int = 48, seed: int = 0) -> Points:
     """Points around a reference, `size` (of its hyperparameters) away at most, evenly spread over the square."""
     rng = np.random.default_rng(seed)
     x, y = float(reference.x), float(reference.y)
     dx, dy = (rng.uniform(-size, size, count) * (abs(v) or 1.0) for v in (x, y))
-    return x + dx, y + dy, dx, dy
+    return Points(x + dx, y + dy, dx, dy)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +54,7 @@ def test_lanes_end_and_leave_as_they_do_without_rings(deep: tuple[Problem, Refer
     problem, reference = deep
     columns = around(reference, size, 256)
     with_rings, without = DeepEngine(problem, reference), DeepEngine(problem, reference, rings=False)
-    one, two = with_rings.follow(*columns), without.follow(*columns)
+    one, two = with_rings.follow(columns), without.follow(columns)
     assert max(ring.start for ring in with_rings._rings.values()) >= 16
     assert np.array_equal(one.field.status, two.field.status)
     assert np.mean(two.field.value < 0) > 0
@@ -102,7 +101,7 @@ def test_every_system_with_a_rule_ends_as_without_rings(name: str) -> None:
     assert reference.converged
     columns = around(reference, 1e-13)
     with_rings, without = DeepEngine(problem, reference), DeepEngine(problem, reference, rings=False)
-    one, two = with_rings.follow(*columns), without.follow(*columns)
+    one, two = with_rings.follow(columns), without.follow(columns)
     assert np.array_equal(one.field.status, two.field.status)
     assert np.array_equal(one.promotion_step, two.promotion_step)
     for channel, other in zip(one.field.channels().values(), two.field.channels().values(), strict=True):
@@ -119,7 +118,7 @@ def test_systems_that_draw_for_every_sample_have_no_rings(name: str) -> None:
     state = tuple(np.ones((problem.steps + 1, *leaf.shape)) for leaf in jax.tree.leaves(shapes))
     with pytest.raises(RenderError, match=r'Use precision "float64"'):
         reference = Reference(Fraction(1), Fraction(1), 128, 0.0, -1.0, state)
-        DeepEngine(problem, reference).follow(*around(reference, 1e-12))
+        DeepEngine(problem, reference).follow(around(reference, 1e-12))
 
 
 # ---- a sample is a function of its place ----------------------------------------------------------------------------
@@ -128,11 +127,11 @@ def test_systems_that_draw_for_every_sample_have_no_rings(name: str) -> None:
 def test_neither_neighbours_nor_the_place_in_a_batch_change_a_bit(deep: tuple[Problem, Reference]) -> None:
     problem, reference = deep
     parts = [around(reference, size, 40, seed) for seed, size in enumerate((1e-12, 1e-16, 1e-29))]
-    joined = tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
-    shuffled = np.random.default_rng(0).permutation(joined[0].size)
-    at_once = DeepEngine(problem, reference).follow(*joined).field
-    mixed = DeepEngine(problem, reference).follow(*(column[shuffled] for column in joined)).field
-    alone = [DeepEngine(problem, reference).follow(*columns).field.value for columns in parts]
+    joined = Points.join(parts)
+    shuffled = np.random.default_rng(0).permutation(len(joined))
+    at_once = DeepEngine(problem, reference).follow(joined).field
+    mixed = DeepEngine(problem, reference).follow(joined.at(shuffled)).field
+    alone = [DeepEngine(problem, reference).follow(columns).field.value for columns in parts]
     assert np.array_equal(at_once.value[shuffled], mixed.value)
     assert np.array_equal(at_once.value, np.concatenate(alone))
 
@@ -251,8 +250,8 @@ def test_a_fold_ends_a_ring_even_where_no_probe_crosses_it(kink: str, monkeypatc
     ends = [end for end in (4, 8, 16, 32) if 2 * 2.0**-40 * 1.5**end < fold]
     assert ring.start == ends[-1] == 16 < reached
     columns = around(reference, 2.0**-40, 64)
-    one = followed.follow(*columns).field
-    two = DeepEngine(problem, reference, rings=False).follow(*columns).field
+    one = followed.follow(columns).field
+    two = DeepEngine(problem, reference, rings=False).follow(columns).field
     np.testing.assert_allclose(one.value, two.value, rtol=1e-10)
 
 
@@ -294,7 +293,7 @@ def test_rings_are_kept_beside_their_reference_and_made_again_where_damaged(
 ) -> None:
     problem, reference = deep
     columns = around(reference, 1e-20, 32)
-    before = DeepEngine(problem, reference).follow(*columns).field.value
+    before = DeepEngine(problem, reference).follow(columns).field.value
     assert reference.kept_in is not None
     files = sorted(reference.kept_in.glob(f"{reference.key}-rings/*/*.npz"))
     assert files
@@ -309,13 +308,13 @@ def test_rings_are_kept_beside_their_reference_and_made_again_where_damaged(
         return inner(self, number, device)
 
     monkeypatch.setattr(DeepEngine, "_made_ring", counted)
-    assert np.array_equal(DeepEngine(problem, again).follow(*columns).field.value, before)
+    assert np.array_equal(DeepEngine(problem, again).follow(columns).field.value, before)
     assert fresh == [], "all were kept"
     for path in files:
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 16
         path.write_bytes(bytes(content))
-    assert np.array_equal(DeepEngine(problem, again).follow(*columns).field.value, before)
+    assert np.array_equal(DeepEngine(problem, again).follow(columns).field.value, before)
     assert fresh, "damaged ones were made again"
 
 

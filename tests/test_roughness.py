@@ -29,39 +29,39 @@ def border(shape: tuple[int, int] = (48, 64)) -> np.ndarray:
     return np.where(x + 0.3 * y > 40, 4000, 1000).astype(np.uint16)
 
 
-def share(codes: np.ndarray, coarse: float = 0.0, first_even: tuple[int, int] = (0, 0)) -> np.ndarray:
+def mean_weights(codes: np.ndarray, coarse: float = 0.0, first_even: tuple[int, int] = (0, 0)) -> np.ndarray:
     rows, columns = codes.shape
-    return roughness.share(codes, TABLE, coarse, first_even, (np.ones(rows), np.ones(columns)))
+    return roughness.mean_weights(codes, TABLE, coarse, first_even, (np.ones(rows), np.ones(columns)))
 
 
 def test_noise_is_drawn_as_a_mean_and_what_neighbours_share_is_not() -> None:
-    assert share(drawn()).mean() > 0.6
-    assert share(smooth()).max() == 0.0
-    assert share(border()).max() < 0.05
-    assert share(np.full((20, 20), 7, np.uint16)).max() == 0.0
+    assert mean_weights(drawn()).mean() > 0.6
+    assert mean_weights(smooth()).max() == 0.0
+    assert mean_weights(border()).max() < 0.05
+    assert mean_weights(np.full((20, 20), 7, np.uint16)).max() == 0.0
 
 
 def test_what_is_no_sample_makes_nothing_rough() -> None:
     codes = smooth()
     codes[:, 30:] = 0
     codes[5:9, 3:8] = 0
-    assert share(codes)[codes > 0].max() == 0.0
-    assert share(np.zeros((9, 9), np.uint16)).max() == 0.0
+    assert mean_weights(codes)[codes > 0].max() == 0.0
+    assert mean_weights(np.zeros((9, 9), np.uint16)).max() == 0.0
 
 
 @pytest.mark.parametrize("first", [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("shape", [(48, 64), (47, 63), (3, 5)])
 def test_a_level_that_comes_in_is_as_rough_as_its_parent(first: tuple[int, int], shape: tuple[int, int]) -> None:
     codes = drawn(1, shape)
-    coarse = share(codes, 1.0, first)[first[0] :: 2, first[1] :: 2]
+    coarse = mean_weights(codes, 1.0, first)[first[0] :: 2, first[1] :: 2]
     seconds = np.ascontiguousarray(codes[first[0] :: 2, first[1] :: 2])
-    assert coarse == pytest.approx(share(seconds), abs=1e-6)
+    assert coarse == pytest.approx(mean_weights(seconds), abs=1e-6)
 
 
 def test_a_dense_film_has_the_bytes_that_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
     planned = zoomed(2.0, detail=0.33, rest_detail=0.33, size=(96, 54))
     before = Compositor(planned, noise).frame(1.0)
-    monkeypatch.setattr(roughness, "share", None)  # is not asked for
+    monkeypatch.setattr(roughness, "mean_weights", None)  # is not asked for
     assert np.array_equal(Compositor(planned, noise).frame(1.0), before)
     assert roughness.strength(0.71) == roughness.strength(0.33) == 0.0
     assert roughness.strength(0.2) == 1.0

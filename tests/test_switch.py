@@ -250,12 +250,13 @@ class Clock:
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
         while (batch := next_batch()) is not None:
-            self.now_s += batch.x.size * (3e-3 if len(batch.columns) == 4 else 1e-3)
-            for values, at_reference, apart in zip(
-                batch.columns, (self.followed.x, self.followed.y), batch.columns[2:], strict=False
-            ):
-                assert np.allclose(values, float(at_reference) + apart, rtol=1e-14, atol=0)
-            field = Field.empty((batch.x.size,))
+            points = batch.points
+            self.now_s += len(points) * (1e-3 if points.is_plain else 3e-3)
+            if not points.is_plain:
+                dx, dy = points.differences
+                assert np.allclose(points.x, float(self.followed.x) + dx, rtol=1e-14, atol=0)
+                assert np.allclose(points.y, float(self.followed.y) + dy, rtol=1e-14, atol=0)
+            field = Field.empty((len(points),))
             field.escape_step[:] = -1
             yield batch, field
 

@@ -10,6 +10,7 @@ from render.backends import Batch
 from render.backends.local import LocalBackend
 from render.problem import Problem
 from render.problem.catalogue.settings import PhasesSettings
+from render.samples import Points
 from render.train import engine, examples
 from render.train.systems import backprop
 from tests.helpers.problems import changed
@@ -115,7 +116,7 @@ def test_two_devices_that_read_out_at_once_do_not_wait_for_each_other() -> None:
     """They did, for ever, when singular values were XLA's: both held the threads that each needed."""
     problem = changed(PHASES, steps=2)
     x, y = 10 ** np.random.default_rng(0).uniform(-1, 0, (2, 64))
-    batches = [Batch((), x, y) for _ in range(20)]
+    batches = [Batch((), Points(x, y)) for _ in range(20)]
     fields = [field for _, field in LocalBackend(problem).run(lambda: batches.pop() if batches else None)]
     assert len(fields) == 20
     assert all(np.isfinite(field.more["outlier"]).all() for field in fields)

@@ -21,6 +21,7 @@ from render.film.rendering import Report
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.float64_limits import TRUSTED_WIDTH_DECADES
 from render.geometry.tiles import SAMPLES, Tile, TileRange
+from render.samples import Points
 from render.scene import Scene
 from render.storage import references
 from render.storage.references import Reference
@@ -232,23 +233,26 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
 
     Shared points are those with even indices: samples of the level above too, from where they came if it was stored.
     """
-    columns, known, runs = [], [], []
+    places: list[Points] = []
+    known, runs = [], []
     for area, value in zip(areas, values, strict=True):
         chosen = np.random.default_rng(area.level).integers(0, value.shape[0] // 2, (_SHARED, 2)) * 2
         for row, column in chosen:
-            place, reference = _columns(subject, area, int(row), int(column))
-            columns.append(place)
+            place, reference = _point(subject, area, int(row), int(column))
+            places.append(place)
             runs.append(reference)
             known.append(value[row, column])
-    x, y, dx, dy = np.array(columns).T
-    plain, again = np.isnan(dx), np.empty(x.size)
-    again[plain] = train_points(subject, x[plain], y[plain], lambda _: None).value
-    for reference in subject.switch.references if subject.switch else ():
-        deep = np.flatnonzero([followed is reference for followed in runs])
-        for piece, field in single_points.train(
-            subject.backend, x[deep], y[deep], dx[deep], dy[deep], reference=reference
-        ):
-            again[deep[piece]] = field.value
+    again = np.empty(len(places))
+    for reference in (None, *(subject.switch.references if subject.switch else ())):
+        members = np.flatnonzero([followed is reference for followed in runs])
+        if not members.size:
+            continue
+        points = Points.join([places[i] for i in members])
+        if reference is None:
+            again[members] = train_points(subject, points.x, points.y, lambda _: None).value
+            continue
+        for piece, field in single_points.train(subject.backend, points, reference):
+            again[members[piece]] = field.value
     same = (again.view(np.int64) == np.array(known).view(np.int64)).reshape(len(areas), _SHARED)
     return [int(n) for n in same.sum(axis=1)]
 
@@ -259,42 +263,33 @@ def _nudged(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) 
     Samples are drawn among those whose right or upper neighbour ends otherwise. A sample counts if it changes with
     either hyperparameter.
     """
-    x, y, known, windows = [], [], [], []
+    places: list[Points] = []
+    known, windows = [], []
     for number, (area, value) in enumerate(zip(areas, values, strict=True)):
         mask = value < 0
         beside = np.argwhere((mask[:-1, :-1] != mask[1:, :-1]) | (mask[:-1, :-1] != mask[:-1, 1:]))
         for row, column in np.random.default_rng(area.level).permutation(beside)[:_NUDGED]:
-            place, reference = _columns(subject, area, int(row), int(column))
+            place, reference = _point(subject, area, int(row), int(column))
             if reference is None:
-                x.append(place[0])
-                y.append(place[1])
+                places.append(place)
                 known.append(mask[row, column])
                 windows.append(number)
-    if not x:
+    if not places:
         return [(0, 0)] * len(areas)
-    at_x, at_y, outcome = np.array(x), np.array(y), np.array(known)
-    right = train_points(subject, np.nextafter(at_x, np.inf), at_y, lambda _: None).value < 0
-    up = train_points(subject, at_x, np.nextafter(at_y, np.inf), lambda _: None).value < 0
+    at, outcome = Points.join(places), np.array(known)
+    right = train_points(subject, np.nextafter(at.x, np.inf), at.y, lambda _: None).value < 0
+    up = train_points(subject, at.x, np.nextafter(at.y, np.inf), lambda _: None).value < 0
     nudged = np.bincount(windows, minlength=len(areas))
     flipped = np.bincount(windows, (right != outcome) | (up != outcome), minlength=len(areas))
     return [(int(a), int(b)) for a, b in zip(flipped, nudged, strict=True)]
 
 
-def _columns(
-    subject: Subject, area: TileRange, row: int, column: int
-) -> tuple[tuple[float, float, float, float], Reference | None]:
-    """Return x, y of a sample of a window, their differences from its reference run, and that run.
-
-    Of a sample that is trained plainly: nan and None.
-    """
+def _point(subject: Subject, area: TileRange, row: int, column: int) -> tuple[Points, Reference | None]:
+    """Return the point of a sample of a window, and the run that it is followed from; None for a plain one."""
     (tile_x, i), (tile_y, j) = divmod(column, SAMPLES), divmod(row, SAMPLES)
     tile = Tile(area.level, area.x0 + tile_x, area.y0 + tile_y)
     reference = subject.switch.reference_of(tile) if subject.switch else None
-    x, y, *apart = (
-        float(v[0]) for v in references.points(subject.problem, tile, np.array([j]), np.array([i]), reference)
-    )
-    dx, dy = apart or (math.nan, math.nan)
-    return (x, y, dx, dy), reference
+    return references.points(subject.problem, tile, np.array([j]), np.array([i]), reference), reference
 
 
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int, rounded: tuple[int, int]) -> Level:

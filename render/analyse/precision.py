@@ -261,8 +261,8 @@ def leaving(scene: Scene, reference: Reference) -> Leaving:
     from render.train.past_float64.difference_engine import DeepEngine
 
     points = reference_search.points(scene.problem, scene.path(scene.output))
-    columns = *reference_search.columns(points), *reference_search.differences(points, reference)
-    steps = DeepEngine(scene.problem, reference, rings=False).follow(*columns).promotion_step
+    followed = DeepEngine(scene.problem, reference, rings=False).follow(reference_search.in_float64(points, reference))
+    steps = followed.promotion_step
     left = np.where(steps < 0, scene.problem.steps, steps)
     return Leaving(float(np.median(left)), scene.problem.steps, float(np.mean(steps < 0)), steps.size)
 

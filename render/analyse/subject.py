@@ -30,7 +30,7 @@ from render.film.rendering import Progress, Report
 from render.film.schedule import Switch, Training
 from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
-from render.samples import CHANNELS, Field
+from render.samples import CHANNELS, Field, Points
 from render.scene import Scene
 from render.storage import numerics
 from render.storage.store import DirectoryStore, MemoryStore, TileStore, check_store
@@ -185,7 +185,7 @@ def _points_folder(subject: Subject, backend: Backend) -> Path:
 
 
 def _train(backend: Backend, x: np.ndarray, y: np.ndarray, pieces: list[slice]) -> Iterator[tuple[slice, Field]]:
-    waiting = iter([(Batch((), x[piece], y[piece]), piece) for piece in pieces])
+    waiting = iter([(Batch((), Points(x[piece], y[piece])), piece) for piece in pieces])
     places: dict[int, slice] = {}
 
     def next_batch() -> Batch | None:

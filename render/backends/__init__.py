@@ -6,42 +6,24 @@ from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import NamedTuple, Protocol
 
-import numpy as np
-
 from render.errors import ClusterError, RenderError, TrainingError
 from render.geometry.tiles import Tile
 from render.machine import signals
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import trust
 from render.storage.references import Reference
 
 
 class Batch(NamedTuple):
-    """Points to train together: those of `tiles`, one after the other. x, y: float64 [points].
+    """Points to train together: those of `tiles`, one after the other.
 
-    dx, dy: the same less the reference's, float64 [points], of runs that are followed by their differences from a
-    reference run; else None, as the reference is.
+    reference: the run that they are followed from; None where they are plain.
     """
 
     tiles: tuple[Tile, ...]
-    x: np.ndarray
-    y: np.ndarray
-    dx: np.ndarray | None = None
-    dy: np.ndarray | None = None
+    points: Points
     reference: Reference | None = None
-
-    @classmethod
-    def of(cls, tiles: Iterable[Tile], columns: Iterable[np.ndarray], reference: Reference | None = None) -> Batch:
-        """Return a batch of the arguments of an engine: x, y, and dx, dy where there is a reference."""
-        x, y, *apart = columns
-        dx, dy = apart or (None, None)
-        return cls(tuple(tiles), x, y, dx, dy, reference)
-
-    @property
-    def columns(self) -> tuple[np.ndarray, ...]:
-        """The arguments of an engine: x, y, and dx, dy where there are any; float64 [points] each."""
-        return tuple(column for column in (self.x, self.y, self.dx, self.dy) if column is not None)
 
 
 class Failed(NamedTuple):
@@ -103,7 +85,7 @@ def trained(results: Iterable[tuple[Batch, Field | Failed]]) -> Iterator[tuple[B
     """Yield the fields of all batches. Raises TrainingError if a batch failed."""
     for batch, result in results:
         if isinstance(result, Failed):
-            raise TrainingError(f"A batch of {batch.x.size} points could not be trained: {result.why}.")
+            raise TrainingError(f"A batch of {len(batch.points)} points could not be trained: {result.why}.")
         yield batch, result
 
 

@@ -7,10 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
 from render.backends import Batch
-from render.samples import Field
+from render.samples import Field, Points
 
 
 class Piece(NamedTuple):
@@ -22,9 +20,9 @@ class Piece(NamedTuple):
     parts: list[Field | None]
 
     @property
-    def points(self) -> tuple[np.ndarray, ...]:
-        """The arguments of an engine: x, y, and any differences from a reference; float64 [points] each."""
-        return tuple(column[self.selection] for column in self.batch.columns)
+    def points(self) -> Points:
+        """The points of the piece."""
+        return self.batch.points.at(self.selection)
 
 
 class Pieces:
@@ -45,7 +43,7 @@ class Pieces:
                 batch = self._next_batch()
                 if batch is None:
                     return None
-                count = max(1, min(self._most, batch.x.size // self._least_points))
+                count = max(1, min(self._most, len(batch.points) // self._least_points))
                 parts: list[Field | None] = [None] * count
                 # Points are interleaved: one half of a tile may converge while the other escapes in a few steps.
                 self._waiting.extend(Piece(batch, slice(i, None, count), i, parts) for i in range(count))

@@ -213,7 +213,7 @@ class _Run:
         gpu = any(one.gpu for one in self._roster.good.values())
         followed = () if batch.reference is None else self._backend.followed(batch.reference).arguments()
         future = self._client.submit(
-            worker.train, self._problem, self._roster.same, batch.columns, *followed,
+            worker.train, self._problem, self._roster.same, batch.points, *followed,
             pure=False, workers=only, resources={"GPU": 1} if gpu else None,
         )  # fmt: skip
         with self._room:
@@ -259,7 +259,7 @@ class _Run:
             self._room.notify_all()
         if isinstance(result, worker.Trained):
             self._heard[result.address] = time.monotonic()
-            self._backend.learn(task.batch.x.size, result.time_s)
+            self._backend.learn(len(task.batch.points), result.time_s)
             if task.batch.reference is not None:
                 self._backend.followed(task.batch.reference).add(result.rings)
             yield task.batch, result.field

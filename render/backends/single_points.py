@@ -4,24 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from render import backends
 from render.backends import Backend
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage.references import Reference
 
 
-def train(
-    backend: Backend, x: np.ndarray, y: np.ndarray, *apart: np.ndarray, reference: Reference | None = None
-) -> Iterator[tuple[slice, Field]]:
-    """Train at arbitrary hyperparameter values and yield (slice of the points, field), in batches as they finish.
+def train(backend: Backend, points: Points, reference: Reference | None = None) -> Iterator[tuple[slice, Field]]:
+    """Train at arbitrary points and yield (slice of the points, field), in batches as they finish.
 
-    x, y: float64 [points], in hyperparameter units of the backend's problem. apart: dx, dy, the same less those of the
-    reference run that the points are followed from. Nothing is stored.
+    reference: the run that points with differences are followed from. Nothing is stored.
     """
     capacity = backend.capacity
-    starts = iter(range(0, x.size, capacity))
+    starts = iter(range(0, len(points), capacity))
     pieces: dict[int, slice] = {}
 
     def next_batch() -> backends.Batch | None:
@@ -29,7 +24,7 @@ def train(
         if start is None:
             return None
         piece = slice(start, start + capacity)
-        batch = backends.Batch.of((), (column[piece] for column in (x, y, *apart)), reference)
+        batch = backends.Batch((), points.at(piece), reference)
         pieces[id(batch)] = piece
         return batch
 

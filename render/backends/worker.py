@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import distributed
-import numpy as np
 
 import render
 from render.backends import PROOF_STEPS, handed_code
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import first_steps
 from render.storage.references import Reference
 from render.storage.rings import Ring
@@ -75,15 +74,14 @@ class Trained(NamedTuple):
 def train(
     problem: Problem,
     same: dict[str, str | int],
-    columns: tuple[np.ndarray, ...],
+    points: Points,
     reference: Reference | None = None,
     rings: Mapping[int, Ring] | None = None,
 ) -> Trained:
     """Train at any number of points.
 
-    same: numerics and proof that the samples must have. columns: x, y, and with a reference run dx, dy, float64
-    [points] each. rings: of the reference, as far as they are known. Raises OtherNumerics where this worker's numerics
-    differ.
+    same: numerics and proof that the samples must have. rings: of the reference, as far as they are known. Raises
+    OtherNumerics where this worker's numerics differ.
     """
     worker = distributed.get_worker()
     if handed_code.lacks(problem):  # it has just come, in place of one that died
@@ -97,8 +95,8 @@ def train(
     if reference is not None:
         engine = _deep_engine(problem, reference)
         engine.learn(rings, device)
-    capacity, points = engine.capacity(device), columns[0].size
-    parts = [engine.train(tuple(c[i : i + capacity] for c in columns), device) for i in range(0, points, capacity)]
+    capacity = engine.capacity(device)
+    parts = [engine.train(points.at(slice(i, i + capacity)), device) for i in range(0, len(points), capacity)]
     new_rings = {} if reference is None else {n: ring for n, ring in engine.known().items() if n not in rings}
     return Trained(Field.join(parts), time.perf_counter() - started, worker.address, new_rings)
 

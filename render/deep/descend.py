@@ -194,12 +194,10 @@ def _trained(problem: Problem, points: list[Point], reference: Reference | None)
     from render.train import engine
     from render.train.past_float64 import difference_engine as engines
 
-    x, y = reference_search.columns(points)
+    at = reference_search.in_float64(points, reference)
     if reference is None:
-        return engine.Engine(problem).run(x, y), None
-    followed = engines.DeepEngine(problem, reference, rings=False).follow(
-        x, y, *reference_search.differences(points, reference)
-    )
+        return engine.Engine(problem).train(at), None
+    followed = engines.DeepEngine(problem, reference, rings=False).follow(at)
     left = np.where(followed.promotion_step < 0, problem.steps, followed.promotion_step)
     return followed.field, float(np.median(left))
 

@@ -19,7 +19,7 @@ from render.errors import DepthError
 from render.geometry.camera import Path as CameraPath
 from render.geometry.camera import View
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 
@@ -169,13 +169,12 @@ def new_reference(
     plain = engine.Engine(problem)
     step = -(-len(points) // plain.capacity())
     sample = list(points[::step])
-    x, y = columns(sample)
     others = [int(i) for i in np.random.default_rng(0).permutation(len(sample))]
     if guide is None:
-        first = _promising(plain.run(x, y), sample)[0]
+        first = _promising(plain.train(in_float64(sample)), sample)[0]
         order = [first, *(i for i in others if i != first)][:_TRIES]
     else:
-        field = engines.DeepEngine(problem, guide, rings=False).follow(x, y, *differences(sample, guide)).field
+        field = engines.DeepEngine(problem, guide, rings=False).follow(in_float64(sample, guide)).field
         first = _promising(field, sample)[0]
         order = [i for i in [first, *(i for i in others if i != first)] if field.value[i] < 0][:_TRIES]
     reference: Reference | None = None
@@ -210,15 +209,13 @@ def _spacing(points: Sequence[Point]) -> float:
     return min(gaps, default=2.0**-53)
 
 
-def columns(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
-    """Return x, y float64 [points]."""
-    return np.array([float(p.x) for p in points]), np.array([float(p.y) for p in points])
-
-
-def differences(points: Sequence[Point], reference: Reference) -> tuple[np.ndarray, np.ndarray]:
-    """Return dx, dy float64 [points]: values less the reference's, exact and rounded once."""
+def in_float64(points: Sequence[Point], reference: Reference | None = None) -> Points:
+    """Return exact points as engines take them; with a reference, with their differences from it."""
+    x, y = np.array([float(p.x) for p in points]), np.array([float(p.y) for p in points])
+    if reference is None:
+        return Points(x, y)
     dx = np.array([float(p.x - reference.x) for p in points])
-    return dx, np.array([float(p.y - reference.y) for p in points])
+    return Points(x, y, dx, np.array([float(p.y - reference.y) for p in points]))
 
 
 def points(problem: Problem, path: CameraPath) -> list[Point]:

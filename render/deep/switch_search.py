@@ -108,8 +108,8 @@ def _measure(problem: Problem, view: View, root: Path, report_step: ReportStep) 
     narrow = True  # whether every view so far is one that plain runs do not decide, and differences do
     for wide in _views(problem, view):
         points = _drawn(problem, wide)
-        x, y = reference_search.columns(points)
-        seen = _agreement(wide.width * float(problem.x.span), *(engine.run(x, y).value for engine in plain))
+        rounded = reference_search.in_float64(points)
+        seen = _agreement(wide.width * float(problem.x.span), *(engine.train(rounded).value for engine in plain))
         narrow = narrow and seen.plain_values < _DECIDED and _stretch(problem, wide) <= _WIDEST
         if narrow and reference is None:
             try:
@@ -120,8 +120,8 @@ def _measure(problem: Problem, view: View, root: Path, report_step: ReportStep) 
                 narrow = False
         if narrow and reference is not None:
             report_step(f"where differences are right: {seen.width:.0e} wide")
-            columns = x, y, *reference_search.differences(points, reference)
-            signs, values = _alike(*(engine.follow(*columns).field.value for engine in deep))
+            apart = reference_search.in_float64(points, reference)
+            signs, values = _alike(*(engine.follow(apart).field.value for engine in deep))
             seen = dataclasses.replace(seen, signs=signs, values=values)
             narrow = values >= _DECIDED
             widest = wide if narrow else widest

@@ -16,7 +16,7 @@ from render.geometry import patches
 from render.geometry.patches import Patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 
@@ -97,8 +97,8 @@ class GrowingTile:
         mask: np.ndarray = masks()[part] & ~self._known
         return mask
 
-    def points(self, problem: Problem, part: int, reference: Reference | None = None) -> tuple[np.ndarray, ...]:
-        """Return x, y (and dx, dy) [points] of a part, row by row: see `references.points`."""
+    def points(self, problem: Problem, part: int, reference: Reference | None = None) -> Points:
+        """Return the points of a part, row by row."""
         rows, columns = np.nonzero(self.mask(part))
         return references.points(problem, self.tile, rows, columns, reference)
 

@@ -10,8 +10,6 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-import numpy as np
-
 from render import backends, scene
 from render.backends import Backend
 from render.errors import DamagedTile, SceneError
@@ -21,7 +19,7 @@ from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.patches import WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.scene import Scene
 from render.storage import numerics
 from render.storage.references import Reference
@@ -96,8 +94,8 @@ class Plane:
                 self._places.popitem(last=False)
             return self._places[reference.key]
 
-    def points(self, growing: GrowingTile, part: int) -> tuple[np.ndarray, ...]:
-        """Return what the backend is given of a part of a tile: x, y, and in a place dx, dy; float64 [points] each."""
+    def points(self, growing: GrowingTile, part: int) -> Points:
+        """Return the points of a part of a tile; in a place, with their differences from its reference run."""
         return growing.points(self.problem, part, self.reference)
 
     @property

@@ -93,8 +93,8 @@ def _busiest(plane: Plane, tile: Tile, chosen: random.Random) -> tuple[Tile, flo
 
 
 def _values(plane: Plane, tile: Tile, ix: int, iy: int) -> tuple[float, float]:
-    x, y = references.points(plane.problem, tile, np.array([iy]), np.array([ix]))
-    return float(x[0]), float(y[0])
+    point = references.points(plane.problem, tile, np.array([iy]), np.array([ix]))
+    return float(point.x[0]), float(point.y[0])
 
 
 def _target(plane: Plane, busy: tuple[Tile, float, int, int], parting: float | None) -> Target:

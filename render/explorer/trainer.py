@@ -15,14 +15,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
-import numpy as np
-
 from render.backends import Batch, trained
 from render.explorer.growing_tile import GrowingTile
 from render.explorer.planes import Plane
 from render.explorer.serving_thread import Served
 from render.geometry.tiles import Tile
-from render.samples import Field
+from render.samples import Field, Points
 
 # A batch is as many points as the backend trains in about this long: longer, and the picture lags behind the pointer;
 # much shorter, and blocks stay half full. The first batches, before any speed is known, are one part of a tile.
@@ -46,8 +44,11 @@ class _Turn(NamedTuple):
     began_s: float
 
 
-# One tile in a batch: which one, and which of its parts.
-Share = tuple[GrowingTile, int]
+class _Part(NamedTuple):
+    """A part of a tile in a batch: the tile, and the part's number there."""
+
+    growing: GrowingTile
+    number: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ class Trainer(Served):
         self._wanted: dict[Plane, set[Tile]] = {}
         self._growing: OrderedDict[tuple[Plane, Tile], GrowingTile] = OrderedDict()
         self._under_way: set[tuple[Plane, Tile, int]] = set()
-        self._handed: dict[tuple[object, ...], tuple[list[Share], float]] = {}
+        self._handed: dict[tuple[object, ...], tuple[list[_Part], float]] = {}
         self._turn: _Turn | None = None
         self._last: Plane | None = None
         self._finished: deque[tuple[float, int]] = deque()
@@ -162,9 +163,9 @@ class Trainer(Served):
         """Hand out the most wanted parts, about _BATCH_S of them; wait while there is nothing to do."""
         with self._changed:
             while not self._is_over(turn):
-                shares = [] if self._awaits_first(turn.plane) else self._take(turn.plane)
-                if shares:
-                    return self._batch(turn.plane, shares)
+                parts = [] if self._awaits_first(turn.plane) else self._take(turn.plane)
+                if parts:
+                    return self._batch(turn.plane, parts)
                 self._changed.wait()
             if self._turn is turn:
                 self._turn = None
@@ -175,26 +176,26 @@ class Trainer(Served):
         """Return whether a plane's very first batch is under way: until it is back, no other core compiles too."""
         return plane not in self._seen and bool(self._handed)
 
-    def _take(self, plane: Plane) -> list[Share]:
-        shares: list[Share] = []
+    def _take(self, plane: Plane) -> list[_Part]:
+        parts: list[_Part] = []
         rate = self._batch_rate.get(plane)
         room = min(plane.backend.capacity, max(_FIRST_POINTS, int(rate * _BATCH_S)) if rate else _FIRST_POINTS)
         for tile in self._most_wanted(plane):
             growing = self._grow(plane, tile)
             if growing is None:
                 continue
-            for part in growing.left():
-                if (plane, tile, part) in self._under_way:
+            for number in growing.left():
+                if (plane, tile, number) in self._under_way:
                     continue
-                size = int(growing.mask(part).sum())
-                if size > room and shares:
-                    return shares
+                size = int(growing.mask(number).sum())
+                if size > room and parts:
+                    return parts
                 room -= size
-                shares.append((growing, part))
-                self._under_way.add((plane, tile, part))
+                parts.append(_Part(growing, number))
+                self._under_way.add((plane, tile, number))
             if room <= 0:
                 break
-        return shares
+        return parts
 
     def _most_wanted(self, plane: Plane) -> Iterator[Tile]:
         """Yield what the clients of a plane want, in turn."""
@@ -221,23 +222,22 @@ class Trainer(Served):
             self._growing.popitem(last=False)
         return growing
 
-    def _batch(self, plane: Plane, shares: list[Share]) -> Batch:
-        points = [plane.points(growing, part) for growing, part in shares]
-        columns = (np.concatenate(axis) for axis in zip(*points, strict=True))
-        batch = Batch.of((growing.tile for growing, _ in shares), columns, plane.reference)
-        self._handed[_name(batch)] = shares, time.monotonic()
+    def _batch(self, plane: Plane, parts: list[_Part]) -> Batch:
+        points = [plane.points(part.growing, part.number) for part in parts]
+        batch = Batch(tuple(part.growing.tile for part in parts), Points.join(points), plane.reference)
+        self._handed[_name(batch)] = parts, time.monotonic()
         return batch
 
     def _keep(self, plane: Plane, batch: Batch, field: Field) -> None:
         with self._changed:
-            shares, started = self._handed.pop(_name(batch), ([], 0.0))
+            parts, started = self._handed.pop(_name(batch), ([], 0.0))
             start = 0
             complete = []
-            for growing, part in shares:
-                stop = start + int(growing.mask(part).sum())
-                growing.add(part, field.at(slice(start, stop)))
+            for growing, number in parts:
+                stop = start + int(growing.mask(number).sum())
+                growing.add(number, field.at(slice(start, stop)))
                 start = stop
-                self._under_way.discard((plane, growing.tile, part))
+                self._under_way.discard((plane, growing.tile, number))
                 if growing.is_whole:
                     complete.append(growing)
             now = time.monotonic()
@@ -274,5 +274,4 @@ class Trainer(Served):
 
 def _name(batch: Batch) -> tuple[object, ...]:
     """Return what tells one batch under way from all others, also after a journey to another process."""
-    first = batch.tiles, float(batch.x[0]), float(batch.y[0])
-    return first if batch.dx is None or batch.dy is None else (*first, float(batch.dx[0]), float(batch.dy[0]))
+    return batch.tiles, *(float(column[0]) for column in batch.points.columns)

@@ -11,7 +11,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from render.film.compose import Bands, mixed, plane_share
+from render.film.compose import Bands, mixed, plane_coverage
 from render.film.depth import runs_per_pixel
 from render.geometry.camera import Path
 from render.geometry.viewport import Viewport
@@ -36,11 +36,11 @@ class BifurcationCompositor:
     def bands(self, s: float) -> Bands:
         """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
         view, look = self._path.viewport(s), self._scene.look
-        share = densities(self._scene, view)
-        linear = colour.linear_from_tone(2 * share - 1, look.palette, self._path.phase(s))
-        linear = np.where(share[..., None] > 0, linear, self._background)
+        density = densities(self._scene, view)
+        linear = colour.linear_from_tone(2 * density - 1, look.palette, self._path.phase(s))
+        linear = np.where(density[..., None] > 0, linear, self._background)
         picture = np.ascontiguousarray(np.moveaxis(linear.astype(np.float32), -1, 0))
-        inside = plane_share(view)
+        inside = plane_coverage(view)
 
         def band(rows: slice) -> np.ndarray:
             part = picture[:, rows].copy()

@@ -118,7 +118,7 @@ class Compositor:
         """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
         view = self._plan.path.viewport(s)
         layers, tables = self._layers(view, s)
-        inside = plane_share(view)
+        inside = plane_coverage(view)
         lit = None
         if len(tables) > 1:  # relief needs neighbours: the whole picture first
             channels = np.empty((6, view.height_px, view.width_px), dtype=np.float32)
@@ -200,10 +200,12 @@ class Compositor:
         rough = None
         if self._strength > 0:
             known = [roughness.known_around(low, high, count, 1 - weight) for low, high, _, count, _ in ways]
-            share = roughness.share(codes, table, 1 - weight, (window.y0 % 2, window.x0 % 2), (known[0], known[1]))
-            if share.any():
+            weights = roughness.mean_weights(
+                codes, table, 1 - weight, (window.y0 % 2, window.x0 % 2), (known[0], known[1])
+            )
+            if weights.any():
                 up, across = (resample.taps(*way[:4], "linear") for way in ways)
-                rough = Rough(share * np.float32(self._strength), up, across, *read(roughness.WIDEN, known))
+                rough = Rough(weights * np.float32(self._strength), up, across, *read(roughness.WIDEN, known))
         return Layer(
             codes, *read(), edge, gaps=not bool(area.mask(parts).all()), rough=rough, opacity=self._opacity(weight)
         )
@@ -300,19 +302,19 @@ class _Piece(NamedTuple):
     samples: tuple[slice, slice]
 
 
-def plane_share(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the share of each row (from the top) and column of pixels in the plane, float32; None if all of it is."""
+def plane_coverage(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return how much of each row (from the top) and column of pixels the plane covers, float32; None for all of it."""
     x0, x1, y0, y1 = view.edges()
     if x0 >= 0 and x1 <= 1 and y0 >= 0 and y1 <= 1:
         return None
 
-    def shares(low: Fraction, high: Fraction, count: int) -> np.ndarray:
+    def coverage(low: Fraction, high: Fraction, count: int) -> np.ndarray:
         first, last = (float((edge - low) / (high - low) * count) for edge in (0, 1))
         pixels = np.arange(count)
         inside: np.ndarray = np.minimum(pixels + 1, last) - np.maximum(pixels, first)
         return inside.clip(0.0, 1.0).astype(np.float32)
 
-    return np.ascontiguousarray(shares(y0, y1, view.height_px)[::-1]), shares(x0, x1, view.width_px)
+    return np.ascontiguousarray(coverage(y0, y1, view.height_px)[::-1]), coverage(x0, x1, view.width_px)
 
 
 def _pieces(window: Window) -> list[_Piece]:

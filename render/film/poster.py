@@ -16,7 +16,7 @@ import numpy as np
 
 from render.encode.tiff import TILE_PX, Print
 from render.errors import DepthError
-from render.film.compose import Compositor, plane_share
+from render.film.compose import Compositor, plane_coverage
 from render.film.plan import Plan
 from render.geometry.axes import DEEPEST_LEVEL
 from render.geometry.tiles import SAMPLES, Tile, TileRange
@@ -135,7 +135,7 @@ class Poster:
 
         raster.each_band(view.height_px, fill)
         linear = drawn if len(tables) == 1 else relief.drawn(drawn, self.scene.look, self.view.height_px)
-        inside = plane_share(view)
+        inside = plane_coverage(view)
         if inside is not None:
             loops.blend_outside(linear, *inside, palettes.linear_from_hex(self.scene.look.background))
         return linear[:, rows.start - reached.start : rows.stop - reached.start]

@@ -17,7 +17,7 @@ from render.geometry import patches
 from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import SAMPLES, Tile
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 from render.storage.store import TileStore
@@ -55,8 +55,8 @@ class Work(NamedTuple):
         return patches.new_sample_count(self.patches, self.taken_over)
 
 
-def points_of(problem: Problem, tile: Tile, work: Work, reference: Reference | None = None) -> tuple[np.ndarray, ...]:
-    """Return x, y (and dx, dy) [points] of the samples of a tile that are to be trained: see `references.points`."""
+def points_of(problem: Problem, tile: Tile, work: Work, reference: Reference | None = None) -> Points:
+    """Return the points of the samples of a tile that are to be trained."""
     rows, columns = np.nonzero(work.mask)
     return references.points(problem, tile, rows, columns, reference)
 
@@ -271,8 +271,7 @@ class Training:
     def _batch(self, chosen: list[Tile]) -> Batch:
         reference = None if self._switch is None else self._switch.reference_of(chosen[0])
         points = [points_of(self._problem, tile, self._work[tile], reference) for tile in chosen]
-        columns = (np.concatenate(parts) for parts in zip(*points, strict=True))
-        return Batch.of(chosen, columns, reference)
+        return Batch(tuple(chosen), Points.join(points), reference)
 
     def _keep(self, batch: Batch, result: Field | Failed) -> None:
         try:

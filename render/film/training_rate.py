@@ -18,7 +18,7 @@ from render.geometry import patches
 from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 
@@ -106,7 +106,7 @@ def measure_tiles(
     if reference is None and block_s > _LONGEST_BLOCK_S:
         # As if no run escaped, and so at most what it takes: how many do is not known before they have run.
         return Rate(int(backend.numerics["lanes"]) * backend.workers / block_s)
-    timed = functools.partial(_timed, Points(problem, tiles, wanted, reference), backend)
+    timed = functools.partial(_timed, Draws(problem, tiles, wanted, reference), backend)
     timed(8)  # every worker compiles on a first batch
     know_rings = timed if reference is not None else lambda points: None
     points = 16
@@ -128,7 +128,7 @@ class _Timed(NamedTuple):
     filled: float
 
 
-def _timed(drawn: Points, backend: Backend, points: int) -> _Timed:
+def _timed(drawn: Draws, backend: Backend, points: int) -> _Timed:
     """Let all workers train so many points each, in batches as large as a film's if they are enough."""
     size = min(points, backend.capacity)
     count = min(max(1, points // size), _MOST_BATCHES) * backend.workers
@@ -164,7 +164,7 @@ class _Batches:
             return None
 
 
-class Points:
+class Draws:
     """Random points of the patches that are wanted of tiles, as many of each of equal stretches of their samples."""
 
     def __init__(
@@ -190,4 +190,4 @@ class Points:
             rows, columns = np.nonzero(patches.samples(self._patches[place]))
             taken = chosen.integers(rows.size, size=stretch.size)
             drawn.append(references.points(self.problem, self._tiles[place], rows[taken], columns[taken], reference))
-        return Batch.of((), (np.concatenate(parts) for parts in zip(*drawn, strict=True)), reference)
+        return Batch((), Points.join(drawn), reference)

@@ -101,9 +101,9 @@ def curve_from_values(values: Float64[np.ndarray, "sample"], gap: float) -> Curv
 
 def fixed_curve(most: float, gap: float, *, log: bool) -> Curve:
     """Return a curve that ranks nothing: tones go with magnitudes up to `most`, or with logarithms from 1e-3 on."""
-    shares = np.linspace(0.0, 1.0, _KNOTS)
-    magnitudes = 1e-3 * (most / 1e-3) ** shares if log else np.maximum(shares * most, _NEXT_TO_ZERO)
-    tones = gap + (1 - gap) * shares
+    places = np.linspace(0.0, 1.0, _KNOTS)
+    magnitudes = 1e-3 * (most / 1e-3) ** places if log else np.maximum(places * most, _NEXT_TO_ZERO)
+    tones = gap + (1 - gap) * places
     if log:
         magnitudes, tones = np.insert(magnitudes, 0, _NEXT_TO_ZERO), np.insert(tones, 0, gap)
     positive = np.where(magnitudes == _NEXT_TO_ZERO, 0.0, magnitudes)

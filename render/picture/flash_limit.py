@@ -62,10 +62,10 @@ class Correction:
 
     def add(self, linear: Float32[np.ndarray, "3 row column"], rows: slice) -> None:
         """Add it to a band of the frame, which has these rows from the top, in place."""
-        near, far, share = (part[rows] for part in self._rows)
-        band = self._cells[:, near] * (1 - share)[None, :, None] + self._cells[:, far] * share[None, :, None]
-        near, far, share = self._columns
-        linear += band[:, :, near] * (1 - share) + band[:, :, far] * share
+        near, far, far_weight = (part[rows] for part in self._rows)
+        band = self._cells[:, near] * (1 - far_weight)[None, :, None] + self._cells[:, far] * far_weight[None, :, None]
+        near, far, far_weight = self._columns
+        linear += band[:, :, near] * (1 - far_weight) + band[:, :, far] * far_weight
         np.clip(linear, 0.0, 1.0, out=linear)
 
 
@@ -143,8 +143,8 @@ def _strength(often: np.ndarray) -> Float64[np.ndarray, "row column"]:
     if not each.any():
         return each
     size = flash.field_shape(each.shape)
-    share = maximum_filter(uniform_filter(each, size, mode="constant"), size)
-    limited: np.ndarray = gaussian_filter(each, _SMOOTH, mode="nearest") * _ramp(share, _BEGIN_SHARE, _FULL_SHARE)
+    flashing = maximum_filter(uniform_filter(each, size, mode="constant"), size)
+    limited: np.ndarray = gaussian_filter(each, _SMOOTH, mode="nearest") * _ramp(flashing, _BEGIN_SHARE, _FULL_SHARE)
     return limited
 
 
@@ -159,15 +159,15 @@ def _ramp(x: np.ndarray, begin: float, full: float) -> np.ndarray:
 def _spread(count_px: int, cells: int, side: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """Return how pixels along one side read cells, and the inverse of what that does to the means of cells.
 
-    The first: index of the cell before each pixel and after it, and the share of the latter, float32 [pixels].
+    The first: index of the cell before each pixel and after it, and the weight of the latter, float32 [pixels].
     """
     at = np.clip((np.arange(count_px) + 0.5) / side - 0.5, 0.0, cells - 1)
     near = np.minimum(at.astype(int), max(cells - 2, 0))
     far = np.minimum(near + 1, cells - 1)
-    share = (at - near).astype(np.float32)
+    far_weight = (at - near).astype(np.float32)
     spread = np.zeros((cells, cells))
     cell = np.arange(count_px) // side
-    np.add.at(spread, (cell, near), 1 - share)
-    np.add.at(spread, (cell, far), share)
+    np.add.at(spread, (cell, near), 1 - far_weight)
+    np.add.at(spread, (cell, far), far_weight)
     spread /= spread.sum(axis=1, keepdims=True)
-    return (near, far, share), np.linalg.inv(spread)
+    return (near, far, far_weight), np.linalg.inv(spread)

@@ -70,12 +70,12 @@ def follow(signal: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.nd
     """
     height, width = signal.shape
     near = np.empty(out.shape[2], dtype=np.int64)
-    share = np.empty(out.shape[2])
+    right_weight = np.empty(out.shape[2])
     for step in range(out.shape[0]):
         for x in range(out.shape[2]):
             place = min(max(columns[step, x], 0.0), width - 1.0)
             near[x] = min(np.int64(place), max(width - 2, 0))
-            share[x] = place - near[x]
+            right_weight[x] = place - near[x]
         for y in range(out.shape[1]):
             place = min(max(rows[step, y], 0.0), height - 1.0)
             below = min(np.int64(place), max(height - 2, 0))
@@ -83,6 +83,6 @@ def follow(signal: np.ndarray, rows: np.ndarray, columns: np.ndarray, out: np.nd
             above = min(below + 1, height - 1)
             for x in range(out.shape[2]):
                 left, right = near[x], min(near[x] + 1, width - 1)
-                first = signal[below, left] + (signal[below, right] - signal[below, left]) * share[x]
-                last = signal[above, left] + (signal[above, right] - signal[above, left]) * share[x]
+                first = signal[below, left] + (signal[below, right] - signal[below, left]) * right_weight[x]
+                last = signal[above, left] + (signal[above, right] - signal[above, left]) * right_weight[x]
                 out[step, y, x] = first + (last - first) * up

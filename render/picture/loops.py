@@ -135,7 +135,7 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
     row_weights: np.ndarray,
     first_columns: np.ndarray,
     column_weights: np.ndarray,
-    share: np.ndarray,
+    coverage: np.ndarray,
     gaps: bool,
 ) -> None:
     """Add coded samples, coloured and filtered, to a picture, in place.
@@ -143,13 +143,13 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
     picture: float32 [3, pixel rows, pixel columns], row 0 at the top. codes: uint16 [rows, columns], row 0 lowest.
     table: float32 [codes, 4], the fourth 0 where there is no sample, else 1. first_rows [pixel rows], row_weights
     [pixel rows, taps]: the samples that pixels read, counted from the lowest row of pixels; likewise for columns.
-    share: float32 [pixel rows, pixel columns], by how much each pixel is added. gaps: whether some samples are
+    coverage: float32 [pixel rows, pixel columns], by how much each pixel is added. gaps: whether some samples are
     missing, so that sums are divided by the weight of those that are known.
     """
-    height, width = share.shape
+    height, width = coverage.shape
     seen = np.zeros(width, dtype=np.float32)
     for y in range(height):
-        read = share[y]
+        read = coverage[y]
         for x in range(width):
             seen[x] += read[x]
     shown = seen > 0  # where the finer level has all, rounding leaves a little less than nothing
@@ -219,7 +219,7 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
         size = end - here
         for up in range(height):
             y = height - 1 - up
-            by = share[y, here:end]
+            by = coverage[y, here:end]
             if upwards.shape[1] == _AT_ONCE and not gaps:  # as most are: then no sum needs to be kept
                 w0, w1, w2, w3 = upwards[up, 0], upwards[up, 1], upwards[up, 2], upwards[up, 3]
                 for channel in range(3):
@@ -252,7 +252,7 @@ def add_pixels(  # noqa: C901, PLR0915 -- one loop nest, compiled: Numba inlines
 
 
 @compiled(_PLANE, _PLANE, _PLANE, _TAPS, _TAPS, "i8", "i8", "f8")
-def split_share(
+def split_coverage(
     visible: np.ndarray,
     inside: np.ndarray,
     distance: np.ndarray,
@@ -298,21 +298,21 @@ def split_share(
                     line[x] += weight * read[x]
         finer, coarser = inside[y, begin:end], visible[y, begin:end]
         for x in range(width):
-            share = line[x] if line[x] > _ZERO else _ZERO
-            share = share if share < _ONE else _ONE
-            finer[x] = coarser[x] * share * share * (_THREE - _TWO * share)
+            part = line[x] if line[x] > _ZERO else _ZERO
+            part = part if part < _ONE else _ONE
+            finer[x] = coarser[x] * part * part * (_THREE - _TWO * part)
             coarser[x] -= finer[x]
 
 
 @compiled(_PICTURE, "f4[::1]", "f4[::1]", "f4[::1]")
 def blend_outside(picture: np.ndarray, rows: np.ndarray, columns: np.ndarray, background: np.ndarray) -> None:
-    """Lay a picture [3, rows, columns] over a colour, by the share rows[y] * columns[x] of each pixel, in place."""
+    """Lay a picture [3, rows, columns] over a colour, by the coverage rows[y] * columns[x] of each pixel, in place."""
     for channel in range(3):
         beyond = background[channel]
         for y in range(picture.shape[1]):
-            line, share = picture[channel, y], rows[y]
+            line, of_row = picture[channel, y], rows[y]
             for x in range(picture.shape[2]):
-                line[x] = beyond + (line[x] - beyond) * (share * columns[x])
+                line[x] = beyond + (line[x] - beyond) * (of_row * columns[x])
 
 
 @compiled(_PICTURE, "u1[::1]", "u1[:, :, ::1]")

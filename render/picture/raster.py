@@ -57,28 +57,28 @@ def band(layers: Sequence[Layer], table: np.ndarray, rows: slice) -> np.ndarray:
     from_below = slice(height_px - rows.stop, height_px - rows.start)
     shape = rows.stop - rows.start, width_px
     picture = np.zeros((3, *shape), dtype=np.float32)
-    for layer, share in zip(layers, _shares(layers, from_below, shape), strict=False):
-        if share is None:
+    for layer, coverage in zip(layers, _coverages(layers, from_below, shape), strict=False):
+        if coverage is None:
             continue
         rough = layer.rough
         if rough is not None:
             means = np.zeros(shape, dtype=np.float32)
             read = *rough.rows.of(from_below), *rough.columns
-            loops.split_share(share, means, rough.share, *read, 0, width_px, 1.0)
+            loops.split_coverage(coverage, means, rough.mean_weights, *read, 0, width_px, 1.0)
             read = *rough.wide_rows.of(from_below), *rough.wide_columns
             loops.add_pixels(picture, layer.codes, table, *read, means, layer.gaps)
-        loops.add_pixels(picture, layer.codes, table, *layer.rows.of(from_below), *layer.columns, share, layer.gaps)
+        loops.add_pixels(picture, layer.codes, table, *layer.rows.of(from_below), *layer.columns, coverage, layer.gaps)
     return picture
 
 
-def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> list[np.ndarray | None]:
+def _coverages(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> list[np.ndarray | None]:
     """Return how much of each pixel of a band each layer makes up: float32 [rows, width], 1 in sum; None for nothing.
 
     A level shows inside its parent only, as far as that shows itself: so one that comes in, which at first looks like
     its parent, changes nothing. What is finer than all that show is left out.
     """
     visible = np.ones(shape, dtype=np.float32)
-    shares: list[np.ndarray | None] = [visible]
+    coverages: list[np.ndarray | None] = [visible]
     for finer in layers[1:]:
         edge = finer.edge
         if edge is None or edge.covers(rows):
@@ -88,14 +88,14 @@ def _shares(layers: Sequence[Layer], rows: slice, shape: tuple[int, int]) -> lis
         else:
             visible, coarser = np.zeros(shape, dtype=np.float32), visible
             taps = *edge.rows.of(rows), *edge.columns
-            loops.split_share(coarser, visible, edge.cells, *taps, edge.begin, edge.end, edge.margin)
+            loops.split_coverage(coarser, visible, edge.cells, *taps, edge.begin, edge.end, edge.margin)
         if finer.opacity < 1:
             hidden = visible * np.float32(1 - finer.opacity)
             visible = visible - hidden
             coarser = hidden if coarser is None else coarser + hidden
-        shares[-1] = coarser
-        shares.append(visible)
-    return shares
+        coverages[-1] = coarser
+        coverages.append(visible)
+    return coverages
 
 
 @functools.cache

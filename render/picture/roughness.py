@@ -46,11 +46,11 @@ _DENSE, _SPARSE = 0.33, 0.2
 class Rough(NamedTuple):
     """How much of each sample of a layer is drawn as a mean, and how pixels read that and the means.
 
-    share: float32 [rows, columns], 0 to 1, row 0 lowest. rows, columns: of `share`. wide_rows, wide_columns: of the
-    samples, by the wide filter.
+    mean_weights: float32 [rows, columns], 0 to 1, row 0 lowest. rows, columns: of `mean_weights`. wide_rows,
+    wide_columns: of the samples, by the wide filter.
     """
 
-    share: np.ndarray
+    mean_weights: np.ndarray
     rows: Taps
     columns: Taps
     wide_rows: Taps
@@ -62,7 +62,7 @@ def strength(detail: float) -> float:
     return min(max(math.log(_DENSE / detail) / math.log(_DENSE / _SPARSE), 0.0), 1.0)
 
 
-def share(
+def mean_weights(
     codes: UInt16[np.ndarray, "row column"],
     table: Float32[np.ndarray, "code 4"],
     coarse: float,
@@ -77,11 +77,11 @@ def share(
     """
     light = table[codes, :3]
     counts = ((codes > 0) * known[0][:, None] * known[1]).astype(np.float32)
-    every_sample = _share_of(light, counts)
+    every_sample = _mean_weights_of(light, counts)
     if not coarse:
         return every_sample
     row, column = first_even
-    seconds = _share_of(light[row::2, column::2], counts[row::2, column::2])
+    seconds = _mean_weights_of(light[row::2, column::2], counts[row::2, column::2])
     between_seconds = _between(_between(seconds, row, len(codes)).T, column, codes.shape[1]).T
     mixed: np.ndarray = every_sample + np.float32(coarse) * (between_seconds - every_sample)
     return np.ascontiguousarray(mixed, dtype=np.float32)
@@ -98,7 +98,7 @@ def known_around(low: float, high: float, count: int, coarse: float) -> np.ndarr
     return counts
 
 
-def _share_of(
+def _mean_weights_of(
     light: Float32[np.ndarray, "row column 3"], known: Float32[np.ndarray, "row column"]
 ) -> Float32[np.ndarray, "row column"]:
     from scipy.ndimage import gaussian_filter, maximum_filter  # loaded where something is drawn
@@ -123,10 +123,10 @@ def _share_of(
                 parts[(at, slice(None)) if axis == 0 else (slice(None), at)] += added
     apart = around(differences) / np.maximum(around(pairs), np.float32(1e-6))
     rough = apart / np.maximum(2 * variance, np.float32(1e-6))
-    share = np.clip((rough - np.float32(_BEGIN)) / np.float32(_FULL - _BEGIN), 0.0, 1.0)
+    grainy = np.clip((rough - np.float32(_BEGIN)) / np.float32(_FULL - _BEGIN), 0.0, 1.0)
     # Where a window only just reaches a border, what little varies in it is all between neighbours.
     most = np.maximum(maximum_filter(variance * known, _REACH), np.float32(1e-6))
-    faded: np.ndarray = share * np.clip((variance / most - np.float32(_FAINT)) / np.float32(_FAINT), 0.0, 1.0)
+    faded: np.ndarray = grainy * np.clip((variance / most - np.float32(_FAINT)) / np.float32(_FAINT), 0.0, 1.0)
     return faded
 
 

@@ -21,6 +21,7 @@ from render.files.atomic import store_whole
 from render.files.own_files import read_own
 from render.geometry.tiles import Tile
 from render.problem import Problem
+from render.samples import Points
 
 # Bits beyond those that the sample spacing needs. Rounding changes a run as if its place were moved by 2**-bits: with
 # 96 more bits that is 1e-29 of the spacing. `reference_run` compares each run with one of more bits, and adds bits
@@ -69,17 +70,17 @@ class Reference:
 
 def points(
     problem: Problem, tile: Tile, rows: np.ndarray, columns: np.ndarray, reference: Reference | None = None
-) -> tuple[np.ndarray, ...]:
-    """Return the arguments of an engine for samples of a tile: x, y and, with a reference, dx, dy; float64 [points].
+) -> Points:
+    """Return the points of samples of a tile; with a reference, with their differences from it.
 
-    rows, columns: int [points], indices in the tile. dx, dy: exact differences from the reference, rounded once.
+    rows, columns: int [points], indices in the tile.
     """
     level, (first_x, first_y) = tile.level, tile.first_sample
-    values = problem.x.values(level, first_x)[columns], problem.y.values(level, first_y)[rows]
+    x, y = problem.x.values(level, first_x)[columns], problem.y.values(level, first_y)[rows]
     if reference is None:
-        return values
+        return Points(x, y)
     dx = problem.x.differences(level, first_x, reference.x)[columns]
-    return (*values, dx, problem.y.differences(level, first_y, reference.y)[rows])
+    return Points(x, y, dx, problem.y.differences(level, first_y, reference.y)[rows])
 
 
 def bits_for(spacing: float) -> int:

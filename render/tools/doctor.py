@@ -23,7 +23,7 @@ from render.film import training_rate
 from render.film.plan import Plan
 from render.machine import cores, environment
 from render.picture import typeface
-from render.samples import CHANNELS
+from render.samples import CHANNELS, Points
 from render.storage import tile_format
 
 # What a preview of a ten-decade film leaves on disk, twice.
@@ -224,7 +224,7 @@ def _float64() -> Finding:
     backend = backends.make("local", scene.problem)
     rate = training_rate.measure(Plan(scene), backend)
     x = y = np.full(8, 0.1)
-    batches = iter([Batch((), x, y)])
+    batches = iter([Batch((), Points(x, y))])
     values = np.concatenate([field.value for _, field in backends.trained(backend.run(lambda: next(batches, None)))])
     # Single precision anywhere near the end of a run would leave a value that float32 holds.
     if values.dtype != np.float64 or (values.astype(np.float32) == values).any():

@@ -24,7 +24,7 @@ from render.errors import RenderError
 from render.files.atomic import check_target, write_whole
 from render.geometry import axes
 from render.problem import Problem
-from render.samples import Field, Status
+from render.samples import Field, Points, Status
 from render.scene import Scene
 from render.scene.tables import MOST_STEPS
 from render.storage import exact_runs
@@ -173,7 +173,7 @@ def _trained(
     plain = np.setdiff1d(np.array(every), np.array(followed, dtype=int))
     backend = make_backend()
     if plain.size:
-        for piece, field in single_points.train(backend, table.x[plain], table.y[plain]):
+        for piece, field in single_points.train(backend, Points(table.x[plain], table.y[plain])):
             yield plain[piece], field
     points = [_point(table, i) for i in followed]
     if points:
@@ -185,9 +185,8 @@ def _trained(
             report_step(f"group {number} of {len(groups)}")
         reference = reference_search.find_reference(problem, near, store, report_step)
         report_step(f"{len(near):,} points by differences")
-        columns = *reference_search.columns(near), *reference_search.differences(near, reference)
         places = np.array(followed)[group]
-        for piece, field in single_points.train(backend, *columns, reference=reference):
+        for piece, field in single_points.train(backend, reference_search.in_float64(near, reference), reference):
             yield places[piece], field
 
 

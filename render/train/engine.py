@@ -21,7 +21,7 @@ from jaxtyping import Array, Float64, Int
 
 from render.problem import Problem
 from render.problem.catalogue import LANES
-from render.samples import CHANNELS, Field, Status, value_after
+from render.samples import CHANNELS, Field, Points, Status, value_after
 from render.storage import numerics as lastbits
 from render.train import check, measures, observables, prefixes, reversed_sums, systems
 
@@ -116,9 +116,9 @@ class Engine:
 
         x, y: float64 [points], hyperparameter values on the problem's two axes; 1 <= points <= capacity.
         """
-        device, lanes, padded = self._padded((x, y), device)
+        device, lanes, padded = self._padded(Points(x, y), device)
         points, capacity = x.size, self.capacity(device)
-        carry = self._begin(tuple(jax.device_put(v, device) for v in padded), capacity)
+        carry = self._begin(tuple(jax.device_put(v, device) for v in padded.columns), capacity)
         alive, t, shorter = points, 0, self._no_values(points)
         for end in sorted({*phase_ends(self.problem.steps), *self.problem.prefixes}):
             if alive:
@@ -158,7 +158,7 @@ class Engine:
 
         They are the losses of the runs that `run` trains, bit for bit: the blocks and the steps are the same.
         """
-        device, lanes, _ = self._padded((x[:1], y[:1]), None)
+        device, lanes, _ = self._padded(Points(x[:1], y[:1]), None)
         losses = np.empty((x.size, self.problem.steps))
         traced = jax.jit(self._traced_block)
         for first in range(0, x.size, lanes):
@@ -216,26 +216,25 @@ class Engine:
         carry.loss.block_until_ready()
         return carry, lanes
 
-    def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
-        """Train at the points of a batch's columns: x and y."""
-        x, y = columns
-        return self.run(x, y, device)
+    def train(self, points: Points, device: jax.Device | None = None) -> Field:
+        """Train at the points of a batch, which must be plain."""
+        if not points.is_plain:
+            raise TypeError("points with differences need the engine of their reference run")
+        return self.run(points.x, points.y, device)
 
-    def _padded(
-        self, columns: tuple[np.ndarray, ...], device: jax.Device | None
-    ) -> tuple[jax.Device, int, list[np.ndarray]]:
-        """Check a batch; return its device, the lanes of a block, and the columns padded to the capacity.
+    def _padded(self, at: Points, device: jax.Device | None) -> tuple[jax.Device, int, Points]:
+        """Check a batch; return its device, the lanes of a block, and the points padded to the capacity.
 
         Padding repeats the first point. Blocks that contain only padding are not run.
         """
         check()
         device = device or devices()[0]
-        points, capacity = columns[0].size, self.capacity(device)
-        if any(column.dtype != np.float64 for column in columns):
-            raise TypeError(f"hyperparameters must be float64, not {' and '.join(str(c.dtype) for c in columns)}")
+        points, capacity = len(at), self.capacity(device)
+        if any(column.dtype != np.float64 for column in at.columns):
+            raise TypeError(f"hyperparameters must be float64, not {' and '.join(str(c.dtype) for c in at.columns)}")
         if not 1 <= points <= capacity:
             raise ValueError(f"a batch holds 1 to {capacity} points, not {points}")
-        padded = [np.concatenate([v, np.full(capacity - points, v[0])]) for v in columns]
+        padded = Points(*(np.concatenate([v, np.full(capacity - points, v[0])]) for v in at.columns))
         return device, self.lanes(device), padded
 
     def _begin_block(self, xy: tuple[jax.Array, jax.Array], lanes: int) -> Carry:

@@ -14,7 +14,7 @@ from render.fused import shape
 from render.fused.runs import Runs, Training
 from render.problem import Problem
 from render.problem.catalogue.settings import MlpSettings
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import numerics as lastbits
 from render.train.datasets import DATASETS
 from render.train.engine import Carry, Engine, devices
@@ -68,10 +68,10 @@ class FusedEngine(Engine):
         self, x: Float64[np.ndarray, "point"], y: Float64[np.ndarray, "point"], device: jax.Device | None = None
     ) -> Field:
         """Train at the points (x[i], y[i]) and return a field [point]; see `Engine.run`."""
-        device, _, padded = self._padded((x, y), device)
+        device, _, padded = self._padded(Points(x, y), device)
         points, capacity = x.size, self.capacity(device)
         losses = self._trained(x, y, device, capacity)
-        carry = self._start(tuple(jax.device_put(v, device) for v in padded), capacity)
+        carry = self._start(tuple(jax.device_put(v, device) for v in padded.columns), capacity)
         t, shorter = 0, self._no_values(points)
         for end in sorted({*self.problem.prefixes, self.problem.steps}):
             carry = self._judge_steps(carry, losses, t, end)

@@ -77,7 +77,7 @@ SCHEDULES: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def rate_share(schedule: str, warmup: Float64[Array, "lane"], t: Int[Array, ""], steps: int) -> Float64[Array, "lane"]:
+def rate_factor(schedule: str, warmup: Float64[Array, "lane"], t: Int[Array, ""], steps: int) -> Float64[Array, "lane"]:
     """Return the factor of the rate [lane] at step t, with a linear rise over the first `warmup` [lane] steps."""
     now = jnp.asarray(t, jnp.float64)
     rise = jnp.minimum(1.0, (now + 1) / jnp.maximum(warmup, 1.0))

@@ -18,6 +18,7 @@ from render import backends
 from render.backends import single_points
 from render.geometry.axes import Axis
 from render.problem import Problem
+from render.samples import Points
 
 # The additive f is convex up to this epsilon / lambda^2, and its border a point.
 THRESHOLD = 1 / (2 * math.pi**2)
@@ -59,7 +60,7 @@ def counts(of: Problem, finest_log2: int, coarsest_log2: int = 1, first: int = 0
     finer = finest_log2 - coarsest_log2
     rates = np.arange(first << finer, (last << finer) + 1) * (1.5 / 2**finest_log2)  # exact in float64
     bounded = np.empty(rates.size, bool)
-    for piece, field in single_points.train(backends.make("local", of), rates, np.zeros(rates.size)):
+    for piece, field in single_points.train(backends.make("local", of), Points(rates, np.zeros(rates.size))):
         bounded[piece] = field.value < 0
     grids = (bounded[:: 2 ** (finer - k)] for k in range(finer + 1))
     return [int(np.count_nonzero(grid[1:] != grid[:-1])) for grid in grids]

@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render.backends import Batch, make
+from render.backends import make
 from render.encode import VideoWriter
 from render.film import qualities, rendering, training_rate
 from render.film.job import Job
+from render.samples import Points
 from render.scene import load
 
 # A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.
@@ -158,8 +159,8 @@ def _beside_training(folder: Path) -> str:
     """
     plan = qualities.named(load(_PUBLISHED), "preview").plan
     output, problem = plan.scene.output, plan.scene.problem
-    points = training_rate.Points(problem, plan.order, plan.patches)
-    few, many = (_probe(folder, points.batch(count, 0)) for count in _RUNS)
+    draws = training_rate.Draws(problem, plan.order, plan.patches)
+    few, many = (_probe(folder, draws.batch(count, 0).points) for count in _RUNS)
     run_s = (many.cpu_s - few.cpu_s) / (_RUNS[1] - _RUNS[0])
 
     small = scene(folder, (output.width_px, output.height_px), 12.0)
@@ -175,7 +176,7 @@ def _beside_training(folder: Path) -> str:
     )
 
 
-def _probe(folder: Path, points: Batch) -> Run:
+def _probe(folder: Path, points: Points) -> Run:
     """Return what training at some points takes."""
     table = folder / "points.csv"
     rows = (f"{float(x)!r},{float(y)!r}" for x, y in zip(points.x, points.y, strict=True))

@@ -20,6 +20,7 @@ from render.deep import reference_search
 from render.deep.reference_search import Point
 from render.film import qualities
 from render.geometry import patches
+from render.samples import Points
 from render.storage.references import Reference
 from render.train.past_float64.difference_engine import DeepEngine
 
@@ -38,11 +39,11 @@ def _points(reference: Reference, width: str) -> list[Point]:
     ]
 
 
-def _values(engine: DeepEngine, columns: tuple[np.ndarray, ...]) -> np.ndarray:
+def _values(engine: DeepEngine, points: Points) -> np.ndarray:
     """Train all lanes, a batch at a time, and return their values."""
     size = engine.capacity()
-    parts = [tuple(column[i : i + size] for column in columns) for i in range(0, LANES, size)]
-    return np.concatenate([engine.follow(*part).field.value for part in parts])
+    pieces = [points.at(slice(i, i + size)) for i in range(0, LANES, size)]
+    return np.concatenate([engine.follow(piece).field.value for piece in pieces])
 
 
 def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
@@ -59,22 +60,21 @@ def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     per_level = patches.total(plan.patches, [t for t in plan.order if t.level in deep]) * 3 / 4 / len(deep)
     without = DeepEngine(problem, reference, rings=False)
     for width in WIDTHS:
-        points = _points(reference, width)
-        columns = *reference_search.columns(points), *reference_search.differences(points, reference)
+        points = reference_search.in_float64(_points(reference, width), reference)
         engine = DeepEngine(problem, reference)
-        without.follow(*(column[:32] for column in columns))
+        without.follow(points.at(slice(32)))
         # What is compiled for probes is compiled on rings of another view, so that only making rings is timed.
-        far = tuple(np.concatenate([column[:2], column[2:4]]) for column in columns[:2])
-        engine.follow(*far, *(column[:4] * 2.0**-40 for column in columns[2:]))
+        few = points.at(slice(4))
+        engine.follow(Points(few.x, few.y, *(column * 2.0**-40 for column in few.differences)))
         began = time.process_time()
-        _values(engine, columns)
+        _values(engine, points)
         first_s = time.process_time() - began
         seen: dict[str, list[float]] = {"with": [], "without": []}
         values = {}
         for _ in range(ROUNDS):
             for name, way in (("without", without), ("with", engine)):
                 began = time.process_time()
-                values[name] = _values(way, columns)
+                values[name] = _values(way, points)
                 seen[name].append(time.process_time() - began)
         on_s, off_s = median(seen["with"]), median(seen["without"])
         rings = len(engine.known()) - 1

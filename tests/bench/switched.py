@@ -18,6 +18,7 @@ from render import backends, scene
 from render.deep import switch_search
 from render.film import qualities, rendering, training_rate
 from render.geometry.tiles import SAMPLES
+from render.samples import Points
 from render.train.engine import Engine
 from render.train.past_float64.difference_engine import DeepEngine
 
@@ -46,19 +47,20 @@ def measured(store: Path = Path("store")) -> Iterator[tuple[str, str]]:
     yield "levels after the switch", f"{levels[0]} to {levels[-1]}, about {runs:,} runs"
 
     plain, followed = Engine(problem), DeepEngine(problem, reference)
-    batches = [training_rate.Points(problem, deep, reference=reference).batch(LANES, seed) for seed in range(ROUNDS)]
-    columns = [batch.columns for batch in batches]
-    plain.run(*columns[0][:2])
+    batches = [training_rate.Draws(problem, deep, reference=reference).batch(LANES, seed) for seed in range(ROUNDS)]
+    first = batches[0].points
+    plain.run(first.x, first.y)
     # What is compiled for probes is compiled on a ring far inside, so that only making rings is timed.
-    followed.follow(*columns[0][:2], *(column * 2.0**-60 for column in columns[0][2:]))
+    inside = (column * 2.0**-60 for column in first.differences)
+    followed.follow(Points(first.x, first.y, *inside))
     known = len(followed.known())
-    first_s = _processor_s(lambda: followed.follow(*columns[0]))
+    first_s = _processor_s(lambda: followed.follow(first))
     rings = len(followed.known()) - known
     seen: list[tuple[float, float]] = []
-    for arguments in columns:
-        followed.follow(*arguments)  # makes the rings that are not known yet, so that only training is timed
-        before = _processor_s(functools.partial(plain.run, *arguments[:2]))
-        seen.append((before, _processor_s(functools.partial(followed.follow, *arguments))))
+    for points in (batch.points for batch in batches):
+        followed.follow(points)  # makes the rings that are not known yet, so that only training is timed
+        before = _processor_s(functools.partial(plain.run, points.x, points.y))
+        seen.append((before, _processor_s(functools.partial(followed.follow, points))))
     plain_s, followed_s = (median(column) for column in zip(*seen, strict=True))
     ring_s = max(first_s - followed_s, 0.0) / max(rings, 1)
     ratios = [after / before for before, after in seen]

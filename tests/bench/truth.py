@@ -94,8 +94,8 @@ def rows(name: str, widths: Sequence[str], store: Path, count: int = SAMPLES) ->
         with multiprocessing.get_context("spawn").Pool(CORES) as pool:
             truth = pool.map(_exact, [(problem, point, store) for point in points], chunksize=1)
         value = np.array([run.outcome["value"] for run in truth])
-        x, y = reference_search.columns(points)
-        followed = deep.follow(x, y, *reference_search.differences(points, reference))
+        at = reference_search.in_float64(points, reference)
+        followed = deep.follow(at)
         left = np.where(followed.promotion_step < 0, problem.steps, followed.promotion_step)
 
         def right(values: np.ndarray, value: np.ndarray = value) -> tuple[int, int]:
@@ -105,7 +105,7 @@ def rows(name: str, widths: Sequence[str], store: Path, count: int = SAMPLES) ->
 
         most = max(run.bits for run in truth)
         blue = int((value < 0).sum())
-        ways = right(plain.run(x, y).value), right(followed.field.value)
+        ways = right(plain.run(at.x, at.y).value), right(followed.field.value)
         yield Row(name, width, count, most, blue, *ways, float(np.median(left)))
 
 

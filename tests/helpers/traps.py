@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 from distributed import WorkerPlugin
 
+from render.samples import Points
+
 Spring = Callable[[np.ndarray, np.ndarray], None]
 SetTrap = Callable[[Spring], None]
 
@@ -30,9 +32,9 @@ class Trap(WorkerPlugin):
             def __getattr__(self, name: str) -> object:
                 return getattr(self.engine, name)
 
-            def train(self, columns: tuple[np.ndarray, ...], device: object) -> object:
-                spring(*columns[:2])
-                return self.engine.train(columns, device)  # type: ignore[attr-defined]
+            def train(self, points: Points, device: object) -> object:
+                spring(points.x, points.y)
+                return self.engine.train(points, device)  # type: ignore[attr-defined]
 
         trained._engine = functools.lru_cache(lambda problem, threads: Engine(self.plain(problem, threads)))
 

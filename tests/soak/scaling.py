@@ -10,12 +10,13 @@ from render import scene
 from render.backends import Backend, Batch, Cluster, trained
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
+from render.samples import Points
 
 
 def batches(count: int, points: int) -> list[Batch]:
     random = np.random.default_rng(0)
     draw = lambda: 10 ** random.uniform(-1.0, 1.0, points)  # noqa: E731
-    return [Batch((), draw(), draw()) for _ in range(count)]
+    return [Batch((), Points(draw(), draw())) for _ in range(count)]
 
 
 def timed(backend: Backend, work: list[Batch]) -> float:

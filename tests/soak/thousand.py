@@ -15,7 +15,7 @@ from render.backends.dask import MOST_CALLS, TASK_COST_S, TASK_S
 from render.film import qualities
 from render.film.plan import Plan
 from render.film.schedule import Training
-from render.samples import Field
+from render.samples import Field, Points
 from tests.soak.tiles import AddressStore, FastBackend
 
 # Seconds: a training run of 500 steps on one core (tests/bench/results.md), and what scaling.py and tiles.py measured.
@@ -37,7 +37,7 @@ class _Schedule(Training):
             chosen = self._take_ready()
             self._under_way += len(chosen)
         points = sum(self._work[tile].samples for tile in chosen)
-        return Batch(tuple(chosen), np.empty(points), np.empty(points)) if chosen else None
+        return Batch(tuple(chosen), Points(np.empty(points), np.empty(points))) if chosen else None
 
     def keep(self, batch: Batch, result: Field | Failed) -> None:
         self._keep(batch, result)
@@ -67,7 +67,7 @@ def simulate(workers: int, points: int, quality: str, *, task_cost_s: float = TA
     backend = FastBackend()
     backend.capacity = points
     schedule = _Schedule(plan.scene.problem, plan.order, AddressStore(), backend, wanted=plan.patches)
-    _, answer = next(backend.run(lambda: Batch((), np.empty(points), np.empty(points))))
+    _, answer = next(backend.run(lambda: Batch((), Points(np.empty(points), np.empty(points)))))
     chance = np.random.default_rng(workers)
     idle = workers
     running: list[tuple[float, int, Batch]] = []
@@ -76,7 +76,7 @@ def simulate(workers: int, points: int, quality: str, *, task_cost_s: float = TA
     while True:
         while idle and (batch := schedule.ready()) is not None:
             # Blocks in which all runs escape are quick, blocks at the border slow: a spread of a quarter.
-            length = batch.x.size * SAMPLE_S * float(chance.lognormal(0, 0.25))
+            length = len(batch.points) * SAMPLE_S * float(chance.lognormal(0, 0.25))
             heapq.heappush(running, (max(now, serving_until) + length, count, batch))
             count, idle, trained = count + 1, idle - 1, trained + length
         if not running:
@@ -86,7 +86,7 @@ def simulate(workers: int, points: int, quality: str, *, task_cost_s: float = TA
         serving_until = max(now, serving_until) + cost
         served += cost
         now = serving_until
-        schedule.keep(batch, answer.at(slice(0, batch.x.size)))
+        schedule.keep(batch, answer.at(slice(0, len(batch.points))))
         idle += 1
     assert schedule.samples_done == plan.samples
     return Outcome(workers, points, points * SAMPLE_S, now / 3600, trained / (workers * now), served / now)

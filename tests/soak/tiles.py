@@ -36,7 +36,7 @@ class FastBackend:
         for channel in capacity_field:
             channel[...] = 0
         while (batch := next_batch()) is not None:
-            yield batch, capacity_field.at(slice(0, batch.x.size))
+            yield batch, capacity_field.at(slice(0, len(batch.points)))
 
 
 class AddressStore:

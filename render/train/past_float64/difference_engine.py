@@ -22,7 +22,7 @@ import numpy as np
 
 from render.errors import RenderError
 from render.problem import Problem
-from render.samples import Field
+from render.samples import Field, Points
 from render.storage import numerics
 from render.storage import rings as storage
 from render.storage.references import Reference
@@ -108,27 +108,18 @@ class DeepEngine(Engine):
         added: dict[str, str | int] = {"differences": numerics.DIFFERENCES_VERSION, "reference": self.reference.key}
         return super().numerics(device) | added | ({} if self._with_rings else {"rings": "none"})
 
-    def train(self, columns: tuple[np.ndarray, ...], device: jax.Device | None = None) -> Field:
-        """Train at the points of a batch's columns: x, y and their differences from the reference's, or plainly."""
-        if len(columns) == 2:
-            return super().train(columns, device)
-        x, y, dx, dy = columns
-        return self.follow(x, y, dx, dy, device).field
+    def train(self, points: Points, device: jax.Device | None = None) -> Field:
+        """Train at points: by their differences from the reference, or plainly where they have none."""
+        return super().train(points, device) if points.is_plain else self.follow(points, device).field
 
-    def follow(
-        self, x: np.ndarray, y: np.ndarray, dx: np.ndarray, dy: np.ndarray, device: jax.Device | None = None
-    ) -> Results:
-        """Train at the points (x[i], y[i]).
-
-        x, y: float64 [points], hyperparameter values. dx, dy: float64 [points], the same less the reference's: exact
-        differences, rounded once. They carry what the values cannot hold.
-        """
-        device, lanes, padded = self._padded((x, y, dx, dy), device)
-        points = x.size
+    def follow(self, at: Points, device: jax.Device | None = None) -> Results:
+        """Train at points with differences from the reference, and return also when each run left it."""
+        device, lanes, padded = self._padded(at, device)
+        points = len(at)
         ref = jax.device_put(self._ref, device)
-        numbers, own_rings = self._rings_of(padded[2], padded[3], device)
+        numbers, own_rings = self._rings_of(*padded.differences, device)
         starts = np.array([own_rings[number].start for number in numbers], dtype=np.int32)
-        carry = self._begin_deep(tuple(jax.device_put(v, device) for v in padded), ref.hyper, starts)
+        carry = self._begin_deep(tuple(jax.device_put(v, device) for v in padded.columns), ref.hyper, starts)
         t, shorter = 0, self._no_values(points)
         followed, plain, asleep = int((starts[:points] == 0).sum()), 0, int((starts[:points] > 0).sum())
         for end in phase_ends(self.problem.steps):

@@ -11,6 +11,7 @@ import numpy as np
 
 from render.errors import RenderError
 from render.problem import Problem
+from render.samples import Points
 from render.storage.references import Reference
 
 # How many more bits the checking run has, and how far both may be apart, relative to the state: a float64 ulp is 1e-16.
@@ -84,7 +85,7 @@ def _value(problem: Problem, reference: Reference) -> float:
 
     x, y = np.array([float(reference.x)]), np.array([float(reference.y)])
     engine = difference_engine.DeepEngine(problem, reference, rings=False)
-    return float(engine.follow(x, y, np.zeros(1), np.zeros(1)).field.value[0])
+    return float(engine.follow(Points(x, y, np.zeros(1), np.zeros(1))).field.value[0])
 
 
 def _run(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Callable[[int], None]) -> list[np.ndarray]:

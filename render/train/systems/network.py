@@ -95,11 +95,11 @@ def make(problem: Problem) -> System:
     own_order = batches is not None and settings.order == "own"
     last = len(sizes) - 2
 
-    def losses(weights: Weights, x_t: jax.Array, y_t: jax.Array, share: jax.Array | None) -> jax.Array:
-        """Return the loss [lane] on x_t ([input, example], or with a lane in front), each example's share [lane, .]."""
+    def losses(weights: Weights, x_t: jax.Array, y_t: jax.Array, example_weights: jax.Array | None) -> jax.Array:
+        """Return the loss [lane] on x_t ([input, example], or with a lane in front), with weights [lane, example]."""
         output = forward(settings, weights, x_t, scale)
         each = examples.LOSSES[settings.loss](output, y_t)
-        return each.mean(axis=1) if share is None else (each * share).sum(axis=1)
+        return each.mean(axis=1) if example_weights is None else (each * example_weights).sum(axis=1)
 
     def summed(weights: Weights, *given: Any) -> tuple[jax.Array, jax.Array]:
         loss = losses(weights, *given)
@@ -131,11 +131,13 @@ def make(problem: Problem) -> System:
             x_t, y_t = inputs_t[:, chosen], targets_t[:, chosen]
             if own_order:  # [input, lane, example] -> [lane, input, example]
                 x_t, y_t = jnp.moveaxis(x_t, 1, 0), jnp.moveaxis(y_t, 1, 0)
-            share = jnp.clip(hyper["batch_size"][:, None] - jnp.arange(batch, dtype=jnp.float64)[None], 0.0, 1.0)
-            share = share / share.sum(axis=1, keepdims=True)
-            gradient, _ = jax.grad(summed, has_aux=True)(weights, x_t, y_t, share)
+            example_weights = jnp.clip(
+                hyper["batch_size"][:, None] - jnp.arange(batch, dtype=jnp.float64)[None], 0.0, 1.0
+            )
+            example_weights = example_weights / example_weights.sum(axis=1, keepdims=True)
+            gradient, _ = jax.grad(summed, has_aux=True)(weights, x_t, y_t, example_weights)
             loss = losses(weights, inputs_t, targets_t, None)  # the recorded loss is always the full set's
-        now = optimisers.rate_share(settings.schedule, hyper["warmup"], t, problem.steps)
+        now = optimisers.rate_factor(settings.schedule, hyper["warmup"], t, problem.steps)
         moved, memory = [], []
         for layer, (w, g, m) in enumerate(zip(weights, gradient, state.memory, strict=True)):
             rate = _rate(hyper, layer, last) * now * scale[layer].rate

@@ -87,6 +87,6 @@ def _singular_values(matrices: Float64[np.ndarray, "lane row column"]) -> Float6
 
 
 def _effective_rank(values: Float64[np.ndarray, "lane value"]) -> Float64[np.ndarray, "lane"]:
-    shares = values**2 / (values**2).sum(axis=1, keepdims=True)
-    entropy = -np.where(shares > 0, shares * np.log(np.where(shares > 0, shares, 1.0)), 0.0).sum(axis=1)
+    spectrum = values**2 / (values**2).sum(axis=1, keepdims=True)
+    entropy = -np.where(spectrum > 0, spectrum * np.log(np.where(spectrum > 0, spectrum, 1.0)), 0.0).sum(axis=1)
     return np.asarray(np.exp(entropy))
