@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         recolour,
         trust,
         video,
+        watching,
     )
 
 __version__ = "0.1.0"
@@ -77,6 +78,7 @@ __all__ = [
     "recolour",
     "trust",
     "video",
+    "watching",
 ]
 
 

@@ -67,7 +67,8 @@ def test_the_name_of_a_scene_that_failed_is_said_once(tmp_path: Path, capsys: py
     def film(loaded: scene.Scene) -> list[Path]:
         raise RenderError(f"{loaded.name}: it ends too deep." if loaded.name == "one" else "no disk.")
 
-    assert not batches.each([tmp_path / "one.toml", tmp_path / "two.toml"], Changes(), film)
+    scenes = batches.load([tmp_path / "one.toml", tmp_path / "two.toml"], Changes())
+    assert not batches.each(scenes, film)
     printed = capsys.readouterr().err
     assert printed.count("one: it ends too deep.") == printed.count("two: no disk.") == 2
     assert "one: one" not in printed

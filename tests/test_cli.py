@@ -15,6 +15,7 @@ import pytest
 from render import cli, scene
 from render.cli import messages, terminal
 from render.film import rendering
+from render.film.pace import Pace
 from render.film.plan import Plan
 from tests import test_sound
 from tests.helpers import ROOT, oracle, published
@@ -301,9 +302,14 @@ def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half a minute without a result: the rate falls, and what is left is still told."""
     done = {0: 0, 10: 1000, 20: 2000, **dict.fromkeys(range(21, 51), 2000), 51: 3000, 61: 4000}
     clock = iter(done)
-    monkeypatch.setattr("render.cli.terminal.time.monotonic", lambda: float(next(clock)))
-    shown = terminal._Rate()
-    notes = [shown.note(rendering.Progress(0, 10, count, 10_000)) for count in list(done.values())[1:]]
+    monkeypatch.setattr("render.film.pace.time.monotonic", lambda: float(next(clock)))
+    pace = Pace()
+
+    def words_at(count: int) -> str:
+        pace.add(now := rendering.Progress(0, 10, count, 10_000))
+        return terminal._words(now, pace)
+
+    notes = [words_at(count) for count in list(done.values())[1:]]
     rates = [int(re.search(r"(\d+) a second, \d+ [\w ]+ left", words)[1]) for words in notes]  # type: ignore[index]
     assert rates[:2] == [100, 100]
     assert rates[31] == pytest.approx(1000 / 40, abs=1)  # the last that was done, at 20, and the waiting since

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from render.explorer import guard, serve
+from render.explorer import guard, local_page
 
 HOST = "127.0.0.1:8640"
 TOKEN = "right"
@@ -105,7 +105,7 @@ def test_a_browser_in_the_foreground_does_not_hold_up_the_server(monkeypatch: py
 
     monkeypatch.setattr(webbrowser, "open", stays)
     notes: list[str] = []
-    serve._browse("http://127.0.0.1:1/", notes.append)  # returns while the browser is open
+    local_page.browse("http://127.0.0.1:1/", notes.append)  # returns while the browser is open
     assert opened.wait(60) and not closed.is_set() and notes == []
     closed.set()
 
@@ -119,9 +119,9 @@ def test_a_browser_that_cannot_be_started_is_reported(browser: str, monkeypatch:
     for name, fresh in (("_tryorder", None), ("_browsers", {}), ("_os_preferred_browser", None)):
         monkeypatch.setattr(webbrowser, name, fresh)
     monkeypatch.setattr(shutil, "which", lambda name, *_, **__: "/bin/false" if name == "false" else None)
-    assert serve._can_browse()
+    assert local_page.can_browse()
     reported = threading.Event()
-    serve._browse("http://127.0.0.1:1/", lambda _: reported.set())
+    local_page.browse("http://127.0.0.1:1/", lambda _: reported.set())
     assert reported.wait(60)
 
 
@@ -129,4 +129,4 @@ def test_without_a_screen_or_a_named_browser_none_is_tried(monkeypatch: pytest.M
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
-    assert not serve._can_browse()
+    assert not local_page.can_browse()

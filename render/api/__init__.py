@@ -15,6 +15,7 @@ from render.api.preparation import Outlook
 from render.api.progress import Progress
 from render.api.publishing import publish
 from render.api.targets import descend
+from render.api.watch_page import watching
 from render.errors import RenderError
 from render.explorer.published_site import Published
 from render.scene import Scene, load
@@ -48,4 +49,5 @@ __all__ = [
     "recolour",
     "trust",
     "video",
+    "watching",
 ]

@@ -14,16 +14,11 @@ if TYPE_CHECKING:
     from render.scene import Scene
 
 
-def each(names: Sequence[str | Path], changes: Changes, film: Callable[[Scene], Sequence[Path]]) -> bool:
-    """Make the film of every scene, say what became of each, and return whether all were made.
-
-    All scenes are read before the first film is begun. Raises SceneError with the faults of all of them, or
-    RenderError for scenes of one name, whose films would replace each other.
-    """
+def each(loaded: Sequence[Scene], film: Callable[[Scene], Sequence[Path]]) -> bool:
+    """Make the film of every scene, report what became of each, and return whether all were made."""
     from render.cli import messages
     from render.cli.terminal import duration
 
-    loaded = _loaded(names, changes)
     failed: list[tuple[str, str]] = []
     begun_s = time.monotonic()
     for number, scene in enumerate(loaded, 1):
@@ -42,7 +37,12 @@ def each(names: Sequence[str | Path], changes: Changes, film: Callable[[Scene], 
     return not failed
 
 
-def _loaded(names: Sequence[str | Path], changes: Changes) -> list[Scene]:
+def load(names: Sequence[str | Path], changes: Changes) -> list[Scene]:
+    """Return the scenes of some files, each of its own: all are read before the first film is begun.
+
+    Raises SceneError with the faults of all of them, or RenderError for scenes of one name, whose films would replace
+    each other.
+    """
     loaded: list[Scene] = []
     faults: list[str] = []
     for name in names:

@@ -23,6 +23,7 @@ from render.cli.options import (
     HERE,
     HOME,
     PLAIN,
+    UNWATCHED,
     Changes,
     Debug,
     Each,
@@ -36,6 +37,7 @@ from render.cli.options import (
     Store,
     ThisMachine,
     Trust,
+    Watch,
     parted,
     take_trust,
 )
@@ -86,6 +88,7 @@ def video(
     each: Each = False,
     effort: Effort = AUTO,
     poster: Poster = "last",
+    watch: Watch = UNWATCHED,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -100,6 +103,7 @@ def video(
 
         render video mean_lr.toml
         render video mean_lr.toml --quality hd
+        render video mean_lr.toml --watch
         render video mean_lr.toml --backend dask
         render video mean_lr.toml --slurm 20 --job queue=long --job cores=32
         render video mean_lr.toml --shape square --palette vik
@@ -108,23 +112,26 @@ def video(
     from render import api
     from render.cli import batches, messages, terminal
 
-    def film(of: scenes.Scene) -> tuple[Path, ...]:
-        return api.video(
-            of,
-            quality=effort.quality,
-            budget_min=effort.budget,
-            out=folders.out,
-            store=folders.store,
-            force=folders.force,
-            poster=poster,
-            make_backend=machines.make,
-            listener=terminal.TerminalListener(),
-        ).files
+    loaded = batches.load((scene, *more), changes) if each else [changes.load(scene, *more)]
+    with watch.over(terminal.TerminalListener()) as listener:
 
-    if not each:
-        messages.wrote(*film(changes.load(scene, *more)))
-    elif not batches.each((scene, *more), changes, film):
-        raise SystemExit(2)
+        def film(of: scenes.Scene) -> tuple[Path, ...]:
+            return api.video(
+                of,
+                quality=effort.quality,
+                budget_min=effort.budget,
+                out=folders.out,
+                store=folders.store,
+                force=folders.force,
+                poster=poster,
+                make_backend=machines.make,
+                listener=listener,
+            ).files
+
+        if not each:
+            messages.wrote(*film(loaded[0]))
+        elif not batches.each(loaded, film):
+            raise SystemExit(2)
 
 
 @app.command
@@ -133,6 +140,7 @@ def preview(
     /,
     *more: More,
     each: Each = False,
+    watch: Watch = UNWATCHED,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -144,7 +152,16 @@ def preview(
 
         render preview mean_lr.toml
     """
-    video(scene, *more, each=each, effort=Effort("preview"), changes=changes, machines=machines, folders=folders)
+    video(
+        scene,
+        *more,
+        each=each,
+        effort=Effort("preview"),
+        watch=watch,
+        changes=changes,
+        machines=machines,
+        folders=folders,
+    )
 
 
 @app.command
@@ -324,17 +341,7 @@ def explore(
         _leave(code)
 
 
-@app.command
-def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
-    """Print the script of a SLURM job whose workers join a scheduler, to be submitted by hand.
-
-    Try:
-
-        render jobscript --scheduler tcp://login:8786 --job cores=32 --job queue=long
-    """
-    from render.cli import terminal
-
-    terminal.show_jobscript(machines.cluster())
+app.command(maintenance.jobscript)
 
 
 def main() -> NoReturn:

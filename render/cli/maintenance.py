@@ -1,4 +1,4 @@
-"""The commands about the machine and its disks: doctor, clean, store."""
+"""The commands about machines and their disks: doctor, clean, store, jobscript."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from render.cli.options import ALL_OF_IT, HOME, PLAIN, Folders, Printing, Store, ThisMachine
+from render.cli.options import ALL_OF_IT, HERE, HOME, PLAIN, Debug, Folders, Machines, Printing, Store, ThisMachine
 
 Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
 Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
@@ -128,3 +128,15 @@ def prune(
     from render.cli import terminal_maintenance
 
     terminal_maintenance.show_pruned(store, scenes, yes=yes)
+
+
+def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:
+    """Print the script of a SLURM job whose workers join a scheduler, to be submitted by hand.
+
+    Try:
+
+        render jobscript --scheduler tcp://login:8786 --job cores=32 --job queue=long
+    """
+    from render.cli import terminal
+
+    terminal.show_jobscript(machines.cluster())

@@ -97,6 +97,12 @@ def served(address: str, place: str) -> None:
     note(f"The explorer serves this machine only, at {place}. Open the address above; Ctrl-C stops it.")
 
 
+def watched(address: str, place: str) -> None:
+    """Print the address of a page on a film that is being made."""
+    text = f"To watch the film being made, open {address} (on this machine only)."
+    emit("watch", text, address=address, place=place)
+
+
 def wrote(*paths: Path) -> None:
     """Print where results are, one path a line, on stdout."""
     for path in paths:

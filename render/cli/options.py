@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from render.errors import RenderError
+
 if TYPE_CHECKING:
     from render import scene as scenes
+    from render.api import Listener
     from render.backends import Backend, Cluster
     from render.problem import Problem
 
@@ -119,6 +124,41 @@ class Changes:
 
 
 AS_WRITTEN = Changes()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Watch:
+    """The page on a film that is being made."""
+
+    watch: Annotated[
+        bool,
+        Parameter(
+            help="Open a page on this machine that shows the film while it is made: its progress, the frames so far, "
+            "and the next ones coarse.",
+            negative="",
+        ),
+    ] = False
+    port: Annotated[
+        int | None,
+        Parameter(help="Port of that page on 127.0.0.1; by default 8640, or the next that is free."),
+    ] = None
+    open: Annotated[bool, Parameter(help="Open that page in a browser, where there is a screen.")] = True
+
+    def over(self, listener: Listener) -> AbstractContextManager[Listener]:
+        """Give what is to receive the reports of films in a with-block: a listener, and the page if there is one."""
+        from render.cli import messages
+
+        if not self.watch:
+            if self.port is not None or not self.open:
+                raise RenderError("--port and --no-open are about the page of --watch; add --watch.")
+            return contextlib.nullcontext(listener)
+        from render import api
+
+        return api.watching(listener, port=self.port, browse=self.open, announce=messages.watched)
+
+
+UNWATCHED = Watch()
 
 
 def take_trust(files: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ from render.cli.messages import emit, err, is_live, result, show_table, speaks_j
 from render.deep import switch_search
 from render.film import depth, rendering, training_rate
 from render.film.job import Job
+from render.film.pace import Pace
 from render.film.plan import Plan
 from render.film.rendering import Report
 from render.film.training_rate import Rate
@@ -35,15 +36,13 @@ from render.scene import Scene
 # Where the output is no terminal, a line is printed this often instead of a live bar.
 _LINE_S = 10.0
 
-# The rate shown is the mean over about this long, so that it neither jumps nor lags.
-_RATE_S = 20.0
-
 
 class TerminalListener(Listener):
     """Prints what a render reports: sentences on stderr, progress as one live line, everything as JSON where asked."""
 
     def __init__(self) -> None:
         self._watchable = ""
+        self._scene = ""
 
     def note(self, text: str) -> None:
         """Print a sentence."""
@@ -59,6 +58,9 @@ class TerminalListener(Listener):
 
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Show one live line."""
+        if self._scene not in ("", job.scene.name):  # of several films, one after the other
+            self._watchable = ""
+        self._scene = job.scene.name
         return progress(job, self._watchable)
 
     def film(self, path: Path, quality: str) -> None:
@@ -251,7 +253,7 @@ def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.
     watchable: what is written behind it, about a film that is finished already.
     """
     live = is_live()
-    state = _Rate()
+    pace = Pace()
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), _Note(),
         console=err, transient=True, disable=not live,
@@ -270,7 +272,8 @@ def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.
             if message not in reported:
                 reported.add(message)
                 emit("note", message)
-        note = state.note(now) + watchable
+        pace.add(now)
+        note = _words(now, pace) + watchable
         training = now.samples_done < now.samples_total
         # Training is nearly all the time, so it is what the bar measures; then frames.
         done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)
@@ -298,35 +301,17 @@ class _Note(ProgressColumn):
         return Text(task.fields.get("note", ""))
 
 
-class _Rate:
-    """Samples per second over a recent window, and the progress line that shows the rate."""
-
-    def __init__(self) -> None:
-        self._seen = [(time.monotonic(), 0)]
-        self._frames: list[tuple[float, int]] = []
-
-    def _frames_left(self, now: rendering.Progress) -> str:
-        """Return the rate of frames and the time left, once all samples are trained."""
-        self._frames.append((time.monotonic(), now.frames_done))
-        (t0, n0), (t1, n1) = self._frames[0], self._frames[-1]
-        if t1 - t0 < 1 or n1 == n0:
-            return ""
-        rate = (n1 - n0) / (t1 - t0)
-        return f", {rate_in_words(rate)}, {duration((now.frames_total - n1) / rate)} left"
-
-    def note(self, now: rendering.Progress) -> str:
-        self._seen.append((time.monotonic(), now.samples_done))
-        # The window reaches back to the last finished batch, however long ago: a slow batch does not reset the rate.
-        while self._seen[-1][0] - self._seen[1][0] > _RATE_S and self._seen[1][1] < now.samples_done:
-            self._seen.pop(0)
-        (t0, n0), (t1, n1) = self._seen[0], self._seen[-1]
-        rate = (n1 - n0) / (t1 - t0) if t1 > t0 else 0.0
-        frames = f"frame {now.frames_done:,} of {now.frames_total:,}"
-        if now.samples_done >= now.samples_total:
-            return frames + self._frames_left(now) if now.frames_total else "measuring"
-        left = duration((now.samples_total - now.samples_done) / rate) + " left" if rate > 0 else "starting"
-        runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate_in_words(rate)}, {left}"
-        return f"{runs}; {frames}" if now.frames_total else runs
+def _words(now: rendering.Progress, pace: Pace) -> str:
+    """Return what the progress line says: what is done of how much, how fast, and how long the rest takes."""
+    rate, left_s = pace.per_s, pace.left_s
+    frames = f"frame {now.frames_done:,} of {now.frames_total:,}"
+    if now.samples_done >= now.samples_total:
+        if not now.frames_total:
+            return "measuring"
+        return frames if left_s is None else f"{frames}, {rate_in_words(rate)}, {duration(left_s)} left"
+    left = "starting" if left_s is None else f"{duration(left_s)} left"
+    runs = f"{now.samples_done:,} of {now.samples_total:,} training runs, {rate_in_words(rate)}, {left}"
+    return f"{runs}; {frames}" if now.frames_total else runs
 
 
 def show_jobscript(cluster: backends.Cluster) -> None:

@@ -36,7 +36,7 @@ _HEADERS = {
     "cache-control": "no-cache",
 }
 
-_REFUSAL = "<!doctype html><meta charset=utf-8><title>render</title><p>This explorer does not answer here: {}</p>\n"
+_REFUSAL = "<!doctype html><meta charset=utf-8><title>render</title><p>This page does not open here: {}</p>\n"
 
 
 class Refused(Exception):
@@ -90,15 +90,18 @@ class Guard:
         origin = _single(headers, "origin")
         changes = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
         if (origin is not None and origin != f"http://{host}") or (changes and origin is None):
-            raise Refused(403, "requests must come from the explorer's own page.")
+            raise Refused(403, "requests must come from this server's own page.")
         if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            raise Refused(403, "requests must come from the explorer's own page.")
+            raise Refused(403, "requests must come from this server's own page.")
         if scope["path"] == "/" or scope["path"].startswith("/api/"):
             self._check_token(_tokens(scope, headers))
 
     def _check_token(self, tokens: Iterable[str]) -> None:
         if not any(hmac.compare_digest(token.encode(), self._token.encode()) for token in tokens):
-            raise Refused(403, "open the address that `render explore` has printed: it carries this explorer's token.")
+            raise Refused(
+                403,
+                "open the address that `render explore`, or a command with --watch, has printed: it carries the token.",
+            )
 
     def _enter(self, scope: Scope, headers: Headers) -> str | None:
         """Let a person in who comes with the token, in the address or in a cookie; return the cookie that keeps it.
@@ -134,7 +137,7 @@ def _host(headers: Headers) -> str:
     except ValueError:
         name = None
     if name not in _HOSTS or "@" in host or "/" in host:
-        raise Refused(421, "this explorer serves its own machine only, as 127.0.0.1 or localhost.")
+        raise Refused(421, "this page is for its own machine only, as 127.0.0.1 or localhost.")
     return host
 
 

@@ -20,6 +20,10 @@ _FOLDER = Path(__file__).parent / "page"
 # Beside what the explorer serves: parts that stand in the place of those that ask its server, on a published page.
 _PUBLISHED = "published"
 
+# The page on a film that is being made, which shares with the explorer's what stands in this list.
+_WATCH = "watch"
+_SHARED = "icon.svg", "css/base.css", "js/api.js", "js/dom.js", "js/numbers.js", "js/place.js"
+
 # As guard.py has it for the explorer, but for what a page may not say of itself, and without a live connection.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
@@ -41,6 +45,17 @@ def index(token: str) -> str:
     """Return the page's HTML, with the token, and with its modules named so that they load side by side."""
     modules = [_address(path) for path in _served() if path.parent.name == "js"]
     return _html(modules, f'<meta name="token" content="{token}">')
+
+
+def watch_routes() -> list[Route]:
+    """Return a route for every file of the page on a film that is being made, but its HTML."""
+    return [_route(path) for path in _watched() if path.suffix != ".html"]
+
+
+def watch(token: str) -> str:
+    """Return that page's HTML, with the token."""
+    modules = [_address(path) for path in _watched() if path.suffix == ".js"]
+    return _html(modules, f'<meta name="token" content="{token}">', _FOLDER / _WATCH)
 
 
 def published_files(scene: str, about: str) -> list[tuple[str, bytes]]:
@@ -68,14 +83,18 @@ def published_files(scene: str, about: str) -> list[tuple[str, bytes]]:
     return [("index.html", text.encode()), *((name, path.read_bytes()) for name, path in files.items())]
 
 
-def _html(modules: Iterable[str], head: str) -> str:
+def _html(modules: Iterable[str], head: str, folder: Path = _FOLDER) -> str:
     preload = "\n  ".join(f'<link rel="modulepreload" href="{address}">' for address in modules)
-    text = (_FOLDER / "index.html").read_text(encoding="utf-8")
+    text = (folder / "index.html").read_text(encoding="utf-8")
     return text.replace("{{modules}}", preload).replace("{{head}}", head)
 
 
 def _served() -> list[Path]:
-    return [path for path in _files() if path.parent.name != _PUBLISHED]
+    return [path for path in _files() if path.parent.name not in (_PUBLISHED, _WATCH)]
+
+
+def _watched() -> list[Path]:
+    return [path for path in _files() if path.parent.name == _WATCH] + [_FOLDER / name for name in _SHARED]
 
 
 @functools.cache

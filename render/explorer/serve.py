@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import logging
-import os
-import socket
-import sys
-import threading
-import webbrowser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import uvicorn
-
 from render import scene
-from render.errors import RenderError
-from render.explorer import app, guard
+from render.explorer import app, guard, local_page
 from render.explorer.planes import Planes
 from render.machine import signals
 from render.storage.store import check_store
-
-# Where the explorer is found again after a restart, so that an address of a view stays good; if it is taken, the next.
-PORT = 8640
-_PORTS_TRIED = 20
-
-# Connections at a time: 16 pages with a few requests each.
-_MOST_CONNECTIONS = 96
-
-# A view is half a kilobyte; nothing that a page sends through its socket is larger than a list of forgotten tiles.
-_MOST_MESSAGE_BYTES = 262_144
 
 
 def run(
@@ -56,31 +36,19 @@ def run(
     if given is not None:
         scene.load(given).check_plane("the explorer")  # every fault of the scene, before a browser opens
     check_store(store)
-    listener = _listen(port)
+    listener = local_page.listen(port)
     token = guard.new_token()
     settings = app.Settings(token, folder, store)
-    place = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    place = local_page.place_of(listener)
     served = app.make(Planes(store, given), settings)
-    config = uvicorn.Config(
-        served,
-        ws="websockets-sansio",
-        ws_max_size=_MOST_MESSAGE_BYTES,
-        ws_per_message_deflate=False,  # loopback: compressing costs more than sending
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=2,
-    )
     announce(f"{place}?token={token}", place)
-    if browse and _can_browse():
-        _browse(f"{place}?token={token}", note)
-    _Server(config).run(sockets=[listener])
+    if browse and local_page.can_browse():
+        local_page.browse(f"{place}?token={token}", note)
+    _Server(local_page.config(served, lifespan=True, shutdown_s=2)).run(sockets=[listener])
     return not any(worker.busy for worker in served.state.workers)
 
 
-class _Server(uvicorn.Server):
+class _Server(local_page.Server):
     """A server that ends by the signals that end every command: uvicorn would take SIGINT where it is ignored."""
 
     @contextlib.contextmanager
@@ -91,51 +59,3 @@ class _Server(uvicorn.Server):
         signals.listen()
         with signals.stopping(end):
             yield
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop; an answer that this cuts off (a long plan, say) is no fault to be reported."""
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-        await super().shutdown(sockets)
-
-
-def _listen(port: int | None) -> socket.socket:
-    if port is not None and not 0 <= port < 65536:
-        raise RenderError(f"--port must be a number from 0 to 65535, not {port}.")
-    for candidate in [port] if port is not None else [*range(PORT, PORT + _PORTS_TRIED), 0]:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if os.name == "posix":  # elsewhere this would share a port that is in use
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", candidate))
-        except OSError as error:
-            listener.close()
-            if error.errno != errno.EADDRINUSE or port is not None:
-                raise RenderError(
-                    f"Port {candidate} cannot be used: {error.strerror}. Choose another --port."
-                ) from None
-            continue
-        listener.listen(128)
-        return listener
-    raise RenderError("No port is free.")
-
-
-def _can_browse() -> bool:
-    """Return whether there is a screen, or BROWSER names a program that opens pages (remote editors set it)."""
-    if sys.platform in ("darwin", "win32"):
-        return True
-    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
-
-
-def _browse(address: str, note: Callable[[str], None]) -> None:
-    """Open an address in a browser, beside the server: a program that stays in the foreground must not hold it up."""
-
-    def open_it() -> None:
-        try:
-            opened = webbrowser.open(address)
-        # What BROWSER holds is a person's: no program, unbalanced quotes, or blanks alone.
-        except (webbrowser.Error, OSError, ValueError, IndexError):
-            opened = False
-        if not opened:
-            note("A browser could not be started, or it ended with an error: open the address above yourself.")
-
-    threading.Thread(target=open_it, name="browser", daemon=True).start()

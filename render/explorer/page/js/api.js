@@ -27,6 +27,7 @@ async function request(path, options) {
 const asJson = (body) => ({ method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
 
 export const get = async (path, query = {}) => (await request(`${path}?${new URLSearchParams(query)}`)).json();
+export const getBlob = async (path, query) => (await request(`${path}?${new URLSearchParams(query)}`)).blob();
 export const post = async (path, body) => (await request(path, asJson(body))).json();
 export const postFile = async (path, file) => (await request(path, { method: "POST", body: file })).json();
 
