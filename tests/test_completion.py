@@ -84,7 +84,7 @@ def test_completed_words_are_the_names_that_there_are() -> None:
     assert words(options.ShownName) == {"scene", *QUALITY}
     assert words(options.ShapeName) == {*SHAPES}
     assert words(options.CodecName) == {*encode.CODECS, encode.SEQUENCE}
-    assert words(options.BackendName) == {*backends.NAMES} - {"refuse"}
+    assert words(options.BackendName) == {name for name, row in backends.BACKENDS.items() if row.trains}
     assert words(options.KernelName) == {*kernels.NAMES}
     assert words(options.SystemName) == {*SYSTEMS}
     assert {*palettes.PALETTES} <= words(options.PaletteName)
