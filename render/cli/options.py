@@ -36,7 +36,7 @@ PaletteName = Literal["luma", "luma-dark", "even", "safe", "wheel", "Spectral", 
 
 SystemName = (
     Literal["mlp", "network", "transformer", "backprop", "phases", "mandelbrot", "julia", "nonconvex", "product"]
-    | Literal["cyclic", "deep_linear", "signal", "newton"]
+    | Literal["committee", "cyclic", "deep_linear", "signal", "newton"]
     | str
 )
 
