@@ -19,6 +19,7 @@ from render import scene
 from render.encode import CODECS
 from render.errors import SceneError
 from render.geometry.axes import Axis
+from render.picture.channels import CHANNELS, OBSERVED
 from render.problem.catalogue import SYSTEMS
 from render.problem.catalogue.settings import MlpSettings
 from render.scene import QUALITY, Output, Scene, files, tables, with_quality
@@ -797,7 +798,7 @@ def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
             shown = scene.load(name, settings=[f"look.channel={channel}"])
             assert shown.look.channel == channel
     (fault,) = faults(changed(look={"channel": "rot"}))
-    channels = '"value", "final_loss", "escape_time", "status", "lyapunov", "steps_to_loss"'
+    channels = ", ".join(f'"{name}"' for name in (*CHANNELS, *OBSERVED))
     assert fault.startswith(f'look.channel must be one of {channels}, not "rot": channels depend on the system')
     (fault,) = faults(changed(problem__system="newtn", look={"channel": "root"}))
     assert "system" in fault

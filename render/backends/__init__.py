@@ -89,7 +89,51 @@ def trained(results: Iterable[tuple[Batch, Field | Failed]]) -> Iterator[tuple[B
         yield batch, result
 
 
-NAMES = ("local", "dask", "refuse")
+class Request(NamedTuple):
+    """What a backend is made for. notice: called with messages for the user. kernel: see `backends.kernels`."""
+
+    problem: Problem
+    cluster: Cluster
+    notice: Callable[[str], None]
+    kernel: str
+
+
+class Row(NamedTuple):
+    """A backend that can be chosen by name. words: what trains. make: imports the backend's libraries only then."""
+
+    words: str
+    make: Callable[[Request], Backend]
+    trains: bool = True
+
+
+def _local(request: Request) -> Backend:
+    from render.backends import kernels
+    from render.backends.local import LocalBackend
+
+    choice = kernels.choose(request.problem, request.kernel)
+    if choice.why:
+        request.notice(choice.why)
+    return LocalBackend(request.problem, kernel=choice)
+
+
+def _dask(request: Request) -> Backend:
+    _need_extra("--backend dask")
+    from render.backends.dask import DaskBackend
+
+    return DaskBackend(request.problem, request.cluster, request.notice)
+
+
+def _refuse(_: Request) -> Backend:
+    from render.backends.refusing import RefusingBackend
+
+    return RefusingBackend()
+
+
+BACKENDS: dict[str, Row] = {
+    "local": Row("this process", _local),
+    "dask": Row("worker processes, on this machine or on many", _dask),
+    "refuse": Row("an error instead of training", _refuse, trains=False),
+}
 
 
 def make(
@@ -100,30 +144,19 @@ def make(
     *,
     kernel: str = "xla",
 ) -> Backend:
-    """Return a backend: "local" trains here, "dask" on a cluster, "refuse" raises an error instead of training.
+    """Return the backend of a row of BACKENDS.
 
     notice: called with messages for the user while the backend runs. kernel: of "local", see `backends.kernels`.
     Raises ClusterError, and Untrusted for a problem whose training runs code that the person has not said to trust.
     """
-    if name != "refuse":
+    row = BACKENDS.get(name)
+    if row is None:
+        near = get_close_matches(name, BACKENDS, n=1)
+        hint = f"; did you mean {near[0]}?" if near else "."
+        raise RenderError(f"--backend must be one of {', '.join(BACKENDS)}, not {name!r}{hint}")
+    if row.trains:
         trust.require(problem)
-    if name == "dask":
-        return _dask(problem, cluster or Cluster(), notice)
-    if name == "local":
-        from render.backends import kernels
-        from render.backends.local import LocalBackend
-
-        choice = kernels.choose(problem, kernel)
-        if choice.why:
-            notice(choice.why)
-        return LocalBackend(problem, kernel=choice)
-    if name == "refuse":
-        from render.backends.refusing import RefusingBackend
-
-        return RefusingBackend()
-    near = get_close_matches(name, NAMES, n=1)
-    hint = f"; did you mean {near[0]}?" if near else "."
-    raise RenderError(f"--backend must be one of {', '.join(NAMES)}, not {name!r}{hint}")
+    return row.make(Request(problem, cluster or Cluster(), notice, kernel))
 
 
 def job_script(cluster: Cluster) -> str:
@@ -132,13 +165,6 @@ def job_script(cluster: Cluster) -> str:
     from render.backends import slurm
 
     return slurm.script(cluster)
-
-
-def _dask(problem: Problem, cluster: Cluster, notice: Callable[[str], None]) -> Backend:
-    _need_extra("--backend dask")
-    from render.backends.dask import DaskBackend
-
-    return DaskBackend(problem, cluster, notice)
 
 
 def _need_extra(what: str) -> None:

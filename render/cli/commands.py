@@ -34,7 +34,9 @@ from render.cli.options import (
     Poster,
     Printing,
     Scene,
+    ShownName,
     Store,
+    SystemName,
     ThisMachine,
     Trust,
     Watch,
@@ -243,7 +245,10 @@ def show(
     scene: Scene,
     /,
     *more: More,
-    quality: Annotated[str, Parameter(help='"scene", or a preset whose size, rate and detail to show.')] = "scene",
+    quality: Annotated[
+        ShownName,
+        Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
+    ] = "scene",
     changes: Changes = AS_WRITTEN,
     printing: Printing = PLAIN,
 ) -> None:
@@ -271,7 +276,10 @@ def show(
 
 @app.command
 def systems(
-    name: Annotated[str | None, Parameter(help="A system, for all that can be set of it.")] = None,
+    name: Annotated[
+        SystemName | None,
+        Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
+    ] = None,
     /,
     *,
     printing: Printing = PLAIN,
