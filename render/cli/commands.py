@@ -31,12 +31,12 @@ from render.cli.options import (
     Folders,
     Machines,
     More,
+    OneSystem,
     Poster,
     Printing,
     Scene,
-    ShownName,
+    Shown,
     Store,
-    SystemName,
     ThisMachine,
     Trust,
     Watch,
@@ -245,10 +245,7 @@ def show(
     scene: Scene,
     /,
     *more: More,
-    quality: Annotated[
-        ShownName,
-        Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
-    ] = "scene",
+    quality: Shown = "scene",
     changes: Changes = AS_WRITTEN,
     printing: Printing = PLAIN,
 ) -> None:
@@ -276,10 +273,7 @@ def show(
 
 @app.command
 def systems(
-    name: Annotated[
-        SystemName | None,
-        Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
-    ] = None,
+    name: OneSystem = None,
     /,
     *,
     printing: Printing = PLAIN,

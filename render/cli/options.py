@@ -40,6 +40,15 @@ SystemName = (
     | str
 )
 
+Shown = Annotated[
+    ShownName,
+    Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
+]
+OneSystem = Annotated[
+    SystemName | None,
+    Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
+]
+
 # A Path in the union lets shells complete files; what is given comes as a text all the same.
 Scene = Annotated[
     str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
