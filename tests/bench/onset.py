@@ -67,7 +67,8 @@ def measured(width: int, seeds: range = SEEDS, rates: int = RATES) -> Iterator[R
         part = {name: values[:, row_of == row] for name, values in channels.items()}
         steps, escaped = part["steps_to_loss"], part["escape_step"] >= 0
         yield Row(
-            *(float(edge) for edge in edges[row : row + 2]),
+            low=float(edges[row]),
+            high=float(edges[row + 1]),
             arrive=float(np.isfinite(steps).mean()),
             escape=float(escaped.mean()),
             steps=_median(steps[np.isfinite(steps)]),
