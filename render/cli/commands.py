@@ -24,6 +24,7 @@ from render.cli.options import (
     HOME,
     PLAIN,
     UNWATCHED,
+    AnyScene,
     Changes,
     Debug,
     Each,
@@ -307,9 +308,7 @@ app.command(maintenance.store)
 
 @app.command
 def explore(
-    scene: Annotated[
-        str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")
-    ] = "",
+    scene: AnyScene = "",
     /,
     *,
     store: Store = Path("store"),

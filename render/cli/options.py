@@ -53,6 +53,7 @@ OneSystem = Annotated[
 Scene = Annotated[
     str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
+AnyScene = Annotated[str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")]
 More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
 Each = Annotated[
     bool, Parameter(help="Make a film of every file, one after the other, instead of one film of all.", negative="")
