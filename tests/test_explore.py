@@ -564,6 +564,41 @@ def test_targets_lie_on_the_boundary(tmp_path: Path, tiny: scene.Scene) -> None:
     assert all(0 <= more < 15 for more in decades) and decades[0] > 0
 
 
+@pytest.mark.parametrize("held", [0x0660, 0x8001, 0xFFFE, 0x0010])
+def test_targets_are_found_among_the_patches_that_a_film_left(tmp_path: Path, tiny: scene.Scene, held: int) -> None:
+    """In those that are there, and by the neighbours that both are there: what is unknown is no boundary."""
+    from render.explorer import targets
+
+    tile = Tile(2, 2, 2)
+    plane = Plane(tiny.problem, tmp_path)
+    columns, rows = (index.ravel() for index in np.meshgrid(np.arange(SAMPLES), np.arange(SAMPLES)))
+    places = references.points(tiny.problem, tile, rows, columns)
+    field = Engine(tiny.problem).run(places.x, places.y)
+    stored = Field.from_channels({name: part.reshape(SAMPLES, SAMPLES) for name, part in field.channels().items()})
+    plane.store.put(tile, stored, held)
+    plane.look_up([tile])
+    assert plane.patches == {tile: held} and not plane.stored
+    shown, blue = patches.samples(held), stored.status == 0
+    pairs = [
+        (bool(blue[a] != blue[b]), a, b)
+        for a in np.ndindex(SAMPLES, SAMPLES)
+        for b in ((a[0], a[1] + 1), (a[0] + 1, a[1]))
+        if max(b) < SAMPLES and shown[a] and shown[b]
+    ]
+    view = Viewport(Fraction(5, 8), Fraction(5, 8), 0.2, 64, 64)
+    look = Look(view, (Fraction(5, 8),) * 2, 0.5, 2)
+    if not any(differ for differ, *_ in pairs):
+        with pytest.raises(RenderError, match="No boundary"):
+            targets.find(plane, look, 1, 1)
+        return
+    (target,) = targets.find(plane, look, 1, 1)
+    assert target.density == pytest.approx(sum(differ for differ, *_ in pairs) / len(pairs))
+    first_x, first_y = tile.first_sample
+    place = int(target.y * (SAMPLES << 2)) - first_y, int(target.x * (SAMPLES << 2)) - first_x
+    assert shown[place] and blue[place]
+    assert any(differ and place in (a, b) for differ, a, b in pairs)
+
+
 def test_dropped_scenes_do_not_pile_up(tmp_path: Path, tiny: scene.Scene) -> None:
     planes = Planes(tmp_path, None)
     names = [planes.drop(replace(tiny, name=f"s{i}")) for i in range(20)]

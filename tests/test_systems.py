@@ -180,7 +180,7 @@ FAULTS = {
         [
             'problem.y.name must be one of "re", "im", "relaxation", not "lr": axes depend on the system, here '
             '"newton"; "lr" belongs to the systems "mlp", "network", "transformer", "backprop", "nonconvex", '
-            '"product", "deep_linear".'
+            '"product", "committee", "deep_linear".'
         ],
     ),
     "a measure that makes no sense": (
@@ -188,7 +188,7 @@ FAULTS = {
         [
             'problem.measure must be "absolute", not "published": measures depend on the system, here "newton"; '
             '"published" belongs to the systems "mlp", "network", "transformer", "phases", "product", "cyclic", '
-            '"deep_linear", "signal".'
+            '"committee", "deep_linear", "signal".'
         ],
     ),
     "a hyperparameter without an effect": (

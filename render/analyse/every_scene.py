@@ -17,10 +17,12 @@ from render.errors import RenderError
 from render.film import replacing
 
 # The scenes of the documentation's table: the six published conditions, and systems with a known answer. `frozen` is
-# the null of the networks, whose border is known to be smooth, and `product_ellipse` that of the products.
+# the null of the networks, whose border is known to be smooth, `product_ellipse` that of the products, and
+# `committee_smooth` that of the riddled basin.
 SCENES = (
     *("linear", "relu", "single", "minibatch", "tanh", "mean_lr", "frozen"),
     *("product_basin", "product_penalty", "product_ellipse"),
+    *("committee_riddled", "committee_smooth"),
 )
 
 

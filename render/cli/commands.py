@@ -24,6 +24,7 @@ from render.cli.options import (
     HOME,
     PLAIN,
     UNWATCHED,
+    AnyScene,
     Changes,
     Debug,
     Each,
@@ -31,9 +32,11 @@ from render.cli.options import (
     Folders,
     Machines,
     More,
+    OneSystem,
     Poster,
     Printing,
     Scene,
+    Shown,
     Store,
     ThisMachine,
     Trust,
@@ -243,7 +246,7 @@ def show(
     scene: Scene,
     /,
     *more: More,
-    quality: Annotated[str, Parameter(help='"scene", or a preset whose size, rate and detail to show.')] = "scene",
+    quality: Shown = "scene",
     changes: Changes = AS_WRITTEN,
     printing: Printing = PLAIN,
 ) -> None:
@@ -271,7 +274,7 @@ def show(
 
 @app.command
 def systems(
-    name: Annotated[str | None, Parameter(help="A system, for all that can be set of it.")] = None,
+    name: OneSystem = None,
     /,
     *,
     printing: Printing = PLAIN,
@@ -305,9 +308,7 @@ app.command(maintenance.store)
 
 @app.command
 def explore(
-    scene: Annotated[
-        str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")
-    ] = "",
+    scene: AnyScene = "",
     /,
     *,
     store: Store = Path("store"),

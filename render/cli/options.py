@@ -7,7 +7,7 @@ import json
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -19,10 +19,41 @@ if TYPE_CHECKING:
     from render.backends import Backend, Cluster
     from render.problem import Problem
 
+# The words that shells complete for options that take a name. A name that is none of them is passed on all the same:
+# what it is checked against knows the nearest names, and more than these words where there are more. They stand here,
+# and are not read from where they are defined, since a command line is to be there in a blink, without the tables of
+# scenes (0.2 s). A test compares both.
+_Preset = Literal["preview", "soft", "draft", "fine", "hd", "full", "uhd"]
+QualityName = Literal["auto", "scene"] | _Preset | str
+ShownName = Literal["scene"] | _Preset | str
+ShapeName = Literal["wide", "square", "vertical", "portrait", "cinema"] | str
+CodecName = Literal["h264", "upload", "hevc", "av1", "vp9", "prores", "prores4444", "ffv1", "png", "webp", "gif"] | str
+BackendName = Literal["local", "dask"] | str
+KernelName = Literal["xla", "fused"] | str
+
+# Of palettes, the package's own, and of the thousands of others those that messages recommend.
+PaletteName = Literal["luma", "luma-dark", "even", "safe", "wheel", "Spectral", "vik", "RdBu"] | str
+
+SystemName = (
+    Literal["mlp", "network", "transformer", "backprop", "phases", "mandelbrot", "julia", "nonconvex", "product"]
+    | Literal["committee", "cyclic", "deep_linear", "signal", "newton"]
+    | str
+)
+
+Shown = Annotated[
+    ShownName,
+    Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
+]
+OneSystem = Annotated[
+    SystemName | None,
+    Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
+]
+
 # A Path in the union lets shells complete files; what is given comes as a text all the same.
 Scene = Annotated[
     str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
+AnyScene = Annotated[str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")]
 More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
 Each = Annotated[
     bool, Parameter(help="Make a film of every file, one after the other, instead of one film of all.", negative="")
@@ -49,10 +80,12 @@ class Effort:
     """The sharpness of a film."""
 
     quality: Annotated[
-        str,
+        QualityName,
         Parameter(
+            show_choices=False,
+            metavar="NAME",
             help='"auto" (the scene\'s own output if this machine can train it in the budget, else the best preset '
-            'that fits), "scene", or a preset: preview, soft, draft, fine, hd, full, uhd.'
+            'that fits), "scene", or a preset: preview, soft, draft, fine, hd, full, uhd.',
         ),
     ] = "auto"
     budget: Annotated[float, Parameter(help="Minutes of training that quality auto allows itself.")] = 15.0
@@ -98,14 +131,21 @@ class Changes:
         Parameter(name="--set", help="FIELD=VALUE over the scene's own, such as look.palette=vik.", negative=""),
     ] = ()
     shape: Annotated[
-        str | None, Parameter(help="wide (16:9), square, vertical (9:16), portrait (4:5) or cinema (64:27).")
+        ShapeName | None,
+        Parameter(
+            show_choices=False,
+            metavar="NAME",
+            help="wide (16:9), square, vertical (9:16), portrait (4:5) or cinema (64:27).",
+        ),
     ] = None
     name: Annotated[str | None, Parameter(help="What to call the output, instead of the scene's name.")] = None
     palette: Annotated[
-        str | None,
+        PaletteName | None,
         Parameter(
+            show_choices=False,
+            metavar="NAME",
             help="Short for --set look.palette=NAME, or colours from slow divergence to slow convergence: "
-            "'#1a0633,#f7f7f7,#00441b'."
+            "'#1a0633,#f7f7f7,#00441b'.",
         ),
     ] = None
     trust: Trust = ()
@@ -196,7 +236,12 @@ class Machines(ThisMachine):
     """The place of training."""
 
     backend: Annotated[
-        str, Parameter(help="local (this process), or dask (worker processes, on this machine or on many).")
+        BackendName,
+        Parameter(
+            show_choices=False,
+            metavar="NAME",
+            help="local (this process), or dask (worker processes, on this machine or on many).",
+        ),
     ] = "local"
     workers: Annotated[
         int | None, Parameter(help="Worker processes of dask on this machine; one a core if not given.")
@@ -216,10 +261,12 @@ class Machines(ThisMachine):
     ] = ()
 
     kernel: Annotated[
-        str,
+        KernelName,
         Parameter(
+            show_choices=False,
+            metavar="NAME",
             help="xla, or fused: a kernel for NVIDIA devices, which trains if it proves to be right and faster there "
-            "(not measured yet)."
+            "(not measured yet).",
         ),
     ] = "xla"
 

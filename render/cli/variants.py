@@ -14,19 +14,26 @@ from render.cli.options import (
     HOME,
     PLAIN,
     Changes,
+    CodecName,
     Effort,
     Folders,
     Machines,
     More,
     Poster,
     Printing,
+    QualityName,
     Scene,
     ThisMachine,
     parted,
 )
 from render.errors import RenderError
 
-Stored = Annotated[str, Parameter(help='As in video; "auto" is the best whose samples are all in the store.')]
+Stored = Annotated[
+    QualityName,
+    Parameter(
+        show_choices=False, metavar="NAME", help='As in video; "auto" is the best whose samples are all in the store.'
+    ),
+]
 
 
 def sheet(
@@ -115,8 +122,12 @@ def encode(
     /,
     *frames: Annotated[str, Parameter(help="Only these, as in `render frame`: 0..99, t=5s..t=9s.")],
     codec: Annotated[
-        str,
-        Parameter(help="h264, upload, hevc, av1, vp9 (WebM), prores, prores4444, ffv1, png (a folder), webp or gif."),
+        CodecName,
+        Parameter(
+            show_choices=False,
+            metavar="NAME",
+            help="h264, upload, hevc, av1, vp9 (WebM), prores, prores4444, ffv1, png (a folder), webp or gif.",
+        ),
     ],
     crf: Annotated[
         int | None, Parameter(help="1 (best) to 51 (63 for av1 and vp9), instead of the codec's own.")

@@ -12,6 +12,8 @@ import numpy as np
 from render.errors import RenderError
 from render.explorer.planes import Plane
 from render.explorer.wanted_tiles import Look
+from render.geometry import patches
+from render.geometry.patches import WHOLE
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Status
 from render.storage import references
@@ -39,7 +41,7 @@ class Target(NamedTuple):
 
 
 def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None = None) -> list[Target]:
-    """Return up to `count` targets among the stored tiles of a view, best first. Trains `count` runs, in one batch.
+    """Return up to `count` targets among the stored samples of a view, best first. Trains `count` runs, in one batch.
 
     Rank is density times decades, and density alone past float64, where nothing is trained. The finest tiles that are
     stored come first; a seed gives other places in them. place: what the view's deep tiles belong to, if it has any.
@@ -50,7 +52,8 @@ def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None
         side = place if plane.last_plain_level is not None and level > plane.last_plain_level else plane
         if side is None:
             continue
-        tiles = [t for t in look.view.cover(level).tiles() if t in side.stored]
+        # Of most tiles at a film's depth only the patches are there that its views read.
+        tiles = [t for t in look.view.cover(level).tiles() if t in side.stored or t in side.patches]
         chosen.shuffle(tiles)
         busiest = [busy for tile in tiles[:256] if (busy := _busiest(side, tile, chosen)) is not None]
         places += sorted(busiest, key=lambda busy: -busy[1])[: count - len(places)]
@@ -69,12 +72,14 @@ def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None
 
 def _busiest(plane: Plane, tile: Tile, chosen: random.Random) -> tuple[Tile, float, int, int] | None:
     """Return a tile's density, and a converged sample of it that has a diverged neighbour on either axis, or None."""
-    field = plane.get(tile)
-    if field is None:
+    held = (WHOLE, plane.get(tile)) if tile in plane.stored else plane.some(tile)
+    if held is None or held[1] is None:
         return None
-    converged = field.status == Status.CONVERGED
-    right, up = converged[:, 1:] != converged[:, :-1], converged[1:] != converged[:-1]
-    density = float(right.sum() + up.sum()) / (right.size + up.size)
+    known, converged = patches.samples(held[0]), held[1].status == Status.CONVERGED
+    beside, above = known[:, 1:] & known[:, :-1], known[1:] & known[:-1]  # pairs of samples that are there
+    right = beside & (converged[:, 1:] != converged[:, :-1])
+    up = above & (converged[1:] != converged[:-1])
+    density = float(right.sum() + up.sum()) / float(beside.sum() + above.sum())
     edge = np.zeros_like(converged)
     edge[:, 1:] |= right
     edge[:, :-1] |= right

@@ -6,6 +6,7 @@
     make bench ARGS=coding           what codecs and palettes leave of a real film
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
+    make bench ARGS=onset            whether nets train fastest at the onset of chaos, over the learning rate (minutes)
     make bench ARGS=rings            what rings save past float64
     make bench ARGS=switched         what the levels after the switch of a film cost, by both ways of training
     make bench ARGS=gpu              both kernels on an NVIDIA device, in under ten minutes (not run on a card yet)
@@ -226,6 +227,19 @@ def border_on_a_line() -> None:
     console.print(table)
 
 
+def onset_of_chaos(width: int = 8) -> None:
+    from tests.bench import onset
+
+    console.print(f"{date.today()}, {machine()}")
+    table = Table(title=f"Eight tanh nets of width {width}: first step with a loss below {onset.THRESHOLD}")
+    for column in ("learning rate", "arrive", "escape", "median steps", "median exponent a step"):
+        table.add_column(column, justify="right")
+    for row in onset.measured(width):
+        rates = f"{row.low:.2g} to {row.high:.2g}"
+        table.add_row(rates, f"{row.arrive:.0%}", f"{row.escape:.0%}", f"{row.steps:.0f}", f"{row.exponent:.4f}")
+    console.print(table)
+
+
 def on_a_card() -> None:
     """Print what the kernels do on an NVIDIA device; without one, or without Warp, a sentence, and exit code 2."""
     import importlib.util
@@ -254,6 +268,8 @@ if __name__ == "__main__":
         {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
     elif wanted == ["gpu"]:
         on_a_card()
+    elif wanted[:1] == ["onset"]:
+        onset_of_chaos(*map(int, wanted[1:2]))
     elif wanted[:1] == ["truth"]:
         from tests.bench import truth
 

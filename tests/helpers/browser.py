@@ -35,6 +35,10 @@ def find() -> str | None:
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
+# Keys by which a browser moves the focus and presses buttons: it goes by the codes of Windows.
+_CODES = {"Tab": 9, "Enter": 13, " ": 32, "+": 187}
+
+
 class Page:
     """One tab. errors: what its console and its scripts complained about. browser: whose tab it is."""
 
@@ -128,10 +132,11 @@ class Page:
             self.send("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def key(self, key: str) -> None:
-        """Press a key: a character, or one that has a name, such as ArrowLeft or Enter."""
-        text = key if len(key) == 1 else ""
+        """Press a key: a character, or one that has a name, such as ArrowLeft, Tab or Enter."""
+        text = key if len(key) == 1 else "\r" if key == "Enter" else ""
+        code = {"windowsVirtualKeyCode": _CODES[key]} if key in _CODES else {}
         for kind in ("keyDown", "keyUp"):
-            self.send("Input.dispatchKeyEvent", type=kind, key=key, text=text if kind == "keyDown" else "")
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, text=text if kind == "keyDown" else "", **code)
 
     def write(self, text: str) -> None:
         """Type a text into what has the focus."""

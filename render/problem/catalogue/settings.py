@@ -154,6 +154,13 @@ class DeepLinearSettings(NoSettings):
 
 
 @dataclass(frozen=True)
+class CommitteeSettings(NoSettings):
+    """Settings of the system `committee`."""
+
+    power: int = setting(3, "p of the activation w^p.", integer=(2, 16))
+
+
+@dataclass(frozen=True)
 class SignalSettings(NoSettings):
     """Settings of the system `signal`."""
 

@@ -18,6 +18,28 @@ export function define(list, pairs) {
   list.replaceChildren(...pairs.flatMap(([term, text, kind]) => [make("dt", {}, term), make("dd", { className: kind ?? "" }, text)]));
 }
 
+/** Fill a list again; what had the focus in it passes it to what takes its place, or to another element if none does. */
+export function keepingFocus(list, other, items) {
+  const stops = (item) => [...item.querySelectorAll("button, input, [tabindex]")];
+  const row = [...list.children].findIndex((item) => item.contains(document.activeElement));
+  const place = row < 0 ? -1 : stops(list.children[row]).indexOf(document.activeElement);
+  list.replaceChildren(...items());
+  if (row < 0) return;
+  const next = list.children[Math.min(row, list.children.length - 1)];
+  (next ? stops(next)[place] ?? stops(next)[0] : other).focus();
+}
+
+/** Do what a button asks for, once at a time. Disabled, it would lose the focus; so it only says that it is. */
+export async function whileBusy(button, act) {
+  if (button.getAttribute("aria-disabled")) return;
+  button.setAttribute("aria-disabled", "true");
+  try {
+    await act();
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
 /** Call a function once things have been quiet for a while. */
 export function calmly(f, ms) {
   let timer;

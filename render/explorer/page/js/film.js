@@ -1,7 +1,7 @@
 // The film: keyframes in their order, its timing, its path on the map, its cost.
 
 import * as api from "./api.js";
-import { $, calmly, make, showFault, toast } from "./dom.js";
+import { $, calmly, keepingFocus, make, showFault, toast, whileBusy } from "./dom.js";
 import { bytes, count, duration, widthText } from "./numbers.js";
 import { inPlane } from "./place.js";
 import { Preview } from "./preview.js";
@@ -23,9 +23,9 @@ export class Film {
     this.walk = calmly(() => this.askPath(), 250);
     this.sound = calmly(() => this.askDepth(), 500);
     $("add").onclick = () => this.add();
-    $("clear").onclick = () => { this.keyframes = []; this.show(); };
+    $("clear").onclick = () => { this.keyframes = []; this.show(); toast("All keyframes removed."); };
     $("restore").onclick = () => { this.open(this.app.scene); };
-    $("costs").onclick = () => this.askCosts();
+    $("costs").onclick = () => whileBusy($("costs"), () => this.askCosts());
     $("speed").onchange = () => this.changed();
     $("smooth").onchange = () => this.changed();
     for (const radio of document.getElementsByName("timing")) radio.onchange = () => this.show();
@@ -76,7 +76,7 @@ export class Film {
   // ---- the list -----------------------------------------------------------------------------------------------
 
   show() {
-    $("keyframes").replaceChildren(...this.keyframes.map((key, i) => this.row(key, i)));
+    keepingFocus($("keyframes"), $("add"), () => this.keyframes.map((key, i) => this.row(key, i)));
     $("save").disabled = $("costs").disabled = !this.keyframes.length;
     $("speed").disabled = this.timed;
     this.changed();
@@ -92,8 +92,8 @@ export class Film {
     }), " s");
     const go = make("button", { className: "go", title: "Go there", "aria-label": `Go to keyframe ${i + 1}, ${widthText(axes[0], key.width)} wide`, onclick: () => this.visit(key) }, widthText(axes[0], key.width));
     const acts = make("span", { className: "acts" },
-      make("button", { title: "Set it to the framed view", "aria-label": `Set keyframe ${i + 1} to the framed view`, onclick: () => { Object.assign(key, this.app.framed(), { at: this.app.dials.held(this.keyframes) }); this.show(); } }, "set"),
-      make("button", { title: "Remove it", "aria-label": `Remove keyframe ${i + 1}`, onclick: () => { this.keyframes.splice(i, 1); this.show(); } }, "×"));
+      make("button", { title: "Set it to the framed view", "aria-label": `Set keyframe ${i + 1} to the framed view`, onclick: () => { Object.assign(key, this.app.framed(), { at: this.app.dials.held(this.keyframes) }); this.show(); toast(`Keyframe ${i + 1} set to the framed view.`); } }, "set"),
+      make("button", { title: "Remove it", "aria-label": `Remove keyframe ${i + 1}`, onclick: () => { this.keyframes.splice(i, 1); this.show(); toast(`Keyframe ${i + 1} removed.`); } }, "×"));
     const numbers = make("span", { className: "numbers" }, number("hold_s", "rest", "Seconds of rest after arrival"),
       ...this.timed ? [number("time_s", "at", "Second of arrival")] : []);
     const grip = make("span", { className: "grip", tabIndex: 0, role: "button", title: "Drag, or use the arrow keys, to reorder",
@@ -193,6 +193,13 @@ export class Film {
       const icon = L.divIcon({ className: "stop", html: String(i + 1), iconSize: [24, 24] });
       const marker = L.marker([y, x], { icon, title: `Keyframe ${i + 1}`, alt: `Keyframe ${i + 1}` });
       this.drawn.addLayer(marker.on("click", () => this.visit(this.keyframes[i])));
+      // Leaflet lets Tab go to a marker, but only one with a popup answers to Enter. The view moves: the map has the keys.
+      marker.getElement().onkeydown = (event) => {
+        if (event.key !== "Enter" && event.key !== " ") return;
+        event.preventDefault();
+        this.visit(this.keyframes[i]);
+        $("map").focus();
+      };
     });
   }
 
@@ -202,13 +209,11 @@ export class Film {
     const body = $("cost-table").tBodies[0];
     body.replaceChildren();
     $("cost-table").hidden = false;
-    $("costs").disabled = true;
     try {
       await api.postLines("costs", this.edit(), (row) => body.append(costRow(row)));
     } catch (fault) {
       showFault($("film-fault"), fault.message);
     }
-    $("costs").disabled = false;
   }
 }
 

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { Cache, Ground } from "./cache.js";
 import { Colours } from "./colours.js";
 import { Dials } from "./dials.js";
-import { $, calmly, copyText, make, toast } from "./dom.js";
+import { $, calmly, copyText, make, toast, whileBusy } from "./dom.js";
 import { Film } from "./film.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
@@ -269,8 +269,11 @@ class App {
     }
   }
 
-  async surprise() {
-    $("surprise").disabled = true;
+  surprise() {
+    return whileBusy($("surprise"), () => this.askTarget());
+  }
+
+  async askTarget() {
     try {
       const seed = Math.floor(Math.random() * 2 ** 32);
       const [best, ...others] = await api.post("targets", { ...this.asked(), serial: 0, seed });
@@ -280,8 +283,6 @@ class App {
       toast(`${Math.round(100 * target.density)} % of neighbours differ there${more}.`);
     } catch (fault) {
       toast(fault.message);
-    } finally {
-      $("surprise").disabled = false;
     }
   }
 

@@ -43,7 +43,7 @@ function state(of, height_px) {
   if (of.done) return "finished";
   if (!of.version) return "not trained yet";
   const apart = height_px / of.rows;
-  return apart <= 1 ? "trained" : `coarse: a training run every ${Math.round(apart)} pixels`;
+  return apart <= 1 ? "trained" : `coarse, a training run every ${Math.round(apart)} pixels`;
 }
 
 function progress(now) {
