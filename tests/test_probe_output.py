@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,12 @@ def test_its_own_tables_are_replaced_and_so_is_an_empty_file(place: Path) -> Non
         assert done.returncode == 0, done.stderr
     assert (place / "v.csv").read_text().startswith("x,y,value,status,final_loss,escape_step")
     assert (place / "t.csv").read_text().startswith("point,step,loss")
+
+
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="no /dev/stdout here")
+def test_what_is_appended_to_through_standard_output_is_not_replaced(place: Path) -> None:
+    (place / "all.csv").write_text("mine\n")
+    with (place / "all.csv").open("a") as log:
+        words = [sys.executable, "-m", "render.cli", *probe("--out", "/dev/stdout")]
+        subprocess.run(words, cwd=place, stdout=log, stderr=subprocess.PIPE, check=True)
+    assert (place / "all.csv").read_text().startswith("mine\nx,y,value,status")

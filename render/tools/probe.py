@@ -113,8 +113,8 @@ def run(
 
 def _check_output(path: Path, columns: Sequence[str], *, force: bool) -> None:
     """Refuse to write where that cannot be, or where a file is that does not have these columns. RenderError."""
-    check_target(path)
-    if force or not path.is_file() or not path.stat().st_size:
+    replaces = check_target(path)
+    if force or not replaces or not path.is_file() or not path.stat().st_size:
         return
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         held = file.readline(_LONGEST_HEADER).strip().split(",")
