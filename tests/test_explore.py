@@ -574,16 +574,16 @@ def test_targets_are_found_among_the_patches_that_a_film_left(tmp_path: Path, ti
     columns, rows = (index.ravel() for index in np.meshgrid(np.arange(SAMPLES), np.arange(SAMPLES)))
     places = references.points(tiny.problem, tile, rows, columns)
     field = Engine(tiny.problem).run(places.x, places.y)
-    whole = Field.from_channels({name: part.reshape(SAMPLES, SAMPLES) for name, part in field.channels().items()})
-    plane.store.put(tile, whole, held)
+    stored = Field.from_channels({name: part.reshape(SAMPLES, SAMPLES) for name, part in field.channels().items()})
+    plane.store.put(tile, stored, held)
     plane.look_up([tile])
     assert plane.patches == {tile: held} and not plane.stored
-    there, blue = patches.samples(held), whole.status == 0
+    shown, blue = patches.samples(held), stored.status == 0
     pairs = [
         (bool(blue[a] != blue[b]), a, b)
         for a in np.ndindex(SAMPLES, SAMPLES)
         for b in ((a[0], a[1] + 1), (a[0] + 1, a[1]))
-        if max(b) < SAMPLES and there[a] and there[b]
+        if max(b) < SAMPLES and shown[a] and shown[b]
     ]
     view = Viewport(Fraction(5, 8), Fraction(5, 8), 0.2, 64, 64)
     look = Look(view, (Fraction(5, 8),) * 2, 0.5, 2)
@@ -591,11 +591,11 @@ def test_targets_are_found_among_the_patches_that_a_film_left(tmp_path: Path, ti
         with pytest.raises(RenderError, match="No boundary"):
             targets.find(plane, look, 1, 1)
         return
-    (found,) = targets.find(plane, look, 1, 1)
-    assert found.density == pytest.approx(sum(differ for differ, *_ in pairs) / len(pairs))
+    (target,) = targets.find(plane, look, 1, 1)
+    assert target.density == pytest.approx(sum(differ for differ, *_ in pairs) / len(pairs))
     first_x, first_y = tile.first_sample
-    place = int(found.y * (SAMPLES << 2)) - first_y, int(found.x * (SAMPLES << 2)) - first_x
-    assert there[place] and blue[place]
+    place = int(target.y * (SAMPLES << 2)) - first_y, int(target.x * (SAMPLES << 2)) - first_x
+    assert shown[place] and blue[place]
     assert any(differ and place in (a, b) for differ, a, b in pairs)
 
 

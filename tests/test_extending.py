@@ -27,7 +27,7 @@ def help_of() -> dict[str, str]:
 
 
 def test_the_help_of_a_codec_names_every_one_and_the_quality_that_it_can_have(help_of: dict[str, str]) -> None:
-    words = re.split(r"[ ,.]+", help_of["encode"].partition("--codec STR ")[2].partition(" --crf")[0])
+    words = re.split(r"[ ,.]+", help_of["encode"].partition("--codec NAME ")[2].partition(" --crf")[0])
     assert {*CODECS, SEQUENCE} <= {*words}
     numbers = help_of["encode"].partition("--crf INT ")[2].partition(" --quality")[0]
     for name, row in CODECS.items():

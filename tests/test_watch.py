@@ -490,7 +490,7 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
             assert 5 < count < len(strip)
             page.until(f"document.querySelectorAll('#strip img:not([hidden])').length === {count}")
             states = page.js("[...document.querySelectorAll('#strip button')].map(b => b.title)")
-            assert "finished" in states[0] and "coarse: a training run every" in states[count - 1]
+            assert "finished" in states[0] and "coarse, a training run every" in states[count - 1]
             assert all("not trained yet" in state for state in states[count:])
             assert "frame 4" in page.js("document.getElementById('about').textContent")
             assert page.js("document.getElementById('notes').textContent") == "A tile was lost."

@@ -15,6 +15,7 @@ from render.analyse import subject
 from render.api import display, preparation
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
+from render.api.scene_argument import takes_scene
 from render.errors import RenderError
 from render.film import selection
 from render.film.slices import Slices
@@ -53,9 +54,10 @@ class Window:
         return display.window(self)
 
 
+@takes_scene
 def field(
     scene: Scene,
-    at: str = "last",
+    at: str | int = "last",
     *,
     window: Sequence[str | float] | None = None,
     samples: int = 256,
@@ -114,7 +116,7 @@ class Asked:
         }
 
 
-def asked(scene: Scene, at: str, window: Sequence[str | float] | None, samples: int) -> Asked:
+def asked(scene: Scene, at: str | int, window: Sequence[str | float] | None, samples: int) -> Asked:
     """Return which samples `field` would return. Raises RenderError as `field` does."""
     if samples < 2:
         raise RenderError(f"samples must be at least 2, not {samples}.")
@@ -167,6 +169,7 @@ def trained(
     return window, dict(prepared.numerics)
 
 
+@takes_scene
 def probe(
     scene: Scene,
     x: Sequence[float | str] | np.ndarray,
@@ -200,7 +203,7 @@ def probe(
         )
 
 
-def _place(scene: Scene, at: str) -> tuple[camera.Path, float]:
+def _place(scene: Scene, at: str | int) -> tuple[camera.Path, float]:
     """Return the camera's path, and the path length of a frame."""
     path, fps = scene.path(scene.output), scene.output.fps
     numbers = selection.numbers([at], path.frame_count(fps), path.duration_s)

@@ -17,6 +17,7 @@ from render.api import output_names, preparation
 from render.api.arrays import Window
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
+from render.api.scene_argument import takes_scene
 from render.encode import arrays
 from render.encode.arrays import Arrays, Facts
 from render.files.atomic import check_target
@@ -34,10 +35,11 @@ _UNSEEN = ("look", *replacing.UNSEEN_IN_STILLS)
 _ADVICE = "Give --force to replace it, or another --out."
 
 
+@takes_scene
 def export(
     scene: Scene,
     out: StrPath,
-    at: str = "last",
+    at: str | int = "last",
     *,
     window: Sequence[str | float] | None = None,
     samples: int = 256,
@@ -66,10 +68,11 @@ def export(
     return path
 
 
+@takes_scene
 def export_frames(
     scene: Scene,
     folder: StrPath,
-    *frames: str,
+    *frames: str | int,
     quality: str = "auto",
     budget_min: float = qualities.BUDGET_S / 60,
     store: StrPath = "store",

@@ -14,6 +14,7 @@ from render.api import display, output_names, preparation
 from render.api.display import Stills
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, Outlook, local_backend
+from render.api.scene_argument import takes_scene
 from render.film import climb, deliver, qualities, rendering, sheet, soundtrack
 from render.film.depth import overhang_remark
 from render.film.job import Job
@@ -42,6 +43,7 @@ class Film:
         return display.player(self.path)
 
 
+@takes_scene
 def plan(
     scene: Scene,
     *,
@@ -64,6 +66,7 @@ def plan(
     return preparation.outlook(job, folder, rate, listener, full=True)
 
 
+@takes_scene
 def video(
     scene: Scene,
     *,
@@ -99,6 +102,7 @@ def video(
     return film
 
 
+@takes_scene
 def recolour(
     scene: Scene,
     *,
@@ -121,9 +125,10 @@ def recolour(
     return _film(job, folder, poster, force, listener)
 
 
+@takes_scene
 def convert(
     scene: Scene,
-    *frames: str,
+    *frames: str | int,
     quality: str = "auto",
     out: StrPath = "out",
     store: StrPath = "store",
@@ -145,9 +150,10 @@ def convert(
     return Film(written[0], tuple(written))
 
 
+@takes_scene
 def frame(
     scene: Scene,
-    *frames: str,
+    *frames: str | int,
     quality: str = "auto",
     budget_min: float = BUDGET_MIN,
     out: StrPath = "out",
@@ -159,7 +165,7 @@ def frame(
     """Write single frames as PNG, each with its record, and return their paths as a list; only what they need is
     trained. A notebook shows the pictures.
 
-    frames: "120", "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, the
+    frames: 120, "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, the
     frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film. force: as in
     `video`.
     """
@@ -170,9 +176,10 @@ def frame(
         return Stills(deliver.stills(job, numbers, folder, report, force=force))
 
 
+@takes_scene
 def pictures(
     scene: Scene,
-    *frames: str,
+    *frames: str | int,
     quality: str = "auto",
     budget_min: float = BUDGET_MIN,
     store: StrPath = "store",
@@ -188,9 +195,10 @@ def pictures(
         return [picture for _, picture in rendering.frames(job, numbers, report, bits=job.scene.output.bits)]
 
 
+@takes_scene
 def contact_sheet(
     scene: Scene,
-    *frames: str,
+    *frames: str | int,
     count: int = COUNT,
     columns: int = COLUMNS,
     width_px: int = WIDTH_PX,
@@ -247,7 +255,7 @@ def _film(job: Job, out: Path, poster: str, force: bool, listener: Listener) -> 
 
 def _chosen(
     scene: Scene,
-    frames: Sequence[str],
+    frames: Sequence[str | int],
     quality: str,
     budget_min: float,
     store: Path,

@@ -15,6 +15,7 @@ from render.analyse import subject
 from render.analyse.subject import Subject
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend, reference_run
+from render.api.scene_argument import takes_scene
 from render.encode import tiff
 from render.encode.tiff import Print
 from render.errors import RenderError
@@ -50,9 +51,10 @@ class PosterPlan:
     size_bytes: int
 
 
+@takes_scene
 def plan_poster(
     scene: Scene,
-    at: str = "last",
+    at: str | int = "last",
     *,
     cm: tuple[float, float],
     dpi: float = 300.0,
@@ -80,10 +82,11 @@ def plan_poster(
     return PosterPlan(prepared.print.size_px, area.level, samples, missing, training_s, prepared.print.size_bytes)
 
 
+@takes_scene
 def poster(
     scene: Scene,
     out: StrPath | None = None,
-    at: str = "last",
+    at: str | int = "last",
     *,
     cm: tuple[float, float],
     dpi: float = 300.0,
@@ -195,7 +198,7 @@ class _Prepared:
         return trained
 
 
-def _frame_number(scene: Scene, at: str) -> int:
+def _frame_number(scene: Scene, at: str | int) -> int:
     path = scene.path(scene.output)
     numbers = selection.numbers([at], path.frame_count(scene.output.fps), path.duration_s)
     if len(numbers) != 1:
@@ -220,7 +223,7 @@ def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
 
 
 def _prepared(
-    scene: Scene, at: str, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
+    scene: Scene, at: str | int, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
 ) -> _Prepared:
     scene.check_plane("a print")
     plan = qualities.named(scene, "scene").plan

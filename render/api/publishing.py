@@ -14,6 +14,7 @@ from render.api import output_names, preparation
 from render.api.films import BUDGET_MIN
 from render.api.listener import SILENT, Listener
 from render.api.preparation import MakeBackend, local_backend
+from render.api.scene_argument import takes_scene
 from render.errors import RenderError
 from render.explorer import packs, published_site
 from render.explorer.published_site import LAYOUT, MARK, Published
@@ -39,6 +40,7 @@ _UNSEEN = ("camera", "look", "output")
 _ADVICE = "Give --force to replace it, or name another folder."
 
 
+@takes_scene
 def publish(
     scene: Scene,
     site: StrPath,

@@ -11,6 +11,7 @@ from render import scene
 from render.api import output_names
 from render.api.films import StrPath
 from render.api.listener import SILENT, Listener
+from render.api.scene_argument import takes_scene
 from render.deep import descend as descending
 from render.errors import RenderError
 from render.explorer import dials, keyframes
@@ -26,6 +27,7 @@ _MOST_DECADES = 110.0
 _OCTAVES_PER_S = 2.0
 
 
+@takes_scene
 def descend(
     loaded: Scene,
     *,

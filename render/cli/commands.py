@@ -24,6 +24,7 @@ from render.cli.options import (
     HOME,
     PLAIN,
     UNWATCHED,
+    AnyScene,
     Changes,
     Debug,
     Each,
@@ -31,12 +32,12 @@ from render.cli.options import (
     Folders,
     Machines,
     More,
+    OneSystem,
     Poster,
     Printing,
     Scene,
-    ShownName,
+    Shown,
     Store,
-    SystemName,
     ThisMachine,
     Trust,
     Watch,
@@ -245,10 +246,7 @@ def show(
     scene: Scene,
     /,
     *more: More,
-    quality: Annotated[
-        ShownName,
-        Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
-    ] = "scene",
+    quality: Shown = "scene",
     changes: Changes = AS_WRITTEN,
     printing: Printing = PLAIN,
 ) -> None:
@@ -276,10 +274,7 @@ def show(
 
 @app.command
 def systems(
-    name: Annotated[
-        SystemName | None,
-        Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
-    ] = None,
+    name: OneSystem = None,
     /,
     *,
     printing: Printing = PLAIN,
@@ -313,9 +308,7 @@ app.command(maintenance.store)
 
 @app.command
 def explore(
-    scene: Annotated[
-        str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")
-    ] = "",
+    scene: AnyScene = "",
     /,
     *,
     store: Store = Path("store"),

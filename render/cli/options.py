@@ -36,14 +36,24 @@ PaletteName = Literal["luma", "luma-dark", "even", "safe", "wheel", "Spectral", 
 
 SystemName = (
     Literal["mlp", "network", "transformer", "backprop", "phases", "mandelbrot", "julia", "nonconvex", "product"]
-    | Literal["cyclic", "deep_linear", "signal", "newton"]
+    | Literal["committee", "cyclic", "deep_linear", "signal", "newton"]
     | str
 )
+
+Shown = Annotated[
+    ShownName,
+    Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
+]
+OneSystem = Annotated[
+    SystemName | None,
+    Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
+]
 
 # A Path in the union lets shells complete files; what is given comes as a text all the same.
 Scene = Annotated[
     str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
+AnyScene = Annotated[str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")]
 More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
 Each = Annotated[
     bool, Parameter(help="Make a film of every file, one after the other, instead of one film of all.", negative="")

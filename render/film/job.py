@@ -56,7 +56,7 @@ class Job:
         """Number of frames of the whole film."""
         return self.plan.path.frame_count(self.scene.output.fps)
 
-    def frame_numbers(self, selections: Iterable[str]) -> list[int]:
+    def frame_numbers(self, selections: Iterable[str | int]) -> list[int]:
         """Return the frames that texts like "120", "50%", "last", "t=12.5s" and "1,5,9..20" select, each once."""
         return selection.numbers(selections, self.frame_count, self.plan.path.duration_s)
 

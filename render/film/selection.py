@@ -13,14 +13,14 @@ _STEP = re.compile(r"(.*):(\d+)")
 _DASHED = re.compile(r"(\d+)-(\d+)")
 
 
-def numbers(selections: Iterable[str], count: int, duration_s: float) -> list[int]:
-    """Return the frames that texts select, in order, once each. Raises RenderError for what is none.
+def numbers(selections: Iterable[str | int], count: int, duration_s: float) -> list[int]:
+    """Return the frames that texts, or numbers, select, in order, once each. Raises RenderError for what is none.
 
     "120"; "-1" counts from the end; "50%" and "t=12.5s" are places in the film; "last". "9..20", or "9-20", is
     a range with both ends, "9.." goes to the last, "0..99:10" is every tenth of it. Commas make lists.
     """
     chosen: dict[int, None] = {}
-    for text in (part.strip() for selection in selections for part in selection.split(",")):
+    for text in (part.strip() for selection in selections for part in str(selection).split(",")):
         interval, step = (match[1], int(match[2])) if (match := _STEP.fullmatch(text)) else (text, 1)
         if step < 1:
             raise RenderError(f"the step of frames must be at least 1, not {text!r}.")
