@@ -38,10 +38,10 @@ def test_a_name_in_the_place_of_a_scene_is_answered_by_the_call_that_works(
     with pytest.raises(RenderError) as caught:
         getattr(render, name)(given, **required(name))
     if isinstance(given, (str, Path)):
-        said = f"not {str(given)!r}: render.{name}(render.load({str(given)!r}))."
+        advice = f"not {str(given)!r}: render.{name}(render.load({str(given)!r}))."
     else:
-        said = f"not {given!r}: give what render.load returns."
-    assert str(caught.value) == f"render.{name} takes a scene, {said}"
+        advice = f"not {given!r}: give what render.load returns."
+    assert str(caught.value) == f"render.{name} takes a scene, {advice}"
     assert list(tmp_path.iterdir()) == []
 
 
