@@ -690,7 +690,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
 ) -> None:
     """Each of its outputs in turn is in the way: it is refused before anything is trained or drawn.
 
-    A file of two names has content that no command made: it may be somebody's own.
+    A file of two names has content that no command made: it may be a person's own.
     """
     words, folder, outputs = command
 
@@ -705,7 +705,7 @@ def test_no_command_replaces_what_is_no_plain_file_nor_works_in_vain(
             made_again(outputs)
             says = make(Path(name))
             before = state(Path("out"))
-            with pytest.raises(RenderError, match=f"{says}|must be plain files|somebody's own file"):
+            with pytest.raises(RenderError, match=f"{says}|must be plain files|a file of your own"):
                 command_line(words)
             assert [one for one in state(Path("out")) if one in before] == before, name
 

@@ -329,15 +329,15 @@ def test_auto_takes_the_scenes_own_output_if_it_fits_and_the_smallest_preset_if_
 def test_what_auto_chose_is_remembered_for_the_same_scene_output_and_budget(
     tmp_path: Path, backend: backends.Backend
 ) -> None:
-    first, _ = qualities.settle(TINY, "auto", backend, tmp_path, 900.0)
+    first, _ = qualities.resolve(TINY, "auto", backend, tmp_path, 900.0)
     assert first.name == "scene"
     (written,) = tmp_path.rglob("auto.json")
     written.write_text(written.read_text().replace('"scene"', '"soft"'))
-    assert qualities.settle(TINY, "auto", backend, tmp_path, 900.0)[0].name == "soft"
-    assert qualities.settle(TINY, "auto", backend, tmp_path, 901.0)[0].name == "scene"
-    assert qualities.settle(changed(detail=0.25), "auto", backend, tmp_path, 900.0)[0].name == "scene"
+    assert qualities.resolve(TINY, "auto", backend, tmp_path, 900.0)[0].name == "soft"
+    assert qualities.resolve(TINY, "auto", backend, tmp_path, 901.0)[0].name == "scene"
+    assert qualities.resolve(changed(detail=0.25), "auto", backend, tmp_path, 900.0)[0].name == "scene"
     written.write_text("damaged")
-    assert qualities.settle(TINY, "auto", backend, tmp_path, 900.0)[0].name == "scene"
+    assert qualities.resolve(TINY, "auto", backend, tmp_path, 900.0)[0].name == "scene"
 
 
 def test_a_measured_rate_is_in_samples_per_second_of_real_training(backend: backends.Backend) -> None:

@@ -17,7 +17,7 @@ from render.errors import SceneError
 from render.film import deliver, qualities, rendering
 from render.film.job import Job
 from render.scene import QUALITY, name_of
-from render.scene.naming import MOST_BYTES, checked, checked_choice
+from render.scene.naming import MOST_BYTES, checked, checked_chosen_name
 from render.scene.variants import MOST_TAG_BYTES
 
 TINY = (Path(__file__).parents[1] / "scenes/tiny.toml").read_text()
@@ -138,7 +138,7 @@ def test_a_name_that_some_system_cannot_have_is_refused_with_the_name_in_plain_t
 
 @pytest.mark.parametrize("name", ["control", "nulls", "com10", "console.log", "a.b", "a b", "λ", "日本", "50%", "a+b"])
 def test_other_names_are_taken(name: str) -> None:
-    assert checked_choice(name) == name == scene.load("tiny", name=name).name
+    assert checked_chosen_name(name) == name == scene.load("tiny", name=name).name
 
 
 def test_a_name_that_names_of_files_cannot_spell_here_is_refused_with_the_encoding(

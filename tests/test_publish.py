@@ -160,7 +160,7 @@ def tiles_of(draw: st.DrawFn) -> list[Tile]:
 
 @given(st.composite(tiles_of)())
 def test_areas_hold_exactly_the_packs_that_there_are(tiles: list[Tile]) -> None:
-    squares = packs.squares(tiles)
+    squares = packs.by_pack(tiles)
     assert sorted(tile for inside in squares.values() for tile in inside) == sorted({*tiles}) or len(tiles) != len(
         {*tiles}
     )

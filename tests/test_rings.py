@@ -350,5 +350,5 @@ def test_a_film_that_trains_nothing_takes_no_tiles_of_another_version(
     monkeypatch.setattr(reference_search, "reference_at", lambda *_: reference)
     places = Targets((Target(Fraction(1, 2), Fraction(1, 2), 1e-12, 40),))
     plan: Any = SimpleNamespace(targets=places, scene=SimpleNamespace(problem=problem))
-    switched: Any = switch.stored(plan, tmp_path, plain)
+    switched: Any = switch.existing_store(plan, tmp_path, plain)
     assert [store.numerics for store in switched.below] == [described]

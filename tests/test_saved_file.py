@@ -101,7 +101,7 @@ def test_the_command_for_a_saved_scene_films_it_from_the_same_store(
 
     for called, program in [("/opt/x/bin/render", ["/opt/x/bin/render"]), ("-m", [sys.executable, "-m", "render"])]:
         monkeypatch.setattr(sys, "argv", [called, "explore"])
-        words = shlex.split(film_preview.command(Path("my scenes/mine.toml"), Path(store)))
+        words = shlex.split(film_preview.film_command(Path("my scenes/mine.toml"), Path(store)))
         assert words[: len(program)] == program
         function, bound, _ = app.parse_args(words[len(program) :], exit_on_error=False)
         assert function.__name__ == "video"

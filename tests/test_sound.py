@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from render import encode, scene
 from render.encode import CODECS
-from render.encode.ffmpeg import frame_times, stream_s
+from render.encode.ffmpeg import frame_times, stream_end_s
 from render.encode.sound import Sound, length_s, takes_sound
 from render.errors import SceneError
 from render.film import deliver, frame_log, qualities, rendering, soundtrack
@@ -66,7 +66,7 @@ def loudness(samples: np.ndarray, first_s: float, last_s: float) -> float:
 def test_a_film_s_sound_is_as_long_as_its_pictures(tmp_path: Path, codec: str, seconds: float) -> None:
     music = tone(tmp_path / "music.wav", seconds)
     path = film(tmp_path / f"film{CODECS[codec].suffix}", codec, Sound(music, fade_s=0.5))
-    assert stream_s(path, "0:a:0") == pytest.approx(2.0, abs=0.15)
+    assert stream_end_s(path, "0:a:0") == pytest.approx(2.0, abs=0.15)
     _, times = frame_times(path)
     assert len(times) == 60 and times[0] == 0, "sound moves no picture"
     samples = heard(path)
@@ -130,7 +130,7 @@ def test_a_film_that_was_stopped_has_the_bytes_of_one_that_was_not(store: Path, 
     sounding = job(store, f'output.audio="{music}"', "output.frames=150")
     path = deliver.film_path(tmp_path / "one", sounding)
     rendering.video(sounding, path)
-    assert stream_s(path, "0:a:0") == pytest.approx(15.0, abs=0.15)
+    assert stream_end_s(path, "0:a:0") == pytest.approx(15.0, abs=0.15)
 
     class Enough(Exception):
         pass

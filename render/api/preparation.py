@@ -128,7 +128,7 @@ def _prepared(
     ) as report_step:
         loaded = switch_search.measured(loaded, store, report_step if make_reference else None)
     with listener.working("measuring this machine"):
-        choice, rate = qualities.settle(loaded, quality, backend, store, budget_min * 60)
+        choice, rate = qualities.resolve(loaded, quality, backend, store, budget_min * 60)
     if film:
         rendering.check_film(choice.plan.scene)
     with reference_run(listener) as report_step:

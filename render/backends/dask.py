@@ -221,7 +221,7 @@ class _Run:
         future.add_done_callback(lambda done: self._done.put(str(done.key)))
 
     def _again(self, task: _Task, repeats: int = 0) -> None:
-        """Hand a batch out again, once somebody is there to take it."""
+        """Hand a batch out again, once a worker is there to take it."""
         self._wait_for_cluster()
         self._submit(task.batch, repeats)
 

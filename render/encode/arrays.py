@@ -202,10 +202,10 @@ def _as_exr(values: np.ndarray) -> np.ndarray:
         return values.astype(np.uint32)
     if values.dtype != np.float64:
         return values if values.dtype == np.float16 else values.astype(np.float32)
-    return narrowed(values)
+    return in_float32(values)
 
 
-def narrowed(values: np.ndarray) -> np.ndarray:
+def in_float32(values: np.ndarray) -> np.ndarray:
     """Return float64 values as float32; one too small for that becomes the smallest number of its sign."""
     with np.errstate(over="ignore", under="ignore"):
         narrow = values.astype(np.float32)

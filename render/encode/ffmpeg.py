@@ -114,7 +114,7 @@ def frame_times(path: Path) -> tuple[Fraction, list[int]]:
     return Fraction(clock[1]), sorted(int(line.split(",")[2]) for line in done.stdout.splitlines() if line[0] != "#")
 
 
-def stream_s(path: Path, stream: str, *, decode: bool = False) -> float:
+def stream_end_s(path: Path, stream: str, *, decode: bool = False) -> float:
     """Return the second at which a stream of a file ends, such as "0:a:0"; 0 if there is none, or it cannot be read.
 
     decode: decode every packet, since some files do not say the length of theirs.

@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from render.encode.codecs import CODECS
-from render.encode.ffmpeg import stream_s
+from render.encode.ffmpeg import stream_end_s
 
 
 @dataclass(frozen=True)
@@ -35,4 +35,4 @@ def takes_sound(codec: str) -> bool:
 
 def length_s(path: Path) -> float:
     """Return how long a file's sound is, in seconds; 0 where it has none, or cannot be read."""
-    return stream_s(path, "0:a:0", decode=True)
+    return stream_end_s(path, "0:a:0", decode=True)

@@ -29,7 +29,7 @@ from render.encode.ffmpeg import (
     identity,
     opens,
     room,
-    stream_s,
+    stream_end_s,
     widen,
 )
 from render.encode.pictures import animated_s, check_frame
@@ -290,7 +290,7 @@ class VideoWriter:
             )
         # A packet of sound lasts up to 0.1 s (AAC 23 ms, Opus 20 ms, FLAC 96 ms).
         film_s = float(self.frames / self._rate)
-        if self._sound is not None and not abs((sound_s := stream_s(partial, "0:a:0")) - film_s) <= 0.15:
+        if self._sound is not None and not abs((sound_s := stream_end_s(partial, "0:a:0")) - film_s) <= 0.15:
             raise EncodeError(f"{self.path}: its sound must last {film_s:g} s, but lasts {sound_s:g} s. {REMEDY}")
         if not opens(partial):
             raise EncodeError(f"{self.path}: the film must open, but ffmpeg does not decode it. {REMEDY}")

@@ -282,7 +282,7 @@ class _Desk:
             except film_preview.Clash as clash:
                 return JSONResponse({"fault": str(clash), "text": clash.text, "seen": clash.seen}, 409)
         names = await run_in_threadpool(self.planes.names)
-        command = film_preview.command(saved.path, self.settings.store)
+        command = film_preview.film_command(saved.path, self.settings.store)
         answer = {"name": saved.name, "path": str(saved.path), "text": saved.text, "command": command, "scenes": names}
         return JSONResponse(answer)
 

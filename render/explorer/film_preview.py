@@ -104,7 +104,7 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
         samples_per_s = samples_per_s or training_rate.measure(plan, plane.backend).samples_per_s
         first: TileStore = rendering.stored_like(of.problem, plane.root, plane.store)
         if isinstance(first, DirectoryStore):
-            first = switch.stored(plan, plane.root, first)
+            first = switch.existing_store(plan, plane.root, first)
         stores = [first] + [rendering.stored_like(p, plane.root, plane.store) for p in plan.slices.problems[1:]]
         missing = sum(len(store.missing(order, plan.patches)) for store, order in zip(stores, plan.orders, strict=True))
         samples = round(plan.samples * missing / max(sum(map(len, plan.orders)), 1))
@@ -150,7 +150,7 @@ def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | Non
     return Saved(name, target, text)
 
 
-def command(saved: Path, store: Path) -> str:
+def film_command(saved: Path, store: Path) -> str:
     """Return the shell command that films a saved scene from the same store, by the program that runs now."""
     called = sys.argv[0]
     if Path(called).stem != "render":  # python -m render, or a program that uses the package

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from render.encode.arrays import narrowed
+from render.encode.arrays import in_float32
 from render.geometry.tiles import Tile, TileRange
 from render.picture.channels import Channel
 from render.samples import Field
@@ -42,7 +42,7 @@ def packed(tiles: Sequence[tuple[Tile, Field]], channels: Iterable[Channel]) -> 
     return gzip.compress(places + status + b"".join(_by_significance(values) for values in numbers), 9, mtime=0)
 
 
-def squares(tiles: Iterable[Tile]) -> dict[Tile, list[Tile]]:
+def by_pack(tiles: Iterable[Tile]) -> dict[Tile, list[Tile]]:
     """Return tiles by the pack that holds them, as (level, column, row) of packs; each pack's in order."""
     packs: dict[Tile, list[Tile]] = {}
     for tile in tiles:
@@ -79,7 +79,7 @@ def write_all(
     put: Callable[[str, bytes], None],
 ) -> dict[int, list[TileRange]]:
     """Pack tiles, give each pack to `put` with its path below the site, and return where packs are."""
-    packs = squares(tiles)
+    packs = by_pack(tiles)
     for pack, inside in packs.items():
         content = packed([(tile, fetch(tile)) for tile in inside], channels.values())
         put(f"tiles/{pack.level}/{pack.ix}/{pack.iy}.tiles", content)
@@ -94,7 +94,7 @@ def _runs(rising: list[int]) -> list[tuple[int, int]]:
 
 def _rounded(values: np.ndarray) -> np.ndarray:
     """Return float64 values as float32 with empty low bits, rounded to nearest; signs, inf and nan stay."""
-    narrow = narrowed(values)
+    narrow = in_float32(values)
     bits = narrow.view(np.uint32)
     half = np.uint32(1 << (_EMPTY_BITS - 1))
     rounded = ((bits + half) >> np.uint32(_EMPTY_BITS) << np.uint32(_EMPTY_BITS)).view(np.float32)

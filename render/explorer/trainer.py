@@ -30,7 +30,7 @@ _FIRST_POINTS = 64
 # Speeds are means over about this long.
 _RATE_S = 5.0
 
-# After this long the queue turns to another plane that somebody looks at.
+# After this long the queue turns to another plane that a page shows.
 _TURN_S = 4.0
 
 # Tiles with some parts trained that are remembered, 22 kB each.

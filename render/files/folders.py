@@ -34,7 +34,7 @@ def held(folder: Path) -> contextlib.ExitStack | None:
         mine = WholeFile(folder / _OWNER, fsync=False)
         partial = mine.__enter__()
         stack.callback(mine.discard)
-        for other in owners(folder):
+        for other in owner_files(folder):
             if other != partial:
                 remove_abandoned(other)
                 if other.exists():
@@ -42,7 +42,7 @@ def held(folder: Path) -> contextlib.ExitStack | None:
         return stack.pop_all()
 
 
-def owners(folder: Path) -> list[Path]:
+def owner_files(folder: Path) -> list[Path]:
     """Return the owner files of a folder, including those of dead processes."""
     return list(folder.glob(f".{_OWNER}.*.partial"))
 
@@ -54,7 +54,7 @@ def is_owner(path: Path) -> bool:
 
 def abandoned(folder: Path) -> bool:
     """Return whether no living process holds a folder."""
-    return folder.is_dir() and all(is_abandoned(owner) for owner in owners(folder))
+    return folder.is_dir() and all(is_abandoned(owner) for owner in owner_files(folder))
 
 
 def remove(folder: Path) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 def read_own(path: str | Path) -> bytes:
     """Return the content of a file of the program's own. Raises OSError.
 
-    A pipe in its place reads as empty, and so as damaged; opened as usual, it would hold the program up for ever.
+    A pipe in its place reads as empty, and so as damaged; opened as usual, it would block the program for ever.
     """
     with open(path, "rb", buffering=0, opener=_without_waiting) as file:
         return file.read() or b""

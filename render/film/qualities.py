@@ -92,7 +92,7 @@ def _occasion(scene: Scene, budget_s: float) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
 
 
-def settle(
+def resolve(
     scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = BUDGET_S
 ) -> tuple[Choice, Rate | None]:
     """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.

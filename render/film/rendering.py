@@ -129,7 +129,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     for name in names:
         choice = qualities.named(scene, name)
         for store in stores:
-            switched = switch.stored(choice.plan, store_root, store)
+            switched = switch.existing_store(choice.plan, store_root, store)
             refusing = RefusingBackend(store.numerics)
             others = tuple(Kept(refusing, stored_like(p, store_root, store)) for p in choice.plan.slices.problems[1:])
             job = Job(choice.name, choice.plan, refusing, switched, others=others)

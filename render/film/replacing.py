@@ -57,7 +57,7 @@ def check(
 
 def foreign(path: Path, advice: str) -> RenderError:
     """Return the error about a file or folder that is not known to be of this program."""
-    return RenderError(f"{path} does not say that render made it, so it may be somebody's own file. {advice}")
+    return RenderError(f"{path} does not say that render made it, so it may be a file of your own. {advice}")
 
 
 def _has_content(path: Path) -> bool:

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import render
 
-# Whatever a picture goes through between stored samples and the encoder.
+# The modules that a picture passes through between stored samples and the encoder.
 _DRAWN_WITH = ("numpy", "scipy", "numba", "llvmlite", "pillow", "cmap")
 
 
 def of(provenance: Mapping[str, str], numbers: Sequence[int]) -> str:
     """Return what decides the pictures of some frames of a film.
 
-    Of this package that is its code and not its version alone, which stays the same while somebody works on it.
+    Of this package that is its code and not its version alone, which stays the same while it is being changed.
     """
     from llvmlite import binding
 

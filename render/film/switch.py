@@ -106,7 +106,7 @@ def _store_of(reference: Reference | None, problem: Problem, root: Path, plain: 
     return DirectoryStore(root, problem, numerics.following(plain, [reference.key]))
 
 
-def stored(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
+def existing_store(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
     """Return the store of a plan's tiles for a film that trains nothing, given that of its plain ones."""
     if not plan.targets.places:
         return plain

@@ -151,7 +151,7 @@ def _times(zoom: float) -> str:
         return f"{zoom:.1f}"
     if zoom < 99_500:
         return f"{float(f'{zoom:.2g}'):.0f}"
-    return overlay.short(zoom)
+    return overlay.two_digits(zoom)
 
 
 @functools.lru_cache(maxsize=4)

@@ -179,7 +179,7 @@ def _pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
 def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, ...]]:
     """Return what is to be said along an axis: the values at its ends, and titles, of which earlier ones are better."""
     ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
-    extent = f"{side} {overlay.short(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
+    extent = f"{side} {overlay.two_digits(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
     return ends, (f"{name}, {extent}", name, axis.name) if name else (extent,)
 
 

@@ -1,4 +1,4 @@
-"""Less contrast in time where a film would flash: what the camera's movement will show decides, not other frames.
+"""Lowers contrast where a film would flash, by what the camera's movement shows around a frame's time.
 
 A camera moves a picture as a whole. So what a point of the screen showed a second ago, and will show within the next,
 is found in the frame itself, along the way on which the camera moves the picture past that point. Where light would
@@ -16,18 +16,19 @@ from jaxtyping import Float32, Float64
 
 from render.picture import flash, flash_loops
 
-# Opposing changes a second along the way, smoothed over a second before and after the frame: from here on cells are
-# limited a little, and from there on wholly. The threshold is six; what is smoothed rises earlier and ends later.
+# Opposing changes a second along the way, smoothed over a second before and after the frame: from the first value on
+# cells are limited partly, from the second on fully. The threshold of WCAG is six; smoothing makes the number rise
+# earlier and end later.
 _BEGIN, _FULL = 4.25, 5.75
 
-# The share of a field of ten degrees that changes so often, of the quarter that the threshold allows.
+# The share of a field of ten degrees that changes so often; WCAG allows a quarter.
 _BEGIN_SHARE, _FULL_SHARE = 0.12, 0.2
 
-# What is left of the swings of a cell that is limited wholly, from the least to the most, in relative luminance; and
-# how many standard deviations that usually is.
+# What is left of the swings of a fully limited cell, from the lowest to the highest relative luminance; and how many
+# standard deviations that usually is.
 _LEFT, _DEVIATIONS = 0.08, 3.5
 
-# How far to either side of a cell its neighbours take part in the decision, in cells: single cells would stand out.
+# The standard deviation, in cells, over which the limitation is smoothed: a single limited cell would be visible.
 _SMOOTH = 1.0
 
 

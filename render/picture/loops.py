@@ -1,4 +1,4 @@
-"""The loops over samples and pixels of a frame, compiled: values to codes, those to pixels, linear light to 8-bit sRGB.
+"""Compiled loops over the samples and pixels of a frame: values to codes, codes to pixels, linear light to 8-bit sRGB.
 
 A film is encoded while its frames are made, on the same cores, so what counts is processor time. These loops take a
 quarter of what the same takes as operations on whole arrays: each pixel is read and written once. They run beside each
@@ -34,7 +34,7 @@ _makers: list[Callable[[], Callable[..., None]]] = []
 
 
 def make_all() -> None:
-    """Compile every loop, or load what was kept, so that none does so while somebody looks at the clock."""
+    """Compile every loop, or load what was kept, so that no time is measured while one compiles."""
     with _compiling:
         for make in _makers:
             make()

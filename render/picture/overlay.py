@@ -31,7 +31,7 @@ _INK = np.float32(245.0)
 _BACKING = np.float32(0.66)
 
 
-def short(number: float) -> str:
+def two_digits(number: float) -> str:
     """Write a size to two digits: 2.0, 0.031, 3.1e-7."""
     if 0.01 <= number < 99.5:
         return f"{number:#.2g}".rstrip(".")

@@ -1,10 +1,10 @@
-"""Where samples are too sparse for what they show, and how that is drawn: as its mean light, not as grains of its own.
+"""Where samples are too sparse for what they show, it is drawn as its mean light instead of as single grains.
 
-Where neighbouring samples have nothing in common, each is one draw from what lies between them. An interpolation shows
-every draw as a blob, and blobs of a dozen pixels are neither there in the landscape nor calm to look at. The mean of
-many samples is nearer to what denser ones would show. Where neighbours resemble each other there is a border or a slope
-to be drawn as sharp as it is. What tells the two apart is how much of the variance around a sample its next neighbours
-share with it.
+Where neighbouring samples have nothing in common, each is one random draw from what lies between them. Interpolation
+shows every draw as a blob of a dozen pixels, which is not in the landscape and flickers as the camera moves. The mean
+of many samples is nearer to what denser ones would show. Where neighbours resemble each other there is a border or a
+slope, which is drawn as sharp as it is. The two are distinguished by how much of the variance around a sample its
+nearest neighbours have in common with it.
 """
 
 from __future__ import annotations
@@ -23,23 +23,24 @@ from render.picture.resample import Taps
 # over a smaller window gains up to 0.2 dB more on filaments, and leaves noise in patches. Interpolated tones instead of
 # light lose 1.9 dB and more on mandelbrot and on white noise, where alone they were tried.
 
-# From here on a level is drawn as a mean a little, and from there on wholly: the mean square of the difference between
-# neighbours, as a share of what it is between samples that have nothing in common.
+# From the first value on a level is drawn partly as a mean, from the second on entirely. They are the mean squared
+# difference between neighbours, as a share of that between samples that have nothing in common.
 _BEGIN, _FULL = 0.6, 0.9
 
-# How far samples are taken for the surroundings of one, as the standard deviation of a Gaussian window, in samples; and
-# how much wider than a B-spline the filter is that takes means.
+# The standard deviation of the Gaussian window that is the surroundings of a sample, in samples; and how much wider
+# than a B-spline the filter is that takes means.
 _AROUND = 2.3
-
-# Samples across the reach of a window, and the share of the largest variance there below which one counts for nothing.
-_REACH, _FAINT = 13, 0.15
 WIDEN = 2.5
 
-# How round the filter of all other samples is at least, between Keys' cubic and the B-spline.
+# The side of the square, in samples, within which variances are compared, and the share of the largest of them below
+# which a variance has no effect.
+_REACH, _FAINT = 13, 0.15
+
+# How far the filter of all other samples is from Keys' cubic towards the B-spline, at least.
 LEAST_BLUR = 0.5
 
-# From this many samples a pixel on (linear) a film shows grains, of three pixels at most, as they are; down from that
-# many, as all presets below hd have, as means wholly.
+# With the first number of samples a pixel (linear) or more, a film shows grains as they are: of three pixels at most.
+# With the second or fewer, as in all presets below hd, it shows means only.
 _DENSE, _SPARSE = 0.33, 0.2
 
 

@@ -158,7 +158,7 @@ def load(
     )
     if shape is not None:
         scene = _fitted(with_shape(scene, shape), layers, folder)
-    return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_choice(name))
+    return replace(scene, name=naming.checked(scene.name) if name is None else naming.checked_chosen_name(name))
 
 
 def _fitted(scene: Scene, layers: Layers, folder: Path) -> Scene:

@@ -89,9 +89,9 @@ class Layers:
         return self._sources[0][0] if self._sources else ""
 
     def source_of(self, fault: str) -> str:
-        """Return which source a fault is about, with the line: the last that says anything of the field it begins with.
+        """Return which source a fault is about: the last that gives the field with which the fault begins.
 
-        "mine.toml, line 12", or a setting; the file alone where it says nothing of the field.
+        It is a file with the line, such as "mine.toml, line 12", a setting, or a file alone if it lacks the field.
         """
         match = re.match(rf"(?:the scene|({_PATH.pattern}))(?: has no field \"(\w+)\")?", fault)
         keys = keys_of(match[1] or "") if match else ()

@@ -55,7 +55,7 @@ def checked(name: str, what: str = "the name") -> str:
     return name
 
 
-def checked_choice(name: str) -> str:
+def checked_chosen_name(name: str) -> str:
     """Return a name that a person chose; raise SceneError for one that some system's files cannot have."""
     if name.startswith("-") or any(c in name for c in _SPECIAL):
         raise SceneError(f"--name must be a plain file name, not {quoted(name)}.")

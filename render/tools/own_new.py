@@ -16,7 +16,7 @@ _TEMPLATE = Path(__file__).parent / "own_template"
 def write(path: Path) -> tuple[Path, Path]:
     """Write a file and its scene beside it, and return both. RenderError if one of them is there already.
 
-    What is written is trusted: it is the program's own, until somebody changes it.
+    What is written is trusted: the program wrote it, and it stays trusted until it is changed.
     """
     if path.suffix != ".py" or not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", path.stem):
         raise RenderError(

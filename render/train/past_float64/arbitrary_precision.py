@@ -1,8 +1,8 @@
 """One training run in arbitrary precision: the system's own step, operation by operation, over python-flint numbers.
 
 Arrays of numbers are NumPy arrays of objects. Each is a ball (a mid-point and a radius, Johansson 2017, "Arb"), but the
-radii of a chaotic run soon say nothing: after every step only the mid-points go on, and what a run is worth is found by
-running it again with more bits (render.train.past_float64.reference_run). Constants of the system (data, initial
+radii of a chaotic run soon become useless: after every step only the mid-points go on, and what a run is worth is found
+by running it again with more bits (render.train.past_float64.reference_run). Constants of the system (data, initial
 weights, literals) are float64 and taken as exact: so a problem has one true run at every point, whatever the precision.
 """
 

@@ -42,7 +42,7 @@ ACTIVATIONS = {
 _ESCAPE_RADIUS = 1e30
 _STEADY = {"tanh", "identity", "sigmoid", "sin"}
 
-_NORM_EPSILON = 1e-5  # of the variance, as everybody has it
+_NORM_EPSILON = 1e-5  # of the variance, the usual value
 
 
 class State(NamedTuple):
@@ -53,7 +53,7 @@ class State(NamedTuple):
 
 
 class Scale(NamedTuple):
-    """Of one layer: multiplier of the product, standard deviation of the initial weights, factor of its rate."""
+    """A layer's scale: multiplier of its product, standard deviation of its initial weights, factor of its rate."""
 
     multiplier: float
     std: float
