@@ -32,8 +32,8 @@ def test_a_file_that_is_no_such_table_stays(place: Path, content: str, option: s
     mine.write_text(content, encoding="latin-1")
     before = mine.read_bytes()
     words = probe("--out", "mine.csv") if option == "--out" else probe("--out", "v.csv", "--trace", "mine.csv")
-    said = refused(*words, cwd=place)
-    assert "mine.csv does not say that render made it" in said and "--force" in said
+    printed = refused(*words, cwd=place)
+    assert "mine.csv does not say that render made it" in printed and "--force" in printed
     assert mine.read_bytes() == before
     assert not (place / "v.csv").exists()
     done = run_here(*words, "--force", cwd=place)
