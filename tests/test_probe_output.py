@@ -42,7 +42,7 @@ def test_a_file_that_is_no_such_table_stays(place: Path, content: str, option: s
 
 
 def test_points_are_not_replaced_by_what_became_of_them(place: Path) -> None:
-    assert "may be somebody's own file" in refused(*probe("--out", "points.csv"), cwd=place)
+    assert "may be a file of your own" in refused(*probe("--out", "points.csv"), cwd=place)
     assert (place / "points.csv").read_text() == "x,y\n1,1\n2,0.1\n"
 
 
