@@ -141,11 +141,11 @@ def test_heights_narrow_to_a_power_of_the_widths() -> None:
             "problem.y.name must be the start of a number that a bifurcation diagram sho",
         ),
         (
-            'palette = "magma"',
-            'channel = "period"',
+            "[look]",
+            '[look]\nchannel = "period"',
             "look.channel must be left out: colours of a bifurcation diagram are",
         ),
-        ('palette = "magma"', "boundary = 2.0", "look.boundary must be left out"),
+        ("[look]", "[look]\nboundary = 2.0", "look.boundary must be left out"),
         ("steps = 300", "steps = 300\nobserve.lyapunov = 9", "problem.observe must be left out"),
         ("width = 0.7", "width = 0.7\nsteps = 20", "camera.keyframes[0].steps must be left out"),
         ("width = 0.7", "width = 0.7\nset = {l2 = 0.1}", "camera.keyframes[0].set must be left out"),
@@ -160,7 +160,9 @@ def test_faults_of_a_diagrams_scene_are_located(old: str, new: str, fault: str) 
 def test_a_system_without_a_number_to_show_is_refused() -> None:
     text = (scene.files.shipped() / "tiny.toml").read_text(encoding="utf-8")
     text = f'kind = "bifurcation"\nbifurcation = {{start = 0.3, transient = 3}}\n{text}'
-    with pytest.raises(SceneError, match='problem.system must be one of "product", "cyclic", whose .*, not "mlp"'):
+    with pytest.raises(
+        SceneError, match='problem.system must be one of "product", "cyclic", "committee", whose .*, not "mlp"'
+    ):
         scene.parse(text, "t.toml", "t")
 
 

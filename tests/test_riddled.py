@@ -13,10 +13,12 @@ from render.analyse import estimators
 from render.geometry.axes import Axis
 from render.problem import Problem
 from render.train import engine
+from tests.bench import riddled
+from tests.bench.riddled import TARGET, exponents, outcomes
 
 SCENES = Path(__file__).parents[1] / "scenes"
 
-POWER, TARGET = 3, 1.5
+POWER = 3
 
 
 def plane(steps: int, power: int = POWER, **fixed: float) -> Problem:
@@ -41,30 +43,6 @@ def square(centre: tuple[float, float], width: float, side: int) -> tuple[np.nda
     offsets = width * ((np.arange(side) + 0.5) / side - 0.5)
     x, y = np.meshgrid(centre[0] + offsets, centre[1] + offsets)
     return x, y
-
-
-def outcomes(problem: Problem, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Whether each run converged: the mean of its last 20 losses is below 1."""
-    kernel, pieces = engine.Engine(problem), range(0, x.size, 4_096)
-    values = [kernel.run(x.ravel()[i : i + 4_096], y.ravel()[i : i + 4_096]).value for i in pieces]
-    return np.concatenate(values).reshape(x.shape) < 0
-
-
-def exponents(lr: float, orbits: int = 400, steps: int = 5_000) -> tuple[float, float, float]:
-    """The transverse Lyapunov exponent on the line of equal neurons, the exponent along it, and the diffusion.
-
-    In the variable of the line, u <- u - a (u^3 - 1) u^2, by means over many orbits. Diffusion: half the rate at
-    which the variance of sums of the transverse logarithms rises, over 100 steps.
-    """
-    a = lr * 3 * TARGET * (TARGET / 2) ** (1 / 3)
-    u, across, along = np.linspace(0.9, 0.95, orbits), [], 0.0
-    for t in range(steps + 300):
-        if t >= 300:
-            across.append(np.log(abs(1 - 2 * a * (u**3 - 1) * u)))
-            along += float(np.log(abs(1 - a * (5 * u**4 - 2 * u))).mean()) / steps
-        u = u - a * (u**3 - 1) * u**2
-    logs = np.array(across)
-    return float(logs.mean()), along, float(logs.reshape(-1, 100, orbits).sum(axis=1).var()) / 200
 
 
 @pytest.mark.parametrize("power", [2, 3, 4, 5])
@@ -121,9 +99,9 @@ def test_runs_end_on_the_line_or_dead_and_outcomes_say_which(window: tuple[np.nd
 
 
 def test_the_uncertainty_exponent_is_near_zero_and_that_of_the_null_near_one(window: tuple[np.ndarray, ...]) -> None:
-    riddled = estimators.uncertainty(window[2])
-    assert riddled is not None
-    assert 2 - riddled.dimension < 0.15
+    rough = estimators.uncertainty(window[2])
+    assert rough is not None
+    assert 2 - rough.dimension < 0.15
     x, y = square((-0.5, -0.923), 0.05, 128)
     smooth = estimators.uncertainty(outcomes(scene.load(SCENES / "committee_smooth.toml").problem, x, y))
     assert smooth is not None
@@ -132,16 +110,10 @@ def test_the_uncertainty_exponent_is_near_zero_and_that_of_the_null_near_one(win
 
 def test_twelve_decades_of_precision_hardly_help() -> None:
     """Shares of pairs that end differently, from a distance of 1e-2 to one of 1e-14: they fall by less than 10."""
-    rng = np.random.default_rng(0)
-    x, y = 0.6 + 0.4 * rng.random(2_000), 0.9 + 0.4 * rng.random(2_000)
-    problem = scene.load(SCENES / "committee_riddled.toml").problem
-    first = outcomes(problem, x, y)
-    far, near = (np.mean(outcomes(problem, x + apart, y) != first) for apart in (1e-2, 1e-14))
+    far, near = riddled.shares((-2, -14), count=2_000)
     assert 0.2 < far < 0.45
     assert 0.03 < near < 0.12
-    across, along, diffusion = exponents(0.27)
-    # By diffusion of the logarithm of the distance to the line (Ott, Alexander, Kan, Sommerer and Yorke 1994).
-    predicted = across**2 / (4 * diffusion * along)
+    predicted = riddled.predicted(*exponents(0.27))
     assert 0.005 < predicted < 0.025
     assert predicted < np.log(far / near) / np.log(1e12) < 0.12
 

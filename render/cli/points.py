@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from render.cli.options import AS_WRITTEN, HERE, PLAIN, Changes, Machines, More, Printing, Scene, Store
+from render.cli.options import AS_WRITTEN, HERE, PLAIN, Changes, Force, Machines, More, Printing, Scene, Store
 
 
 def probe(
@@ -38,6 +38,7 @@ def probe(
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     store: Store = Path("store"),
+    force: Force = False,
     printing: Printing = PLAIN,
 ) -> None:
     """Train at the points of a table and write what happened there.
@@ -76,6 +77,7 @@ def probe(
                 precision=precision,
                 steps=steps,
                 trace=trace,
+                force=force,
                 make_backend=where,
                 store=store,
                 report_step=report,

@@ -200,14 +200,18 @@ class WholeFile:
         self._stack.close()
 
 
-def check_target(path: Path) -> None:
-    """Raise WriteError if a path cannot be written, before any work is done for it. No file is left behind."""
+def check_target(path: Path) -> bool:
+    """Return whether a file will be made or replaced there; not so where a device, pipe or open file is written to.
+
+    Raises WriteError if a path cannot be written, before any work is done for it. No file is left behind.
+    """
     with worded(path):
         target = _target(path)
         if target.plain is not None:
             _make_folder(target.plain.parent)
             with _partial(target.plain, None):
                 pass
+    return target.plain is not None
 
 
 def lacking(folder: Path) -> list[str]:

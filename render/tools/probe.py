@@ -22,6 +22,7 @@ from render.deep import reference_search
 from render.deep.reference_search import Point, ReportStep
 from render.errors import RenderError
 from render.files.atomic import check_target, write_whole
+from render.film import replacing
 from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Points, Status
@@ -32,10 +33,14 @@ from render.storage.store import check_store
 from render.tools import probe_summary
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
+TRACED = ("point", "step", "loss")
 
 # A table is read whole; ten million points are days of training even on an accelerator.
 _MOST_POINTS = 10_000_000
 
+
+# Characters of a table's first line that are looked at.
+_LONGEST_HEADER = 10_000
 
 # A trace is written as a text, of about 30 bytes a loss.
 _MOST_LOSSES = 10_000_000
@@ -70,6 +75,7 @@ def run(
     precision: Precision = "auto",
     steps: int | None = None,
     trace: Path | None = None,
+    force: bool = False,
     make_backend: Callable[[Problem], backends.Backend] = _HERE,
     store: Path = Path("store"),
     report_step: ReportStep = lambda words: None,
@@ -79,16 +85,17 @@ def run(
 
     Returns what was written, a field [point]. remark: called with a sentence about points that a person may not mean.
 
-    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step.
+    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step. force:
+    replace also a file that is no such table.
     make_backend: returns the backend that trains; points that need differences or exact runs are always trained in
     this process. store: folder of reference runs and of the outcomes of exact runs. report_step: called with a
     message at each step that takes long.
     """
     problem = alone(loaded.problem, steps)
     table = read_points(points, problem)
-    check_target(out)
+    _check_output(out, COLUMNS[2:], force=force)
     if trace is not None:
-        check_target(trace)
+        _check_output(trace, TRACED, force=force)
         _check_trace(problem, table, precision, trace)
     if words := probe_summary.outside(problem, table.x, table.y):
         remark(words)
@@ -102,6 +109,17 @@ def run(
         report_step("losses")
         _write_trace(trace, problem, table, result.escape_step)
     return result
+
+
+def _check_output(path: Path, columns: Sequence[str], *, force: bool) -> None:
+    """Refuse to write where that cannot be, or where a file is that does not have these columns. RenderError."""
+    replaces = check_target(path)
+    if force or not replaces or not path.is_file() or not path.stat().st_size:
+        return
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        held = file.readline(_LONGEST_HEADER).strip().split(",")
+    if not {*columns} <= {*held}:
+        raise replacing.foreign(path, "Give --force to replace it, or another name.")
 
 
 def alone(problem: Problem, steps: int | None = None) -> Problem:
@@ -131,7 +149,7 @@ def _write_trace(path: Path, problem: Problem, points: Table, escape_step: np.nd
 
     text = io.StringIO(newline="")
     table = csv.writer(text)
-    table.writerow(("point", "step", "loss"))
+    table.writerow(TRACED)
     # What is nan after an infinite loss, or none, is no loss: the run has been left alone.
     for number, losses in enumerate(Engine(problem).losses(points.x, points.y)):
         count = losses.size if escape_step[number] < 0 else escape_step[number] + 1

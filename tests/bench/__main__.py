@@ -7,6 +7,7 @@
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
     make bench ARGS=onset            whether nets train fastest at the onset of chaos, over the learning rate (minutes)
+    make bench ARGS=riddled          how little precision of the initial weights helps in a riddled basin
     make bench ARGS=rings            what rings save past float64
     make bench ARGS=switched         what the levels after the switch of a film cost, by both ways of training
     make bench ARGS=gpu              both kernels on an NVIDIA device, in under ten minutes (not run on a card yet)
@@ -240,6 +241,22 @@ def onset_of_chaos(width: int = 8) -> None:
     console.print(table)
 
 
+def riddled_basin() -> None:
+    from tests.bench import riddled
+
+    console.print(f"{date.today()}, {machine()}")
+    powers = (-2, -3, -4, -6, -8, -10, -12, -14)
+    for power, share in zip(powers, riddled.shares(powers), strict=True):
+        console.print(f"  pairs 1e{power} apart that end differently: {share:.1%}")
+    for rate in (0.27, 0.273, 0.2735, 0.274):
+        across, along, diffusion = riddled.exponents(rate)
+        expected = riddled.predicted(across, along, diffusion)
+        console.print(
+            f"  learning rate {rate}: exponents across {across:.4f} and along the line {along:.3f}, diffusion "
+            f"{diffusion:.3f}; expected uncertainty exponent {expected:.4f}"
+        )
+
+
 def on_a_card() -> None:
     """Print what the kernels do on an NVIDIA device; without one, or without Warp, a sentence, and exit code 2."""
     import importlib.util
@@ -266,6 +283,8 @@ if __name__ == "__main__":
     wanted = sys.argv[1:]
     if wanted in (["published"], ["crossings"]):
         {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
+    elif wanted == ["riddled"]:
+        riddled_basin()
     elif wanted == ["gpu"]:
         on_a_card()
     elif wanted[:1] == ["onset"]:
