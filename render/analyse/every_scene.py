@@ -28,7 +28,7 @@ SCENES = (
 
 @dataclass(frozen=True)
 class Outlook:
-    """What the measurement of one scene takes. windows: their number. samples: training runs in all, to_do: not stored.
+    """The cost of measuring one scene. windows: their number. samples: training runs in all. to_do: those not stored.
 
     time_s: of those to do, at the rate that was measured; 0 if there are none.
     """

@@ -1,4 +1,4 @@
-"""What an analysis leaves behind: a JSON file with every number, and a plot, both whole or not at all."""
+"""The files of an analysis: JSON with every number, and a plot. Each is written whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is analysed, and how its samples are trained: tiles as a film trains them, single points beside them.
+"""Trains the samples of an analysis: tiles as a film trains them, and single points in the same store.
 
 A tile lies in the ordinary store, so a film and an analysis of one scene never train a sample twice. Points that lie
 on no lattice (random draws, shared points trained again) are kept in the same folder, under `points/`, by the digest

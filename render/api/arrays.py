@@ -104,7 +104,7 @@ class Asked:
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """What tells these samples from all others, as short values."""
+        """The facts that identify these samples, as short values."""
         return {
             "level": self.level,
             "first_column": str(self.columns.start),

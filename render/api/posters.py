@@ -37,7 +37,7 @@ _ADVICE = "Give --force to replace it, or another --out."
 
 @dataclass(frozen=True)
 class PosterPlan:
-    """What a print would take. size_px: (width, height) with bleed. level: of its samples. samples: training runs.
+    """The cost of a print. size_px: (width, height) with bleed. level: of its samples. samples: training runs.
 
     samples_to_do: those that the store lacks. training_s: seconds for them on this machine, 0 if there are none.
     size_bytes: of the picture before it is compressed.

@@ -90,7 +90,7 @@ def prepare_climb(
 
 
 class _Prepared(NamedTuple):
-    """What `prepare` returns, the backend that its job may have been made from, and the scene as it was measured."""
+    """The result of `prepare`, the backend that its job may have been made from, and the scene as it was measured."""
 
     job: Job
     rate: Rate | None

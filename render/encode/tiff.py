@@ -28,7 +28,7 @@ _MOST_PX = 300_000
 
 @dataclass(frozen=True)
 class Print:
-    """What a file is: (width, height) in pixels, 8 or 16 bits a channel, pixels an inch."""
+    """The format of a print: (width, height) in pixels, bits of a channel (8 or 16), and pixels an inch."""
 
     size_px: tuple[int, int]
     bits: int

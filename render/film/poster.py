@@ -33,7 +33,7 @@ _CM_PER_INCH, _MM_PER_INCH = 2.54, 25.4
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is printed: width and height in centimetres once trimmed, pixels an inch, millimetres of bleed around it.
+    """The paper: width and height in centimetres once trimmed, pixels an inch, and millimetres of bleed around it.
 
     detail: samples a pixel, at least, along one direction.
     """

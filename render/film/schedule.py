@@ -34,10 +34,10 @@ class Stopped(Exception):
 
 
 class Work(NamedTuple):
-    """What is to be trained of a tile.
+    """The work on a tile.
 
-    patches: those that are wanted and lacking. parent: the tile that has the even samples of some of them already, or
-    will have; None if there is none. taken_over: the patches that take them over from it.
+    patches: those to train, which are wanted and lacking. parent: the tile that has the even samples of some of them
+    already, or will have; None if there is none. taken_over: the patches that take them over from it.
     """
 
     patches: Patches

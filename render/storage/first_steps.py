@@ -1,8 +1,8 @@
-"""What the first steps of runs give, beside the samples of a folder: one folder never has samples of two arithmetics.
+"""A digest of the first steps of runs, kept with a folder's samples, so that no folder mixes two arithmetics.
 
-The numerics name what is known to change the last bits of samples. What no name tells (a NumPy that draws other data, a
-C library with another tanh) shows in the first steps of a block of runs. Their digest is taken down when the first
-sample is stored, and compared whenever training adds to the folder.
+The numerics name what is known to change the last bits of samples. Changes that no name shows (a NumPy that draws other
+data, a C library with another tanh) show in the first steps of a block of runs. Their digest is stored with the first
+sample, and compared whenever training adds to the folder.
 """
 
 from __future__ import annotations

@@ -24,11 +24,11 @@ from render.tools import inventory
 
 @dataclass
 class Merged:
-    """What came of a merge, in files of tiles. added: with samples that were not here. known: those that were, with the
-    same bytes.
+    """The result of a merge, in files of tiles.
 
-    repaired: those that were here, and damaged. runs: reference runs and exact runs that were not here. faults: what
-    was left where it is, a sentence each.
+    added: files with samples that this store lacked. known: files that it had, with the same bytes. repaired: files
+    that it had, but damaged. runs: reference runs and exact runs that it lacked. faults: a sentence for each file that
+    was not taken over.
     """
 
     added: int = 0

@@ -1,4 +1,4 @@
-"""What `render check` finds out about a user's file: whether its samples are what a store may keep, and what they cost.
+"""Examines a user's file for `render check`: whether a store may keep its samples, and what they cost.
 
 Four lanes are trained alone, together, among others, and in another process.
 """
