@@ -177,4 +177,4 @@ def test_a_switch_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
 def test_every_variable_of_ours_is_listed() -> None:
     """Whatever the program reads of its own has its bad values in a table, which soaks go through."""
     words = " ".join(path.read_text() for path in (ROOT / "render").rglob("*.py"))
-    assert set(re.findall(r"RENDER_[A-Z_]+", words)) == set(environment.RENDER_VARIABLES)
+    assert set(re.findall(r"RENDER_[A-Z_]+", words)) == set(environment.OUR_VARIABLES)

@@ -179,7 +179,7 @@ def test_a_missing_library_is_named_with_what_installs_it(
     suffix: str, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(EncodeError, match=rf"needs the extra `export` \({package}.*pip install 'render\[export\]'"):
+    with pytest.raises(EncodeError, match=rf"needs the extra `export` \({package}.*pip install '\.\[export\]'"):
         render.export(render.load("tiny"), tmp_path / f"a{suffix}", store=tmp_path / "store")
     assert not (tmp_path / "store").exists(), "nothing may be trained that cannot be written"
 

@@ -23,7 +23,7 @@ _COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "p
 # Of both null models, which have one colour.
 _NULL = {"smooth": ":", "noise": "-."}
 
-MISSING = "no plot: it needs matplotlib (pip install 'render[analyse]')"
+MISSING = "no plot: it needs matplotlib (pip install matplotlib)"
 
 
 def draw(result: Any, path: Path) -> Path | None:

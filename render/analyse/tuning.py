@@ -142,7 +142,7 @@ def need_opda() -> Any:
         import opda.parametric
         import opda.utils
     except ImportError:
-        raise RenderError("tuning needs opda: pip install 'render[analyse]' (or: pip install opda).") from None
+        raise RenderError("tuning needs opda: pip install opda.") from None
     return opda
 
 

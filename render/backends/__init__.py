@@ -176,5 +176,5 @@ def _need_extra(what: str) -> None:
     except ImportError as error:
         raise ClusterError(
             f"{what} needs the extra `cluster` ({error.name} is not installed). Install it with "
-            "`pip install 'render[cluster]'`, or `.venv/bin/pip install distributed dask-jobqueue`."
+            "`pip install '.[cluster]'` in a checkout, or `.venv/bin/pip install distributed dask-jobqueue`."
         ) from error

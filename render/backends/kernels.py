@@ -69,7 +69,7 @@ def unusable(problem: Problem) -> str | None:
     if numerics.of_processor(problem) is not None or card() is None:
         return "it is for NVIDIA devices, and JAX finds none here"
     if importlib.util.find_spec("warp") is None:
-        return "NVIDIA Warp is not installed (pip install 'render[gpu-fused]')"
+        return "NVIDIA Warp is not installed (pip install '.[gpu-fused]' in a checkout)"
     return None
 
 

@@ -75,7 +75,7 @@ def format_of(path: Path) -> Format:
     except ImportError as error:
         raise EncodeError(
             f"{row.about} needs the extra `export` ({error.name} is not installed). Install it with "
-            f"`pip install 'render[export]'`, or `.venv/bin/pip install {' '.join(row.packages)}`."
+            f"`pip install '.[export]'` in a checkout, or `.venv/bin/pip install {' '.join(row.packages)}`."
         ) from error
     if path.suffix.lower() == ".zarr":
         check_folder(path, layout=_ZARR)

@@ -34,7 +34,7 @@ def limit(cores: int | None, option: str = "--cores") -> None:
     if cores is None:
         return
     if not 1 <= cores <= 1024:
-        raise RenderError(f"{option} must be {environment.RENDER_VARIABLES[_VARIABLE]}, not {cores}.")
+        raise RenderError(f"{option} must be {environment.OUR_VARIABLES[_VARIABLE]}, not {cores}.")
     os.environ[_VARIABLE] = str(cores)
 
 

@@ -241,7 +241,7 @@ BLAS = ("OPENBLAS_CORETYPE", "BLIS_ARCH_TYPE", "MKL_CBWR", "MKL_DEBUG_CPU_TYPE",
 _HIDE_PROCESSOR = ("NPY_DISABLE_CPU_FEATURES", "NPY_ENABLE_CPU_FEATURES")
 
 # The variables of render: name -> the permitted values.
-RENDER_VARIABLES = {"RENDER_CPU_DEVICES": "a whole number from 1 to 1024", "RENDER_FSYNC": "0 or 1"}
+OUR_VARIABLES = {"RENDER_CPU_DEVICES": "a whole number from 1 to 1024", "RENDER_FSYNC": "0 or 1"}
 
 
 @functools.cache
@@ -354,5 +354,5 @@ def switch(name: str) -> bool:
 
 def _not_understood(name: str, text: str) -> RenderError:
     return RenderError(
-        f"{name} must be {RENDER_VARIABLES[name]}, not {text!r}. Set it to that, or unset it (unset {name})."
+        f"{name} must be {OUR_VARIABLES[name]}, not {text!r}. Set it to that, or unset it (unset {name})."
     )

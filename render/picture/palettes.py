@@ -71,6 +71,9 @@ def check(palette: str | tuple[str, ...]) -> None:
         near = difflib.get_close_matches(palette.rpartition(":")[2], sorted({*PALETTES, *short}), n=3)
         # Names that differ in capitals alone are one palette.
         near = list({name.lower(): name for name in reversed(near)}.values())[::-1]
+        if "," in palette:
+            words = f"no palette {palette!r}; colours are written as #rrggbb, such as '#1a0633,#f7f7f7'"
+            raise ValueError(words) from None
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "; see the cmap catalogue for names"
         raise ValueError(f"no palette {palette!r}{hint}") from None
 
