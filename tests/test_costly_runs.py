@@ -40,6 +40,20 @@ def test_the_rate_of_costly_runs_is_told_by_a_few_steps(monkeypatch: pytest.Monk
     assert trained
 
 
+@pytest.mark.parametrize("stalled", [0, 1, 2, 3])
+def test_a_machine_that_stalls_once_does_not_look_slow(stalled: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rate decides which film is made. A run takes 0.1 ms, and one round of the measurement half a second more."""
+    rounds: list[float] = []
+
+    def timed(drawn: object, backend: object, points: int) -> training_rate._Timed:
+        rounds.append(points * 1e-4 + (0.6 if len(rounds) == stalled + 1 else 0.0))  # the first only compiles
+        return training_rate._Timed(points, rounds[-1], 1.0)
+
+    monkeypatch.setattr(training_rate, "_timed", timed)
+    rate = training_rate.measure_tiles(TINY, [Tile(5, x, y) for x in range(32) for y in range(32)], LocalBackend(TINY))
+    assert rate.samples_per_s == pytest.approx(1e4, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("per_s", "words"),
     [

@@ -1,10 +1,11 @@
 """Ways into the explorer's page: a link in another page or program opens it, and nothing else is let in by that."""
 
+import os
 import shutil
 import sys
 import threading
-import webbrowser
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from render.explorer import guard, local_page
+from tests.helpers import waiting
 
 HOST = "127.0.0.1:8640"
 TOKEN = "right"
@@ -96,29 +98,36 @@ def test_no_other_page_frames_it(dest: str) -> None:
 # ---- the browser ----------------------------------------------------------------------------------------------------
 
 
-def test_a_browser_in_the_foreground_does_not_hold_up_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    opened, closed = threading.Event(), threading.Event()
-
-    def stays(address: str) -> bool:
-        opened.set()
-        return closed.wait(60)
-
-    monkeypatch.setattr(webbrowser, "open", stays)
+def test_a_browser_in_the_foreground_holds_up_nothing_and_its_words_go_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither the server nor a pipe that the command writes to."""
+    opened = tmp_path / "opened"
+    os.mkfifo(closed := tmp_path / "closed")
+    program = tmp_path / "browser"
+    program.write_text(
+        f"#!/bin/sh\necho words; echo words >&2\necho $1 > {opened}.new\nmv {opened}.new {opened}\ncat {closed}\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{program} %s")
     notes: list[str] = []
     local_page.browse("http://127.0.0.1:1/", notes.append)  # returns while the browser is open
-    assert opened.wait(60) and not closed.is_set() and notes == []
-    closed.set()
+    waiting.until(opened.exists)
+    assert opened.read_text() == "http://127.0.0.1:1/\n" and notes == []
+    closed.write_bytes(b"")  # the browser ends
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("browser", ["/nowhere/at-all", "'unbalanced %s", " ", "false"])
-def test_a_browser_that_cannot_be_started_is_reported(browser: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_that_cannot_be_started_is_reported(
+    browser: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BROWSER", browser)
-    monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    for name, fresh in (("_tryorder", None), ("_browsers", {}), ("_os_preferred_browser", None)):
-        monkeypatch.setattr(webbrowser, name, fresh)
-    monkeypatch.setattr(shutil, "which", lambda name, *_, **__: "/bin/false" if name == "false" else None)
+    program = tmp_path / "false"  # the only program there is
+    program.symlink_to(shutil.which("false") or "/bin/false")
+    monkeypatch.setenv("PATH", str(tmp_path))
     assert local_page.can_browse()
     reported = threading.Event()
     local_page.browse("http://127.0.0.1:1/", lambda _: reported.set())

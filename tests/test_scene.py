@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import tomllib
 from dataclasses import asdict
 from fractions import Fraction
@@ -807,3 +808,10 @@ def test_colours_can_show_what_the_system_measures_and_nothing_else() -> None:
 def test_a_list_of_colours_is_a_palette() -> None:
     for listed in (["#102030", "#ffffff"], "#102030,#ffffff", "#102030, #ffffff"):
         assert parse(changed(look__palette=listed)).look.palette == ("#102030", "#ffffff")
+
+
+@pytest.mark.parametrize("value", ["2.5", "true", "3", "1979-05-27", '"x"', "[1]"])
+@pytest.mark.parametrize("table", ["problem.x", "problem.fixed", "problem.observe", "camera", "look", "output"])
+def test_a_value_in_the_place_of_a_table_is_named(table: str, value: str) -> None:
+    with pytest.raises(SceneError, match=re.escape(table)):
+        scene.load("tiny", settings=[f"{table}={value}"])

@@ -6,9 +6,9 @@ import errno
 import logging
 import os
 import socket
+import subprocess
 import sys
 import threading
-import webbrowser
 from collections.abc import Callable
 
 import uvicorn
@@ -26,6 +26,8 @@ _MOST_CONNECTIONS = 96
 # A view is half a kilobyte; nothing that a page sends through its socket is larger than a list of forgotten tiles.
 _MOST_MESSAGE_BYTES = 262_144
 
+_OPEN = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
+
 
 def place_of(listener: socket.socket) -> str:
     """Return the address of what listens there, without a token."""
@@ -39,7 +41,7 @@ def config(app: ASGIApp, *, lifespan: bool, shutdown_s: int) -> uvicorn.Config:
         ws="websockets-sansio",
         ws_max_size=_MOST_MESSAGE_BYTES,
         ws_per_message_deflate=False,  # loopback: compressing costs more than sending
-        log_level="warning",
+        log_level="error",  # what is no HTTP, or comes when too many are connected, is refused without a word here
         access_log=False,
         server_header=False,
         lifespan="on" if lifespan else "off",
@@ -93,12 +95,13 @@ def browse(address: str, note: Callable[[str], None]) -> None:
     """Open an address in a browser, beside the server: a program that stays in the foreground must not hold it up."""
 
     def open_it() -> None:
-        try:
-            opened = webbrowser.open(address)
-        # What BROWSER holds is a person's: no program, unbalanced quotes, or blanks alone.
-        except (webbrowser.Error, OSError, ValueError, IndexError):
-            opened = False
-        if not opened:
+        # What BROWSER holds is a person's: no program, unbalanced quotes, or blanks alone. In a process with streams of
+        # its own, since what a browser prints is not this command's output, and one that stays open would hold a pipe.
+        opened = subprocess.run(
+            [sys.executable, "-P", "-c", _OPEN, address],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        if opened.returncode != 0:
             note("A browser could not be started, or it ended with an error: open the address above yourself.")
 
     threading.Thread(target=open_it, name="browser", daemon=True).start()

@@ -202,7 +202,8 @@ def _problem(
     places += [(f"{moving.PLACE}.{name}", name) for name in first if name in row.hyperparameters]
     faults += _idle(system, settings, places + [(f"problem.fixed.{name}", name) for name in fixed])
     # A name that is itself at fault may be the very one that is missing.
-    complete = all(names.values()) and len(fixed) == len(raw.get("fixed", {}))
+    given = raw.get("fixed", {})
+    complete = all(names.values()) and isinstance(given, dict) and len(fixed) == len(given)
     fixed |= {name: value for name, value in first.items() if name in row.hyperparameters}
     known = {name for name in names.values() if name} | set(fixed)
     faults += _rates(system, settings, known, complete=complete)
