@@ -374,7 +374,7 @@ def test_jobs_are_submitted_where_sbatch_is(tmp_path: Path, monkeypatch: pytest.
 
 def test_without_the_extra_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "dask_jobqueue", None)
-    with pytest.raises(ClusterError, match="pip install 'render\\[cluster\\]'"):
+    with pytest.raises(ClusterError, match="pip install '\\.\\[cluster\\]'"):
         backends.make("dask", PROBLEM)
 
 
