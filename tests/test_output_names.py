@@ -12,7 +12,7 @@ from render.encode import CODECS
 from render.errors import RenderError
 from tests.helpers.command import refused, run_here
 
-# Every command that is told where its output goes, with the option that says so.
+# Every command that takes a place for its output, with the option for it.
 IN_A_FOLDER = {
     "video": ["video", "tiny", "--out"],
     "several films": ["video", "tiny", "--each", "--out"],

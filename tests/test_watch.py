@@ -325,7 +325,7 @@ def test_the_listener_passes_everything_on(tmp_path: Path) -> None:
     [
         (KeyboardInterrupt(), "stopped", "goes on from here"),
         (RenderError("The disk is full."), "failed", "The disk is full."),
-        (SystemExit(2), "failed", "the terminal tells why"),
+        (SystemExit(2), "failed", "the terminal shows why"),
         (ZeroDivisionError("no"), "failed", "ZeroDivisionError"),
     ],
 )

@@ -84,7 +84,8 @@ class TerminalListener(Listener):
         """Print what a film will take."""
         job, ahead = outlook.job, outlook.forecast
         output, facts = job.scene.output, outlook.film_facts()
-        text = f"{job.scene.name}: {job.frame_count} frames of {output.width_px} x {output.height_px}"
+        frames = f"{job.frame_count} frame{'' if job.frame_count == 1 else 's'}"
+        text = f"{job.scene.name}: {frames} of {output.width_px} x {output.height_px}"
         if isinstance(job.backend, RefusingBackend):
             text = f"{job.scene.name} at quality {job.quality}: every sample is in {outlook.store}."
             emit("job", text, **facts)
@@ -125,8 +126,8 @@ def announce(
     else:
         training_s = rate.time_s(samples)
         text = (
-            f"{what}: {samples:,} training runs to do, about {duration(training_s)} at {rate.samples_per_s:,.0f} a "
-            f"second{later and f', then {later}'}."
+            f"{what}: {samples:,} training runs to do, about {duration(training_s)} at "
+            f"{rate_in_words(rate.samples_per_s)}{later and f', then {later}'}."
         )
     emit("job", text, message=text, samples=samples, training_s=training_s, further_s=further_s)
 

@@ -89,7 +89,7 @@ def serving(
             film.end("failed", str(error))
             raise
         except SystemExit:
-            film.end("failed", "Not every film could be made: the terminal tells why.")
+            film.end("failed", "Not every film could be made: the terminal shows why.")
             raise
         except BaseException as error:
             film.end("failed", repr(error))

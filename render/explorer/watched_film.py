@@ -60,7 +60,7 @@ class _Picture:
 
 
 class WatchedFilm(Served):
-    """Is told what a render reports, by the thread that makes the film, and answers pages in threads of theirs."""
+    """Receives what a render reports, from the thread that makes the film, and answers pages in their own threads."""
 
     def __init__(self) -> None:
         super().__init__("watched film")

@@ -68,7 +68,7 @@ def hint(path: tuple[str, ...], name: str, system: str) -> str:
     if nearest(name, _own_names(path, kind, system)):
         return ""
     # Among the names of all systems, only a close one is more than chance.
-    if near := difflib.get_close_matches(name[:100], having, n=1):
+    if near := difflib.get_close_matches(name[:100], having, n=1, cutoff=0.8):
         return f"{depends}; did you mean {quoted(near[0])}, which belongs to {_systems(having[near[0]])}?"
     return f"{depends}; render systems lists them all" if kind.plural == "axes" else ""
 
@@ -118,6 +118,8 @@ def _elsewhere_in(system: str, path: tuple[str, ...], name: str) -> str:
     takes_names = path in (("problem",), ("problem", "fixed"), ("problem", "observe")) or path[-1] in ("name", "set")
     if not takes_names:
         return ""
+    if path[-1] == "set" and name == "steps":
+        return '"steps" is a field of the keyframe itself, beside its "set"'
     if path != ("problem",) and name in {*row.settings, "steps", "seed"}:
         return f"{quoted(name)} is the same for all samples; set problem.{name}"
     if name in row.hyperparameters:

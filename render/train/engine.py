@@ -193,16 +193,19 @@ class Engine:
 
     def step_time_s(self, device: jax.Device | None = None, steps: int = 4) -> float:
         """Return the seconds that a step of a full block takes on a device, about, without what compiling takes."""
-
-        def time_s(steps: int) -> float:
-            carry, lanes = self._block_over_the_plane(device)
-            started = time.perf_counter()
-            self._advance(carry, 1, 0, steps, lanes).loss.block_until_ready()
-            return time.perf_counter() - started
-
         steps = min(steps, self.problem.steps)
-        time_s(0)  # compiles
-        return max(time_s(steps) - time_s(0), 0.0) / steps
+        self._time_s(0, device)  # compiles
+        # The fastest of some rounds, since a machine may stall; beside a round of a second a stall is small.
+        rounds_s = [self._time_s(steps, device)]
+        while len(rounds_s) < 5 and sum(rounds_s) < 1.0:
+            rounds_s.append(self._time_s(steps, device))
+        return max(min(rounds_s) - self._time_s(0, device), 0.0) / steps
+
+    def _time_s(self, steps: int, device: jax.Device | None) -> float:
+        carry, lanes = self._block_over_the_plane(device)
+        started = time.perf_counter()
+        self._advance(carry, 1, 0, steps, lanes).loss.block_until_ready()
+        return time.perf_counter() - started
 
     def _block_over_the_plane(self, device: jax.Device | None) -> tuple[Carry, int]:
         """Return what `first_steps` begins with: a block of runs over the whole plane, and its number of lanes."""

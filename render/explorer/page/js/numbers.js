@@ -15,6 +15,12 @@ export function short(n, digits = 3) {
   return n.toExponential(digits - 1).replace("e+", "e").replace(/\.?0+e/, "e");
 }
 
+/** How many are done a second, or how long each takes: "1,200 a second", "1.5 a second", "one in 3 min". */
+export function rateText(per_s) {
+  if (per_s <= 0 || per_s >= 9.5) return `${count(per_s)} a second`;
+  return per_s >= 0.95 ? `${per_s.toFixed(1)} a second` : `one in ${duration(1 / per_s)}`;
+}
+
 /** A duration in words of two units at most: 45 s, 14 min, 2 h 05 min, 3 d 4 h. */
 export function duration(seconds) {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;

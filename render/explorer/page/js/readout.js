@@ -1,7 +1,7 @@
 // What is under the pointer, and what the trainer is doing.
 
 import { $, define } from "./dom.js";
-import { count, decades, positionText, short, valueText, widthText } from "./numbers.js";
+import { count, decades, positionText, rateText, short, valueText, widthText } from "./numbers.js";
 
 const STATES = { idle: "idle", starting: "starting", training: "training", failed: "stopped" };
 
@@ -11,7 +11,7 @@ export function showActivity({ state: training, samples_per_s: rate, tiles_waiti
   const state = reference?.coming && training === "idle" ? "starting" : training;
   box.dataset.state = state;
   box.textContent = text ? text : reference ? `${reference.coming ? "past float64: " : ""}${reference.text}` : state === "failed" ? `training stopped: ${error}`
-    : state === "training" ? `${count(rate)} samples/s, ${count(waiting)} tiles waiting`
+    : state === "training" ? `${rateText(rate)}, ${count(waiting)} tiles waiting`
     : state === "starting" ? `starting, ${count(waiting)} tiles waiting` : "nothing to train";
   box.title = reference ? box.textContent : STATES[state] + (error ? `: ${error}` : "");
 }

@@ -2,7 +2,7 @@
 
 import { get, getBlob } from "/page/js/api.js";
 import { $, make } from "/page/js/dom.js";
-import { count, duration } from "/page/js/numbers.js";
+import { count, duration, rateText } from "/page/js/numbers.js";
 
 const EVERY_MS = 1000;
 const AT_THE_END_MS = 200; // the server answers for a few seconds more
@@ -48,7 +48,7 @@ function state(of, height_px) {
 
 function progress(now) {
   const training = now.samples_done < now.samples_total;
-  const pace = now.left_s === null ? "" : `, ${count(now.per_s)} a second, ${duration(now.left_s)} left`;
+  const pace = now.left_s === null ? "" : `, ${rateText(now.per_s)}, ${duration(now.left_s)} left`;
   $("runs").value = now.samples_total ? now.samples_done / now.samples_total : now.phase === "training" ? 0 : 1;
   $("runs-text").textContent = now.samples_total
     ? `${count(now.samples_done)} of ${count(now.samples_total)}${training ? pace : ""}`
