@@ -61,7 +61,7 @@ def test_every_name_of_every_other_system_is_followed_by_the_systems_that_have_i
 
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_name_that_the_system_has_needs_no_other_system(system: str) -> None:
-    """With one letter wrong, that name is suggested, whatever other systems have; elsewhere, it is sent to its place."""
+    """With one letter wrong, that name is suggested, whatever other systems have; elsewhere, its place is named."""
     for name in SYSTEMS[system].hyperparameters:
         if len(name) > 5:
             misspelt = name[:-2] + name[-1] + name[-2] + "x"
