@@ -195,7 +195,7 @@ def test_the_key_covers_data_files_and_versions(monkeypatch: pytest.MonkeyPatch)
     assert written(using).problem.key != first.key
     Path("numbers.txt").write_text("1 2 3")
     assert written(using).problem.key == first.key
-    from render.problem.own import source
+    from render.problem.own_model import source
 
     monkeypatch.setattr(source, "_version", lambda name: f"{name} 99")
     assert written(using).problem.key != first.key
