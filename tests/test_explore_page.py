@@ -458,7 +458,7 @@ def test_it_works_on_a_phone(tab: tuple[browser.Page, Server]) -> None:
     page.size(*LAPTOP)
 
 
-def test_nothing_came_from_elsewhere_and_a_lost_server_is_said(tab: tuple[browser.Page, Server]) -> None:
+def test_nothing_came_from_elsewhere_and_a_lost_server_is_reported(tab: tuple[browser.Page, Server]) -> None:
     page, server = tab
     assert {url.split("/")[2] for url in page.requests if url.startswith(("http", "ws"))} == {
         f"127.0.0.1:{server.port}"
