@@ -74,7 +74,7 @@ def show_plane(page: browser.Page) -> None:
     """Go to the whole plane, roughly, and wait until all of it is there."""
     page.key("0")
     page.until("explorer.view.zoom < 2")
-    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame")
+    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.complete && !explorer.film.preview.busy && !explorer.frame")
 
 
 def save_as(page: browser.Page, server: Server, name: str) -> Path:
@@ -398,7 +398,7 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
     assert "no loss curve" in page.js("document.getElementById('sample-hint').textContent")
     shot(page, "sample-past-float64")
     page.until("explorer.framed().width < 1e-30 && location.hash.length > 80")
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     page.until("location.hash.length < 60 && explorer.ground.root.level === 0")
     page.click("#back")
     page.until(f"explorer.ground.root.level > 40 && explorer.framed().width < {here['width'] * 1.001}")
