@@ -211,7 +211,7 @@ def test_how_the_dimension_grows_is_one_sentence_with_its_numbers() -> None:
         "model gives 1.04 there."
     )
     assert conclusion(after(5, None), after(1000, 1.41)).startswith(
-        "A boundary is there after 1,000 steps only: its dimen"
+        "There is a boundary only after 1,000 steps: its dimen"
     )
     assert conclusion(after(5, None)).startswith("No window shows a boundary after any number of steps")
 

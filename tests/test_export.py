@@ -289,7 +289,7 @@ def test_a_film_of_arrays_goes_on_from_the_frames_that_are_whole(store: Path, tm
     assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
     other = render.load("tiny", settings=["look.palette=viridis"])
     for frames in ("3", "7"):  # in its place, or beside it
-        with pytest.raises(WriteError, match="a frame of another film, or a damaged one, is there: move it away"):
+        with pytest.raises(WriteError, match="it is a frame of another film, or damaged: move it away"):
             render.export_frames(other, folder, frames, quality="scene", store=store)
     assert first.read_bytes() == content and not (folder / "00007.exr").exists()
     second.write_bytes(content[:99])

@@ -52,7 +52,7 @@ def test_new_asks_for_a_name_that_python_can_import(name: str) -> None:
 
 def test_new_replaces_nothing() -> None:
     Path("my_net.toml").write_text("mine")
-    with pytest.raises(RenderError, match="my_net.toml is there already"):
+    with pytest.raises(RenderError, match="my_net.toml exists already"):
         own_new.write(Path("my_net.py"))
     assert Path("my_net.toml").read_text() == "mine"
     assert not Path("my_net.py").exists()

@@ -227,7 +227,7 @@ def test_a_print_is_refused_before_any_training(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(EncodeError, match="needs the extra `export`"):
             render.poster(scene, tmp_path / "a.tif", store=new_store, **SMALL)
     plain = render.load("tiny", settings=['output.precision="float64"'])
-    with pytest.raises(DepthError, match="none may be deeper than"):
+    with pytest.raises(DepthError, match="the deepest possible level is"):
         plan = qualities.named(plain, "scene").plan
         Poster(plan, plan.path.length, Sheet((10.0, 8.0), 10.0, detail=2.0**50))
     assert not new_store.exists()

@@ -157,7 +157,7 @@ def test_doctor_finds_each_refusal_and_says_what_to_do(run: Run, tmp_path: Path)
     for value, refuse, says in cases:
         by_name = findings(f"{refuse}={tmp_path}/out", XDG_CACHE_HOME=value)
         cache, output = by_name["cache"], by_name["output"]
-        assert cache["state"] == "note" and f"{value!r}, which is no absolute path" in cache["found"]
+        assert cache["state"] == "note" and f"{value!r}, which is not an absolute path" in cache["found"]
         assert output["state"] == "bad" and says in output["found"] and "--out" in output["advice"]
         shut = findings(f"{refuse}={tmp_path} {NO_SCRATCH}", XDG_CACHE_HOME=f"{tmp_path}/cache", TMPDIR="")
         assert shut["cache"]["state"] == "note" and "Set XDG_CACHE_HOME" in shut["cache"]["advice"]

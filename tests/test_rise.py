@@ -315,5 +315,5 @@ def test_on_a_cluster_slices_are_refused_with_the_field_that_makes_them(tmp_path
             """Train nothing: it must not come to that."""
             raise AssertionError(next_batch)
 
-    with pytest.raises(SceneError, match=r"tiny: camera\.keyframes\[0\]\.set must not be there on a cluster, since"):
+    with pytest.raises(SceneError, match=r"tiny: camera\.keyframes\[0\]\.set is not possible on a cluster, since"):
         rendering.prepare(qualities.named(loaded, "scene"), tmp_path, backend=Elsewhere())  # type: ignore[arg-type]

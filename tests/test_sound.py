@@ -166,7 +166,7 @@ def test_provenance_names_the_sound_and_a_remark_says_what_fits(store: Path, tmp
 
 def test_sound_that_cannot_be_played_is_refused_before_any_training(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
-    refused = {"none.wav": "is not there, or cannot be read", "text.wav": "has no sound that", "": "is no plain file"}
+    refused = {"none.wav": "does not exist, or cannot be read", "text.wav": "has no sound that", "": "not a plain file"}
     for name, message in refused.items():
         audio = tmp_path / name
         with pytest.raises(SceneError, match=message):

@@ -227,7 +227,7 @@ def test_a_film_far_below_its_depth_budget_is_warned_of(loaded: scene.Scene) -> 
 
     assert warning(1 / high) is None
     assert warning(1.01e-3 / high) is None
-    assert "nothing to see below about 1e-12: one straight border" in str(warning(0.99e-3 / high))
+    assert "views below about 1e-12 show one straight border" in str(warning(0.99e-3 / high))
     assert precision.past_budget(loaded, precision.Tangents((), (), None, 1)) is None
 
 

@@ -1,4 +1,4 @@
-"""What an analysis found, each in one sentence, and what the columns of its tables mean."""
+"""The conclusion of each analysis in one sentence, and what the columns of its tables mean."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ DIMENSION_COLUMNS = (
     "sausage and by the uncertainty exponent. tiles: by box counting in each 32 x 32 samples, median ± deviation. "
     "smooth, noise: null models of as many converged samples, by box counting. new: samples that end unlike the "
     "coarser one beside them. bits: of shared points trained again, how many had the same bits. ulp: share of "
-    "samples at the boundary that end otherwise where a hyperparameter is one unit in the last place larger."
+    "samples at the boundary that end differently where a hyperparameter is one unit in the last place larger."
 )
 EVERY_SCENE_COLUMNS = (
     "wide: the widest and the narrowest window, in decades on log10 axes. box, sausage, pairs: by box counting, "
     "Minkowski sausage and uncertainty exponent. proc.: by the published procedure. px: box counting with half as many "
     "samples a side. smooth, noise: null models by box counting. ulp: share of samples at the boundary that end "
-    "otherwise where a hyperparameter is one unit in the last place larger. bits: of shared points trained again, how "
-    "many had the same bits. took: what was not in the store."
+    "differently where a hyperparameter is one unit in the last place larger. bits: of shared points trained again, "
+    "how many had the same bits. took: the time for what was not in the store."
 )
 OVER_STEPS_COLUMNS = (
     "windows: those that a boundary crosses after so many steps. conv.: samples that converged by then. box, sausage, "
@@ -29,12 +29,12 @@ OVER_STEPS_COLUMNS = (
 )
 PRECISION_COLUMNS = (
     "view: its width. converged: share of its samples. signs: samples that end alike, converged or not, by both orders "
-    "of summation. values: samples whose measure agrees to 0.1 %. last place: samples that end otherwise where one "
-    "unit in the last place of a hyperparameter is changed."
+    "of summation. values: samples whose measure agrees to 0.1 %. last place: samples that end "
+    "differently where a hyperparameter is one unit in the last place larger."
 )
 TUNING_COLUMNS = (
-    "share: of the draws, those with the lowest losses, to which the noisy quadratic is fitted. below: the largest of "
-    "these losses. a: the best loss there is. o: standard deviation of the noise. c: effective number of "
+    "share: the share of the draws, those with the lowest losses, to which the noisy quadratic is fitted. below: the "
+    "largest of these losses. a: the best loss there is. o: standard deviation of the noise. c: effective number of "
     "hyperparameters."
 )
 
@@ -54,7 +54,7 @@ def of_dimension(result: dimension.Result) -> str:
     flipped, nudged = result.rounding()
     rounding = (
         f" Rounding decides {flipped / nudged:.0%} of the boundary: {flipped:,} of {nudged:,} samples there end "
-        "otherwise one unit in the last place further."
+        "differently where a hyperparameter is one unit in the last place larger."
         if nudged
         else ""
     )
@@ -71,7 +71,7 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> str:
     null = "" if smooth is None else f"; its smooth null model gives {smooth:.2f} there"
     if first is last:
         its_dimension = f"its dimension by box counting is {other.median:.2f}"
-        return f"A boundary is there after {last.steps:,} steps only: {its_dimension}{null}."
+        return f"There is a boundary only after {last.steps:,} steps: {its_dimension}{null}."
     return (
         f"By box counting the boundary's dimension goes from {one.median:.2f} after {first.steps:,} steps to "
         f"{other.median:.2f} after {last.steps:,}{null}."
@@ -79,7 +79,7 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> str:
 
 
 def of_precision(result: precision.Result) -> str:
-    """Return a sentence on where float64 ends, and whether the film's last view lies beyond."""
+    """Return a sentence on where float64 ends, and whether the film's last view is narrower than that."""
     ends, last = result.float64_ends, result.last_width
     view = f"the film's last view is {last:.2g} {result.unit} high"
     if ends is None:

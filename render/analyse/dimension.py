@@ -1,7 +1,8 @@
 """The dimension of the boundary, octave by octave of a film, beside what the same estimators say of null models.
 
 A window is a square of whole tiles: at every octave the one nearest to the camera's view and about as high as it.
-Windows of one zoom nest as tiles do, so a quarter of each is a part of the one above, and a film shares them all.
+Windows of one zoom nest as tiles do: a quarter of the samples of each are samples of the one above, and a film of the
+scene uses all of them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from render.storage.references import Reference
 # Sides that can be asked for: whole tiles, a power of two, so that a half is a coarser window of the same samples.
 SIDES = (64, 128, 256, 512, 1024)
 
-# Shared points trained again in each window, alone and not in their tile's batch.
+# Samples of each window that are trained again, in other batches than those of their tiles.
 _SHARED = 4
 
 # Samples at the boundary of each window that are trained again with a hyperparameter one unit in the last place larger.
@@ -52,16 +53,16 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Level:
-    """One window. width: of the window, in positions (decades on a log10 axis). share: of samples that converged.
+    """One window. width: in positions (decades on a log10 axis). share: of the samples, those that converged.
 
     estimates: by name of ESTIMATORS; None where no boundary crosses.
     null: model -> name of an estimator, or "published" -> dimension.
-    halved: estimator -> dimension at side, side / 2, ... of the same window, coarse samples only.
-    published: side -> local slopes of the published procedure. patches: dimensions by `box` of 32 x 32 samples.
-    new_detail: share of the samples between coarse ones that end unlike the coarse one beside them.
+    halved: estimator -> side -> dimension of the same window from all, every second, every fourth ... of its samples.
+    published: side -> local slopes of the published procedure. patches: dimensions by `box` of 32 x 32 samples each.
+    new_detail: of the samples between those of the level above, the share that end unlike the one beside them.
     equal, again: of `again` shared points trained again, how many had the same bits.
-    flipped, nudged: of `nudged` samples next to one that ended otherwise, how many end otherwise themselves where one
-    unit in the last place is added to either hyperparameter. None are nudged where runs are followed by differences.
+    flipped, nudged: of `nudged` samples next to one that ended differently, how many end differently themselves where
+    one unit in the last place is added to either hyperparameter. nudged is 0 where runs are followed by differences.
     """
 
     level: int
@@ -86,7 +87,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Spread:
-    """Median of some numbers, and the quartiles around it; count of them."""
+    """The median of some numbers, the quartiles around it, and how many numbers there are."""
 
     median: float
     low: float
@@ -128,9 +129,9 @@ class Result:
         return spread([v for level in self.trusted() if (v := level.null[model][name]) is not None])
 
     def rounding(self) -> tuple[int, int]:
-        """Return of how many samples at the boundary one unit in the last place changes the outcome, and of how many.
+        """Return how many samples at the boundary one unit in the last place sends to another outcome, and of how many.
 
-        Over the trusted windows. Their share is that of the boundary that float64 does not decide.
+        Both are sums over the trusted windows. The share is that of the boundary that float64 does not decide.
         """
         levels = self.trusted()
         return sum(level.flipped for level in levels), sum(level.nudged for level in levels)
@@ -149,7 +150,7 @@ class Result:
 
 
 def spread(values: list[float]) -> Spread | None:
-    """Return median, quartiles and count; None of nothing."""
+    """Return median, quartiles and count; None if there are no values."""
     if not values:
         return None
     low, median, high = (float(v) for v in np.quantile(values, (0.25, 0.5, 0.75)))
@@ -231,7 +232,8 @@ def across_unit(area: TileRange) -> float:
 def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) -> list[int]:
     """Train a few shared points of every window again, among others, and count those whose measure has the same bits.
 
-    Shared points are those with even indices: samples of the level above too, from where they came if it was stored.
+    Shared points are those with even indices: they are samples of the level above too, and were copied from there if it
+    was stored.
     """
     places: list[Points] = []
     known, runs = [], []
@@ -258,10 +260,10 @@ def _trained_again(subject: Subject, areas: list[TileRange], values: list[np.nda
 
 
 def _nudged(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) -> list[tuple[int, int]]:
-    """Return of each window how many samples at its boundary end otherwise one float64 further, and of how many.
+    """Return for each window how many samples at its boundary end differently one float64 further, and of how many.
 
-    Samples are drawn among those whose right or upper neighbour ends otherwise. A sample counts if it changes with
-    either hyperparameter.
+    Samples are drawn from those whose right or upper neighbour ends differently. A sample counts if its outcome changes
+    with either hyperparameter.
     """
     places: list[Points] = []
     known, windows = [], []
@@ -285,7 +287,7 @@ def _nudged(subject: Subject, areas: list[TileRange], values: list[np.ndarray]) 
 
 
 def _point(subject: Subject, area: TileRange, row: int, column: int) -> tuple[Points, Reference | None]:
-    """Return the point of a sample of a window, and the run that it is followed from; None for a plain one."""
+    """Return the point of a sample of a window, and its reference run; None where it is trained plainly."""
     (tile_x, i), (tile_y, j) = divmod(column, SAMPLES), divmod(row, SAMPLES)
     tile = Tile(area.level, area.x0 + tile_x, area.y0 + tile_y)
     reference = subject.switch.reference_of(tile) if subject.switch else None

@@ -1,7 +1,7 @@
-"""The dimension of the boundary after ever more steps of training, beside what the same estimators say of null models.
+"""The dimension of the boundary after more and more steps of training, beside that of null models.
 
-The same windows as of `dimension`, of the same samples: one run gives what the measure says after any number of its
-first steps. A null model has as many converged samples as the boundary has at the same number of steps, since what an
+The windows and their samples are those of `dimension`: one run gives the value of the measure after any number of its
+first steps. A null model has as many converged samples as the window has after the same number of steps, since what an
 estimator says of a line or of noise depends on their share.
 """
 
@@ -23,7 +23,7 @@ from render.problem.ladder import ladder
 from render.samples import value_after
 from render.scene import Scene
 
-# Of every power of ten.
+# Windows are measured after these multiples of every power of ten.
 _STEPS = (1, 2, 5)
 
 PUBLISHED_PROCEDURE = "published"
@@ -33,8 +33,9 @@ PUBLISHED_PROCEDURE = "published"
 class After:
     """The statistics of all windows after so many steps.
 
-    windows: how many a boundary crosses. share: of all samples that converged. estimates: by name of ESTIMATORS, and
-    "published" for its procedure; None where no boundary crosses. null: model -> the same names -> median.
+    windows: how many of them a boundary crosses. share: of all samples, those that converged. estimates: by name of
+    ESTIMATORS, and "published" for the published procedure; None where no boundary crosses. null: model -> the same
+    names -> median.
     """
 
     steps: int
@@ -46,7 +47,7 @@ class After:
 
 @dataclass(frozen=True)
 class Result:
-    """A row for each number of steps. count: of windows, whose widths go from the first to the second of `widths`."""
+    """A row for each number of steps. count: how many windows there are. widths: of the widest and of the narrowest."""
 
     scene: str
     problem: str
@@ -58,7 +59,7 @@ class Result:
 
 
 def numbers_of_steps(steps: int) -> list[int]:
-    """Return after how many steps it is looked: 5, 10, 20, 50 and so on, and the whole run."""
+    """Return the numbers of steps after which windows are measured: 5, 10, 20, 50 and so on, and the whole run."""
     rungs = [digit * 10**power for power in range(7) for digit in _STEPS]
     return [count for count in rungs if 5 <= count < steps] + [steps]
 
@@ -72,7 +73,7 @@ def asking(scene: Scene) -> Scene:
 
 
 def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Result:
-    """Train the windows of a scene, or what the store lacks of them, and measure each after ever more steps."""
+    """Train the windows of a scene, or what the store lacks of them, and measure each after more and more steps."""
     areas = dimension.windows(subject.scene, side, deepest)
     steps = numbers_of_steps(subject.problem.steps)
     measured: dict[int, list[_Measured]] = {count: [] for count in steps}
@@ -102,7 +103,7 @@ def _rows(area: TileRange) -> range:
 
 @dataclass(frozen=True)
 class _Measured:
-    """One window after some steps. dimensions: by name; none where no boundary crosses it. null: by model, likewise."""
+    """One window after some steps. dimensions: by name; empty where no boundary crosses it. null: the same by model."""
 
     share: float
     dimensions: dict[str, float]

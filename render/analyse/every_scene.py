@@ -1,6 +1,7 @@
-"""The dimension of many scenes as one table: that of the documentation, made again by one command.
+"""The dimension of many scenes as one table: one command makes that of the documentation again.
 
-Every scene is measured as by itself, from the samples of one store, so what is stopped goes on where it was.
+Every scene is measured as it would be alone. Its samples are stored, so a command that was stopped goes on where it
+was.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SCENES = (
 class Outlook:
     """The cost of measuring one scene. windows: their number. samples: training runs in all. to_do: those not stored.
 
-    time_s: of those to do, at the rate that was measured; 0 if there are none.
+    time_s: how long those take at the rate that was measured; 0 if there are none.
     """
 
     scene: str
@@ -44,10 +45,11 @@ class Outlook:
 class Row:
     """One scene.
 
-    windows: that can be trusted; widest and narrowest of them, in `unit`. estimates: by name of ESTIMATORS.
-    procedure: the published procedure. coarser: box counting at half the samples of the same windows: the resolution
-    check. smooth, noise: box counting of the null models. flipped of nudged samples at the boundary, see `Level`.
-    equal of again shared points had the same bits. took_s: what was left of the measurement took; samples: of all runs.
+    windows: the number of those that can be trusted. widest, narrowest: their widths, in `unit`.
+    estimates: by name of ESTIMATORS. procedure: the published procedure. coarser: box counting with half as many
+    samples along the sides of the same windows, which checks the resolution. smooth, noise: box counting of the null
+    models. flipped, nudged, equal, again: sums over the windows, see `Level`. samples: training runs in all. took_s:
+    how long the measurement took, without what was stored before.
     """
 
     scene: str
@@ -79,7 +81,7 @@ class Result:
 
 
 def check(path: Path, problems: list[str]) -> None:
-    """Refuse to replace a file that is no table of these problems. Raises RenderError."""
+    """Refuse to replace a file unless it is a table of these problems. Raises RenderError."""
     if not path.exists() or path.stat().st_size == 0:
         return
     try:
@@ -94,7 +96,7 @@ def check(path: Path, problems: list[str]) -> None:
 
 
 def row(result: dimension.Result, samples: int, took_s: float) -> Row:
-    """Return what one scene's windows say together."""
+    """Return the row of one scene, over all its windows."""
     trusted = result.trusted()
     halves = result.by_side("box")
     half = halves.get(result.side // 2)
@@ -122,7 +124,7 @@ def row(result: dimension.Result, samples: int, took_s: float) -> Row:
 
 
 def total(outlooks: Iterable[Outlook]) -> Outlook:
-    """Return what several scenes take together."""
+    """Return the cost of several scenes together."""
     parts = list(outlooks)
     return Outlook(
         "all",

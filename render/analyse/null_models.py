@@ -1,7 +1,7 @@
-"""Null models: masks that the same estimators must tell apart from a fractal. What they measure is the tool's own bias.
+"""Null models: masks of known dimension, on which an estimator shows its bias.
 
-A boundary that is smooth has dimension 1, and outcomes that are drawn independently have dimension 2, so whatever an
-estimator says of them beyond that, it says of the boundary under study too.
+A smooth boundary has dimension 1, and outcomes that are drawn independently have dimension 2. By how much an estimator
+misses these, it may miss the dimension of the boundary under study too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Results as plots. matplotlib is an optional extra and takes half a second to load: only here, only when drawing."""
+"""Results as plots. matplotlib is an optional extra and takes half a second to load, so it is imported to draw only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from render.files.atomic import write_whole
 # Okabe and Ito's colours, which nearly everyone can distinguish.
 _COLOURS = {"box": "#0072B2", "sausage": "#D55E00", "uncertainty": "#009E73", "published": "#CC79A7", "null": "#888888"}
 
-# Of both null models, which have one colour.
+# Line styles of the two null models, which have the same colour.
 _NULL = {"smooth": ":", "noise": "-."}
 
 MISSING = "no plot: it needs matplotlib (pip install matplotlib)"
@@ -104,7 +104,7 @@ def _dimension(figure: Any, result: dimension.Result) -> None:
     sides.set_xscale("log", base=2)
     sides.set_xticks(dimension.sides(result.side), [str(n) for n in dimension.sides(result.side)])
     sides.set(xlabel="samples along the window", ylabel="median dimension (quartiles)", ylim=(0.8, 2.1))
-    for axes in (depth, sides):  # no point, and no end of a bar, is cut off
+    for axes in (depth, sides):  # so that no point and no end of a bar is cut off
         ends = [float(end) for end in axes.dataLim.intervaly if np.isfinite(end)]
         axes.set_ylim(min([0.8, *ends]) - 0.02, max([2.1, *ends]) + 0.02)
     handles = {label: h for axes in (depth, sides) for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
@@ -157,7 +157,7 @@ def _precision(figure: Any, result: precision.Result) -> None:
     mixed = [view for view in result.views if view.mixed]
     widths = [view.width for view in mixed]
     beside = "signs, one unit in the last place aside"
-    # From wide to narrow lines, so that all are seen where they lie on each other.
+    # Wide lines are drawn first, so that all can be seen where they coincide.
     for label, width_pt, colour, shares in (
         ("signs", 4.5, "box", [view.signs for view in mixed]),
         (beside, 2.5, "uncertainty", [1 - view.last_place for view in mixed]),

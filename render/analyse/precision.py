@@ -1,9 +1,9 @@
 """Measures where float64 ends for a target: two orders of summation, view by view, and how fast runs diverge.
 
-Two runs that add the same numbers in opposite orders are the same run but for rounding. Where their outcomes agree,
-float64 decides the picture; where they agree by chance only, rounding does. And the tangent norm says how far structure
-can go at all: runs at a distance du end about du times the norm apart (relative to the weights), so that below one over
-the norm they are one run, and a deeper view is a single colour.
+Two runs that add the same numbers in opposite orders are the same run but for rounding. Where their outcomes agree, the
+picture is that of the exact runs; where they agree only as often as by chance, rounding decides it. The tangent norm
+says how deep there is structure at all: runs at a distance du end about du times the norm apart (relative to the
+weights), so that runs closer than one over the norm are one run, and a deeper view is a single colour.
 """
 
 from __future__ import annotations
@@ -27,19 +27,21 @@ from render.samples import Field
 from render.scene import Scene
 from render.storage.references import Reference
 
-# Samples along a side of the square that is compared in every view: 144 signs, a share is good to about four points.
+# Samples along a side of the square that is compared in every view. The standard error of a share of 144 signs is at
+# most four percentage points.
 SIDE = 12
 
 # How often each sample is trained: see `run`.
 _TRAININGS = 4
 
-# Below the film's last view, the views go on by this factor into a cell that straddles the border, as one descends.
+# Below the film's last view, each further view is narrower by this factor, about a place where neighbours end
+# differently.
 _FACTOR = 8
 
 # Signs agree in at least this share where the picture is right; chance is about one half.
 _TRUSTED = 0.95
 
-# Below this the signs of both orders are as good as unrelated: there is nothing to learn from going on.
+# Below this share the signs of both orders are nearly unrelated, and narrower views would show nothing new.
 _CHANCE = 0.70
 
 # Points at which the tangent norm is taken: the target, and others around it in the film's last view.
@@ -52,10 +54,11 @@ _BLANK = 3.0
 
 @dataclass(frozen=True)
 class Agreement:
-    """One view. width: in positions (decades). signs, values: shares that agree; values to 0.1 %. share: converged.
+    """One view. width: in positions (decades). signs, values: shares of samples that agree in both orders of summation,
+    values to 0.1 %. share: of the samples, those that converged.
 
-    last_place: share of the samples of which one unit in the last place of either hyperparameter changes the outcome,
-    converged or not. Where it is not 0, a sample of the picture is one of several that float64 cannot tell apart.
+    last_place: share of the samples that end differently, converged or not, where either hyperparameter is one unit in
+    the last place larger. Where it is not 0, rounding of the hyperparameters decides some samples of the picture.
     """
 
     width: float
@@ -72,10 +75,10 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Tangents:
-    """Tangent norms |dW/du| / |W| of the runs in the last view that stay finite, at their end, and one run's growth.
+    """Tangent norms |dW/du| / |W| of runs in the last view, and how one of them grew.
 
-    norms: [run], rising. growth: [steps] of the run with the median norm. target: of the run at the target itself;
-    None if it escapes. runs: how many were followed.
+    norms: [run], at the end of those that stay finite, rising. growth: [steps], of the run with the median norm.
+    target: the norm of the run at the target itself; None if it escapes. runs: how many were followed.
     """
 
     norms: tuple[float, ...]
@@ -93,7 +96,8 @@ class Tangents:
 class Leaving:
     """The steps at which runs of the last view of a film past float64 leave its reference run.
 
-    median_step: of `steps`. stay: share of the `runs` that never do: they end as it does, and nothing tells them apart.
+    median_step: the median of those steps. steps: of a whole run. stay: share of the `runs` that never leave, and so
+    end as the reference run does.
     """
 
     median_step: float
@@ -104,10 +108,10 @@ class Leaving:
 
 @dataclass(frozen=True)
 class Result:
-    """Views from wide to narrow, and the tangents at the target. sums: of a step that were reversed.
+    """Views from wide to narrow, and the tangents at the target. sums: how many sums of a step were reversed.
 
     Widths are in units of `unit`: decades on log10 axes. span: of the x axis. last_width: of the film's last view.
-    leaving: of a film past float64.
+    leaving: None unless the film goes past float64.
     """
 
     scene: str
@@ -122,7 +126,7 @@ class Result:
 
     @property
     def float64_ends(self) -> float | None:
-        """Width of view below which signs agree in less than 95 %, between two views; None if they always do."""
+        """Width of view below which fewer than 95 % of signs agree, between two views; None if there is none."""
         before: Agreement | None = None
         for view in (v for v in self.views if v.mixed):
             if view.signs < _TRUSTED:
@@ -137,7 +141,8 @@ class Result:
 def run(subject: Subject, report: Report) -> Result:
     """Train 144 points four times in each view: along the film by decades, then below its last view until float64 ends.
 
-    The four are: as ever, with all sums backwards, and with either hyperparameter one unit in the last place larger.
+    The four are: as in a film, with all sums backwards, and with either hyperparameter one unit in the last place
+    larger.
     """
     from render.train import reversed_sums
 
@@ -170,8 +175,8 @@ def run(subject: Subject, report: Report) -> Result:
 def outlook(subject: Subject) -> tuple[int, Callable[[], Rate]]:
     """Return the most runs that `run` has yet to train, and what measures their rate.
 
-    The rate is that of the first view that is not kept, trained in both orders of summation: sums backwards take
-    longer, and a view at a time fills blocks less well than a film does.
+    The rate is that of the first view that is not stored, trained in both orders of summation: backward sums take
+    longer, and single views fill blocks less well than a film does.
     """
     backends = _backends(subject)
     walked = 0
@@ -199,7 +204,7 @@ def outlook(subject: Subject) -> tuple[int, Callable[[], Rate]]:
 
 
 class _Lacking(Exception):
-    """The first view of which some runs are not kept, and how many."""
+    """Raised for the first view of which some runs are not stored; runs: how many."""
 
     def __init__(self, view: View, runs: int) -> None:
         super().__init__()
@@ -226,7 +231,7 @@ def _points(problem: Problem, view: View) -> list[tuple[np.ndarray, np.ndarray]]
 
 
 def _compared(scene: Scene, fields_of: Callable[[View], list[Field]]) -> tuple[Agreement, ...]:
-    """Compare views from wide to narrow, as far as there is something to learn. fields_of: the four of a view."""
+    """Compare views from wide to narrow, until signs agree as if by chance. fields_of: a view's four fields."""
     span = float(scene.problem.x.span)
     views: list[Agreement] = []
 
@@ -268,9 +273,9 @@ def leaving(scene: Scene, reference: Reference) -> Leaving:
 
 
 def tangents(scene: Scene, reference: Reference | None = None) -> Tangents:
-    """Follow the tangents of some runs in a scene's last view: cheap (a second or two), and stores nothing.
+    """Follow the tangents of some runs in a scene's last view. This takes a second or two, and nothing is stored.
 
-    reference: past float64, where no other run of that view is known: of this one alone.
+    reference: for a view past float64; then the tangent of this run alone is followed, since no other one is known.
     """
     from render.train import tangent
 
@@ -303,9 +308,8 @@ def past_budget(scene: Scene, bounds: Tangents) -> str | None:
     if bounds.decades is None or narrowest >= 10.0 ** -(bounds.decades + _BLANK):
         return None
     return (
-        f"The last view is {narrowest:.1g} decades high, but runs at its target grow so little that there is nothing "
-        f"to see below about 1e-{bounds.decades:.0f}: one straight border. End the film there, or choose another "
-        "target."
+        f"The last view is {narrowest:.1g} decades high, but nearby runs at its target part so little that views below "
+        f"about 1e-{bounds.decades:.0f} show one straight border. End the film there, or choose another target."
     )
 
 
@@ -317,7 +321,7 @@ def _last_view(scene: Scene) -> View:
 
 
 def _film_views(scene: Scene) -> list[View]:
-    """Return square views on the film's path, from the widest by about a decade each to where float64 ends."""
+    """Return square views on the film's path, each about a decade narrower, to where float64 separates no samples."""
     path, aspect = scene.path(scene.output), scene.output.height_px / scene.output.width_px
     count = max(1, round(path.length / math.log2(10)))
     views = [path.view(path.length * i / count) for i in range(count + 1)]
@@ -339,7 +343,7 @@ def _unit(centre: Fraction, width: float) -> list[Fraction]:
 
 
 def _grid(problem: Problem, view: View) -> tuple[np.ndarray, np.ndarray]:
-    """Return x, y [SIDE * SIDE] of cell centres of a square view, row by row from below."""
+    """Return x, y [SIDE * SIDE] of the cell centres of a square view, row by row from the lowest."""
     x = np.array([float(problem.x.value_from_unit(u)) for u in _unit(view.x, view.width)])
     y = np.array([float(problem.y.value_from_unit(u)) for u in _unit(view.y, view.width)])
     return np.tile(x, SIDE), np.repeat(y, SIDE)

@@ -1,8 +1,8 @@
 """Trains the samples of an analysis: tiles as a film trains them, and single points in the same store.
 
-A tile lies in the ordinary store, so a film and an analysis of one scene never train a sample twice. Points that lie
-on no lattice (random draws, shared points trained again) are kept in the same folder, under `points/`, by the digest
-of their coordinates: the same command goes on where it was stopped.
+Tiles are kept in the ordinary store, so a film and an analysis of one scene never train a sample twice. Points off the
+lattice (random draws) and samples that are trained again are kept beside them, under `points/`, by the digest of their
+coordinates, so that a command that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ from render.scene import Scene
 from render.storage import numerics
 from render.storage.store import DirectoryStore, MemoryStore, TileStore, check_store
 
-# How often a waiting analysis looks up to report progress, in seconds.
+# Seconds between reports of progress.
 _TICK_S = 0.5
 
 # Folder beside the tiles of the same problem and numerics.
 _POINTS = "points"
 
-# Points in one file: half a view of `precision`, so that two cores share it. A stop can lose half a second of training.
+# Points in one file and batch: half a view of `precision`, so that two cores share the work. Stopping a command can
+# lose about half a second of training.
 _CHUNK = 72
 
 
@@ -81,7 +82,7 @@ def prepare(
     level: int = 0,
     report_step: ReportStep = lambda words: None,
 ) -> Subject:
-    """Return a scene with the backend that `make` gives for it, and its folder of the store, for tiles down to a level.
+    """Return a scene with the backend that `make` makes for it, and its store and switch, for tiles down to a level.
 
     report_step: called with the progress of the reference run that levels past float64 need, if the store has none.
     """
@@ -103,23 +104,23 @@ def last_level(scene: Scene) -> int:
 
 
 def missing_samples(subject: Subject, tiles: Sequence[Tile]) -> int:
-    """Return the training runs that the store lacks for some tiles."""
+    """Return how many training runs of some tiles the store lacks."""
     return Training(subject.problem, tiles, subject.store, subject.backend, subject.switch).samples_total
 
 
 def samples(subject: Subject, tiles: Sequence[Tile]) -> int:
-    """Return the training runs of some tiles from an empty store: a sample that two levels share counts once."""
+    """Return how many training runs some tiles take in all. A sample that two levels share counts once."""
     return Training(subject.problem, tiles, MemoryStore(), subject.backend, subject.switch).samples_total
 
 
 def missing_points(subject: Subject, x: np.ndarray, y: np.ndarray, *, backend: Backend | None = None) -> int:
-    """Return how many of some points are to be trained. backend: as in `train_points`."""
+    """Return how many of some points are not stored. backend: as in `train_points`."""
     folder = _points_folder(subject, backend or subject.backend)
     return sum(x[p].size for p in _pieces(x) if _read(_path(folder, x[p], y[p]), x[p], y[p]) is None)
 
 
 def time_points(backend: Backend, x: np.ndarray, y: np.ndarray) -> float:
-    """Return the seconds that `train_points` trains some points for. Nothing is kept, and compiling does not count."""
+    """Return how many seconds `train_points` takes to train some points, compiling aside. Nothing is stored."""
     for _ in _train(backend, x, y, [slice(0, 1)]):
         pass
     started_s = time.perf_counter()
@@ -130,9 +131,9 @@ def time_points(backend: Backend, x: np.ndarray, y: np.ndarray) -> float:
 
 @contextlib.contextmanager
 def trained_tiles(subject: Subject, tiles: Sequence[Tile], report: Report) -> Iterator[Callable[[Tile], Field]]:
-    """Train what the store lacks, in order, and give what reads one of the tiles; a damaged one is trained again.
+    """Train what the store lacks, in order, and yield the function that reads one of the tiles.
 
-    Whatever ends this early, batches under way are stored.
+    A damaged tile is trained again. However this ends, batches that are under way are finished and stored.
     """
     training = Training(subject.problem, tiles, subject.store, subject.backend, subject.switch)
     training.start()
@@ -156,9 +157,9 @@ def field_of(fetch: Callable[[Tile], Field], area: TileRange) -> Field:
 def train_points(
     subject: Subject, x: np.ndarray, y: np.ndarray, report: Report, *, backend: Backend | None = None
 ) -> Field:
-    """Return the field [point] (CHANNELS only) of float64 hyperparameters x, y, training those not kept from before.
+    """Return the field [point] (CHANNELS only) of float64 hyperparameters x, y; what is not stored is trained.
 
-    backend: another one of the same problem, whose results are kept apart under its own numerics.
+    backend: another one for the same problem, whose results are stored apart, under its own numerics.
     """
     backend = backend or subject.backend
     folder = _points_folder(subject, backend)

@@ -13,12 +13,12 @@ from render.analyse import conclusions, dimension, dimension_over_steps, every_s
 from render.analyse.dimension import Spread
 from render.analyse.estimators import ESTIMATORS
 
-# Headings for the columns of ESTIMATORS, so short that the table fits a terminal of 80 columns.
+# Headings for the columns of ESTIMATORS, short enough for the table to fit a terminal of 80 columns.
 _SHORT = ("box", "sausage", "pairs")
 
 
 def of_dimension(result: dimension.Result) -> RenderableType:
-    """Return one row for each window, then what they say together."""
+    """Return one row for each window, then medians over them."""
     levels = _table(
         f"{result.scene}: dimension in windows of {result.side} x {result.side} samples",
         *("level", result.unit, "conv.", *_SHORT, "tiles", "smooth", "noise", "new", "bits", "ulp"),
@@ -69,10 +69,10 @@ def _remarks(result: dimension.Result) -> list[str]:
 
 
 def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableType:
-    """Return one row for each number of steps, then what they say together."""
+    """Return one row for each number of steps, then the conclusion."""
     wide, narrow = result.widths
     table = _table(
-        f"{result.scene}: dimension after ever more steps: medians (quartiles)",
+        f"{result.scene}: dimension after more and more steps: medians (quartiles)",
         *("steps", "windows", "conv.", *_SHORT, "published", "smooth", "noise"),
     )
     for row in result.rows:
@@ -85,22 +85,22 @@ def of_dimension_over_steps(result: dimension_over_steps.Result) -> RenderableTy
             *(_two(row.null[model]["box"]) for model in ("smooth", "noise")),
             style=None if row.windows else "dim",
         )  # fmt: skip
-    looked = (
-        f"{result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to {narrow:.2g} {result.unit} "
-        "wide, were looked at."
+    measured = (
+        f"Measured in {result.count} windows of {result.side} x {result.side} samples, {wide:.2g} to {narrow:.2g} "
+        f"{result.unit} wide."
     )
-    paragraphs = looked, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
+    paragraphs = measured, conclusions.OVER_STEPS_COLUMNS, conclusions.of_dimension_over_steps(result)
     return Group(table, *map(_paragraph, paragraphs))
 
 
 def of_every_scene(result: every_scene.Result) -> RenderableType:
-    """Return one row for each scene, in two tables: dimensions, and what they are to be compared with."""
+    """Return one row for each scene in two tables: the dimensions, and what to compare them with."""
     table = _table(
         f"dimension in windows of {result.side} x {result.side} samples: medians (quartiles)",
         *("scene", "windows", "wide", *_SHORT),
     )
     beside = _table(
-        "beside it",
+        "to compare them with",
         *("scene", "proc.", "published", f"{result.side // 2} px", "smooth", "noise", "ulp", "bits", "took"),
     )
     for row in result.rows:
@@ -120,7 +120,7 @@ def of_every_scene(result: every_scene.Result) -> RenderableType:
 
 
 def of_outlooks(outlooks: list[every_scene.Outlook]) -> RenderableType:
-    """Return one row for what each scene takes, and one for all."""
+    """Return one row for the cost of each scene, and one for all of them."""
     table = _table("what is to be trained", "scene", "windows", "training runs", "to do", "minutes")
     for row in (*outlooks, every_scene.total(outlooks)):
         table.add_row(row.scene, str(row.windows), f"{row.samples:,}", f"{row.to_do:,}", f"{row.time_s / 60:.1f}")
@@ -128,7 +128,7 @@ def of_outlooks(outlooks: list[every_scene.Outlook]) -> RenderableType:
 
 
 def of_precision(result: precision.Result) -> RenderableType:
-    """Return one row for each view, then where float64 ends and what the target is worth."""
+    """Return one row for each view, then where float64 ends and how deep the target goes."""
     views = _table(
         f"{result.scene}: every sum forwards and backwards, {precision.SIDE**2} samples a view",
         *(f"view ({result.unit})", "converged", "signs", "values", "last place"),
@@ -165,7 +165,7 @@ def budget(tangents: precision.Tangents, unit: str = "decades") -> str:
 
 
 def power_of_ten(decades: float) -> str:
-    """Return ten to some power with one digit: 0.04, 200, 2e-31; of powers past float64 too."""
+    """Return ten to some power with one significant digit: 0.04, 200, 2e-31; also beyond the range of float64."""
     exponent = math.floor(decades)
     digit = round(10 ** (decades - exponent))
     if digit == 10:
@@ -174,7 +174,7 @@ def power_of_ten(decades: float) -> str:
 
 
 def leaving(left: precision.Leaving) -> str:
-    """Return in words when the runs of a deep view leave its reference."""
+    """Return in words when the runs of a deep view leave its reference run."""
     return (
         f"those of the last view leave its reference run after {left.median_step:.0f} of {left.steps} steps "
         f"(median of {left.runs}); {left.stay:.0%} never do"
@@ -211,11 +211,11 @@ def _effective(result: tuning.Result) -> str:
         return "unknown: too few draws converged"
     if result.effective is not None:
         return f"{result.effective} (the same for every threshold up to 20 %)"
-    return "none: c drifts with the threshold, so the low tail is no quadratic bowl"
+    return "none: c changes with the threshold, so the low tail is not that of a quadratic bowl"
 
 
 def _paragraph(text: str) -> Text:
-    """Return a text that is broken between words."""
+    """Return a text that wraps between words."""
     return Text(text, overflow="fold", no_wrap=False)
 
 

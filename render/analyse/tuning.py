@@ -25,17 +25,17 @@ from render.scene import Scene
 # The tail is fitted below these quantiles of the losses: a true bowl has the same c for all small ones.
 QUANTILES = (0.05, 0.1, 0.2, 0.3, 0.5)
 
-# Effective numbers of hyperparameters that are tried. A bowl over two axes has 1 or 2; 3 and 4 would show a misfit.
-# opda tries ten by default.
+# The least and the largest effective number of hyperparameters that are tried. A bowl over two axes has 1 or 2; 3 or 4
+# would show that the fit is wrong. opda tries ten by default.
 _EFFECTIVE = (1, 4)
 
 CONFIDENCE = 0.95
 
-# The time of a fit that tries all of these numbers, in times of one that tries 2 (see `fitting_s`): 17 to 23 for
-# `tiny`, `tanh` and `relu`, of 256 to 1,024 draws. Most of it goes to 1, where the optimum is flat.
+# The time of a fit that tries all of these numbers, divided by that of one that tries only 2 (see `fitting_s`): 17 to
+# 23 for `tiny`, `tanh` and `relu`, with 256 to 1,024 draws. Most of it is spent on 1, where the optimum is flat.
 _ALL_EFFECTIVE = 18.0
 
-# Fewer losses than this below a quantile are no tail to fit four numbers to.
+# Fewer losses than this below a quantile are too few to fit four numbers to.
 _LEAST_TAIL = 24
 
 _FEWEST = 64
@@ -56,7 +56,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Curve:
-    """Median best loss after ns draws, with simultaneous 95 % bands over all ns; inf where no draw converged enough."""
+    """Median best loss after ns draws, with a 95 % band for all ns at once; inf where too few losses are finite."""
 
     ns: tuple[int, ...]
     low: tuple[float, ...]
@@ -66,7 +66,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Result:
-    """Random search over a window. window: positions (log10) x from, x to, y from, y to.
+    """Random search over a window. window: its ends x0, x1, y0, y1 as positions (log10 on a log10 axis).
 
     converged: share of draws, with its 95 % interval. best: (loss, x, y) of the best draw.
     """
@@ -90,12 +90,12 @@ class Result:
 
 
 def points(scene: Scene, draws: int, seed: int, last_view: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Return float64 x, y [draw] of independent draws, even in position over the plane or the film's last view.
+    """Return float64 x, y [draw] of independent draws, uniform in position over the plane or the film's last view.
 
-    draws: at least 64. Draw i depends on the seed and on i alone, so a larger number goes on from a smaller one.
+    draws: at least 64. Draw i depends on the seed and on i alone, so more draws continue fewer ones.
     """
     if draws < _FEWEST:
-        raise RenderError(f"--draws must be at least {_FEWEST}, not {draws}: a tail of fewer losses fits anything.")
+        raise RenderError(f"--draws must be at least {_FEWEST}, not {draws}: anything fits the tail of fewer losses.")
     if seed < 0:
         raise RenderError(f"--seed must be >= 0, not {seed}.")
     if last_view and last_level(scene) > scene.problem.deepest_level:
@@ -110,7 +110,7 @@ def points(scene: Scene, draws: int, seed: int, last_view: bool) -> tuple[np.nda
 
 
 def run(subject: Subject, draws: int, seed: int, last_view: bool, report: Report) -> Result:
-    """Train independent draws of the plane, or of the film's last view, and fit what they found. See `points`."""
+    """Train independent draws from the plane, or from the film's last view, and fit their losses. See `points`."""
     scene, problem = subject.scene, subject.problem
     x, y = points(scene, draws, seed, last_view)
     field = train_points(subject, x, y, report)
@@ -128,7 +128,7 @@ def run(subject: Subject, draws: int, seed: int, last_view: bool, report: Report
 
 
 def _window(scene: Scene, last_view: bool) -> tuple[Fraction, Fraction, Fraction, Fraction]:
-    """Return unit coordinates (x0, x1, y0, y1) of what is drawn from."""
+    """Return the unit coordinates (x0, x1, y0, y1) of the window to draw from."""
     if not last_view:
         return Fraction(0), Fraction(1), Fraction(0), Fraction(1)
     path = scene.path(scene.output)
@@ -170,7 +170,7 @@ def fits(
 ) -> tuple[Fit, ...]:
     """Return noisy quadratics fitted to the losses [draw] below rising quantiles, by opda's maximum spacing method.
 
-    report: called with a sentence before every fit: they take seconds to a minute each, as the first one shows.
+    report: called with a sentence before every fit, since each takes seconds to a minute.
     """
     tails = [(q, threshold) for q in quantiles if (threshold := _threshold(losses, q)) is not None]
     fitted_tails: list[Fit] = []
@@ -185,9 +185,9 @@ def fits(
 
 
 def fitting_s(draws: int) -> float:
-    """Return about how many seconds the fits to the losses of so many draws take, by one fit to losses of a bowl.
+    """Return about how many seconds the fits to the losses of so many draws take, from one fit to losses of a bowl.
 
-    Where few of the draws converge, fewer fits than that are made.
+    Where few of the draws converge, fewer fits are made, and they take less.
     """
     drawn = np.random.default_rng(0)
     losses = np.abs(0.1 + drawn.random(draws) + drawn.normal(0.0, 0.01, draws))
@@ -208,10 +208,10 @@ def _threshold(losses: np.ndarray, q: float) -> float | None:
 
 def _fitted(losses: np.ndarray, threshold: float, effective: int | tuple[int, int]) -> Any:
     """Return opda's noisy quadratic of the losses up to a threshold, with so many effective hyperparameters."""
-    # Above the threshold losses only count. Kept as they are (up to inf), they would stretch opda's search.
+    # Of losses above the threshold only the number matters. As they are (up to inf), they would stretch opda's search.
     tail = np.where(losses > threshold, threshold + abs(threshold) + 1e-9, losses)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # opda says when an optimiser stopped early; the scan shows what it is worth
+        warnings.simplefilter("ignore")  # an optimiser that stopped early shows in how c depends on the threshold
         return need_opda().parametric.NoisyQuadraticDistribution.fit(
             tail,
             limits=(-np.inf, threshold),

@@ -1,7 +1,7 @@
-"""The public face: what the command line is written on, and what `import render` offers.
+"""The public API: what `import render` offers. The command line is written on it.
 
-`render.plan`, `render.video` and the others take a `Scene` from `render.load`. Importing `render` alone loads none of
-this.
+`render.plan`, `render.video` and the others take a `Scene` from `render.load`. Importing `render` alone does not
+load it.
 """
 
 from render.api.arrays import Window, field, probe

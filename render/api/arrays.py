@@ -27,7 +27,7 @@ from render.scene import Scene
 from render.tools import probe as probing
 from render.tools.probe import Precision
 
-# A window of more samples would not fit into the memory of a small machine, and is days of training.
+# A window of more samples would not fit into the memory of a small machine, and would take days to train.
 _MOST_SAMPLES = 100_000_000
 
 
@@ -37,7 +37,7 @@ class Window:
 
     x: float64 [columns], y: float64 [rows], both rising: hyperparameter values of the samples. level: of the lattice.
     field: every channel, [rows, columns]; `field.value` is negative where a run converged. columns, rows: indices of
-    the samples on the level's lattice, of 32 * 2**level samples along each side of the plane.
+    the samples on the level's lattice, which has 32 * 2**level samples along each side of the plane.
     """
 
     x: np.ndarray
@@ -65,7 +65,7 @@ def field(
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Window:
-    """Return the values of a frame's view, or of a window, as arrays; what the store lacks is trained and kept.
+    """Return the values of a frame's view, or of a window, as arrays. What the store lacks is trained and stored.
 
     at: the frame, as `frame` reads it. window: instead, (x_low, x_high, y_low, y_high) in hyperparameter units, as
     numbers, or as texts of any number of digits. samples: along x, at least; the coarsest level that has as many is
@@ -79,9 +79,9 @@ def field(
 
 @dataclass(frozen=True)
 class Asked:
-    """A window that is asked for: which samples of which problem it holds. It trains nothing.
+    """A window that was asked for: which samples of which problem it holds. Nothing is trained yet.
 
-    scene: with the problem of the slice that is shown. steps: of the slice. area: all tiles of the window.
+    scene: with the problem of the slice that is shown. steps: of that slice. columns, rows: as in `Window`.
     """
 
     scene: Scene
@@ -126,7 +126,7 @@ def asked(scene: Scene, at: str | int, window: Sequence[str | float] | None, sam
     shown = slices.nearest(s)
     level = max(0, math.ceil(math.log2(samples / (SAMPLES * float(x1 - x0)))))
     columns, rows = _indices(x0, x1, level), _indices(y0, y1, level)
-    width, height = columns.stop - columns.start, rows.stop - rows.start  # more than len() takes, perhaps
+    width, height = columns.stop - columns.start, rows.stop - rows.start  # len() fails for ranges this long
     if width <= 0 or height <= 0:
         raise RenderError(f"{scene.name}: the window holds no sample of the plane. Choose another one.")
     if width * height > _MOST_SAMPLES:

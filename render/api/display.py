@@ -1,4 +1,4 @@
-"""How results show themselves in a notebook: players, pictures, and arrays with the values of their axes."""
+"""How a notebook shows results: films as players, pictures, and windows with the values of their axes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from render.picture.colour import Look
 if TYPE_CHECKING:
     from render.api.arrays import Window
 
-# A notebook holds what it shows: larger films are named and not shown, so that saving it stays quick.
+# A notebook file contains what it shows. Of a larger film only the path is shown, so that saving stays quick.
 _MOST_BYTES = 30_000_000
 
 # Media types of films that browsers play.
 _PLAYED = {".mp4": "video/mp4", ".webm": "video/webm", ".mov": "video/mp4", ".gif": "image/gif", ".webp": "image/webp"}
 
-# Arrays are shown about so large.
+# About the size at which arrays are shown.
 _SHOWN_PX = 384
 
 
@@ -37,7 +37,7 @@ class Stills(list[Path]):
 
 
 def player(path: Path) -> str:
-    """Return a film as HTML: with itself inside where browsers play it and it is not too large, else its path."""
+    """Return a film as HTML: a player that contains it if browsers play it and it is not too large, and its path."""
     kind = _PLAYED.get(path.suffix)
     try:
         small = path.is_file() and path.stat().st_size <= _MOST_BYTES
@@ -47,7 +47,7 @@ def player(path: Path) -> str:
 
 
 def window(shown: Window) -> str:
-    """Return a window as HTML: a picture of its values, and what its axes and channels are."""
+    """Return a window as HTML: a picture of its values, and a table of its axes and channels."""
     values = channel(Look.channel).signed(shown.field)
     curve = colour.curve_from_values(values[np.isfinite(values)], Look.gap)
     linear = colour.linear_from_tone(curve.tone(np.nan_to_num(values)), Look.palette)

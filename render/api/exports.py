@@ -1,4 +1,4 @@
-"""Samples and frames as files for other programs."""
+"""Exports samples and frames as files for other programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from render.scene import Scene, records
 
 StrPath = str | os.PathLike[str]
 
-# What samples do not depend on.
+# Tables of a scene on which samples do not depend.
 _UNSEEN = ("look", *replacing.UNSEEN_IN_STILLS)
 
 _ADVICE = "Give --force to replace it, or another --out."
@@ -52,8 +52,8 @@ def export(
 
     out: its suffix names the format: .npz, .zarr (a folder), .tif or .exr. Every channel is written as it is stored,
     float64, int32 and uint8; OpenEXR alone has 32 bits. Rows of .npz and .zarr rise with y; pictures begin at the top.
-    at, window, samples: as in `field`. force: replace also a file that render did not make, or made of another scene or
-    window. Raises RenderError; EncodeError for another suffix or a library that is missing.
+    at, window, samples: as in `field`. force: replace even a file that render did not make, or made from another scene
+    or window. Raises RenderError; EncodeError for another suffix or a library that is missing.
     """
     path = Path(out)
     arrays.format_of(path)
@@ -81,8 +81,8 @@ def export_frames(
 ) -> list[Path]:
     """Write frames of a film, or all, as OpenEXR files with the camera's path as a table, and return their paths.
 
-    Each pixel has the stored channels of its nearest sample, and R, G and B as linear light. The same call goes on
-    where it stopped. frames: as in `frame`. Raises RenderError.
+    Each pixel has the stored channels of its nearest sample, and R, G and B as linear light. A call that was stopped
+    goes on where it was. frames: as in `frame`. Raises RenderError.
     """
     path = output_names.folder(folder, advice="Give a folder: every frame is a file of its own there.")
     scene.check_plane("an export")
@@ -94,7 +94,7 @@ def export_frames(
 
 
 def as_arrays(scene: Scene, window: Window, facts: Facts) -> Arrays:
-    """Return a window with its coordinates, and with what other programs must know of it. facts: of all samples."""
+    """Return a window with its coordinates, and with what other programs must know about it. facts: of all samples."""
     problem = scene.problem
     middle = _middle(window)
     coordinates, about = {}, {}
@@ -102,7 +102,8 @@ def as_arrays(scene: Scene, window: Window, facts: Facts) -> Arrays:
     for name, axis, label, indices, centre in pairs:
         origin = axis.value_from_unit(centre, window.level)
         coordinates[name] = window.x if name == "x" else window.y
-        # Past float64 neighbouring values are equal as float64; their differences from a value nearby are not.
+        # Past float64 neighbouring values are equal when rounded to float64; their differences from a nearby value are
+        # not.
         coordinates[f"{name}_offset"] = _offsets(axis, window.level, indices, Fraction(origin))
         about[name] = {"long_name": label, "hyperparameter": axis.name, "scale": axis.scale}
         about[f"{name}_offset"] = {"long_name": f"{label}, less origin", "origin": str(origin)}

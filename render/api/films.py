@@ -25,15 +25,15 @@ StrPath = str | os.PathLike[str]
 # Minutes of training that quality "auto" allows itself.
 BUDGET_MIN = qualities.BUDGET_S / 60
 
-# Of a contact sheet: frames, pictures in a row, and the width of each.
+# Defaults of a contact sheet: its frames, the frames in a row, and the width of each.
 COUNT, COLUMNS, WIDTH_PX = 24, 6, 320
 
 
 @dataclass(frozen=True)
 class Film:
-    """A film on disk. path: of the film. files: of the film and of everything beside it: record, log, poster.
+    """A film on disk. path: of the film. files: the paths of the film and of the record, log and poster beside it.
 
-    A notebook plays it.
+    A notebook shows it as a player.
     """
 
     path: Path
@@ -55,7 +55,7 @@ def plan(
 ) -> Outlook:
     """Return what a film would take on this machine: levels, tiles, samples, seconds, bytes.
 
-    Nothing is trained but a measurement of about a second. Arguments and errors are those of `video`.
+    Apart from a measurement of about a second, nothing is trained. Arguments and errors are those of `video`.
     """
     folder = Path(store)
     job, rate = preparation.prepare(
@@ -83,13 +83,12 @@ def video(
 
     quality: "auto" (the best that this machine trains within budget_min minutes), "scene" (the scene's own output), or
     the name of a preset. Where "auto" takes longer than five minutes, films of lower quality are made before it from
-    the same samples, each under its own name; `listener.film` hears of them. poster: the frame that poster and
-    thumbnail show, as `frame` reads it. force: replace files of the same name that were made of another scene, or with
-    other settings; without it they are an error, before anything is trained. make_backend: returns what trains a
-    problem; by default the devices of this machine.
-    Whatever ends this early keeps every tile that was trained, and every film that was finished, and the same call goes
-    on.
-    Raises RenderError, or one of its kinds, for whatever a person can put right.
+    the same samples, each under its own name, and reported to `listener.film`. poster: the frame that poster and
+    thumbnail show, as `frame` reads it. force: replace files of the same name that were made from another scene, or
+    with other settings; without it they are an error, before anything is trained. make_backend: returns the backend
+    that trains a problem; by default the devices of this machine. If this ends early, all trained tiles and finished
+    films are kept, and the same call goes on where it stopped. Raises RenderError, or one of its subclasses, for
+    whatever the user can put right.
     """
     folder = output_names.folder(out)
     steps, rate = preparation.prepare_climb(scene, quality, budget_min, Path(store), make_backend, listener)
@@ -115,8 +114,8 @@ def recolour(
 ) -> Film:
     """Write a film from stored samples alone; StoreError if a sample is missing.
 
-    quality: "auto" is the best whose samples are all stored. force: as in `video`. What the scene's settings changed is
-    in the film's name, so that the scene's own film stays.
+    quality: "auto" is the best whose samples are all stored. force: as in `video`. Settings that were changed are part
+    of the film's name, so that the film of the unchanged scene stays.
     """
     folder = output_names.folder(out)
     job = rendering.prepare_stored(scene, quality, Path(store))
@@ -162,12 +161,12 @@ def frame(
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Stills:
-    """Write single frames as PNG, each with its record, and return their paths as a list; only what they need is
-    trained. A notebook shows the pictures.
+    """Write single frames as PNG, each with its record, and return their paths as a list. Only the samples that they
+    need are trained. A notebook shows the pictures.
 
-    frames: 120, "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, the
-    frame that a scene out of a picture was, else the last. Each has the bytes of that frame of the film. force: as in
-    `video`.
+    frames: 120, "-1", "50%", "last", "t=12.5s", lists, ranges and steps ("1,5,9..20", "0..99:10"). Without any, it is
+    the frame of the picture that the scene was loaded from, else the last. A picture is the same as that frame of the
+    film, byte for byte. force: as in `video`.
     """
     folder = output_names.folder(out)
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
@@ -188,7 +187,7 @@ def pictures(
 ) -> list[np.ndarray]:
     """Return single frames as arrays [height, width, 3], uint8, or uint16 where the scene's output has 16 bits.
 
-    Arguments are those of `frame`; no file is written but samples to the store.
+    Arguments are those of `frame`. Samples are stored, and no other files are written.
     """
     job, numbers = _chosen(scene, frames, quality, budget_min, Path(store), make_backend, listener)
     with listener.rendering(job) as report:
@@ -210,7 +209,7 @@ def contact_sheet(
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Path:
-    """Write many frames of a film on one page, and return its path; only what they need is trained.
+    """Write many frames of a film on one page, and return its path. Only the samples that they need are trained.
 
     frames: as in `frame`; without any, `count` frames evenly along the zoom. width_px: of each picture, at most.
     force: as in `video`.

@@ -1,4 +1,4 @@
-"""The reports of a render while it runs: to a terminal, a notebook, or a program."""
+"""The interface by which a render reports what it is doing: to a terminal, a notebook, or a program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """Receives what a render reports. Every method of this class is silent: override those of interest."""
+    """Receives what a render reports. The methods of this class do nothing: override those of interest."""
 
     def note(self, text: str) -> None:
         """Receive a sentence that is worth knowing, such as which quality was chosen, and why."""
@@ -32,7 +32,7 @@ class Listener:
         """Receive what a film will take, before its training starts."""
 
     def film(self, path: Path, quality: str) -> None:
-        """Receive the path of a film that is finished and can be watched, while a better one is made."""
+        """Receive the path of a finished film that can be watched while a better one is made."""
 
     def working(self, what: str) -> AbstractContextManager[Callable[[str], None]]:
         """Accompany a step that takes seconds; the context gives a function for further words about it."""
@@ -47,7 +47,7 @@ class Listener:
     ) -> AbstractContextManager[Report]:
         """Accompany training without frames; the context gives the function that receives its progress.
 
-        samples: training runs that the store lacks. What is repaired is a warning, once.
+        samples: training runs that the store lacks. Each repair of a damaged tile is reported once, as a warning.
         """
         reported: set[str] = set()
 
@@ -61,7 +61,7 @@ class Listener:
 
 
 def _ignored(words: str) -> None:
-    """Ignore what a step says of itself."""
+    """Ignore the words that a step reports."""
 
 
 SILENT = Listener()

@@ -1,7 +1,7 @@
-"""What an output may be called: a folder where a command names its files itself, a file of one kind where it does not.
+"""Names of outputs: a folder where a command names its files itself, else a file of one kind.
 
-A name is refused if its suffix says that a person meant another kind of output: `--out film.mp4` would otherwise make
-a folder of that name.
+A name is refused if its suffix shows that another kind of output was meant: `--out film.mp4` would otherwise make a
+folder of that name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from render.errors import RenderError
 from render.scene import records
 from render.scene.wording import quoted
 
-# What a suffix says a file is, in the words of messages: everything that this program writes, and its relatives.
+# The kind of file that a suffix stands for, in the words of messages: all that this program writes, and similar ones.
 _KINDS = (
     records.SUFFIXES
     | dict.fromkeys((codec.suffix for codec in CODECS.values()), "a film")
@@ -31,9 +31,9 @@ _NAME_ADVICE = (
 
 
 def folder(given: str | os.PathLike[str], *, what: str = "--out", advice: str = _NAME_ADVICE) -> Path:
-    """Return the folder for what a command names itself; RenderError if it would be made with a file's name.
+    """Return the folder for files that a command names itself; RenderError if it does not exist and has a file's name.
 
-    what: how messages call it. advice: what a person can do instead. A folder that exists may be called anything.
+    what: its name in messages. advice: what the user can do instead. A folder that exists may have any name.
     """
     path = Path(given)
     kind = _KINDS.get(path.suffix.lower())
@@ -43,9 +43,9 @@ def folder(given: str | os.PathLike[str], *, what: str = "--out", advice: str = 
 
 
 def file(given: str | os.PathLike[str], kind: str, suffix: str, *, what: str = "--out") -> Path:
-    """Return the path of a file of one kind, such as "a table"; RenderError if its suffix says that it is another.
+    """Return the path of a file of one kind, such as "a table"; RenderError if its suffix is that of another kind.
 
-    suffix: the usual one, for the message. Other suffixes, or none, are taken, and so are devices.
+    suffix: the usual one, for the message. Other suffixes, none, and devices are accepted.
     """
     path = Path(given)
     meant = _KINDS.get(path.suffix.lower(), kind)

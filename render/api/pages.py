@@ -1,4 +1,4 @@
-"""The explorer's page."""
+"""The explorer."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from render.scene import Scene, records
 
 StrPath = str | os.PathLike[str]
 
-# Tiles that the rate of training is measured on, spread evenly over the print.
+# Tiles on which the rate of training is measured, spread evenly over the print.
 _MEASURED = 64
 
 _ADVICE = "Give --force to replace it, or another --out."
@@ -65,7 +65,7 @@ def plan_poster(
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> PosterPlan:
-    """Return what a print would take. It trains nothing but a measurement of about a second. See `poster`."""
+    """Return the cost of a print. Apart from a measurement of about a second, nothing is trained. See `poster`."""
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
     tiff.check_bits(bits)
@@ -100,12 +100,12 @@ def poster(
 ) -> Path:
     """Write a frame of a scene as a picture for print, in bands, with little memory; return its path.
 
-    out: .tif, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given, where the name also tells what is unlike
-    the defaults. cm: (width, height) once trimmed; the frame fits into it, and the picture goes on
-    where the shape is another. dpi: pixels an inch. bleed_mm: more picture around the trimmed one. bits: 8 or 16 a
+    out: .tif, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given, where the name also contains what differs
+    from the defaults. cm: (width, height) once trimmed; the frame fits into it, and where the shapes differ the picture
+    continues beyond the frame. dpi: pixels per inch. bleed_mm: more picture around the trimmed one. bits: 8 or 16 a
     channel. detail: samples per pixel, at least, along one direction. The caption is the scene's output.caption; axes
-    are not drawn. force: replace also a file that render did not make, or made of another scene, frame or size.
-    Samples are kept, so the same call goes on where it was stopped. Raises RenderError, EncodeError, WriteError.
+    are not drawn. force: replace even a file that render did not make, or made from another scene, frame or size.
+    Samples are stored, so a call that was stopped goes on where it was. Raises RenderError, EncodeError, WriteError.
     """
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
@@ -155,7 +155,7 @@ class _Prepared:
     subject: Subject
 
     def missing(self) -> int:
-        """Return the training runs that the store lacks, band by band: all tiles at once would fill the memory."""
+        """Count the training runs that the store lacks, band by band: all tiles at once would fill the memory."""
         seen_above: frozenset[Tile] = frozenset()
         count = 0
         for rows in self.poster.bands:
@@ -177,7 +177,7 @@ class _Prepared:
     def training(
         self, report: Report, total: int
     ) -> Callable[[slice], AbstractContextManager[Callable[[Tile], Field]]]:
-        """Return what trains the tiles of some rows; its context gives what reads them."""
+        """Return a function that trains the tiles of some rows; its context yields the function that reads them."""
         done = 0
 
         @contextlib.contextmanager
@@ -207,7 +207,7 @@ def _frame_number(scene: Scene, at: str | int) -> int:
 
 
 def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
-    """Return a print's own file name: the scene's, its size, and what is unlike the defaults."""
+    """Return the file name of a print: that of the scene, the size, and what differs from the defaults."""
     count = scene.path(scene.output).frame_count(scene.output.fps)
     plain = Sheet(sheet.cm)
     parts = {

@@ -1,8 +1,8 @@
-"""From a scene to a job that is ready to run: store, backend, quality, reference; and what it will take.
+"""From a scene to a job that is ready to run, with its store, backend, quality and reference run; and its cost.
 
-The store is checked first, since nothing may be trained that cannot be kept. The backend comes next, since its numerics
-say where the samples are kept, and what `auto` chose earlier. The quality follows, and then the reference run of levels
-past float64, which all qualities share.
+The store is checked first, since nothing may be trained that cannot be stored. The backend comes next, since its
+numerics determine the folder of the samples, and what `auto` chose earlier. The quality follows, and then the reference
+run of levels past float64, which all qualities share.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from render.scene import Scene
 from render.storage import descriptions
 from render.storage.store import DirectoryStore, check_store
 
-# In decades. For views narrower than this it is worth a second to find how deep the structure of their target goes.
+# Decades. For views narrower than this it is worth a second to find how deep the structure at their target goes.
 _DEEP_WIDTH = 1e-4
 
 MakeBackend = Callable[[Problem], Backend]
@@ -58,11 +58,11 @@ def prepare(
     make_reference: bool = True,
     film: bool = False,
 ) -> tuple[Job, Rate | None]:
-    """Return a scene's job at a quality, and the rate of training if that had to be measured for its choice.
+    """Return a scene's job at a quality, and the rate of training if it was measured to choose that quality.
 
     budget_min: minutes of training that quality "auto" allows itself, > 0. make_reference: whether a reference run is
     made where the film needs one and the store keeps none; without it such a job cannot train its deep levels.
-    film: whether the job becomes a film, and not pictures alone: then its codec must take frames of its size.
+    film: whether the job becomes a film, and not only pictures: then its codec must accept frames of its size.
     Raises RenderError, SceneError, StoreError, DepthError or ClusterError.
     """
     best = _prepared(
@@ -76,12 +76,13 @@ def prepare_climb(
 ) -> tuple[list[Job], Rate | None]:
     """Return the jobs of a film of rising quality, the last of which is that of `prepare`, and the rate.
 
-    They are several where "auto" chose one that takes so long that others are worth making before it.
+    There are several where the one that "auto" chose takes so long that others are worth making before it.
     """
     job, rate, backend, measured = _prepared(loaded, quality, budget_min, store, make_backend, listener, film=True)
     if quality != "auto" or loaded.record is not None or not job.missing_samples():
         return [job], rate
-    # Of the scene as measured: all qualities switch to differences at the same levels, and share their samples.
+    # The measured scene is used, so that all qualities switch to differences at the same levels and share their
+    # samples.
     lower = [rendering.prepare(choice, store, backend=backend) for choice in climb.below(measured, job)]
     if lower and rate is None:
         with listener.working("measuring this machine"):
@@ -109,7 +110,7 @@ def _prepared(
     make_reference: bool = True,
     film: bool = False,
 ) -> _Prepared:
-    """Return the same as `prepare`, and what it was made from."""
+    """Return the same as `prepare`, with the backend and the measured scene."""
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
     if quality not in ("auto", "scene"):
@@ -137,8 +138,8 @@ def _prepared(
         listener.note(_why_auto(job, rate, budget_min))
     if loaded.record is not None and json.loads(loaded.record.numerics or "{}") not in ({}, job.numerics):
         listener.warning(
-            "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the same "
-            "picture comes out with other grains."
+            "This was made with another kernel, jaxlib or processor, whose samples differ in their last bits: the new "
+            "picture will differ in single pixels near the boundary."
         )
     if isinstance(job.store, DirectoryStore) and job.store.other_numerics and job.store.held(job.plan.order[:1]) == [0]:
         listener.note(
@@ -148,8 +149,8 @@ def _prepared(
     remark(job.scene, listener)
     if former := _former_code(job, store):
         listener.note(
-            f"{former} has changed since samples of it were trained, or a package that it imports: those are kept, and "
-            "this render trains its own. (`render store ls` shows them.)"
+            f"{former}, or a package that it imports, has changed since samples of it were trained. Those are kept, "
+            "and this render trains its own. (`render store ls` shows them.)"
         )
     if blurred := depth_warning(job.plan):
         listener.warning(blurred)
@@ -159,13 +160,13 @@ def _prepared(
 
 def remark(loaded: Scene, listener: Listener) -> None:
     """Report what a person may not expect of a scene's colours."""
-    # A diagram has no two halves that a palette could keep apart.
+    # A bifurcation diagram does not have two sides that a palette must keep apart.
     if loaded.bifurcation is None and (words := palettes.remark(loaded.look.palette)):
         listener.note(words)
 
 
 def _former_code(job: Job, store: Path) -> str:
-    """Return the name of a user's file of whose former versions alone the store has samples; "" if there is none."""
+    """Return the name of the user's file if the store has samples of its former versions only; else ""."""
     system = job.scene.problem.system
     if not own_model.is_own(system) or job.store.held(job.plan.order[:1]) != [0]:
         return ""
@@ -176,7 +177,7 @@ def _former_code(job: Job, store: Path) -> str:
 
 
 def reference_run(listener: Listener) -> contextlib.AbstractContextManager[ReportStep]:
-    """Give the function that a reference run reports its progress to; the first report explains what is going on."""
+    """Yield the function to which a reference run reports its progress; its first call also explains what is done."""
     return _explained(
         listener,
         "a reference run, for the levels past float64",
@@ -186,7 +187,7 @@ def reference_run(listener: Listener) -> contextlib.AbstractContextManager[Repor
 
 @contextlib.contextmanager
 def _explained(listener: Listener, what: str, note: str) -> Iterator[ReportStep]:
-    """Give a function that shows the steps of slow work; its first call also tells the listener a note."""
+    """Yield a function that shows the steps of slow work; its first call also gives the listener a note."""
     explained = False
     with listener.working(what) as show_words:
 
@@ -215,9 +216,9 @@ class Outlook:
     """The cost of a film on this machine.
 
     samples_to_do: training runs that the store does not hold yet. rate, forecast: None where there are none to do.
-    pictures_measured: whether pictures were measured for the forecast; else they are so few that a bound was enough.
-    target: the tangents of runs at the target of a deep film; None where the film is not deep, or where a reference run
-    has yet to be made. film_bytes: about the film's own size; 0 where no frames were made to see it.
+    pictures_measured: whether the time of pictures was measured for the forecast, or is so small that a bound was
+    enough. target: the tangents of runs at the target of a deep film; None where the film is not deep, or where a
+    reference run has yet to be made. film_bytes: about the size of the film; 0 where no frames were made to measure it.
     """
 
     job: Job
@@ -254,17 +255,17 @@ class Outlook:
 
     @property
     def device_remarks(self) -> dict[str, str]:
-        """What a person should know of the kernel that was asked for, and of a card's float64, by title."""
+        """Remarks on the kernel that was asked for, and on the float64 of a graphics card, by title."""
         backend = self.job.backend
         return backend.remarks() if isinstance(backend, LocalBackend) else {}
 
     @property
     def disk_bytes(self) -> int:
-        """Room on disk that all samples of the film take."""
+        """Bytes on disk that all samples of the film take."""
         return cost.disk_bytes(self.job.plan)
 
     def film_facts(self) -> dict[str, Any]:
-        """Return what the film is: name, quality, frames, size, frame rate, and its training runs."""
+        """Return the film's name, quality, frames, size, frame rate and training runs."""
         output = self.job.scene.output
         return {
             "name": self.job.scene.name,
@@ -299,7 +300,7 @@ class Outlook:
         }
 
     def code(self) -> dict[str, Any] | None:
-        """Return which code of the user's training runs: its file, what it imports from beside it, data, versions."""
+        """Return which code of the user is trained: its file, modules beside it, data and versions; or None."""
         system = self.job.scene.problem.system
         if not own_model.is_own(system):
             return None
@@ -314,10 +315,10 @@ class Outlook:
 
 
 def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, full: bool = False) -> Outlook:
-    """Measure what a job will take, as far as it is not known; warn of a film that goes past its target's depth.
+    """Estimate the cost of a job, measuring what is not known; warn of a film that goes deeper than its target.
 
-    rate: of training, if it was measured already. full: measure even where every sample is stored, and find the depth
-    of the target wherever the film is deep.
+    rate: of training, if it was measured already. full: measure even where every sample is stored, and find how deep
+    the target goes even where no reference run is needed.
     """
     samples = job.missing_samples()
     if not samples and not full:

@@ -23,7 +23,7 @@ class Progress(Listener):
     """Shows what a render reports. For notebooks and scripts: `render.video(scene, listener=render.Progress())`."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """console: of rich; by default one that knows by itself whether it is in a notebook."""
+        """console: of rich; the default one detects whether it is in a notebook."""
         self._console = console or Console(highlight=False)
 
     def note(self, text: str) -> None:
@@ -35,7 +35,7 @@ class Progress(Listener):
         self._console.print(f"warning: {text}", style="yellow", markup=False)
 
     def outlook(self, outlook: Outlook) -> None:
-        """Print what a film will take."""
+        """Print the size of a film, and how many training runs it still needs."""
         facts = outlook.film_facts()
         self.note(f"{facts['name']}: {facts['frames']} frames, {facts['samples_to_do']:,} training runs to do.")
 

@@ -27,14 +27,14 @@ from render.scene import QUALITY, Scene
 
 StrPath = str | os.PathLike[str]
 
-# A fair size for a project page: services that host them for nothing allow 1 GB and more.
+# A reasonable size for a project page: services that host such pages free of charge allow 1 GB and more.
 MOST_BYTES = 200_000_000
 
 # Levels of the whole plane: 21 tiles, 21,504 samples, one to a pixel of a small picture.
 PLANE_LEVEL = 2
 _MOST_PLANE_LEVEL = 8
 
-# A site is made again from the store in moments: only that of another problem is nothing that is improved here.
+# A site is made again from the store in moments, so only the site of another problem must not be replaced unasked.
 _UNSEEN = ("camera", "look", "output")
 
 _ADVICE = "Give --force to replace it, or name another folder."
@@ -55,13 +55,12 @@ def publish(
     make_backend: MakeBackend = local_backend,
     listener: Listener = SILENT,
 ) -> Published:
-    """Write a page that shows a film's samples as a map, with the film's path as a ride; what is missing is trained.
+    """Write a page that shows a film's samples as a map, with the film's path as a ride. Missing samples are trained.
 
     site: a folder that does not exist, is empty, or holds an earlier site of the same problem, which is replaced.
-    force: also one of another problem. plane_level: the level
-    down to which the whole plane is shown, 0 to 8. channels: what else the page can colour by. most_bytes: that the
-    site may have; one that would have more is refused before any training, as far as that can be known.
-    Raises RenderError.
+    force: replace even one of another problem. plane_level: the level down to which the whole plane is shown, 0 to 8.
+    channels: further channels by which the page can colour. most_bytes: the most that the site may have; a larger one
+    is refused before any training, as far as its size can be known. Raises RenderError.
     """
     scene.check_plane("a map on a page")
     folder = output_names.folder(site, what="the site", advice="Give a folder: a site is many files.")
@@ -93,7 +92,7 @@ def publish(
 
 
 def _in_order(plane: list[Tile], film: list[Tile]) -> list[Tile]:
-    """Return the tiles of the plane, and those of a film that are none of them; parents come before their children."""
+    """Return the tiles of the plane, then the other tiles of a film; parents come before their children."""
     return list(dict.fromkeys([*plane, *film]))
 
 

@@ -1,4 +1,4 @@
-"""The first argument of the public functions: a scene, and not its name."""
+"""A check of the first argument of the public functions: it must be a scene, not the name of one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 
 
 def takes_scene(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Let a function whose first argument is a scene say so where it is given a name, a path, or anything else."""
+    """Make a function whose first argument is a scene raise RenderError, with advice, for a name or anything else."""
 
     @functools.wraps(function)
     def checked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:

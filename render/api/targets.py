@@ -20,10 +20,10 @@ from render.geometry.camera import View
 from render.scene import Scene
 from render.storage.store import check_store
 
-# Farther down, reference runs take long (their bits and their number both grow with the depth), and no target is known.
+# Deeper down, reference runs take long (both their bits and their number grow with the depth), and no target is known.
 _MOST_DECADES = 110.0
 
-# Of the film to the new target, where the scene has times instead of a speed: they belong to a shallower film.
+# The speed of the film to the new target where the scene has times instead, which were chosen for a shallower film.
 _OCTAVES_PER_S = 2.0
 
 
@@ -39,7 +39,7 @@ def descend(
 ) -> Path:
     """Find a deep target below the narrowest view of a scene, write the scene of a film there, and return its path.
 
-    decades: the last view is 10^-decades wide. seed: of the choice among places on the border. out: by default
+    decades: the last view is 10^-decades wide. seed: for the random choice among places on the border. out: by default
     NAME_deep.toml in the current folder; an existing file is never replaced. Raises RenderError.
     """
     loaded.check_plane("a descent")
@@ -94,7 +94,7 @@ def descend(
         write_whole(path, text.encode(), replace=False)
     except FileExistsError:
         raise _taken(path) from None
-    scene.load(path)  # what is written is a scene
+    scene.load(path)  # raises if what was written is not a valid scene
     return path
 
 
@@ -103,14 +103,14 @@ def _taken(path: Path) -> RenderError:
 
 
 def _described(view: descending.View) -> str:
-    """Return what was found in a view, as a line of text."""
+    """Return a line of text on a view."""
     followed = "" if view.promotion_step is None else f", by differences for {view.promotion_step:.0f} steps"
     checked = ", checked in full precision" if view.checked else ""
     return f"{float(view.width):8.1e} wide: {view.share:4.0%} converged{followed}{checked}"
 
 
 def _scene_to(loaded: Scene, target: View) -> str:
-    """Return the text of a scene whose narrowest keyframe, or where it is the only one a further one, is a target."""
+    """Return the text of a scene whose narrowest keyframe is the target; a scene with one keyframe gets a second."""
     last = min(loaded.keyframes, key=lambda key: key.view.width)
     place = loaded.keyframes.index(last)
     edit = keyframes.own_edit(loaded)
@@ -118,7 +118,7 @@ def _scene_to(loaded: Scene, target: View) -> str:
     held = tuple(sorted(dials.of_keyframe(loaded, place).items()))
     if kept:
         deep = keyframes.Keyframe(target, last.hold_s, last.time_s, place, held)
-    else:  # of a single view no film would be left: the film goes from there to the target
+    else:  # the film goes from the only keyframe to the target
         kept = list(edit.keyframes)
         deep = keyframes.Keyframe(target, last.hold_s, None, None, held)
     speed = edit.octaves_per_s or _OCTAVES_PER_S

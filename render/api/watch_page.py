@@ -1,4 +1,4 @@
-"""A page on the film that is being made."""
+"""A page that shows the film that is being made."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def watching(
     browse: bool = True,
     announce: Callable[[str, str], None] = lambda address, place: print(address),
 ) -> Iterator[Listener]:
-    """Serve a page on the films that are made in the with-block, to this machine alone.
+    """Serve a page that shows the films made in the with-block, to this machine alone.
 
         with render.watching(render.Progress()) as listener:
             render.video(scene, listener=listener)
 
-    The listener that it gives passes on to `listener` whatever it receives. The page shows the progress, and frames as
-    far as their samples are trained; it ends with the with-block, and changes nothing of the films.
+    The listener that it yields passes all that it receives on to `listener`. The page shows the progress, and frames as
+    far as their samples are trained. It ends with the with-block, and does not change the films.
 
     port: on 127.0.0.1; None is 8640, or the next that is free. browse: open the page in a browser, where there is a
     screen. announce: receives the address to open, and the same without its token.
@@ -50,7 +50,7 @@ def watching(
 
 
 class _Watched(Listener):
-    """Passes on what a render reports, to a page and to another listener."""
+    """Passes what a render reports on to a page and to another listener."""
 
     def __init__(self, film: WatchedFilm, inner: Listener) -> None:
         self._film, self._inner = film, inner

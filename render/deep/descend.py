@@ -1,9 +1,9 @@
-"""Descending into the border: from a view ever further into a cell that both outcomes share, as deep as it goes.
+"""Descends into the border: from a view into a cell where both outcomes meet, again and again, as deep as asked.
 
-Each step trains a grid of samples over a square view, takes a pair of neighbours that end differently, by chance with a
-seed, and goes on with the view around the place between them, narrower by a constant factor. Below the widths where
-float64 decides the picture, samples are followed by differences from a reference run, which is renewed on the way.
-Whenever it is, samples are trained again in full precision: what is found does not rest on differences alone.
+Each step trains a grid of samples over a square view, draws a pair of neighbours that end differently (at random, with
+a seed), and goes on with the view around the place between them, narrower by a constant factor. In views too narrow for
+float64, samples are followed by differences from a reference run, which is renewed on the way. Whenever it is renewed,
+samples are trained again in full precision, so that the result does not rest on differences alone.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from render.storage import references
 from render.storage.references import Reference
 
 # Samples along a side of a view, and how much narrower the next view is: a cell of the grid is 1/16 of the view, so the
-# next view shows two cells across. The published zooms choose by eye; a random border cell is as good a rule as any.
+# next view shows two cells across. The published zooms choose by eye; here the cell is drawn at random.
 SIDE = 16
 FACTOR = 8
 
-# Views narrower than this, in positions (decades on a log10 axis), go by differences: plain float64 has all signs right
-# down to 1e-10 on the published tanh condition, 93 to 96 % of them at 1e-12.
+# Views narrower than this, in positions (decades on a log10 axis), are followed by differences: on the published tanh
+# condition plain float64 has all signs right down to 1e-10, and 93 to 96 % of them at 1e-12.
 PLAIN_WIDTH = 1e-9
 
-# A reference serves this many steps down, about seven decades: the lanes of a view far narrower than its distance from
-# the reference would leave that together, long before they leave each other.
+# A reference serves this many steps of the descent, about seven decades: the lanes of a view that is much narrower than
+# its distance from the reference would leave the reference together, long before they part from each other.
 _STEPS_PER_REFERENCE = 8
 
-# What differences say of a converged sample and what its own run in full precision does may be this far apart,
-# relative. Seen on the published tanh condition: at most 6e-6, mostly below 1e-8.
+# The value of a converged sample by differences and that of its run in full precision may differ by this much,
+# relative. On the published tanh condition they differed by at most 6e-6, mostly by less than 1e-8.
 _AGREE = 1e-3
 
 
@@ -47,8 +47,8 @@ _AGREE = 1e-3
 class View:
     """A square view on the way down. x, y: exact positions of its centre. width: in positions of the x axis.
 
-    share: of its samples that converged. promotion_step: median step at which lanes left the reference; None if plain.
-    checked: whether samples of it were trained again in full precision, and ended alike.
+    share: of its samples, those that converged. promotion_step: median step at which lanes left the reference; None if
+    the view was trained plainly. checked: whether samples of it were trained again in full precision, and ended alike.
     """
 
     x: Fraction
@@ -59,7 +59,7 @@ class View:
     checked: bool = False
 
 
-# Called with every view once it is done, and with a message for every step that takes long.
+# Called with every view once it is trained, and with a message for every step that takes long.
 ReportDescent = Callable[[View | str], None]
 
 
@@ -73,12 +73,12 @@ def views(
     seed: int = 0,
     report_step: ReportDescent = lambda news: None,
 ) -> list[View]:
-    """Return the views from `width` down to `narrowest` (positions of the x axis), or as far as the border goes.
+    """Return the views from `width` down to `narrowest` (positions of the x axis), or until a view holds no border.
 
-    In the last view that a reference serves, two samples are trained in full precision: one that converged, which is
-    the next reference, and one that diverged. Where either outcome contradicts the differences, the stretch is
-    repeated from a new reference, and half as long. store: where reference runs are kept. Raises DepthError where even
-    single views come out wrong.
+    In the last view that a reference serves, two samples are trained in full precision: one that converged, which
+    becomes the next reference, and one that diverged. Where either outcome contradicts the differences, these views are
+    repeated from a new reference, half as many at a time. store: where reference runs are kept. Raises DepthError where
+    even single views come out wrong.
     """
     rng = np.random.default_rng(seed)
     passed: list[View] = []
@@ -124,7 +124,7 @@ def views(
 
 
 def grid(problem: Problem, x: Fraction, y: Fraction, width: Fraction) -> list[Point]:
-    """Return the cell centres [SIDE * SIDE] of a square view, row by row from below."""
+    """Return the cell centres [SIDE * SIDE] of a square view, row by row from the lowest."""
     offsets = [width * Fraction(2 * i + 1 - SIDE, 2 * SIDE) for i in range(SIDE)]
     stretch = problem.y.span / problem.x.span
     level = max(0, math.ceil(math.log2(problem.x.span / width)))
@@ -142,7 +142,7 @@ def _first_reference(
     *,
     search_again: bool,
 ) -> Reference:
-    """Return a reference in this view, or one that the store keeps within its width. search_again: none of those."""
+    """Return a reference in this view, or a stored one within its width. search_again: only a new one will do."""
     if search_again:
         return reference_search.new_reference(
             problem, points, references.bits_for(spacing), store, report_step, diverging=False
@@ -162,9 +162,9 @@ def _confirmed(
     store: Path,
     report_step: ReportDescent,
 ) -> Reference | None:
-    """Return the next reference if samples of this view end in full precision as in `field`, else None.
+    """Return the next reference if samples of this view end in full precision as they do in `field`, else None.
 
-    It stands at the converged sample nearest the middle; where none converged, the last one stays.
+    It is the run of the converged sample nearest the middle; where no sample converged, the former reference stays.
     """
     from render.train.past_float64 import reference_run as runs
 
@@ -184,7 +184,7 @@ def _confirmed(
 
 
 def _nearest_middle(places: np.ndarray) -> int | None:
-    """Return the one of some places of a view that is nearest its middle; None of none."""
+    """Return which of some indices of a view is nearest its middle; None if there are none."""
     rows, columns = np.divmod(places, SIDE)
     middle = (SIDE - 1) / 2
     return int(places[np.argmin(np.hypot(rows - middle, columns - middle))]) if places.size else None

@@ -1,7 +1,7 @@
-"""Training at points that float64 cannot tell apart, or where its rounding would decide: by differences.
+"""The search for reference runs, for points that float64 cannot tell apart, or where its rounding would decide.
 
-Points close to one another share a reference run. It is taken from the store if one stands near, else made: in
-arbitrary precision, at a point of theirs whose run converges, and kept.
+Points close to one another share a reference run. A stored one is used if it is near enough. Otherwise a new one is
+made in arbitrary precision, at one of the points whose run converges, and stored.
 """
 
 from __future__ import annotations
@@ -23,19 +23,18 @@ from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 
-# Points within this relative distance share a reference. Following a run costs nothing in exactness; but a lane that
-# starts further away is promoted earlier, and what plain rounding is amplified by after that is the ratio of the
-# distance to the promotion threshold (1e-2): 1e-9 leaves it seven decades of growth less than a plain run has.
+# Points within this relative distance share a reference. The distance costs no exactness while a lane is followed, but
+# a lane that starts farther away is promoted earlier, and from then on rounding is amplified as in a plain run. Until
+# then its difference grows by the ratio of the promotion threshold (1e-2) to the distance: with 1e-9, by seven decades.
 REACH = 1e-9
 
-# Places tried for one group, the most promising by plain float64 first, then by chance: where float64 is noise, so is
-# what it promises. With a quarter of the samples converging, twelve tries miss in 3 % of cases. A run that diverges is
-# a poor reference: it leaves float64 before its last step, and from there on every lane is on its own.
+# Points tried for one group: first the most promising one by plain float64, then random ones, since where float64 is
+# noise, so is its promise. If a quarter of the samples converge, twelve tries fail in 3 % of cases. A run that diverges
+# is a poor reference: it leaves the range of float64 before its last step, and every lane is a plain run from there on.
 _TRIES = 12
 
-
-# A reference is looked for among 16 x 16 points of the narrowest view, and serves samples down to 1/65,536 of its
-# width: any quality's. So all of them share it, and with it their tiles.
+# A reference is searched among 16 x 16 points of the narrowest view, and serves samples down to 1/65,536 of its width,
+# which is enough for any quality. So all qualities share it, and with it their tiles.
 _SIDE = 16
 _FINEST = 2.0**-16
 
@@ -51,13 +50,14 @@ class Point(NamedTuple):
 ReportStep = Callable[[str], None]
 
 
-# And within this many times the least distance between them. Lanes that start a distance d from the reference leave it
-# at 1e-2 of the state; of two that start d / 1e8 apart, 1e-10 is left between them then, six digits above rounding.
+# Points that share a reference must also be within this many times the least distance between them. A lane that starts
+# at a distance d leaves the reference when its difference is 1e-2 of the state; two lanes that started d / 1e8 apart
+# are then 1e-10 apart, six digits above rounding.
 _STRETCH = 1e8
 
 
 def groups(points: Sequence[Point], reach: float = REACH) -> list[list[int]]:
-    """Return the places of points that can share a reference, group by group, in order of their first points."""
+    """Return the indices of points that can share a reference, group by group, in order of their first points."""
     grouped = []
     for places in _near(points, reach):
         near = [points[i] for i in places]
@@ -68,7 +68,7 @@ def groups(points: Sequence[Point], reach: float = REACH) -> list[list[int]]:
 
 
 def _near(points: Sequence[Point], reach: float) -> list[list[int]]:
-    """Return the places of points in reach of the first of their group, group by group."""
+    """Return the indices of points within reach of the first of their group, group by group."""
     circles: list[tuple[Point, list[int]]] = []
     cells: dict[tuple[int, int], list[int]] = {}
     for i, point in enumerate(points):
@@ -105,7 +105,7 @@ def apart(a: Point, b: Point) -> float:
 
 
 def reach_of(spacing: float) -> float:
-    """Return how far from a reference samples may stand that are `spacing` apart; both relative to their values."""
+    """Return how far from a reference samples may be that are `spacing` apart; both relative to their values."""
     return min(REACH, _STRETCH * spacing)
 
 
@@ -119,11 +119,11 @@ def find_reference(
     reach: float | None = None,
     diverging: bool = True,
 ) -> Reference:
-    """Return a reference for points near one another: one that the store keeps, or a new one, kept from now on.
+    """Return a reference for points near one another: a stored one, or a new one, which is then stored.
 
-    spacing: the least relative distance of points that it shall serve; None for that of these. reach: how near one of
-    the store must stand; None for what the spacing allows. diverging: whether a run that diverges will do where no
-    other is found; else DepthError.
+    spacing: the least relative distance of points that it must serve; None for that of these. reach: how near a stored
+    one must be; None for what the spacing allows. diverging: whether a run that diverges will do where no other is
+    found; otherwise DepthError is raised.
     """
     spacing = _spacing(points) if spacing is None else spacing
     reach = reach_of(spacing) if reach is None else reach
@@ -134,11 +134,11 @@ def find_reference(
 def kept_reference(
     problem: Problem, points: Sequence[Point], root: Path, *, spacing: float, reach: float, diverging: bool
 ) -> Reference | None:
-    """Return the reference for points near one another that the store keeps, or None."""
+    """Return the stored reference for points near one another, or None."""
     middle, bits = points[len(points) // 2], references.bits_for(spacing)
     fitting = [kept for kept in references.load_all(root, problem) if kept.bits >= bits]
     here = set(points)
-    # One that diverges is the best there was at its place; elsewhere a better one may be found.
+    # A run that diverges was the best one among its own points; among others a better one may be found.
     near = [kept for kept in fitting if kept.converged and apart(_place(kept), middle) <= reach]
     near = near or [kept for kept in fitting if diverging and _place(kept) in here]
     return min(near, key=lambda kept: (not kept.converged, apart(_place(kept), middle)), default=None)
@@ -158,9 +158,9 @@ def new_reference(
     diverging: bool,
     guide: Reference | None = None,
 ) -> Reference:
-    """Return a new reference at one of some points, whatever the store keeps, and keep it. diverging: as above.
+    """Make a new reference at one of some points, store it, and return it. diverging: as in `find_reference`.
 
-    guide: another reference, not too far away, that tells which points converge: only those are tried then.
+    guide: another reference nearby. Only points whose runs converge when followed from it are tried.
     """
     from render.train import engine
     from render.train.past_float64 import difference_engine as engines
@@ -196,14 +196,14 @@ def new_reference(
 
 
 def _promising(field: Field, points: Sequence[Point]) -> list[int]:
-    """Return the places of points, first those that converge, nearest the middle; then those that last longest."""
+    """Return the indices of points: those that converge, nearest the middle first; then those that last longest."""
     middle = points[len(points) // 2]
     last = np.where(field.escape_step < 0, np.iinfo(np.int32).max, field.escape_step)
     return sorted(range(len(points)), key=lambda i: (field.value[i] >= 0, -int(last[i]), apart(points[i], middle)))
 
 
 def _spacing(points: Sequence[Point]) -> float:
-    """Return the least relative distance of points that are neighbours in order; that of float64 if there are none."""
+    """Return the least relative distance of neighbours in sorted order; that of float64 if all points are equal."""
     ordered = sorted(points)
     gaps = [gap for a, b in itertools.pairwise(ordered) if (gap := apart(a, b)) > 0]
     return min(gaps, default=2.0**-53)
@@ -224,20 +224,20 @@ def points(problem: Problem, path: CameraPath) -> list[Point]:
 
 
 def points_in(problem: Problem, view: View) -> list[Point]:
-    """Return the points of a square inside a view, row by row: where its reference run is looked for."""
+    """Return the points of a square inside a view, row by row, among which its reference run is searched."""
     steps = [Fraction(2 * i + 1 - _SIDE, 4 * _SIDE) for i in range(_SIDE)]  # the middle half: inside any shape of frame
     width = Fraction(view.width)
     return [point_of(problem, view.x + i * width, view.y + j * width, view.width) for j in steps for i in steps]
 
 
 def point_of(problem: Problem, x: Fraction, y: Fraction, width: float) -> Point:
-    """Return the hyperparameter values at unit coordinates, to the digits that a view so wide needs at any quality."""
+    """Return the hyperparameter values at unit coordinates, with the digits that a view so wide needs at most."""
     level = max(0, math.ceil(-math.log2(width))) + 16
     return Point(Fraction(problem.x.value_from_unit(x, level)), Fraction(problem.y.value_from_unit(y, level)))
 
 
 def reference_at(problem: Problem, view: View, root: Path, report_step: ReportStep | None) -> Reference | None:
-    """Return the reference run of a target: one that the store keeps, or a new one; None without `report_step`."""
+    """Return the reference run of a target: a stored one, or with `report_step` a new one; else None."""
     here = points_in(problem, view)
     width = max(float(apart(here[0], here[-1])), np.finfo(float).tiny)
     spacing = width * _FINEST

@@ -1,13 +1,13 @@
-"""The levels at which a film switches to differences: measured at each of its targets, by two orders of summation.
+"""The levels at which a film switches to differences, measured at each of its targets by two orders of summation.
 
 A run amplifies rounding by its tangent norm: 1e17 at the target of `mean_lr`, 1e6 at that of `relu` (`render plan`). So
 at one target plain runs are right wherever float64 can tell samples apart; at another they are grain decades before.
-Two runs that add up the same numbers in opposite orders are the same run but for rounding, so that the values on which
-they agree are decided.
+Two runs that add up the same numbers in opposite orders are the same run but for rounding, so values on which they
+agree do not depend on rounding.
 
-From the narrowest view of a target on, view by view, both ways of training are compared with themselves. The film
-switches above the widest view in which differences decide the picture and plain runs do not. Plain runs alone are
-followed on to the view from which on they are right, so that a film can say what lies between: grain.
+Views about a target are compared from its narrowest view outwards, in both orders and in both ways of training. The
+film switches above the widest view in which differences decide the picture and plain runs do not. Plain runs are
+compared on to the view from which on they are right, so that it is known which views in between show grain.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from render.storage import switches
 from render.storage.references import Reference
 from render.storage.switches import Agreement, Measured
 
-# Samples in a view. A share of one half is good to 6 points then (one standard deviation).
+# Samples in a view. The standard error of a share of one half is then 6 percentage points.
 _SAMPLES = 64
 
-# Each view is so many times as wide as the one before.
+# How many times as wide each view is as the one before.
 _FACTOR = 10.0
 
-# The picture counts as decided where at least this share of values agree to 0.1 % in both orders. Of the two orders,
-# each is wrong about half as often: at one half, three quarters of what a film shows are right. At the target of
-# `mean_lr` plain runs agree in 0 to 9 % from the end up to 1e-4 decades, differences in 89 % at the end, 73 % at 1e-6,
-# 56 % at 1e-5 and 23 % at 1e-4; at that of `tanh` plain runs agree in 86 % at the end.
+# The picture counts as decided where at least this share of values agree to 0.1 % in both orders. Where they disagree,
+# each order is wrong about half of the time: at one half, three quarters of what a film shows are right. At the target
+# of `mean_lr` plain runs agree in 0 to 9 % from the end up to 1e-4 decades, differences in 89 % at the end, 73 % at
+# 1e-6, 56 % at 1e-5 and 23 % at 1e-4; at that of `tanh` plain runs agree in 86 % at the end.
 _DECIDED = 0.5
 
-# Plain runs count as right from the view on in which at least this share of signs and of values agree.
+# Plain runs count as right in views in which at least this share of signs and of values agree.
 RIGHT = 0.95
 
 # Views wider than this, relative to the values, are always trained plainly: runs so far from their reference leave it
-# within some dozen steps (32 at 1e-4 decades of `mean_lr`), and are plain runs from then on.
+# within a few dozen steps (32 at 1e-4 decades of `mean_lr`), and are plain runs from then on.
 _WIDEST = 1e-3
 
 
@@ -71,13 +71,13 @@ def measured(scene: Scene, root: Path, report_step: ReportStep | None) -> Scene:
 
 
 def known(scene: Scene, root: Path) -> list[Measured]:
-    """Return what the store knows of the switches of a scene's targets, the narrowest first."""
+    """Return the stored measurements of the switches of a scene's targets, the narrowest first."""
     kept = switches.load_all(root, scene.problem, [targets.key_of(view) for view in _narrowest_views(scene)])
     return list(kept.values())
 
 
 def _narrowest_views(scene: Scene) -> list[View]:
-    """Return the keyframes' views that are so narrow that they may switch, one for each place, the narrowest first."""
+    """Return the keyframes' views that are narrow enough to switch, one for each place, the narrowest first."""
     narrowest: list[View] = []
     for view in sorted((key.view for key in scene.keyframes), key=lambda view: view.width):
         if _stretch(scene.problem, view) <= _WIDEST and not any(targets.is_near(other, view) for other in narrowest):
@@ -93,7 +93,7 @@ def _stretch(problem: Problem, view: View) -> float:
 
 
 def _measure(problem: Problem, view: View, root: Path, report_step: ReportStep) -> Measured | None:
-    """Compare both ways of training about a target; None where they cannot be, and the problem's own level holds."""
+    """Compare both ways of training about a target; None where that is impossible, so that float64's limit holds."""
     from render.train import reversed_sums
     from render.train.engine import Engine
     from render.train.past_float64.difference_engine import DeepEngine
@@ -133,7 +133,7 @@ def _measure(problem: Problem, view: View, root: Path, report_step: ReportStep) 
 
 
 def _views(problem: Problem, view: View) -> Iterator[View]:
-    """Yield views about a target's, each wider than the one before, from where float64 tells samples apart to all."""
+    """Yield views about a target, each wider than the last, from where float64 separates samples to the whole plane."""
     width = max(view.width, 2.0**-problem.last_plain_level)
     while width < 1.0:
         yield View(view.x, view.y, width)
@@ -146,7 +146,7 @@ def is_right(seen: Agreement) -> bool:
 
 
 def words(measured: Measured, unit: str) -> str:
-    """Return what was measured at a target as some sentences. unit: of the x axis, such as "decades"."""
+    """Return some sentences on the measurement at a target. unit: of the x axis, such as "decades"."""
     right = [seen.width for seen in measured.views if is_right(seen)]
     end = measured.views[0]
     plain = (
@@ -172,7 +172,7 @@ def words(measured: Measured, unit: str) -> str:
 
 
 def _drawn(problem: Problem, view: View) -> list[Point]:
-    """Return random points of a square view: the same whenever it is asked for."""
+    """Return random points of a square view, the same ones at every call."""
     offsets = np.random.default_rng(0).uniform(-0.5, 0.5, (_SAMPLES, 2)) * view.width
     return [
         reference_search.point_of(problem, view.x + Fraction(float(a)), view.y + Fraction(float(b)), view.width)

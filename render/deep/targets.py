@@ -1,7 +1,7 @@
-"""Deep targets: the places of a film whose runs are followed by differences, and from which level on.
+"""Deep targets: the places of a film about which runs are followed by differences, and from which level on.
 
-Every tile belongs to the nearest target; it is trained plainly down to that target's last plain level, and from the
-target's reference run below. Which it is follows from the tile's address and the targets alone.
+Every tile belongs to the nearest target. Down to that target's last plain level it is trained plainly, and on deeper
+levels it is followed from the target's reference run. This follows from the tile's address and the targets alone.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from render.geometry.tiles import Tile
 from render.geometry.tracks import STEPS
 from render.scene import Scene
 
-# How far a target may stand from the middle of a deep view, in widths of it: farther away lanes leave its reference run
-# at once, and rounding shows again.
+# How far a target may be from the middle of a deep view, in widths of that view: lanes farther away leave its reference
+# run at once, and rounding shows again.
 _AROUND = 2.0
 
 
@@ -38,17 +38,17 @@ class Target:
 
     @property
     def key(self) -> str:
-        """16 hex digits that say which view it is, whatever its level."""
+        """16 hex digits that identify the view, whatever the last plain level is."""
         return key_of(View(self.x, self.y, self.width))
 
     @property
     def view(self) -> View:
-        """The view that it is the middle of."""
+        """The view whose middle this is."""
         return View(self.x, self.y, self.width)
 
 
 def key_of(view: View) -> str:
-    """Return 16 hex digits that say which view it is."""
+    """Return 16 hex digits that identify a view."""
     return hashlib.sha256(f"{view.x} {view.y} {view.width!r}".encode()).hexdigest()[:16]
 
 
@@ -64,7 +64,7 @@ class Targets:
         return min((target.last_plain_level for target in self.places), default=None)
 
     def of(self, tile: Tile) -> int | None:
-        """Return the number of the target from whose reference run a tile is followed; None for a plain one."""
+        """Return the index of the target from whose reference run a tile is followed; None for a plain tile."""
         if self.last_plain_level is None or tile.level <= self.last_plain_level:
             return None
         nearest = 0
@@ -75,7 +75,7 @@ class Targets:
         return nearest if tile.level > self.places[nearest].last_plain_level else None
 
     def inherits(self, tile: Tile) -> bool:
-        """Return whether a tile may take over its parent's samples: both are trained in one way."""
+        """Return whether a tile may take over its parent's samples: whether both are trained in the same way."""
         if self.last_plain_level is None or tile.level <= self.last_plain_level:
             return True
         return self.of(tile) == self.of(tile.parent)
@@ -84,9 +84,9 @@ class Targets:
 def find(scene: Scene, path: Path, deepest: int) -> Targets:
     """Return the targets of a path in a scene.
 
-    deepest: the deepest level that is wanted in the narrowest view. A place whose views all stop above its last plain
-    level is no target. On its way between two targets the camera pulls back so far that every view holds one of them
-    within half its width (measured for distances of 1 to 10,000 widths), so that no view is far from all of them.
+    deepest: the deepest level that is needed in the narrowest view. A place whose views need no level below its last
+    plain one is not a target. Between two targets the camera pulls back so far that every view has one of them within
+    half its width of its middle (measured for distances of 1 to 10,000 widths), so that no view is far from all.
     """
     if not may_have(scene):
         return Targets()
@@ -101,7 +101,7 @@ def find(scene: Scene, path: Path, deepest: int) -> Targets:
 def may_have(scene: Scene) -> bool:
     """Return whether runs of a scene may be followed by differences.
 
-    Where something stands in the way, such a film is trained plainly.
+    Where they may not (see `obstacle`), every level is trained plainly.
     """
     return scene.output.precision != "float64" and obstacle(scene) is None
 
@@ -125,7 +125,7 @@ def obstacle(scene: Scene) -> str | None:
 
 
 def last_plain_level(scene: Scene, view: View) -> int:
-    """Return the last level trained plainly about a view: as measured for the scene, else as float64 allows."""
+    """Return the last plain level about a view: as measured for the scene, else as float64 allows."""
     return dict(scene.measured).get(key_of(view), scene.problem.last_plain_level)
 
 
@@ -142,7 +142,7 @@ def _deep_views(scene: Scene, path: Path, reach: float) -> Iterator[View]:
 
 
 def is_near(target: Target | View, view: View) -> bool:
-    """Return whether a view shows a target, or nearly."""
+    """Return whether a view shows a target, or has it just outside."""
     return _apart(target, view.x, view.y) <= Fraction(_AROUND * view.width)
 
 

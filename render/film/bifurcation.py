@@ -1,7 +1,7 @@
-"""Pictures of bifurcation diagrams: how often runs visit each place, over one hyperparameter.
+"""Pictures of bifurcation diagrams: how often runs visit each value of a number, over one hyperparameter.
 
-A column of pixels is a few runs at its values of x; a pixel is as bright as the logarithm of the share of their visits
-that it holds. Every frame is computed for its own view. Nothing is magnified, and nothing is stored.
+A column of pixels shows a few runs at its values of x. A pixel's brightness grows with the logarithm of how many of
+their visits it holds. Every frame is computed for its own view. Nothing is magnified, and nothing is stored.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class BifurcationCompositor:
         self._background = palettes.linear_from_hex(scene.look.background)
 
     def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
-        """Return the picture at a path length, as `Compositor.frame` does; what flashes is not limited."""
+        """Return the picture at a path length, as `Compositor.frame` does, but without a limit on flashes."""
         view = self._path.viewport(places[0])
         return mixed([(self.bands(s), 1.0) for s in places], (view.height_px, view.width_px), bits)
 
     def bands(self, s: float) -> Bands:
-        """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
+        """Return what draws some rows, from the top, of the picture at s: linear light, float32 [3, rows, width]."""
         view, look = self._path.viewport(s), self._scene.look
         density = densities(self._scene, view)
         linear = colour.linear_from_tone(2 * density - 1, look.palette, self._path.phase(s))
@@ -54,8 +54,8 @@ class BifurcationCompositor:
 def densities(scene: Scene, view: Viewport) -> np.ndarray:
     """Return the brightness of each pixel of a view, float32 [height, width] from the top, 0 to 1.
 
-    Of n visits of a column's runs, a pixel that holds c is log(1 + c) / log(1 + n): 0 where there are none, and 1 where
-    a run has settled at one place.
+    Of n visits of a column's runs, a pixel that holds c has brightness log(1 + c) / log(1 + n): 0 where there are none,
+    and 1 where all runs have settled at one value.
     """
     from render.train import orbits
 
@@ -72,7 +72,7 @@ def densities(scene: Scene, view: Viewport) -> np.ndarray:
     x = np.array([float(problem.x.value_from_unit(place)) for place, kept in zip(places, inside, strict=True) if kept])
     visited = orbits.visits(problem, x, shown.start, shown.transient)
     low, high = (problem.y.value_from_unit(edge) for edge in (y0, y1))
-    # The low edge is subtracted from values near it, which loses nothing.
+    # In a narrow view the values are close to its upper edge, and these differences are exact.
     with np.errstate(invalid="ignore", over="ignore"):
         rows = np.floor((float(high) - visited) * (view.height_px / float(high - low)))
     pixels = np.broadcast_to(np.flatnonzero(inside) // per_pixel, visited.shape)

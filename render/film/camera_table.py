@@ -11,9 +11,9 @@ from render.film.plan import Plan
 
 
 def write(plan: Plan, file: Path, numbers: Sequence[int]) -> None:
-    """Write where the camera is in frames as CSV: second in the whole film, zoom so far, centre (in units), width.
+    """Write the camera's place in some frames as CSV: second in the film, octaves of path so far, centre, width.
 
-    What keyframes move besides the camera has a column of its own.
+    The centre is in hyperparameter values. Each track that keyframes move besides the camera has a column.
     """
     path, problem = plan.path, plan.scene.problem
     fps = plan.scene.output.fps
@@ -25,7 +25,7 @@ def write(plan: Plan, file: Path, numbers: Sequence[int]) -> None:
         view = path.viewport(s := path.s_of_frame(number, fps))
         level = max(0, math.ceil(view.level))
         centre = (axis.value_from_unit(unit, level) for axis, unit in ((problem.x, view.x), (problem.y, view.y)))
-        # A pixel's place is written to a ten-billionth or better.
+        # A pixel's place is written to a ten-billionth of its width or better.
         digits = 20 + math.ceil(max(0.0, -math.log10(view.width)))
         x, y = (f"{value:.{digits}g}" for value in centre)
         width = f"{view.width * float(problem.x.span):.17g}"

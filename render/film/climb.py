@@ -1,4 +1,4 @@
-"""Films on the way to the best one: which qualities are made before it, so that there is soon something to watch."""
+"""Films of lower quality that are made before the best one, so that there is soon something to watch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from render.film.replacing import record_path
 from render.film.training_rate import Rate
 from render.scene import QUALITY, Scene
 
-# Seconds of training after which there should be a film, if a machine can do it at all.
+# Seconds of training after which the first film should be there, on a machine that is fast enough.
 FIRST_S = 300.0
 
-# A film on the way should need twice the training of the one before it, and the best one twice that of it: each costs
-# its pictures too, and hardly differs from one that follows soon.
+# Each film should need at least twice the training of the one before it, since it also costs its pictures, and would
+# hardly differ from one that follows soon.
 _GROWTH = 2.0
 
 
@@ -36,8 +36,9 @@ def below(scene: Scene, top: Job) -> list[Choice]:
 def rungs(top: Job, lower: list[Job], rate: Rate) -> list[Job]:
     """Return which of the jobs of lower qualities, from the smallest on, are made before the best one.
 
-    The first is the best that trains within FIRST_S, or else the smallest; none where the best one itself does. What
-    the store holds costs nothing. A folder of pictures is made once: it is for other programs, not to be watched.
+    The first is the best of those that train within FIRST_S, or else the smallest; if the best job itself trains within
+    that time, there are none. What the store holds costs nothing. Folders of pictures are not made in lower qualities,
+    since they are for other programs and not to be watched.
     """
     most_s = rate.time_s(top.missing_samples())
     if most_s <= FIRST_S or not lower or top.scene.output.codec == encode.SEQUENCE:
@@ -52,9 +53,9 @@ def rungs(top: Job, lower: list[Job], rate: Rate) -> list[Job]:
 
 
 def left(out: Path, steps: list[Job]) -> list[Job]:
-    """Return which films of rising quality are yet to be made below a folder: those after the best that stands there.
+    """Return which films of rising quality are yet to be made in a folder: those after the best one that is there.
 
-    The last is always one of them: making it again costs no training, and ends in the same film.
+    The last is always one of them: making it again costs no training, and gives the same film.
     """
     standing = [i for i, job in enumerate(steps[:-1]) if stands(deliver.film_path(out, job), job)]
     if len(steps) > 1 and stands(deliver.film_path(out, steps[-1]), steps[-1]):
@@ -63,7 +64,7 @@ def left(out: Path, steps: list[Job]) -> list[Job]:
 
 
 def stands(path: Path, job: Job) -> bool:
-    """Return whether the film of a job is what lies at a path: by its record, which has the checksum of the file."""
+    """Return whether the file at a path is the film of a job, by its record, which has the checksum of the file."""
     try:
         record = json.loads(record_path(path).read_text(encoding="utf-8"))
         with path.open("rb") as film:

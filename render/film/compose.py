@@ -1,4 +1,4 @@
-"""From a place on the path to a picture: stored samples, coloured, resampled and mixed in linear light."""
+"""From a place on the path to a picture: stored samples are coloured, resampled and mixed in linear light."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from render.picture.resample import Taps
 from render.picture.roughness import Rough
 from render.samples import Field
 
-# Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows.
-# But no farther than half of its own extent reaches, or it would never be seen unmixed: this many times its least
-# number of samples down half a frame where it is complete.
-# Grains near the size of a pixel differ little from those half as large: the denser samples are, the narrower it is.
-# Against a render at detail 4, 0.1 instead of 0.2 loses 0.15 dB at detail 0.18, and gains 0.16 at 0.4 and 0.24 at 0.71.
+# Where a finer level ends inside a frame it fades over this share of the frame's height, so that no edge shows: at most
+# _MARGIN, and _DENSE_MARGIN / detail where samples are dense, since grains near the size of a pixel differ little from
+# those half as large. Against a render at detail 4, 0.1 instead of 0.2 loses 0.15 dB at detail 0.18, and gains 0.16 at
+# 0.4 and 0.24 at 0.71. The margin is also at most _RING times half of the number of samples down a frame at which
+# the level becomes complete: a wider one would leave no part of the level unmixed.
 _MARGIN, _DENSE_MARGIN = 0.2, 0.06
 _RING = 1.1
 
 
-# What gives a picture in some rows from the top: linear light, float32 [3, rows, width].
+# A function that draws some rows of a picture, from the top: linear light, float32 [3, rows, width].
 Bands = Callable[[slice], np.ndarray]
 
 
@@ -43,7 +43,7 @@ def mixed(
 ) -> np.ndarray:
     """Return pictures averaged as light, by their weights: sRGB uint8 (or uint16 for 16 bits) [height, width, 3].
 
-    passing: how the camera moves there, where the picture is to be limited to what does not flash.
+    passing: how the camera moves there, to limit flashes; None for no limit.
     """
     picture = np.empty((*shape, 3), dtype=np.uint8 if bits == 8 else np.uint16)
     total = sum(weight for _, weight in parts)
@@ -88,7 +88,7 @@ def mixed(
 class Compositor:
     """Makes the frames of one plan from its tiles. A frame is a function of its place on the path alone.
 
-    fetch: returns the field of a tile that is finished; called for tiles of plan.tiles_at(s) only.
+    fetch: returns the field of a finished tile; it is called only for tiles of plan.tiles_at(s).
     Not thread-safe: it keeps coded samples and colour curves between frames.
     """
 
@@ -108,19 +108,19 @@ class Compositor:
     def frame(self, *places: float, bits: int = 8, passing: Passing | None = None) -> np.ndarray:
         """Return the picture at a path length, without overlay: sRGB uint8 (or uint16) [height, width, 3].
 
-        Several places, as of an open shutter, are averaged as light. passing: how the camera moves there, where the
-        picture is to be limited to what does not flash.
+        Several places, as of an open shutter, are averaged as light. passing: how the camera moves there, to limit
+        flashes; None for no limit.
         """
         view = self._plan.path.viewport(places[0])
         return mixed([(self.bands(s), 1.0) for s in places], (view.height_px, view.width_px), bits, passing)
 
     def bands(self, s: float) -> Bands:
-        """Return what gives the picture at s in some rows from the top: linear light, float32 [3, rows, width]."""
+        """Return what draws some rows, from the top, of the picture at s: linear light, float32 [3, rows, width]."""
         view = self._plan.path.viewport(s)
         layers, tables = self._layers(view, s)
         inside = plane_coverage(view)
         lit = None
-        if len(tables) > 1:  # relief needs neighbours: the whole picture first
+        if len(tables) > 1:  # relief needs neighbours, so the whole picture is drawn first
             channels = np.empty((6, view.height_px, view.width_px), dtype=np.float32)
 
             def keep(rows: slice) -> None:
@@ -141,7 +141,7 @@ class Compositor:
     # ---- levels ------------------------------------------------------------------------------------------------
 
     def _layers(self, view: Viewport, s: float) -> tuple[list[Layer], list[np.ndarray]]:
-        """Return the levels that show at s, coarse to fine, and the tables of their colours: see `colours`."""
+        """Return the levels that are visible at s, coarse to fine, and the tables of their colours: see `colours`."""
         code, tables = self.colours(s)
         mix = self._plan.mix(s)
         for level in self._mosaics.keys() - {level for level, _ in mix}:
@@ -152,10 +152,10 @@ class Compositor:
             parts = self._parts(view, level)
             edge = self._edge(view, level, s) if shown and parts else None
             if not parts or (edge is not None and edge.misses()):
-                break  # what is finer still lies inside what is not there
+                break  # finer levels lie inside this one, which is not visible
             hides = self._opacity(weight) == 1
             if edge is None and hides and all(coarser[3] is None for coarser in shown):
-                shown = []  # nothing below shows
+                shown = []  # coarser levels are hidden
             shown.append((level, weight, parts, edge))
         return [
             self._layer(view, level, parts, weight, (code, tables[0]), edge) for level, weight, parts, edge in shown
@@ -177,7 +177,8 @@ class Compositor:
         tiles = area.tile_range
         codes = mosaic.codes(tiles, tiles.mask(part.tile_range for part in parts), code, window)
         box = view.box(level, window.x0, window.y0)
-        # A level fades in as its own filter: from that of its parent, whose samples are every second of its own.
+        # A level fades in by its filter, which begins as that of its parent, whose samples are every second one of the
+        # level.
         ways = (
             (box.y0, box.y1, view.height_px, codes.shape[0], window.y0),
             (box.x0, box.x1, view.width_px, codes.shape[1], window.x0),
@@ -213,8 +214,8 @@ class Compositor:
     def _opacity(self, weight: float) -> float:
         """Return how much a level that comes in hides of its parent.
 
-        By its filter alone it is like its parent at first; but what is drawn as means reaches farther than filters do,
-        and near the end of a level its means are of other samples than the parent's.
+        By its filter alone it looks like its parent at first. But means reach farther than filters do, and near the end
+        of a level they are taken over other samples than the parent's.
         """
         return min(1.0, 2 * weight) if self._strength > 0 else 1.0
 
@@ -225,7 +226,7 @@ class Compositor:
     # ---- colours -----------------------------------------------------------------------------------------------
 
     def colours(self, s: float) -> tuple[Coding, list[np.ndarray]]:
-        """Return how values are coded at s, and what each code shows: see `_tables`."""
+        """Return how values are coded at s, and the colours of the codes: see `_tables`."""
         if self._look.channel == "status":
             return colour.status_code, self._tables(colour.STATUS_TABLE, colour.STATUS_TONES)
         first, second, share = self._plan.anchors_at(s)
@@ -264,7 +265,7 @@ class Compositor:
         return self._curves[anchor]
 
     def _values(self, tile: Tile) -> np.ndarray:
-        """Return the values of a tile's planned patches; NaN beside them, whatever else of the tile is stored."""
+        """Return the values of a tile's planned patches; NaN elsewhere, even where other patches are stored."""
         planned = self._plan.patches[tile]
         values = self._channel.signed(self._fetch(tile))
         return values if planned == WHOLE else np.where(patches.samples(planned), values, np.nan)
@@ -285,7 +286,7 @@ class Compositor:
         """Return where a level ends; None where it fills the view.
 
         The margin narrows to nothing as the camera nears the place where the level is complete, so the last strip
-        closes without a pop.
+        disappears without a jump.
         """
         near = min(1.0, 2.0 * self._plan.levels[level].distance(s))
         if near == 0.0:
@@ -318,7 +319,7 @@ def plane_coverage(view: Viewport) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _pieces(window: Window) -> list[_Piece]:
-    """Cut a window into tiles of the plane, and say which samples of each lie in it."""
+    """Return the tiles of the plane that a window touches, and which samples of each lie in it."""
     count = 1 << window.level
 
     def cuts(start: int, stop: int) -> list[tuple[int, slice]]:

@@ -25,35 +25,38 @@ from render.picture import loops
 from render.samples import Field, Status
 from render.storage import tile_format
 
-# Where on a path pictures are measured; how many pixels, and frames, of each place the first round has at most; for how
-# long at least; and how many times more the next has.
+# The shares of the path at which pictures are measured; the most pixels, and the most frames, at each place in the
+# first round; the least seconds by which the last round must take longer; and how many times as many frames each round
+# has.
 _PLACES = (0.3, 0.8)
 _FIRST_PX, _FIRST_MOST = 10_000_000, 24
 _ENOUGH_S, _GROWTH = 0.5, 4
 
-# Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 to 0.6 s, a preview's 0.015 to 0.025 s (Zen
-# 3). Where that is less than this share of the training, no measurement has to precede the first tile.
+# An upper bound of the processor seconds of a frame of an H.264 film, by its pixels: at 1080p frames took 0.3 to 0.6 s,
+# those of a preview 0.015 to 0.025 s (Zen 3). Where all frames take less than this share of the training, they are not
+# measured before the training begins.
 _MOST_S, _MOST_PIXEL_S, _SMALL = 0.015, 3e-7, 0.05
 
-# The extra time of a film that trains, whatever its length: its first tiles, which leave most of the devices without
-# work, and after its last frame the files beside it. Ten previews of 3 to 35 s took 0.5 to 3.5 s more than predicted
-# without it, all but one of them (2 cores, Zen 3).
+# The extra time of a film that trains, whatever its length: the first tiles do not occupy all devices, and after the
+# last frame the files beside the film are written. Without it, nine of ten previews of 3 to 35 s took 0.5 to 3.5 s more
+# than predicted (2 cores, Zen 3).
 ENDS_S = 1.0
 
-# Where a tile of noise is noise. Six films of real samples (preview) took 0.84 to 1.08 times what they take of such
-# tiles; of tiles that are noise all over, 0.76 to 0.86.
+# Which part of a made-up tile is noise. Six films of real samples (preview) took 0.84 to 1.08 times as long as films of
+# such tiles, and 0.76 to 0.86 times as long as films of tiles that are noise all over.
 _ROUGH = np.arange(SAMPLES) < SAMPLES // 4
 
-# Different tiles of noise. A frame at hd shows thousands: drawing each of them would take longer than the frame.
+# How many different made-up tiles there are. A frame at hd shows thousands, and drawing random numbers for each would
+# take longer than the frame.
 _TILES = 61
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """The cost of composing and encoding a frame. wall_s: on an idle machine; cpu_s: on all its cores together.
+    """The cost of composing and encoding a frame. wall_s: seconds on an idle machine; cpu_s: of all its cores together.
 
-    start_s: what a film costs besides, whatever its length, such as ffmpeg's start and end. size_bytes: of a frame in
-    the film; 0 where none was made to see it.
+    start_s: seconds that a film takes besides, whatever its length, such as ffmpeg's start and end. size_bytes: of a
+    frame in the film; 0 where none was made to measure it.
     """
 
     wall_s: float
@@ -72,10 +75,10 @@ class Forecast:
 
 
 def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forecast:
-    """Return what training runs and frames take together.
+    """Return how long training runs and frames take together.
 
-    Pictures are made while samples train. Of the shorter of the two, as much goes on beside the longer as pictures
-    leave of the cores; the rest is added, and both ends of a film.
+    Pictures are made while samples train. The shorter of the two goes on beside the longer one as far as pictures leave
+    cores free; the rest of it is added, and ENDS_S where there is training.
     """
     count = cores.count()
     training_s, pictures_s = rate.time_s(samples), frames * pictures.wall_s + pictures.start_s
@@ -85,28 +88,28 @@ def forecast(samples: int, rate: Rate, frames: int, pictures: Pictures) -> Forec
 
 
 def bound(job: Job) -> Pictures:
-    """Return more than pictures cost on any machine of today: enough where training is nearly all of the time."""
+    """Return an upper bound of the cost of pictures, for films whose time is nearly all training."""
     output = job.scene.output
     cpu_s = _MOST_S + _MOST_PIXEL_S * output.width_px * output.height_px
     return Pictures(cpu_s / cores.count(), cpu_s)
 
 
 def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
-    """Return whether pictures are so little beside training that an estimate need not know them exactly."""
+    """Return whether pictures take so little time beside training that an estimate need not know it exactly."""
     return frames * pictures.cpu_s / cores.count() < _SMALL * training_s
 
 
 def measure(job: Job, beside: Path = Path()) -> Pictures:
-    """Make a few frames of a job, at several places of its path, of random samples: all that `film.video` does.
+    """Make a few frames of a job, at several places of its path, from random samples, just as `rendering.video` does.
 
-    beside: a folder for them where there is none for temporary files.
+    beside: a folder to write them in where there is no folder for temporary files.
     """
     noise = _Noise(job.scene.problem.channels)
     others = tuple(Kept(kept.backend, noise) for kept in job.others)
     noisy = dataclasses.replace(job, store=noise, switch=None, others=others)
     output, most = job.scene.output, job.frame_count // len(_PLACES)
     loops.make_all()
-    FramePainter(job.plan, noise.fetch).picture(0.0)  # loads what pictures take
+    FramePainter(job.plan, noise.fetch).picture(0.0)  # compiles and loads what pictures need
     few = _time(noisy, 1, beside)
     if most < 2:
         return Pictures(few.wall_s / few.frames, few.cpu_s / few.frames, size_bytes=few.size_bytes / few.frames)
@@ -115,7 +118,7 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
         many = _time(noisy, count, beside)
         if many.wall_s - few.wall_s >= _ENOUGH_S or count == most:
             break
-        # A round that took no time says little of how long a larger one will take.
+        # A short round says little about how long a larger one will take.
         count = min(count * _GROWTH, most)
     more = many.frames - few.frames
     wall_s, cpu_s = max(0.0, many.wall_s - few.wall_s) / more, max(0.0, many.cpu_s - few.cpu_s) / more
@@ -124,7 +127,7 @@ def measure(job: Job, beside: Path = Path()) -> Pictures:
 
 
 def disk_bytes(plan: Plan) -> int:
-    """Return the room on disk that the patches of a plan's tiles take, with every channel of its system."""
+    """Return the bytes on disk that the patches of a plan's tiles take, with every channel of their system."""
     return sum(
         tile_format.room_bytes(problem.channels, plan.patches[tile])
         for order, problem in zip(plan.orders, plan.slices.problems, strict=True)
@@ -133,7 +136,7 @@ def disk_bytes(plan: Plan) -> int:
 
 
 class _Timed(NamedTuple):
-    """Frames of a film, the seconds that they took, by the clock and of all cores together, and the film's size."""
+    """A short film: its frames, the seconds that it took, by the clock and of all cores together, and its size."""
 
     frames: int
     wall_s: float
@@ -142,7 +145,7 @@ class _Timed(NamedTuple):
 
 
 def _time(job: Job, at_a_place: int, beside: Path) -> _Timed:
-    """Make a film of so many frames after each other at each place, and time it."""
+    """Make a film of so many successive frames at each place, and time it."""
     firsts = [round(place * (job.frame_count - at_a_place)) for place in _PLACES]
     numbers = sorted({first + i for first in firsts for i in range(at_a_place)})
     with places.scratch_folder(beside) as folder:
@@ -155,7 +158,7 @@ def _time(job: Job, at_a_place: int, beside: Path) -> _Timed:
 
 
 class _Noise:
-    """A store that holds every tile: a part of it noise, as at the boundary, the rest smooth."""
+    """A store that holds every tile. A part of each is noise, as at the boundary, and the rest is smooth."""
 
     def __init__(self, channels: Mapping[str, np.dtype]) -> None:
         drawn = np.random.default_rng(0)

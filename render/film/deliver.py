@@ -1,4 +1,4 @@
-"""The contents of the output folder: a film or stills, and beside them what shows them and what makes them again.
+"""The files of the output folder: a film or stills, and beside them records, logs and posters.
 
 <scene>/<scene>-<quality>.mp4           the film
 <scene>/<scene>-<quality>.mp4.json      its record: everything needed to make it again
@@ -8,7 +8,7 @@
 <scene>/<scene>-<quality>.path.csv      where the camera is in every frame
 <scene>/<scene>-<quality>-00120.png     frame 120 of it, with its record as 00120.png.json
 
-What settings changed of a scene is in the names after the quality: <scene>-<quality>-vik.mp4 (`render.scene.tag`).
+Settings that changed the scene are named after the quality: <scene>-<quality>-vik.mp4 (`render.scene.tag`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from render.film.replacing import record_path
 from render.geometry import frame_rates
 from render.geometry.tracks import Track
 
-# What pictures and samples go through besides this package.
+# Libraries on which pictures and samples depend.
 _LIBRARIES = ("jax", "jaxlib", "numpy", "scipy", "pillow", "cmap", "imageio", "imageio-ffmpeg")
 
 _THUMBNAIL_PX = 320
@@ -41,25 +41,25 @@ _POSTER = ".poster.png", ".thumb.jpg"
 
 
 def film_path(out: Path, job: Job, frames: str = "") -> Path:
-    """Return where a job's film belongs. frames: the part of its name that says which frames it is of, if not of all.
+    """Return the path of a job's film. frames: the part of its name that says which frames it shows, if not all.
 
-    Two jobs of one scene that differ in what settings changed have different paths.
+    Two jobs of one scene with different settings have different paths.
     """
     codec = job.scene.output.codec
     suffix = "" if codec == encode.SEQUENCE else encode.CODECS[codec].suffix
-    # The codec is named whoever chose it, since players ask for it.
+    # The codec is named even where the scene sets it, since players support some codecs only.
     tags = [frames, scenes.tag(job.scene, ignored=["output.codec"]), codec if codec != "h264" else ""]
     return out / job.scene.name / f"{_stem(job, *tags)}{suffix}"
 
 
 def still_path(out: Path, job: Job, number: int) -> Path:
-    """Return where a frame of a job belongs."""
+    """Return the path of a frame of a job."""
     tag = scenes.tag(job.scene, ignored=replacing.UNSEEN_IN_STILLS)
     return out / job.scene.name / f"{_stem(job, tag, f'{number:05d}')}.png"
 
 
 def sheet_path(out: Path, job: Job, layout: str = "") -> Path:
-    """Return where a contact sheet of a job belongs. layout: which frames it shows, and how, if not the usual ones."""
+    """Return the path of a contact sheet of a job. layout: its frames and its layout, unless they are the defaults."""
     tag = scenes.tag(job.scene, ignored=replacing.UNSEEN_IN_STILLS)
     return out / job.scene.name / f"{_stem(job, tag, layout)}.sheet.png"
 
@@ -78,22 +78,22 @@ def whole_film(
 ) -> list[Path]:
     """Make a film with its record, log, poster, thumbnail and table of the camera; return their paths, the film first.
 
-    poster: the frame to show it by, as `selection` reads it, or None for neither poster nor thumbnail. force: also
-    where it replaces what another request made (see `replacing.check`).
+    poster: the frame that poster and thumbnail show, as `selection` reads it; None for neither. force: replace even
+    what another request made (see `replacing.check`).
     """
     numbers = job.frame_numbers([poster]) if poster else []
     if len(numbers) > 1:
         raise RenderError(f"a poster must be one frame, not {len(numbers)}: {poster!r}.")
     base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
     table, poster_path, thumbnail = (base.with_name(base.name + end) for end in (".frames.csv", *_POSTER))
-    # A path that cannot be written costs nothing now, and would cost its file after all the training.
+    # A path that cannot be written is reported now, not after all the training.
     for other in (table, poster_path, thumbnail) if numbers else (table,):
         check_target(other)
     replacing.check(path, job.scene, force=force)
     if numbers:
         replacing.check(poster_path, job.scene, force=force, unseen=replacing.UNSEEN_IN_STILLS)
     if poster_path.exists() and not poster_path.is_file():
-        raise WriteError(poster_path, "a thumbnail is made of it, and it must be a plain file")
+        raise WriteError(poster_path, "the thumbnail is made from it, so it must be a plain file")
 
     def show() -> None:
         for number in numbers:
@@ -107,7 +107,7 @@ def whole_film(
         facts: list[FrameFacts] = []
 
         def beside() -> None:
-            """Write these while the film's segments are still there: whatever ends this early, nothing is lost."""
+            """Write these files while the film's segments still exist, so that nothing is lost if this fails."""
             _write_log(table, facts)
             show()
 
@@ -120,9 +120,9 @@ def _write_log(table: Path, facts: Iterable[FrameFacts]) -> None:
 
 
 def _logged_sequence(job: Job, folder: Path, table: Path, report: Report) -> list[Path]:
-    """Make a folder of pictures and their log, in which pictures that are there already keep their rows."""
+    """Make a folder of pictures and their log, in which existing pictures keep their rows."""
     _write_log(table, _rows(table, job).values())
-    with table.open("a", encoding="utf-8", buffering=1) as lines:  # each row as soon as its picture is there
+    with table.open("a", encoding="utf-8", buffering=1) as lines:  # every row is written as soon as its picture is
 
         def log(row: FrameFacts) -> None:
             lines.write(frame_log.line(row))
@@ -168,7 +168,7 @@ def part_of_film(
     *,
     force: bool = False,
 ) -> list[Path]:
-    """Make a film of some frames, or of all, with its record and table of the camera alone; return their paths.
+    """Make a film of some frames, or of all, with only its record and its table of the camera; return their paths.
 
     force: as in `whole_film`.
     """
@@ -185,9 +185,9 @@ def _film(
     numbers: Sequence[int] | None = None,
     beside: Callable[[], None] = lambda: None,
 ) -> list[Path]:
-    """Make a film and its record, which says the sum of the very file that was published; return both paths.
+    """Make a film and its record, which has the checksum of the published file; return both paths.
 
-    beside: writes what else belongs to the film, once that has its name.
+    beside: writes the other files that belong to the film, once the film has its name.
     """
 
     def record(sha256: str) -> None:
@@ -202,7 +202,7 @@ def _film(
 
 
 def tag_of_frames(numbers: Sequence[int]) -> str:
-    """Return what tells a part of a film from every other: its ends, and a digest if it skips frames in between."""
+    """Return the name of a part of a film: its first and last frame, and a digest if it skips frames in between."""
     ends = f"{numbers[0]:05d}-{numbers[-1]:05d}"
     return ends if _is_run(numbers) else f"{ends}-{hashlib.sha256(repr([*numbers]).encode()).hexdigest()[:6]}"
 
@@ -214,7 +214,7 @@ def _is_run(numbers: Sequence[int]) -> bool:
 def _record(
     job: Job, path: Path, sha256: str, frame: int | None = None, *, frames: Sequence[int] | None = None
 ) -> None:
-    """Write the record of an output, without anything that would differ if it were made again in the same way."""
+    """Write the record of an output. It has nothing in it that would differ if the output were made again."""
     output = job.scene.output
     texts = job.provenance(frame)
     again = f"render {'video' if frame is None else 'frame'} {path.name}.json"
@@ -253,7 +253,7 @@ def _record(
     try:
         write_whole(target, (json.dumps(fields, indent=1, ensure_ascii=False) + "\n").encode())
     except RenderError:
-        if target.is_file() and not target.is_symlink():  # of the output that stood here before, and no longer true
+        if target.is_file() and not target.is_symlink():  # the record of the former output, which no longer holds
             target.unlink()
         raise
 
@@ -266,7 +266,7 @@ def _ends(job: Job, track: Track, frame: int | None) -> float | list[float]:
 
 
 def made_with() -> dict[str, str]:
-    """Return the versions of what outputs go through."""
+    """Return the versions of the programs and libraries that made an output."""
     versions = {name: metadata.version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), **versions, "ffmpeg": encode.version(), "machine": platform.machine()}
 

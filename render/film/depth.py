@@ -1,4 +1,4 @@
-"""How deep and how wide a film goes: what is refused before anything is trained, and what is remarked on."""
+"""Checks of how deep and how wide a film goes: what is refused before anything is trained, and what is noted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def runs_per_pixel(scene: Scene) -> int:
     return max(1, math.ceil(scene.output.detail))
 
 
-# The share of a frame beyond the plane from which on a view is remarked on.
+# A view gets a remark if at least this share of the frame is beyond the plane.
 _LEAST_OVERHANG = 0.02
 
 

@@ -1,8 +1,8 @@
-"""Frames of a film that is still being made: small, and from the samples that its stores hold by now.
+"""Frames of a film that is still being made: small ones, from the samples that its stores hold so far.
 
-A frame is finished where every level that it shows is stored. Elsewhere it shows the deepest level that covers it and
-is stored, in the colours of the last octave whose samples are: coarse, and the sharper the farther training has come.
-While the samples of the first octave's colours are being trained, colours come from a coarser level of it.
+A frame is finished if every level that it shows is stored. Otherwise it shows the deepest stored level that covers it,
+in the colours of the last octave whose samples are stored: at first coarse, and sharper as the training goes on. While
+the samples of the first octave's colours are being trained, colours come from a coarser level of that octave.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from render.film.plan import Plan
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Field
 
-# Levels up to an octave finer than the pixels of a small picture are read: what is finer still costs time, and is lost.
+# Levels up to an octave finer than the pixels of a small picture are read. Finer ones would cost time and show nothing.
 _FINER = 1.0
 
-# Fewer rows of samples than this in a frame show nothing of it.
+# A frame with fewer rows of samples than this is not shown.
 _FEWEST_ROWS = 4
 
 
 class Sharpness(NamedTuple):
-    """What a frame can be made of. levels: coarse to fine. rows: samples of the deepest that covers it, down the frame.
+    """The stored levels of which a frame can be made. levels: coarse to fine. rows: samples down the frame, of the
+    deepest level that covers it.
 
-    complete: whether these are all levels that the small picture shows, in its own colours. coarse_colours: the level
-    that colours come from, where it is not the film's.
+    complete: whether these are all levels that the small picture shows, in the film's colours. coarse_colours: the
+    level from which colours come where that is not the film's.
     """
 
     levels: tuple[int, ...]
@@ -41,7 +42,7 @@ class Sharpness(NamedTuple):
 
 
 class EarlyFrames:
-    """Makes small pictures of a job's frames, and trains nothing. Not thread-safe; the job may run beside it."""
+    """Makes small pictures of a job's frames, and trains nothing. Not thread-safe; the job may run at the same time."""
 
     def __init__(self, job: Job, width_px: int) -> None:
         """width_px: of the pictures, at most."""
@@ -51,11 +52,11 @@ class EarlyFrames:
         self._painter = FramePainter(self._plan, self._stored.fetch)
 
     def sharpness(self, number: int) -> Sharpness | None:
-        """Return what a frame can be made of by now; None of nothing that would show it."""
+        """Return of what a frame can be made so far; None if too little is stored."""
         return self._plan.sharpness(self._place(number))
 
     def picture(self, number: int) -> np.ndarray:
-        """Return a frame as uint8 [height, width, 3], of what `sharpness` found. Raises what the store raises."""
+        """Return a frame as uint8 [height, width, 3], as sharp as `sharpness` says. Raises what the store raises."""
         s, painter = self._place(number), self._painter
         if (sharp := self._plan.sharpness(s)) is not None and sharp.coarse_colours is not None:
             painter = FramePainter(self._plan.coloured_by(sharp.coarse_colours), self._stored.fetch)
@@ -66,7 +67,7 @@ class EarlyFrames:
 
 
 class _Stored:
-    """The tiles of a job's problems that are in their stores; what was there once is not looked up again."""
+    """The tiles of a job's problems that are in their stores. Tiles that were found are not looked up again."""
 
     def __init__(self, job: Job) -> None:
         self._stores = (job.store, *(kept.store for kept in job.others))
@@ -74,7 +75,7 @@ class _Stored:
         self._known: set[tuple[int, Tile]] = set()
 
     def holds(self, problem: int, tiles: list[Tile]) -> bool:
-        """Return whether all that the film needs of some tiles is there."""
+        """Return whether all that the film needs of some tiles is stored."""
         unknown = [tile for tile in tiles if (problem, tile) not in self._known]
         for tile, held in zip(unknown, self._stores[problem].held(unknown), strict=True):
             if self._wanted[tile] & ~held:
@@ -83,16 +84,16 @@ class _Stored:
         return True
 
     def fetch(self, tile: Tile, problem: int = 0) -> Field:
-        """Return what the film needs of a tile that is there."""
+        """Return the patches that the film needs of a stored tile."""
         try:
             return self._stores[problem].get(tile, self._wanted[tile])
         except Exception:
-            self._known.discard((problem, tile))  # lost or damaged: the film's own training finds that out, too
+            self._known.discard((problem, tile))  # lost or damaged; the film's own training notices that as well
             raise
 
 
 class _SmallPlan(Plan):
-    """A film's plan for pictures of fewer pixels, with no levels but those that are stored. It plans nothing itself."""
+    """A film's plan with fewer pixels and only the stored levels, made from the film's plan, not from the scene."""
 
     def __init__(self, film: Plan, width_px: int, stored: _Stored) -> None:
         output = film.scene.output
@@ -113,7 +114,7 @@ class _SmallPlan(Plan):
         return other
 
     def sharpness(self, s: float) -> Sharpness | None:
-        """Return what a frame at s can be made of by now; None of nothing that would show it."""
+        """Return of what a frame at s can be made so far; None if too little is stored."""
         view = self.path.viewport(s)
         if self.scene.bifurcation is not None:  # no tile is trained for it
             return Sharpness((), view.height_px, complete=True)
@@ -179,5 +180,5 @@ class _SmallPlan(Plan):
         return None if last is None else (last, last, 0.0)
 
     def _colours(self, anchor: float, problems: list[int]) -> bool:
-        """Return whether the samples are stored that give the colour curve of an anchor."""
+        """Return whether the samples for the colour curve of an anchor are stored."""
         return all(self._stored.holds(problem, self._curve_tiles(anchor)) for problem in problems)

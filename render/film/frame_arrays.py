@@ -1,7 +1,7 @@
-"""Frames as numbers: what is stored of the sample nearest to every pixel, and the colours as linear light.
+"""Frames as numbers: the stored channels of the sample nearest to every pixel, and the colours as linear light.
 
-Values are never filtered: a mean of a converged and a diverged run is the value of no run. So every pixel has the
-channels of one sample, the nearest one of the deepest level that the frame shows there.
+Values are never filtered, because the mean of a converged and a diverged run is not the value of any run. So every
+pixel has the channels of one sample, the nearest one of the deepest level that the frame shows there.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Channels = dict[str, np.ndarray]
 class FrameArrays:
     """Makes the arrays of the frames of one plan.
 
-    fetch: returns the field of a tile that is finished; it is called for tiles of plan.tiles_at(s) only.
+    fetch: returns the field of a finished tile; it is called only for tiles of plan.tiles_at(s).
     """
 
     def __init__(self, plan: Plan, fetch: Fetch) -> None:
@@ -48,9 +48,10 @@ class FrameArrays:
         self._dtypes = plan.slices.channels
 
     def channels(self, s: float, moments: tuple[float, ...] = ()) -> Channels:
-        """Return the channels at path length s, [height, width] with row 0 highest: R, G, B (float16), and all others.
+        """Return the channels at path length s, [height, width] with row 0 at the top: R, G, B (float16), and all
+        others.
 
-        moments: the places whose light R, G and B average; s alone if there are none.
+        moments: the path lengths over which R, G and B are averaged; s alone if there are none.
         """
         view = self._plan.path.viewport(s)
         light = palettes.linear_from_srgb(self._compositor.frame(*(moments or (s,)), bits=16) / 65535)
@@ -58,7 +59,7 @@ class FrameArrays:
         return {**colours, **self._nearest(view, s)}
 
     def _nearest(self, view: Viewport, s: float) -> Channels:
-        # A mean of two slices is the value of no run: of two, the one that the frame shows more of.
+        # The mean of two slices is not the value of any run, so the slice that the frame shows more of is taken.
         slices = self._plan.slices
         fetch = slices.reader(slices.nearest(s), self._fetch)
         shape = view.height_px, view.width_px
@@ -82,8 +83,8 @@ class FrameArrays:
 def nearest_samples(view: Viewport, level: int) -> tuple[list[int], list[int]]:
     """Return the lattice index of the sample of a level nearest to each row (from the top) and column of pixels.
 
-    -1 where the middle of the row or column lies outside of the plane. Python's own integers, since indices of deep
-    levels exceed 64 bits; exact to a millionth of a pixel at any depth.
+    -1 where the middle of the row or column lies outside of the plane. They are Python integers, since indices of deep
+    levels exceed 64 bits, and exact to a millionth of a pixel at any depth.
     """
     window = view.window(level)
     box = view.box(level, window.x0, window.y0)
@@ -92,7 +93,7 @@ def nearest_samples(view: Viewport, level: int) -> tuple[list[int], list[int]]:
     def nearest(low: float, high: float, pixels: int, first: int) -> list[int]:
         centres = low + (np.arange(pixels) + 0.5) / pixels * (high - low)
         inside = (0 <= first + int(cell) < count for cell in np.floor(centres))
-        # The plane's upper ends have no samples of their own: the last ones are those before.
+        # There are no samples at the plane's upper ends; the nearest ones are the last.
         indices = (min(first + int(i), count - 1) for i in np.floor(centres + 0.5))
         return [i if is_inside else -1 for i, is_inside in zip(indices, inside, strict=True)]
 
@@ -115,13 +116,13 @@ def _runs(indices: list[int]) -> list[tuple[slice, int, np.ndarray]]:
 
 
 def frame_path(folder: Path, number: int) -> Path:
-    """Return where a frame's arrays belong."""
+    """Return the path of a frame's arrays."""
     return folder / f"{number:05d}.exr"
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse a place for the frames of a film that cannot be written, or that is named like a file. WriteError."""
-    arrays.format_of(frame_path(folder, 0))  # its library
+    """Raise WriteError for a folder of frames that cannot be written, or that is named like a file."""
+    arrays.format_of(frame_path(folder, 0))  # raises if the library is missing
     if folder.suffix.lower() in arrays.FORMATS or (os.path.lexists(folder) and not os.path.isdir(folder)):
         raise WriteError(
             folder,
@@ -136,8 +137,8 @@ def write_frames(
 ) -> list[Path]:
     """Write frames as OpenEXR files into a folder, with the camera's path as a table; return their paths.
 
-    Files that are there and carry the same scene stay, so the same call goes on where it stopped. Samples that the
-    store lacks are trained.
+    Existing files of the same scene stay, so a call that was stopped goes on where it was. Samples that the store lacks
+    are trained.
     """
     check_folder(folder)
     table = folder / PATH_NAME
@@ -146,7 +147,7 @@ def write_frames(
             raise WriteError(path, "frames are read again, and must be plain files")
     for path in folder.glob("[0-9]" * 5 + ".exr"):
         if not _is_written(job, int(path.stem), path):
-            raise WriteError(path, "a frame of another film, or a damaged one, is there: move it away")
+            raise WriteError(path, "it is a frame of another film, or damaged: move it away")
     todo = [number for number in numbers if not frame_path(folder, number).exists()]
 
     def maker(plan: Plan, fetch: Fetch) -> Make[Channels]:
@@ -161,7 +162,7 @@ def write_frames(
 
 
 def frame_facts(job: Job, number: int) -> Facts:
-    """Return what a frame's file says of itself: the scene, the frame, and where the camera is."""
+    """Return the facts that a frame's file contains: the scene, the frame, and the place of the camera."""
     path, fps, problem = job.plan.path, job.scene.output.fps, job.scene.problem
     view = path.viewport(s := path.s_of_frame(number, fps))
     edges = zip(("x_low", "x_high", "y_low", "y_high"), view.edges(), strict=True)
@@ -179,12 +180,12 @@ def frame_facts(job: Job, number: int) -> Facts:
 
 
 def _shown(job: Job, s: float) -> dict[str, str]:
-    """Return which slice the values of a frame are of, in a film that has several."""
+    """Return the slice of a frame's values, in a film that has several."""
     return {"steps": str(job.plan.slices.nearest(s).steps)} if job.plan.path.tracks else {}
 
 
 def _is_written(job: Job, number: int, path: Path) -> bool:
-    """Return whether a file holds a frame of this very job, whole."""
+    """Return whether a file holds a complete frame of this job."""
     if not path.is_file():
         return False
     try:

@@ -1,4 +1,4 @@
-"""The cost and the contents of each frame of a render: a row of numbers a frame, for a table beside the film."""
+"""The cost and the contents of each frame of a render: a row of numbers for each, for a table beside the film."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from render.geometry.tiles import Tile
 from render.picture import palettes
 from render.samples import NO_SAMPLE, Field
 
-# How bright red, green and blue light are (IEC 61966-2-1).
+# The luminance of red, green and blue light (IEC 61966-2-1).
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 
 
@@ -26,9 +26,9 @@ class FrameFacts:
     """A row of the log.
 
     frame: its number. time_s: its second in the film. octaves: path length so far. width: of the view, in decades (or
-    units, on a linear x axis). seconds: spent since the frame before, waiting for training included.
-    samples_trained: training runs finished in those. tiles, tiles_stored: that the frame is made of, and those of
-    them that were in the store when the render began. boundary_density: share of neighbouring samples of which one
+    units, on a linear x axis). seconds: time since the frame before, waiting for training included. samples_trained:
+    training runs that finished in that time. tiles: how many tiles the frame is made of. tiles_stored: how many of them
+    were in the store when the render began. boundary_density: share of pairs of neighbouring samples of which one
     converged and the other did not, over the tiles of the frame's coarsest level. mean_luminance: of the picture, 0 to
     1, as light (WCAG's relative luminance); 0 where no picture is made.
     """
@@ -46,7 +46,7 @@ class FrameFacts:
 
 
 class FrameLog:
-    """Measures frames as they are made. It observes the tiles that are fetched for them, and reads none itself."""
+    """Measures frames as they are made. It observes the tiles that are fetched for them, and reads no others."""
 
     def __init__(self, plan: Plan, training: Trainings) -> None:
         self._plan = plan
@@ -56,7 +56,7 @@ class FrameLog:
         self._seen_s, self._seen_samples = time.monotonic(), 0
 
     def _observe(self, problem: int, tile: Tile, field: Field) -> None:
-        """Note how much boundary a tile holds, after every number of steps that a frame may show."""
+        """Note the boundary density of a tile, after every number of steps that a frame may show."""
         if (problem, tile) not in self._edges:
             slices = self._plan.slices
             known = field.status != NO_SAMPLE
@@ -64,7 +64,7 @@ class FrameLog:
             self._edges[problem, tile] = densities
 
     def row(self, frame: int, s: float, shown: Shown, mean_luminance: float = 0.0) -> FrameFacts:
-        """Return what the frame at path length s, made of these tiles, took since the last call."""
+        """Return the row of the frame at path length s, made of these tiles; its cost is counted from the last call."""
         now_s, samples = time.monotonic(), self._training.samples_done
         level = self._plan.base_level(s)
         nearest, problems = self._plan.slices.nearest(s), self._plan.slices.shown(s)
@@ -106,7 +106,8 @@ def boundary_density(converged: np.ndarray, known: np.ndarray) -> float:
 def mean_luminance(picture: object) -> float:
     """Return the mean relative luminance (WCAG 2) of a picture, sRGB uint8 or uint16 [height, width, 3], 0 to 1.
 
-    It is taken from every fourth pixel of every fourth row, which is within 0.001 of all of them. 0 for anything else.
+    It is taken over every fourth pixel of every fourth row, which is within 0.001 of the mean over all. It is 0 for
+    anything that is not a picture.
     """
     if not isinstance(picture, np.ndarray):
         return 0.0
@@ -126,7 +127,7 @@ def unpacked(numbers: np.ndarray) -> list[FrameFacts]:
 
 
 def read(text: str) -> dict[int, FrameFacts]:
-    """Return the rows of a CSV by their frames, the last of each frame; lines that are no whole rows are left out."""
+    """Return the rows of a CSV by frame, the last one of each; incomplete lines are left out."""
     rows = {}
     for line in csv.reader(io.StringIO(text)):
         with contextlib.suppress(ValueError, TypeError):
@@ -141,10 +142,10 @@ def _row(values: Iterable[float] | Iterable[str]) -> FrameFacts:
 
 
 def line(row: FrameFacts) -> str:
-    """Return a row as a line of CSV, with its end."""
+    """Return a row as a line of CSV, with its line end."""
     return ",".join(f"{value:.6g}" if isinstance(value, float) else str(value) for value in astuple(row)) + "\n"
 
 
 def table(rows: Iterable[FrameFacts]) -> str:
-    """Return rows as CSV, with a line of names."""
+    """Return rows as CSV, with the names of the columns in the first line."""
     return ",".join(field.name for field in fields(FrameFacts)) + "\n" + "".join(map(line, rows))

@@ -1,4 +1,4 @@
-"""A planned render as one value: what to train, with what, and where it is kept."""
+"""A planned render as one value: what is trained, by which backends, and where it is stored."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """A planned render: what to train, with what, and where it is kept. `rendering.prepare` makes one.
+    """A planned render: what is trained, by which backends, and where it is stored. `rendering.prepare` makes one.
 
-    switch: where runs are followed by differences from reference runs; None where they are not. measured: what is known
-    of the precision of runs at the film's targets. others: what trains and keeps the film's further problems, where
+    switch: from which levels on runs are followed by differences from reference runs; None if none are. measured: the
+    measured precision of runs at the film's targets. others: backends and stores of the film's further problems, where
     hyperparameters move between keyframes.
     """
 
@@ -53,7 +53,7 @@ class Job:
 
     @property
     def frame_count(self) -> int:
-        """Number of frames of the whole film."""
+        """The number of frames of the whole film."""
         return self.plan.path.frame_count(self.scene.output.fps)
 
     def frame_numbers(self, selections: Iterable[str | int]) -> list[int]:
@@ -66,12 +66,12 @@ class Job:
         return numerics.following(self.backend.numerics, self.switch.keys if self.switch else ())
 
     def missing_samples(self, numbers: Sequence[int] | None = None) -> int:
-        """Return the training runs of the film, or of some of its frames, that the store does not hold yet."""
+        """Return how many training runs of the film, or of some of its frames, the store does not hold yet."""
         orders = self.plan.orders if numbers is None else needed(self.plan, self._moments(numbers))
         return self.trainings(orders).samples_total
 
     def trainings(self, orders: Sequence[Sequence[Tile]]) -> Trainings:
-        """Return the training of tiles of every problem, each in order of first use; nothing begins yet."""
+        """Return the trainings of tiles of every problem, each in order of first use. They are not started."""
         kept = (Kept(self.backend, self.store), *self.others)
         problems = self.plan.slices.problems
         # Where there are several problems, there is no switch: see `targets.may_have`.
@@ -87,7 +87,7 @@ class Job:
         return (s for number in numbers for s in self.plan.path.moments(number, output.fps, output.shutter))
 
     def provenance(self, frame: int | None = None) -> dict[str, str]:
-        """Return what makes the film again, or one frame of it, as short texts."""
+        """Return short texts from which the film, or one frame of it, can be made again."""
         output = self.scene.output
         texts = scenes.provenance(self.scene, self.quality, self.numerics) | {"render": render.__version__}
         if (font := typeface.find(output.caption, output.font)) != typeface.BUNDLED:

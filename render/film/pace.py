@@ -1,4 +1,4 @@
-"""The pace of a render: training runs, or frames, a second, and the time that is left by it."""
+"""The pace of a render: training runs, or frames, a second, and the time that is left."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from render.film.rendering import Progress
 # The rate of training is the mean over about this long, so that it neither jumps nor lags.
 _RATE_S = 20.0
 
-# Frames are counted for this long before anything is said of their rate.
+# Frames are counted for this long before their rate is reported.
 _LEAST_S = 1.0
 
 
 class Pace:
-    """What progress amounts to in time. While training runs are left it is theirs, and then that of frames."""
+    """Turns progress into a rate and a time: of training runs while some are left, and then of frames."""
 
     def __init__(self) -> None:
         self._runs = [(time.monotonic(), 0)]
@@ -25,7 +25,7 @@ class Pace:
     def add(self, now: Progress) -> None:
         """Take progress into account.
 
-        Sets per_s, training runs or frames a second, and left_s, the seconds left of them; None while that is unknown.
+        Sets per_s, training runs or frames a second, and left_s, the seconds that are left; None while that is unknown.
         """
         self._runs.append((time.monotonic(), now.samples_done))
         # The window reaches back to the last finished batch, however long ago: a slow batch does not reset the rate.

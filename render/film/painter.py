@@ -1,4 +1,4 @@
-"""Finished frames: samples that are composed into a picture, and what is written on it."""
+"""Finished frames: pictures composed from samples, with the text that is written on them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from render.samples import Field
 class FramePainter:
     """Makes the frames of one plan. A frame is a function of its place on the path alone.
 
-    fetch: returns the field of a tile that is finished; it is called for tiles of plan.tiles_at(s) only.
+    fetch: returns the field of a finished tile; it is called only for tiles of plan.tiles_at(s).
     Not thread-safe: coded samples, colour curves and drawn words are kept between frames.
     """
 
@@ -32,7 +32,7 @@ class FramePainter:
         """Return the finished picture at path length s: uint8, or uint16 for 16 bits, [height, width, 3].
 
         moments: the path lengths that the picture averages; s alone if there are none. passing: how the camera moves
-        there, so that a film does not flash; None for no limit.
+        there, to limit flashes; None for no limit.
         """
         places = moments or (s,)
         picture = self._compositor.frame(*places, bits=bits, passing=passing)
@@ -41,7 +41,7 @@ class FramePainter:
         if bits == 8:
             self._annotator.draw(picture, s)
             return picture
-        # Text is drawn on eight bits, and taken over where it is.
+        # Text is drawn on the picture in 8 bits; pixels that it changes are copied.
         eight = self._compositor.frame(*places, passing=passing)
         self._annotator.draw(drawn := eight.copy(), s)
         deep: np.ndarray = np.where((drawn != eight).any(axis=-1, keepdims=True), drawn * np.uint16(257), picture)
@@ -49,11 +49,11 @@ class FramePainter:
 
 
 def _annotator(plan: Plan) -> Annotator | None:
-    """Return what writes on frames, or None if nothing is to be written."""
+    """Return the annotator of the frames, or None if nothing is written on them."""
     output, problem = plan.scene.output, plan.scene.problem
     parts = overlay.PARTS if output.overlay is True else output.overlay or ()
     labels = problem.labels
-    if plan.scene.bifurcation is not None:  # brightness is a density, and y is not where runs start but where they are
+    if plan.scene.bifurcation is not None:  # brightness is a density, and y is the present value, not the start
         parts = tuple(part for part in parts if part != "legend")
         labels = labels[0], labels[1].removeprefix("start of ").removeprefix("the ")
     if not parts and not output.caption:

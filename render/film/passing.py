@@ -1,4 +1,4 @@
-"""The motion of the picture across the screen around a frame, by which `picture.flash_limit` decides."""
+"""The motion of the picture across the screen around a frame, from which `picture.flash_limit` finds flashes."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import numpy as np
 from render.film.plan import Plan
 from render.picture.flash_limit import Passing
 
-# Seconds before and after a frame; and steps a second, as many as show every change of a film of 24 frames a second.
+# Seconds before and after a frame, and steps a second: every frame of a film of 24 frames a second.
 _REACH_S, _STEPS_PER_S = 1.0, 24
 
 
 def around(plan: Plan, number: int) -> Passing | None:
-    """Return how the camera moves around a frame of a film; None where its output asks for no limit.
+    """Return how the camera moves around a frame of a film; None if its output does not limit flashes.
 
-    It follows from the path and its timing alone, and needs no sample.
+    It follows from the path and its timing alone, without any samples.
     """
     output, path = plan.scene.output, plan.path
     if output.flash != "limit":

@@ -1,12 +1,13 @@
-"""The tiles that a film needs, in the order in which it needs them, and their cost. Nothing is trained here.
+"""The tiles that a film needs, in the order in which it needs them. Nothing is trained here.
 
-The plan follows from the path's geometry and the quality alone, never from frames, seconds or a store, so another
-frame rate or another timing needs the same tiles, and a frame rendered alone uses the tiles it uses in the film.
+The plan follows from the path's geometry and the quality alone, never from frames, seconds or a store. So another
+frame rate or another timing needs the same tiles, and a frame that is rendered alone uses the same tiles as in the
+film.
 
 Let lambda be the continuous level of a view (one lattice spacing = one pixel). Level L is *complete* wherever
 lambda + 1 + log2(detail) >= L: the view is then covered by samples at `detail` samples per pixel or more. Deeper
-levels that the path completes later are already used where they lie inside an earlier, wider view: a frame is
-sharp where the camera goes.
+levels that the path completes later are already used where they lie inside an earlier, wider view, so that a frame is
+sharpest where the camera goes.
 """
 
 from __future__ import annotations
@@ -31,20 +32,20 @@ from render.geometry.tiles import Tile, TileRange
 from render.geometry.viewport import Window
 from render.scene import Scene
 
-# The path is examined this many times per octave. Between two such views, both nearly the same, the camera leaves
-# their common bounding box by at most 1.2e-4 of its width (where a pan turns; measured on 300 random journeys): less
-# than the one sample that a cover adds all around, if a frame has no more samples across than this. Twice as often
-# brings it four times nearer.
+# The path is examined this many times per octave. Between two successive views the camera leaves their common bounding
+# box by at most 1.2e-4 of its width (where a pan turns; measured on 300 random journeys). That is less than the one
+# sample that a cover adds on all sides, if a frame has at most _ACROSS samples across. Examining the path twice as
+# often makes it four times less.
 _PER_OCTAVE = 16
 _ACROSS = 4096
 
-# Colour curves are taken from this many rows of samples of an anchor's view, or the fewest more that a level has.
+# Colour curves are taken from at least this many rows of samples of an anchor's view, at the coarsest such level.
 _CURVE_ROWS = 64
 
 
 @dataclass
 class LevelPlan:
-    """One level of a film: the stretches of path on which it is complete, and which patches it needs of which tiles."""
+    """One level of a film: the stretches of path on which it is complete, and its patches by tile."""
 
     complete: list[tuple[float, float]] = field(default_factory=list)
     ranges: list[PatchRange] = field(default_factory=list)
@@ -60,7 +61,7 @@ class LevelPlan:
         return [part for other in self.ranges if (part := area.intersection(other)) is not None]
 
     def planned(self, area: TileRange) -> np.ndarray:
-        """Return which tiles of an area are the level's: bool [rows, columns]."""
+        """Return which tiles of an area belong to the level: bool [rows, columns]."""
         around = (area.intersection(other.tile_range) for other in self.ranges)
         return area.mask(part for part in around if part is not None)
 
@@ -70,9 +71,10 @@ class LevelPlan:
 
 
 class Shown(NamedTuple):
-    """The tiles of a frame: rectangles, with which of their tiles are planned (bool [rows, columns]), and some others.
+    """The tiles of a frame. areas: rectangles, and which of their tiles are planned (bool [rows, columns]). others:
+    more.
 
-    A frame shows thousands, and a film whose samples are all stored has no need to list them.
+    A frame shows thousands of tiles, and a film whose samples are all stored need not list them.
     """
 
     areas: list[tuple[TileRange, np.ndarray]]
@@ -95,18 +97,18 @@ class Shown(NamedTuple):
 
 
 class Plan:
-    """The tiles of a film (`order`: by first use) and, for any place on its path, those of its frame."""
+    """The tiles of a film (`order`: by first use), and those of the frame at any place on its path."""
 
     def __init__(self, scene: Scene) -> None:
-        """Plan a scene at its output's quality. Raises DepthError where its precision ends."""
+        """Plan a scene at its output's quality. Raises DepthError if it goes deeper than its precision allows."""
         self.scene = scene
         output = scene.output
         self.path: Path = scene.path(output)
         self.slices = Slices(scene.problem, self.path, output.slices)
         self._delta = 1 + math.log2(output.detail)
         self._rest_delta = 1 + math.log2(output.rest_detail)
-        # Every complete level is used: a frame shows levels finer than its pixels, reduced, as far as they are complete
-        # all over it, and where no level is, at least up to its pixels.
+        # A frame shows every level that is complete all over it, even if it is finer than the pixels, and in any case
+        # levels up to the size of its pixels.
         self._shift = max(0.0, self._delta)
         self._rest_shift = max(self._shift, self._rest_delta)
         if scene.bifurcation is not None:
@@ -123,14 +125,14 @@ class Plan:
         self.first_level = min(self.levels)
         self._curves: dict[float, list[Tile]] = {}
         self.order = self._in_order_of_use()
-        # What each problem needs: all of it, but where others are shown too.
+        # The tiles of each problem: all of them, except where the film shows other problems.
         self.orders = [self.order]
         if len(self.slices.problems) > 1:
             numbers = range(len(self.slices.problems))
             self.orders = [self._in_order_of_use(self.slices.stretches(number)) for number in numbers]
 
     def _without_tiles(self) -> None:
-        """Plan a bifurcation diagram, each frame of which is computed as it is shown: no tile is trained for it."""
+        """Plan a bifurcation diagram. Its frames are computed as they are shown, and no tiles are trained."""
         depth.refuse_too_deep_diagram(self.scene, self.path)
         self.levels, self.first_level = {0: LevelPlan([(0.0, self.path.length)])}, 0
         self.anchors = [0.0, self.path.length]
@@ -141,7 +143,7 @@ class Plan:
     # ---- what a frame is made of -------------------------------------------------------------------------------
 
     def base_level(self, s: float) -> int:
-        """Return the deepest level that is complete at s and not finer than a frame at s shows."""
+        """Return the deepest complete level at s that is not finer than what a frame at s shows."""
         finest = math.floor(self._nominal_level(s))
         complete = [level for level, plan in self.levels.items() if plan.distance(s) == 0.0]
         return max([level for level in complete if level <= finest] or [min(complete)])
@@ -149,7 +151,8 @@ class Plan:
     def mix(self, s: float) -> list[tuple[int, float]]:
         """Return the levels of a frame at s, coarse to fine, with the weight of each over those before it.
 
-        As in mip-mapping, level L fades in while the view's own level goes from L - 1 to L, so nothing pops.
+        As in mip-mapping, level L fades in while the view's level goes from L - 1 to L, so that nothing appears
+        suddenly.
         """
         base = self.base_level(s)
         nominal = self._nominal_level(s)
@@ -157,15 +160,15 @@ class Plan:
         return [(base, 1.0)] + [(level, weight) for level, weight in finer if weight > 0.0]
 
     def _nominal_level(self, s: float) -> float:
-        """Return the continuous level that a frame at s shows: the view's own, or finer where it is super-sampled.
+        """Return the continuous level that a frame at s shows: that of the view, or a finer one if it is super-sampled.
 
-        Where only rests are super-sampled, their finer levels fade in on the way there, an octave of path each.
+        Where only rests are super-sampled, their finer levels fade in on the way there, one level an octave of path.
         """
         to_rest = min(abs(s - rest) for rest in self.path.rests)
         return self.path.viewport(s).level + max(self._shift, self._rest_shift - to_rest)
 
     def curve_level(self, anchor: float) -> int:
-        """Return the level whose samples give the colour curve of an anchor: coarse, but of enough rows."""
+        """Return the level whose samples give the colour curve of an anchor: the coarsest one with enough rows."""
         view = self.path.viewport(anchor)
         base = self.base_level(anchor)
         enough = math.ceil(view.level + math.log2(_CURVE_ROWS / view.height_px))
@@ -182,11 +185,11 @@ class Plan:
         return a, b, (s - a) / (b - a) if b > a else 0.0
 
     def tiles_at(self, s: float) -> list[Tile]:
-        """Return the tiles that a frame at s is made and coloured from."""
+        """Return the tiles from which a frame at s is made and coloured."""
         return self.shown_at(s).tiles()
 
     def shown_at(self, s: float, *more: float) -> Shown:
-        """Return the same, unlisted; of a frame that averages several places, all of theirs."""
+        """Return the same as areas; for a frame that averages several places, the tiles of all of them."""
         if more:
             return Shown([], list(dict.fromkeys(tile for place in (s, *more) for tile in self.tiles_at(place))))
         view = self.path.viewport(s)
@@ -203,12 +206,12 @@ class Plan:
 
     @functools.cached_property
     def patches(self) -> dict[Tile, Patches]:
-        """Which patches the film needs of each of its tiles: those that a frame somewhere on the path reads."""
+        """The patches that the film needs of each tile: those that a frame anywhere on the path reads."""
         return {tile: wanted for plan in self.levels.values() for tile, wanted in plan.patches.items()}
 
     @functools.cached_property
     def samples(self) -> int:
-        """Training runs of the whole film from an empty store; below a planned parent, three quarters of a patch."""
+        """The training runs of the whole film from an empty store. A sample that two levels share counts once."""
         return sum(map(self._samples_of, self.orders))
 
     def _samples_of(self, order: list[Tile]) -> int:
@@ -216,7 +219,7 @@ class Plan:
         count = 0
         for tile in order:
             level, ix, iy = tile
-            above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent: there are a hundred thousand
+            above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent but faster to make
             wanted, taken_over = self.patches[tile], 0
             if above in planned and self.targets.inherits(tile):
                 taken_over = patches.inherited(tile, self.patches[above]) & wanted
@@ -270,9 +273,9 @@ class Plan:
         return self._curves[anchor]
 
     def _in_order_of_use(self, within: Sequence[tuple[float, float]] | None = None) -> list[Tile]:
-        """Sort all tiles by the place on the path where a frame first needs them; coarse levels first.
+        """Return all tiles by the place on the path where a frame first needs them, coarse levels first.
 
-        within: stretches of the path outside of which no frame needs any; None for the whole path.
+        within: the stretches of the path whose frames count; None for the whole path.
         """
 
         def counts(begin: float, end: float) -> bool:
@@ -290,11 +293,11 @@ class Plan:
             order.update(dict.fromkeys(t for t in area.tiles() if t in planned and t not in order))
 
         pending = list(self.anchors)
-        # Between two breaks no level begins or ceases to be complete: what both ends and the middle show is all.
+        # Between two of these places no level becomes complete or ceases to be: the ends and the middle show all tiles.
         ends = [s for plan in self.levels.values() for stretch in plan.complete for s in stretch]
         places = [float(s) for s in np.unique(np.concatenate([self._places, ends]))]
         for here, ahead in zip(places, places[1:] or places, strict=False):
-            # The curve ahead is blended in from the anchor behind on: a frame needs one anchor past it.
+            # A colour curve fades in from the anchor before it on, so a frame needs the curve of the next anchor too.
             areas = []
             while pending and (pending[0] <= ahead + 1.0 or self.scene.look.equalise == "film"):
                 anchor = pending.pop(0)
@@ -306,23 +309,23 @@ class Plan:
                 areas.append(views[0].cover(level).union(views[1].cover(level)))
             for area in sorted(areas):
                 use(area)
-        # What is left, if anything, no examined place shows: after everything else.
+        # Tiles that no examined place shows, if there are any, come last.
         for plan in self.levels.values() if within is None else ():
             order.update(dict.fromkeys(sorted(plan.tiles - order.keys())))
         return _parents_first(order)
 
 
 def _parents_first(order: Iterable[Tile]) -> list[Tile]:
-    """Return the same tiles, each right behind those of its ancestors that would come later.
+    """Return the same tiles, each with those of its ancestors before it that would come later.
 
-    Where the camera pulls back, coarse tiles are first shown after fine ones below them; but a tile waits for its
-    parent, so nothing may stand in front of what it waits for.
+    Where the camera pulls back, coarse tiles are first shown after fine ones below them. But a tile is trained after
+    its parent, so no tile may come before its parent.
     """
     planned = set(order)
     done: dict[Tile, None] = {}
     for tile in order:
         level, ix, iy = tile
-        above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent: there are a hundred thousand
+        above = (level - 1, ix >> 1, iy >> 1)  # a plain tuple, equal to the parent but faster to make
         if above in done or above not in planned:
             done[tile] = None
             continue
@@ -351,12 +354,12 @@ def _extend(intervals: list[tuple[float, float]], a: float, b: float) -> None:
 
 
 def _add_covers(plan: LevelPlan, level: int, path: Path, places: np.ndarray) -> None:
-    """Add every patch that a view on the level's complete stretches reads, between the examined places too."""
+    """Add every patch that a view on the level's complete stretches reads, also between the examined places."""
     for a, b in plan.complete:
         stops = [a, *(float(s) for s in places[(places > a) & (places < b)]), b]
         covers = [path.viewport(s).patches(level) for s in stops]
         for one, two in zip(covers, covers[1:] or covers, strict=False):
-            area = one.union(two)  # two neighbouring views hardly differ: this holds every view in between
+            area = one.union(two)  # two neighbouring views hardly differ, so this contains every view in between
             if not any(other.contains(area) for other in plan.ranges):
                 plan.ranges.append(area)
                 area.add_to(plan.patches)

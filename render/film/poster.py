@@ -1,7 +1,7 @@
-"""A picture for print: one view of a film, of any size, made in bands, so that memory does not grow with it.
+"""A picture for print: one view of a film, of any size, made in bands, so that memory does not grow with its height.
 
-All of it shows one level of samples, in the colours of the film's frame. Bands are views of their own, of the same
-pixels; each trains what it lacks, and is forgotten once it is written.
+All of it shows one level of samples, in the colours of the film's frame. Each band is a view that contains some rows of
+pixels. Its missing samples are trained, and its memory is freed once it is written.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _CM_PER_INCH, _MM_PER_INCH = 2.54, 25.4
 
 @dataclass(frozen=True)
 class Sheet:
-    """The paper: width and height in centimetres once trimmed, pixels an inch, and millimetres of bleed around it.
+    """The paper. cm: width and height once trimmed. dpi: pixels per inch. bleed_mm: bleed on every side.
 
-    detail: samples a pixel, at least, along one direction.
+    detail: samples per pixel, at least, along one direction.
     """
 
     cm: tuple[float, float]
@@ -45,31 +45,32 @@ class Sheet:
 
     @property
     def trimmed_px(self) -> tuple[int, int]:
-        """(width, height) of what is left after trimming."""
+        """(width, height) after trimming."""
         width, height = (max(1, round(side / _CM_PER_INCH * self.dpi)) for side in self.cm)
         return width, height
 
     @property
     def bleed_px(self) -> int:
-        """Pixels around that."""
+        """Pixels of bleed on every side."""
         return round(self.bleed_mm / _MM_PER_INCH * self.dpi)
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """(width, height) of the whole picture."""
+        """(width, height) with bleed."""
         width, height = (side + 2 * self.bleed_px for side in self.trimmed_px)
         return width, height
 
 
 class Poster:
-    """A frame of a plan as a print: what it looks at, what it needs, and its bands.
+    """A frame of a plan as a print: its view, its tiles, and its bands.
 
-    The trimmed picture holds all of the frame, and more above and below, or beside it, where its shape is another.
+    The trimmed picture contains the whole frame. Where its shape differs, it shows more above and below, or beside it.
     """
 
     def __init__(self, plan: Plan, s: float, sheet: Sheet) -> None:
         self.plan, self.s, self.sheet = plan, s, sheet
-        # Of what moves besides the camera a print shows the nearest slice: a mean of two is the value of no run.
+        # Where more than the camera moves, a print shows the nearest slice: the mean of two is not the value of any
+        # run.
         self._slice = plan.slices.nearest(s)
         frame = plan.path.viewport(s)
         width_px, height_px = sheet.trimmed_px
@@ -80,8 +81,8 @@ class Poster:
         problem, plainly = plan.scene.problem, plan.scene.output.precision == "float64"
         if self.level > (limit := problem.deepest_level if plainly else DEEPEST_LEVEL):
             raise DepthError(
-                f"{plan.scene.name}: the print needs level {self.level}, and none may be deeper than {limit}. Choose "
-                "an earlier frame, fewer dpi, or a lower detail."
+                f"{plan.scene.name}: the print needs level {self.level}, but the deepest possible level is {limit}. "
+                "Choose an earlier frame, fewer dpi, or a lower detail."
             )
         self.bands = [
             slice(top, min(top + TILE_PX, self.view.height_px)) for top in range(0, self.view.height_px, TILE_PX)
@@ -93,7 +94,7 @@ class Poster:
         return self.plan.scene
 
     def curve_tiles(self) -> list[Tile]:
-        """Return the tiles that give its colours: those of the film's frame."""
+        """Return the tiles that give its colours: those that colour the film's frame."""
         return self.plan.curve_tiles_at(self.s)
 
     def tiles(self, rows: slice) -> list[Tile]:
@@ -105,7 +106,7 @@ class Poster:
         return self.view.cover(self.level)
 
     def _reached(self, rows: slice) -> slice:
-        """Return the rows that some rows are drawn from."""
+        """Return the rows that must be drawn for some rows: relief also needs their neighbours."""
         look = self.scene.look
         more = relief.REACH_PX if look.boundary > 0 or look.shading > 0 else 0
         return slice(max(0, rows.start - more), min(self.view.height_px, rows.stop + more))
@@ -141,7 +142,7 @@ class Poster:
         return linear[:, rows.start - reached.start : rows.stop - reached.start]
 
     def colours(self, fetch: Callable[[Tile], Field]) -> tuple[Coding, list[np.ndarray]]:
-        """Return how values are coded, and the tables of their colours. fetch: for tiles of `curve_tiles()`."""
+        """Return how values are coded, and the tables of their colours. fetch: reads a tile of `curve_tiles()`."""
         return Compositor(self.plan, self.plan.slices.reader(self._slice, fetch)).colours(self.s)
 
     def _layer(self, view: Viewport, fetch: Callable[[Tile], Field], code: Coding) -> Layer:
@@ -169,7 +170,7 @@ class Poster:
         )
 
     def caption(self) -> tuple[np.ndarray, int, int] | None:
-        """Return the masks of the scene's caption, and how far they are from the left and the top; None without one."""
+        """Return the masks of the scene's caption, and their distances from the left and the top; None without one."""
         output = self.scene.output
         if not output.caption:
             return None
@@ -188,7 +189,7 @@ def srgb_bands(
 ) -> Iterator[np.ndarray]:
     """Yield the bands of a print from the top, uint8 or uint16 [rows, width, 3].
 
-    trained: trains what some rows need; its context gives what reads a tile of them.
+    trained: trains the tiles of some rows; its context yields the function that reads one of them.
     """
     text = poster.caption()
     for rows in poster.bands:
@@ -215,7 +216,7 @@ def _write(band: np.ndarray, rows: slice, masks: np.ndarray, left: int, top: int
     if band.dtype == np.uint8:
         overlay.stamp(band, part, left, first - rows.start)
         return
-    # Text is drawn on eight bits, and taken over where it is, as on frames.
+    # As on frames, text is drawn on the picture in 8 bits, and pixels that it changes are copied.
     eight = (band >> 8).astype(np.uint8)
     overlay.stamp(drawn := eight.copy(), part, left, first - rows.start)
     changed = (drawn != eight).any(axis=-1)

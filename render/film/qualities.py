@@ -1,4 +1,4 @@
-"""The quality that a film is made at: by name, or the best that a machine can train within a budget."""
+"""The quality of a film: chosen by name, or as the best that a machine can train within a budget."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Choice:
     plan: Plan
 
 
-# What `auto` falls back to where even this does not fit the budget: presets stand in rising order of cost.
+# What `auto` chooses where not even this fits the budget. Presets are in rising order of cost.
 SMALLEST = next(iter(QUALITY))
 
 
@@ -44,8 +44,8 @@ def named(scene: Scene, name: str) -> Choice:
 def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
     """Return the scene's own output if it can be trained within the budget, else the best preset that can.
 
-    Presets are tried from the smallest up, as long as they fit and need less than the scene's own output; the
-    smallest is taken if none fits.
+    Presets are tried from the smallest up, as long as they fit and need fewer samples than the scene's own output; the
+    smallest is chosen if none fits.
     """
     of_scene = named(scene, "scene")
     if rate.time_s(of_scene.plan.samples) <= budget_s:
@@ -60,7 +60,7 @@ def choose(scene: Scene, rate: Rate, budget_s: float = BUDGET_S) -> Choice:
 
 
 class Memory:
-    """The choices of auto by scene, output and budget, in one small JSON file. A lost file costs a measurement."""
+    """The earlier choices of auto, in a small JSON file. If the file is lost, auto measures again."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -71,7 +71,7 @@ class Memory:
         return name if name == "scene" or name in QUALITY else None
 
     def remember(self, scene: Scene, budget_s: float, name: str) -> None:
-        """Keep a choice; quietly not, where nothing can be written."""
+        """Store a choice, if the file can be written."""
         text = json.dumps(self._read() | {_occasion(scene, budget_s): name}, indent=1, sort_keys=True)
         with contextlib.suppress(WriteError):
             write_whole(self._path, text.encode(), internal=True)
@@ -85,7 +85,7 @@ class Memory:
 
 
 def _occasion(scene: Scene, budget_s: float) -> str:
-    """Return what a choice depends on, as a short key: the camera's path, the size, the detail, and the budget."""
+    """Return a digest of what a choice depends on: the camera's path, the size, the detail, and the budget."""
     output = scene.output
     moved = (scene.tracks, output.slices) if scene.tracks else ()
     facts = (scene.keyframes, *moved, output.width_px, output.height_px, output.detail, output.rest_detail, budget_s)
@@ -95,22 +95,21 @@ def _occasion(scene: Scene, budget_s: float) -> str:
 def resolve(
     scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = BUDGET_S
 ) -> tuple[Choice, Rate | None]:
-    """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.
+    """Resolve a quality: "scene", a preset, or "auto". Return the rate of training too, if auto measured it.
 
-    For a scene that came out of a film or a picture, auto is the quality of that.
-
-    What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
-    however busy the machine is by then.
+    For a scene that was read from a film or a picture, auto is the quality of that film or picture. Otherwise its
+    choice is stored beside the tiles, so that a render that was stopped goes on at the same quality, however busy the
+    machine is by then.
     """
     if quality != "auto" or scene.record is not None:
         return named(scene, "scene" if quality == "auto" else quality), None
-    if scene.bifurcation is not None:  # nothing is trained ahead of its pictures
+    if scene.bifurcation is not None:  # nothing is trained before its pictures are made
         return named(scene, "scene"), None
     memory = Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
     earlier = memory.recall(scene, budget_s)
     if earlier is not None:
         return named(scene, earlier), None
-    # The rate hardly depends on the quality: measure on the smallest plan, then compare.
+    # The rate hardly depends on the quality, so it is measured on the smallest plan.
     rate = training_rate.measure(named(scene, SMALLEST).plan, backend)
     choice = choose(scene, rate, budget_s)
     memory.remember(scene, budget_s, choice.name)

@@ -1,6 +1,6 @@
-"""The whole line, scene to film: training in the background, frames made and encoded as soon as their tiles are there.
+"""From a scene to a film: training goes on in the background, and frames are encoded once their tiles are stored.
 
-This is the Python API; the command line is a thin skin over it.
+`render.api` prepares jobs and calls these functions.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from render.samples import Field
 from render.scene import Scene
 from render.storage.store import DirectoryStore, MemoryStore, TileStore
 
-# How often a waiting render looks up to report progress.
+# Seconds between reports of progress while a frame waits for its tiles.
 _TICK_S = 0.5
 
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a render. Samples count this render's own training only; stored samples cost nothing.
+    """The progress of a render. Only samples that this render trains count; stored ones do not.
 
-    repaired: warnings. notes: what else a person should read.
+    repaired: warnings. notes: other remarks for the user.
     """
 
     frames_done: int
@@ -76,7 +76,7 @@ def ignore_step(_: str) -> None:
 
 
 def check_film(scene: Scene) -> None:
-    """Refuse a film whose frames its codec cannot take, before anything is trained for it. Raises SceneError."""
+    """Raise SceneError, before anything is trained, for a film whose codec does not take frames of its size."""
     output = scene.output
     if reason := encode.refusal(output.codec, (output.width_px, output.height_px)):
         raise SceneError(f"{scene.name}: {reason}")
@@ -103,24 +103,25 @@ def prepare(
 
 
 def _like(backend: Backend, problem: Problem, scene: Scene) -> Backend:
-    """Return a backend as a given one is, for the problem of a slice. Raises SceneError for a cluster's."""
+    """Return a backend like a given one, for the problem of a slice. Raises SceneError for a cluster."""
     from render.backends.local import LocalBackend
 
     if isinstance(backend, RefusingBackend):
         return backend
     if not isinstance(backend, LocalBackend):
         raise SceneError(
-            f"{scene.name}: camera.keyframes[0].set must not be there on a cluster, since each slice of such a film is "
-            "a problem of its own, which this machine's own devices train. Use --backend local, or take `set` out of "
+            f"{scene.name}: camera.keyframes[0].set is not possible on a cluster, since each slice of such a film is "
+            "a problem of its own, which only this machine's devices train. Use --backend local, or take `set` out of "
             "the keyframes."
         )
     return backend.like(problem)
 
 
 def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
-    """Return a job whose samples are all in the store, whichever numerics made them; it cannot train.
+    """Return a job whose samples are all in the store, with whichever numerics; it cannot train.
 
-    quality: "auto" takes a scene's own output, or else the largest preset, that is stored whole. Raises StoreError.
+    quality: "auto" is the scene's own output if all of it is stored, or else the largest such preset. Raises
+    StoreError.
     """
     scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
@@ -153,7 +154,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
 
 
 def stored_like(problem: Problem, root: Path, like: DirectoryStore) -> TileStore:
-    """Return the store of a problem that was trained with the numerics of another one; empty if there is none."""
+    """Return the store of a problem with the numerics of a given one; an empty one if there is none."""
     stores = (store for store in DirectoryStore.existing(root, problem) if store.numerics == like.numerics)
     return next(stores, MemoryStore())
 
@@ -166,15 +167,15 @@ def video(
     numbers: Sequence[int] | None = None,
     published: Callable[[str], None] | None = None,
 ) -> Path:
-    """Train what is missing and write the film, or those frames of it, to path. Stops cleanly: see `frames`.
+    """Train what is missing and write the film, or some frames of it, to path. For an early end see `made_of_frames`.
 
-    Where the camera is in every frame is written beside it: see `path_table`.
+    The table of the camera's path is written beside it: see `path_table`.
 
-    A film that was stopped is resumed from its finished segments. They lie in a folder beside it until the film is
+    A film that was stopped is resumed from its finished segments. They are in a folder beside it until the film is
     complete and `published` has returned. Their frames are not made again, their tiles are not read again, and `log`
     receives the same facts as when they were made.
 
-    published: as in `encode.VideoWriter`; not called where the film is a folder of pictures.
+    published: as in `encode.VideoWriter`; it is not called if the film is a folder of pictures.
     """
     output = job.scene.output
     soundtrack.check(job.scene)
@@ -201,7 +202,7 @@ def video(
         frames_total=len(numbers),
         sound=soundtrack.of(job.scene, numbers),
     )
-    rows: list[FrameFacts] = []  # of the segment that is being made
+    rows: list[FrameFacts] = []  # rows of the segment that is being made
 
     def go_past() -> None:
         while (note := writer.pass_finished()) is not None:
@@ -226,7 +227,7 @@ def video(
         def report_all(now: Progress) -> None:
             report(replace(now, frames_done=now.frames_done + len(kept), frames_total=len(numbers), notes=notes))
 
-        # A whole film leaves every sample of its plan in the store, those of frames in finished segments too.
+        # After a whole film every sample of its plan is in the store, also those of frames in finished segments.
         orders = job.plan.orders if len(numbers) == job.frame_count else None
         pictures = frames(job, todo, report_all, bits=writer.bits, log=logged, orders=orders)
         with contextlib.closing(pictures):
@@ -239,7 +240,7 @@ def video(
     return path
 
 
-# The name of the rows of the log in the note of a segment.
+# The key of the log's rows in the note of a segment.
 _ROWS = "rows"
 
 
@@ -248,13 +249,13 @@ def _going_on(kept: int, total: int, size_bytes: int) -> str:
 
 
 def path_table(job: Job, path: Path) -> Path:
-    """Return where the table of the camera's path lies, beside a film or a folder of its pictures."""
+    """Return the path of the table of the camera's path, beside a film or a folder of its pictures."""
     base = path if job.scene.output.codec == encode.SEQUENCE else path.with_suffix("")
     return base.with_name(f"{base.name}.path.csv")
 
 
 def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, log: Log) -> Path:
-    """Write frames as PNGs into a folder; those that are there, and carry the same scene, stay."""
+    """Write frames as PNGs into a folder; existing ones of the same scene stay."""
     path_of = {number: folder / f"{number:05d}.png" for number in numbers}
     for path in path_of.values():
         if path.exists() and not path.is_file():
@@ -262,7 +263,7 @@ def _sequence(job: Job, folder: Path, numbers: Sequence[int], report: Report, lo
     todo = [number for number, path in path_of.items() if not _is_written(path, job.provenance(number))]
     stills(job, todo, path_of.__getitem__, report, log)
     for path in folder.glob("[0-9]" * 5 + ".png"):
-        if path not in path_of.values():  # of another film that stood here before
+        if path not in path_of.values():  # a frame of another film that was here before
             path.unlink()
     camera_table.write(job.plan, path_table(job, folder), numbers)
     return folder
@@ -283,9 +284,9 @@ def stills(
     log: Log = ignore_frame_facts,
     published: Callable[[int, str], None] = lambda number, sha256: None,
 ) -> list[Path]:
-    """Write single frames as PNG, training only what they need; each has the bytes of that frame of the film.
+    """Write single frames as PNG, training only what they need. Each has the same pixels as that frame of the film.
 
-    published: is called with each frame's number and SHA-256, as in `encode.write_png`.
+    published: called with each frame's number and SHA-256, as in `encode.write_png`.
     """
     for number in numbers:
         check_target(path_of(number))
@@ -328,16 +329,16 @@ def made_of_frames(
     log: Log = ignore_frame_facts,
     orders: Sequence[Sequence[Tile]] | None = None,
 ) -> Generator[tuple[int, T], None, None]:
-    """Yield (frame number, what is made of it), each as soon as its tiles are trained.
+    """Yield (frame number, result), each as soon as the tiles of the frame are trained.
 
-    maker: is given the plan and what reads a finished tile, and returns what makes one frame of a place on the path, of
-    the places that the frame averages, and of how the camera moves around it. log: called with the cost of each frame
-    once the caller has taken it.
+    maker: called with the plan and the function that reads a finished tile. It returns the function that makes a frame
+    from its place on the path, the places that it averages, and how the camera moves around it.
+    log: called with the cost of each frame once the caller has taken it.
     orders: the tiles to train of each problem, in order of first use; None for those that the frames need (for the
     whole film: the plan's).
 
-    Whatever ends this early (an exception, Ctrl-C, closing the generator), batches under way are finished and
-    stored, so the same call goes on where it stopped.
+    However this ends early (by an exception, Ctrl-C, or closing the generator), batches that are under way are finished
+    and stored, so that the same call goes on where it stopped.
     """
     plan, output = job.plan, job.scene.output
 
@@ -362,7 +363,8 @@ def made_of_frames(
         shown, light = Shown([], []), 0.0
         for done, number in enumerate(numbers):
             places, moves = moments(number), passing.around(plan, number)
-            # Frames of a rest are one picture, but for those from which the camera is soon seen to leave.
+            # Frames of a rest are the same picture, except those just before and after it, where flashes may be
+            # limited.
             if (key := (places, None if moves is None else moves.moves.tobytes())) != last:
                 shown = plan.shown_at(*places)
                 if training.samples_done < training.samples_total:

@@ -1,4 +1,4 @@
-"""An existing file or folder is replaced only if the same request made it, or if a person asks for it."""
+"""An existing output is replaced only if the same request made it, or if the user asks for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from render import scene as scenes
 from render.errors import ChangedCode, RenderError, SceneError
 from render.scene import Scene, records
 
-# Fields that a single frame does not show: they say how a film is compressed.
+# Fields that do not change a single frame, since they are about the compression of films.
 UNSEEN_IN_STILLS = ("output.codec", "output.crf")
 
 _MOST_NAMED = 3
@@ -19,7 +19,7 @@ _ADVICE = "Give --force to replace it, or --name for a name of its own."
 
 
 def record_path(path: Path) -> Path:
-    """Return where the record of an output lies: beside it."""
+    """Return the path of an output's record, which is beside it."""
     return path.with_name(f"{path.name}.json")
 
 
@@ -32,14 +32,14 @@ def check(
     asked: Mapping[str, object] | None = None,
     advice: str = _ADVICE,
 ) -> None:
-    """Refuse to replace what this request did not make. Raises RenderError.
+    """Raise RenderError if an output would replace something that this request did not make.
 
-    path: of a film, a picture, a folder of pictures, a JSON file of results, an export, or a print. scene: what is to
-    be made there, at its quality. unseen: paths of fields, and names of tables, that do not matter. asked: what else
-    the request consists of; the output carries it under the same names. advice: what a person can do.
-    Refused are outputs of another scene or with other settings, and what is no output of this program at all. What the
-    versions of render and of its libraries would make different is replaced, and so is an empty file or folder.
-    Devices and pipes are written to, so nothing of theirs is replaced.
+    path: of a film, a picture, a folder of pictures, a JSON file of results, an export, or a print. scene: of the new
+    output, at its quality. unseen: paths of fields, and names of tables, that do not matter. asked: the other parts of
+    the request, which the output contains under the same names. advice: what the user can do.
+    Outputs of another scene or with other settings are refused, and so are files that this program did not make.
+    Outputs of other versions of render and its libraries are replaced, and so are empty files and folders. Devices and
+    pipes are written to, so there is nothing to replace.
     """
     if force or (output := _source_of(path, advice)) is None:
         return
@@ -56,7 +56,7 @@ def check(
 
 
 def foreign(path: Path, advice: str) -> RenderError:
-    """Return the error about a file or folder that is not known to be of this program."""
+    """Return the error about a file or folder that this program may not have made."""
     return RenderError(f"{path} does not say that render made it, so it may be a file of your own. {advice}")
 
 
@@ -68,14 +68,14 @@ def _has_content(path: Path) -> bool:
 
 
 def _is_full(path: Path) -> bool:
-    """Return whether there is a file with content; what is no plain file is refused where it would be written."""
+    """Return whether there is a plain file with content; anything else is refused when it is written."""
     return path.is_file() and path.stat().st_size > 0
 
 
 def _source_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
-    """Return the scene that an output says it was made of, and what else it says of itself; None if there is nothing.
+    """Return the scene from which an output was made, by its own account, and its other fields; None if there is none.
 
-    A film that a person removed is still kept as its record, whose word counts. Raises RenderError.
+    If the output was deleted and its record was kept, the record counts. Raises RenderError.
     """
     carriers = [record_path(path)]
     if records.carries(path):
@@ -83,7 +83,7 @@ def _source_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
     elif path.is_dir():
         carriers += sorted(filter(_is_full, path.glob("*.png")))[:1]
     for carrier in carriers:
-        if carrier.is_file() or carrier.is_dir():  # a pipe is written to, and says nothing
+        if carrier.is_file() or carrier.is_dir():  # a pipe would be written to, and cannot be read
             try:
                 text, name, fields = records.read_with_fields(carrier)
             except SceneError:
@@ -92,7 +92,7 @@ def _source_of(path: Path, advice: str) -> tuple[Scene, dict[str, Any]] | None:
                 return scenes.parse(text, str(carrier), name, folder=Path.cwd()), fields
             except ChangedCode:
                 raise RenderError(f"{path} was made by another version of the scene's code. {advice}") from None
-            except SceneError as error:  # of a version that knew other fields, or with a user's file that is gone
+            except SceneError as error:  # from a version with other fields, or with a user's file that is gone
                 raise RenderError(
                     f"{path} was made of a scene that cannot be read any more, so it may be another one: {error} "
                     f"{advice}"

@@ -1,4 +1,4 @@
-"""Trains the tiles of a plan that the store lacks, in order of first use: resume, progress, a clean stop."""
+"""Trains the tiles of a plan that the store lacks, in order of first use, with progress, a clean stop and resuming."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from render.storage import references
 from render.storage.references import Reference
 from render.storage.store import TileStore
 
-# Losing a tile more often than this is no accident: the disk or another program destroys what is written.
+# If a tile is lost more often than this, the disk or another program destroys what is written.
 _MOST_LOSSES = 3
 
-# If more tiles than this cannot be trained, the fault lies elsewhere, and training the rest would waste time.
+# If more tiles than this cannot be trained, the tiles are not the cause, and training the rest would waste time.
 _MOST_FAILURES = 16
 
 
 class Stopped(Exception):
-    """Training was asked to stop before it was done. Everything finished is in the store."""
+    """Training was stopped before it was complete. Finished tiles are in the store."""
 
 
 class Work(NamedTuple):
-    """The work on a tile.
+    """What has to be done for a tile.
 
-    patches: those to train, which are wanted and lacking. parent: the tile that has the even samples of some of them
-    already, or will have; None if there is none. taken_over: the patches that take them over from it.
+    patches: the patches to train, which are wanted and missing. parent: the tile that has the even samples of some of
+    them, or will have them; None if there is none. taken_over: the patches that take their even samples over from it.
     """
 
     patches: Patches
@@ -63,9 +63,9 @@ def points_of(problem: Problem, tile: Tile, work: Work, reference: Reference | N
 
 @dataclass(frozen=True)
 class Switch:
-    """The transition from float64 to differences from reference runs: the targets of a film, and the run of each.
+    """The switch from float64 to differences from reference runs: the targets of a film, and the run of each.
 
-    references: None for one that is yet to be made; nothing that follows it can be trained then.
+    references: None for a run that has yet to be made; tiles that follow it cannot be trained then.
     """
 
     targets: Targets
@@ -73,16 +73,16 @@ class Switch:
 
     @property
     def is_ready(self) -> bool:
-        """Return whether every reference run is there."""
+        """Return whether every reference run has been made."""
         return None not in self.references
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The keys of the reference runs that are there."""
+        """The keys of the reference runs that have been made."""
         return tuple(reference.key for reference in self.references if reference is not None)
 
     def reference_of(self, tile: Tile) -> Reference | None:
-        """Return the run that a tile is followed from; None for a plain tile. RuntimeError if it is missing."""
+        """Return the reference run of a tile; None for a plain tile. RuntimeError if it has yet to be made."""
         number = self.targets.of(tile)
         if number is None:
             return None
@@ -95,7 +95,7 @@ class Switch:
 def assemble(tile: Tile, work: Work, trained: Field, parent: Field | None) -> Field:
     """Return the patches of a tile that were trained, with the samples that they take over from its parent.
 
-    What lies beside them is unset.
+    Other samples are uninitialised.
     """
     even = patches.samples(work.taken_over)[::2, ::2]
     channels = {}
@@ -108,12 +108,12 @@ def assemble(tile: Tile, work: Work, trained: Field, parent: Field | None) -> Fi
 
 
 class Training:
-    """Trains the missing tiles of a plan in the background, in order, while other threads use those that are there.
+    """Trains the missing tiles of a plan in the background, in order, while other threads use those that are stored.
 
     missing: the tiles that the store lacked at the start.
-    samples_total, samples_done: training runs that this render needs and has finished; stored ones count nothing.
-    repaired: messages about tiles that were lost or damaged and are trained again.
-    observers: are called with every tile that `fetch` returns, and its field.
+    samples_total, samples_done: the training runs that this render needs, and those that it has finished. Runs that
+    were stored before do not count. repaired: messages about tiles that were lost or damaged and are trained again.
+    observers: called with every tile that `fetch` returns, and its field.
     """
 
     def __init__(
@@ -125,9 +125,9 @@ class Training:
         switch: Switch | None = None,
         wanted: Mapping[Tile, Patches] = ALL_WHOLE,
     ) -> None:
-        """Look up what the store lacks of the tiles, in order of first use. Nothing is trained before start().
+        """Find out what the store lacks of the tiles, in order of first use. Nothing is trained before start().
 
-        wanted: which patches of them; whole tiles where it names none.
+        wanted: the patches that are needed of a tile; whole tiles where there is no entry.
         """
         self._problem, self._store, self._backend = problem, store, backend
         self._switch = switch
@@ -158,7 +158,7 @@ class Training:
     # ---- for other threads -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin training what is missing; return at once."""
+        """Begin to train what is missing, and return at once."""
         with self._changed:
             if self._thread is None and self._pending and not self._stop:
                 self._thread = threading.Thread(target=self._train, name="training", daemon=True)
@@ -170,13 +170,13 @@ class Training:
         return self._thread is not None
 
     def count_for(self, tiles: Iterable[Tile]) -> int:
-        """Return how many tiles, in order, must be there before all the given ones are."""
+        """Return how many tiles, in order, must be stored before all the given ones are."""
         return 1 + max(self._position[tile] for tile in tiles)
 
     def wait_for(self, count: int, timeout_s: float | None = None) -> bool:
         """Wait until the first `count` tiles are in the store; False after timeout_s seconds.
 
-        Raises what training raised, or Stopped if it was stopped before it got that far.
+        Raises the error that ended the training, or Stopped if it was stopped before these tiles were done.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._prefix >= count or self._error or self._ended, timeout_s)
@@ -214,11 +214,11 @@ class Training:
             while True:
                 for batch, result in self._backend.run(self._next_batch):
                     self._keep(batch, result)
-                with self._changed:  # decided under the lock, or a tile put back just now would wait for ever
+                with self._changed:  # under the lock, or a tile that is put back just now would never be trained
                     if self._stop or not self._pending:
                         self._leave(Stopped() if self._pending else self._failure())
                         return
-        except BaseException as error:  # handed to the thread that waits
+        except BaseException as error:  # raised again in the thread that waits
             with self._changed:
                 self._leave(error)
 
@@ -245,7 +245,7 @@ class Training:
         chosen: list[Tile] = []
         skipped: list[Tile] = []
         points = 0
-        # Looking far past tiles that wait for a parent would train what is needed much later: a few are enough.
+        # Only a few tiles that wait for a parent are passed over: tiles far behind them are needed much later.
         capacity = self._backend.capacity
         while self._pending and len(skipped) < 256:
             tile = self._pending[0]
@@ -285,7 +285,7 @@ class Training:
                 self._changed.notify_all()
 
     def _store_tiles(self, batch: Batch, field: Field) -> None:
-        if not self._proved:  # now, since the first batch has compiled what this takes
+        if not self._proved:  # not earlier, since the first batch has compiled what this needs
             self._store.check_proof(self._backend.proof)
             self._proved = True
         start = 0
@@ -321,7 +321,7 @@ class Training:
             self.repaired.append(f"{tile} could not be trained: {why}. The others go on.")
             if len(self._failed) > _MOST_FAILURES:
                 raise self._failure() or AssertionError
-            for child in self._pending:  # its children train the samples that they would have inherited
+            for child in self._pending:  # children then train the samples that they would have inherited
                 if self._work[child].parent == tile:
                     self._set_work(child, Work(self._work[child].patches))
 
@@ -348,20 +348,20 @@ class Training:
                     f"{why} It was lost {_MOST_LOSSES} times already: check the disk, or use another --store."
                 )
             self.repaired.append(why)
-            if tile not in self._position:  # a parent that only the store knew
+            if tile not in self._position:  # a parent that was stored and is not in the plan
                 self._position[tile] = len(self._done)
                 self._done.append(False)
             position = self._position[tile]
             self._done[position] = False
             self._prefix = min(self._prefix, position)
-            # Every sample of them is trained: the tile's own parent may be lost too.
+            # Every sample of the tile is trained, because its parent may be lost too.
             self._work[tile] = Work(self._wanted.get(tile, WHOLE))
             self._pending.appendleft(tile)
             self.samples_total += self._work[tile].samples
             self._changed.notify_all()
 
     def _divided(self, todo: Mapping[Tile, Patches]) -> dict[Tile, Work]:
-        """Return what is to be trained of tiles, and what of it comes from parents: of this job, or already stored."""
+        """Return the work on each tile, where parents in this job, or stored ones, give some of the samples."""
         related = [tile for tile in todo if tile.level > 0 and self._inherits(tile)]
         outside = dict.fromkeys(tile.parent for tile in related if tile.parent not in self._position)
         held = dict(zip(outside, self._store.held(outside), strict=True))
@@ -371,13 +371,13 @@ class Training:
             above = held[parent] if parent in held else self._wanted[parent]
             if taken_over := patches.inherited(tile, above) & todo[tile]:
                 work[tile] = Work(todo[tile], parent, taken_over)
-                if parent in held:  # if it turns out to be damaged, this much of it is trained again
+                if parent in held:  # if the parent turns out to be damaged, this part of it is trained again
                     self._wanted[parent] = self._wanted.get(parent, 0) | patches.in_parent(tile, taken_over)
         return work
 
     def _inherits(self, tile: Tile) -> bool:
-        """Return whether a tile has samples of its parent: by differences a run has other last bits, and past float64
-        other digits."""
+        """Return whether a tile may take samples over from its parent: runs by differences have other last bits, and
+        past float64 other digits."""
         return self._switch is None or self._switch.targets.inherits(tile)
 
     def _set_work(self, tile: Tile, work: Work) -> None:

@@ -1,4 +1,4 @@
-"""Everything that decides the pictures of a film, as a text: two films with the same text have the same pictures."""
+"""Everything that determines the pictures of a film as a text: films with the same text have the same pictures."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import render
 
-# The modules that a picture passes through between stored samples and the encoder.
+# Libraries that make pictures from stored samples.
 _DRAWN_WITH = ("numpy", "scipy", "numba", "llvmlite", "pillow", "cmap")
 
 
 def of(provenance: Mapping[str, str], numbers: Sequence[int]) -> str:
-    """Return what decides the pictures of some frames of a film.
+    """Return a text of everything that determines the pictures of some frames of a film.
 
-    Of this package that is its code and not its version alone, which stays the same while it is being changed.
+    It contains a digest of this package's code, because the version stays the same while the code is being changed.
     """
     from llvmlite import binding
 

@@ -14,10 +14,10 @@ _DASHED = re.compile(r"(\d+)-(\d+)")
 
 
 def numbers(selections: Iterable[str | int], count: int, duration_s: float) -> list[int]:
-    """Return the frames that texts, or numbers, select, in order, once each. Raises RenderError for what is none.
+    """Return the frames that texts, or numbers, select, in the order given, each once. Raises RenderError for others.
 
-    "120"; "-1" counts from the end; "50%" and "t=12.5s" are places in the film; "last". "9..20", or "9-20", is
-    a range with both ends, "9.." goes to the last, "0..99:10" is every tenth of it. Commas make lists.
+    "120"; "-1" counts from the end; "50%" and "t=12.5s" are places in the film; "last". "9..20", or "9-20", is a range
+    with both ends, "9.." goes on to the last frame, and "0..99:10" is every tenth frame of a range. Commas make lists.
     """
     chosen: dict[int, None] = {}
     for text in (part.strip() for selection in selections for part in str(selection).split(",")):

@@ -1,4 +1,4 @@
-"""Contact sheets: many frames of a film on one page, each with its number, its second and how wide it looks."""
+"""Contact sheets: many frames of a film on one page, each with its number, its second and the width of its view."""
 
 from __future__ import annotations
 
@@ -20,18 +20,19 @@ from render.picture.typeface import BUNDLED
 
 _PAPER, _INK = (24, 24, 28), (225, 225, 225)
 
-# Text is 1/24 of a picture's width: the longest label, "frame 100,000 · 3,600.0 s · 1.2e-10 decades", just fits.
+# The size of text is 1/24 of a picture's width: the longest label, "frame 100,000 · 3,600.0 s · 1.2e-10 decades", fits.
 _TEXT_SHARE = 24
 _SMALLEST_PX = 9
 
-# A sheet is held in memory, and few programs open a larger one.
+# A sheet is kept in memory while it is made, and few programs open larger ones.
 _MOST_PIXELS = 200_000_000
 
 
 def even_frames(job: Job, count: int) -> list[int]:
     """Return up to `count` frames from the first to the last, evenly spaced along the zoom, not in time.
 
-    So every picture is the same factor narrower than the one before, whatever the camera's speed, and holds show once.
+    So every picture is narrower than the one before by the same factor, whatever the camera's speed, and a rest is
+    shown once.
     """
     path, fps = job.plan.path, job.scene.output.fps
     places = [path.s_of_frame(number, fps) for number in range(job.frame_count)]
@@ -51,8 +52,8 @@ def write(
 ) -> Path:
     """Write a sheet of some frames as one PNG, row by row, training only what they need.
 
-    columns: pictures in a row. width_px: of each picture; a frame that is smaller keeps its size. force: also where it
-    replaces what another request made (see `replacing.check`).
+    columns: pictures in a row. width_px: of each picture; a frame that is smaller keeps its size. force: replace even
+    what another request made (see `replacing.check`).
     """
     output = job.scene.output
     columns = min(columns, len(numbers))
@@ -82,7 +83,7 @@ def write(
 
 
 def _words(job: Job, number: int) -> tuple[str, ...]:
-    """Return what to call a frame, at length and ever shorter."""
+    """Return labels for a frame, from the longest to the shortest."""
     path, fps = job.plan.path, job.scene.output.fps
     axis = job.scene.problem.x
     width = path.view(path.s_of_frame(number, fps)).width * float(axis.span)
@@ -94,7 +95,7 @@ def _words(job: Job, number: int) -> tuple[str, ...]:
 
 
 def _label(texts: Sequence[str], size: tuple[int, int], text_px: int) -> np.ndarray:
-    """Return the first text that fits, or else the last, as a line on paper, uint8 [height, width, 3]."""
+    """Return the first text that fits, or else the last one, as a line of the page, uint8 [height, width, 3]."""
     from PIL import Image, ImageDraw, ImageFont
 
     strip = Image.new("RGB", size, _PAPER)

@@ -1,4 +1,4 @@
-"""Frames of films in which something moves besides the camera: pictures of slices, mixed as light."""
+"""Frames of films in which more than the camera moves: pictures of slices, mixed as light."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from render.film.slices import Shelf, Slice
 from render.picture.flash_limit import Passing
 from render.samples import Field
 
-# Every slice reads the same tiles. One of a film over 1,000 steps takes 1.3 MB, and a frame of 640 x 360 at a sample a
-# pixel 600 of them.
+# The memory for fields, since every slice reads the same tiles. A tile of a film over 1,000 steps takes 1.3 MB, and a
+# frame of 640 x 360 at a sample per pixel needs 600 of them.
 _SHELF_BYTES = 1_000_000_000
 
 
 class SlicedCompositor:
     """Makes the frames of a plan with tracks; used as `compose.Compositor` is.
 
-    Each slice is composed as a film of its own, with colour curves of its own values. Only the slices of one frame are
-    kept for the next.
+    Each slice is composed like a film, with colour curves of its own values. Only the slices of the last frame are kept
+    in memory.
     """
 
     def __init__(self, plan: Plan, fetch: Callable[..., Field]) -> None:
@@ -46,7 +46,7 @@ class SlicedCompositor:
 
 
 def compositor(plan: Plan, fetch: Callable[..., Field]) -> Compositor | SlicedCompositor | BifurcationCompositor:
-    """Return what makes the frames of a plan."""
+    """Return the compositor of a plan."""
     if plan.scene.bifurcation is not None:
         return BifurcationCompositor(plan.scene, plan.path)
     return SlicedCompositor(plan, fetch) if plan.path.tracks else Compositor(plan, fetch)

@@ -1,4 +1,4 @@
-"""Values that move besides the camera, cut into slices: a frame shows one slice, or two mixed as light."""
+"""Slices: the values that move besides the camera at some moments. A frame shows one slice, or two mixed as light."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from render.geometry.tracks import STEPS
 from render.problem import Problem
 from render.samples import CHANNELS, Field, value_after
 
-# What moves at this share of the way between two slices, or nearer to one of them, is that one: rounding, no place.
+# At this share of the way from one slice to the next, or less, only the first is shown: the rest is rounding.
 _AT = 1e-9
 
 
 class Slice(NamedTuple):
-    """A picture of the plane. problem: of `Slices.problems`, by its place. steps: after how many runs are looked at."""
+    """A picture of the plane. problem: index into `Slices.problems`. steps: after how many steps runs are shown."""
 
     problem: int
     steps: int
 
 
 class _Stop(NamedTuple):
-    """A problem on the way from one keyframe to the next. share: of that way."""
+    """A problem on the way from one keyframe to the next. share: its place on that way, 0 to 1."""
 
     share: float
     problem: int
@@ -37,12 +37,12 @@ class _Stop(NamedTuple):
 class Slices:
     """The slices of one film.
 
-    At a place between two slices both are shown, each with its share, which is even in what moves between keyframes.
-    problems: what is trained, in order of first use; one alone where no hyperparameter moves.
+    Between two slices both are shown, each with its share, which changes evenly with what moves between keyframes.
+    problems: what is trained, in order of first use; only one where no hyperparameter moves.
     """
 
     def __init__(self, problem: Problem, path: Path, most: int) -> None:
-        """most: how many problems there may be; every keyframe has its own all the same."""
+        """most: about how many problems there may be; every keyframe has one in any case."""
         self._path = path
         self._steps = next((track for track in path.tracks if track.name == STEPS), None)
         self._moved = tuple(track for track in path.tracks if track is not self._steps)
@@ -59,21 +59,21 @@ class Slices:
             self._ways.append(self._way(problem, i, math.floor((most - 1) * length / total + _AT)))
 
     def _way(self, problem: Problem, i: int, count: int) -> list[_Stop]:
-        """Return the problems on the way from keyframe i to the next, in so many equal parts, but at least one."""
+        """Return the problems on the way from keyframe i to the next, cut into so many equal parts, at least one."""
         if count == 0 and all(len(track.values) == 1 or track.length(i) == 0 for track in self._moved):
             return [_Stop(0.0, self._number(problem, i, 0.0))]
         stops: list[_Stop] = []
         for share in np.linspace(0.0, 1.0, max(1, count) + 1):
             number = self._number(problem, i, float(share))
-            # Whole settings keep a value for a while: they are mixed with the next from where they first have it.
+            # An integer setting keeps its value for some stops; the first of these counts.
             if not stops or stops[-1].problem != number:
                 stops.append(_Stop(float(share), number))
         return [*stops[:-1], stops[-1]._replace(share=1.0)] if len(stops) > 1 else stops
 
     def _number(self, problem: Problem, i: int, share: float) -> int:
-        """Return the number of the problem at a share of the way from keyframe i to the next."""
+        """Return the index of the problem at a share of the way from keyframe i to the next."""
         values = {track.name: track.between(i, share) for track in self._moved}
-        if 0.0 < share < 1.0:  # the same on a way back, where they come out with other last digits
+        if 0.0 < share < 1.0:  # rounded, so that a way back gives the same values
             values = {name: float(f"{value:.12g}") for name, value in values.items()}
         settings = {name: round(value) for name, value in values.items() if name in problem.row.settings}
         moved = problem.moved(values | settings)
@@ -103,7 +103,7 @@ class Slices:
         return [(low.problem, 1.0)] if between < _AT else [(low.problem, 1.0 - between), (high.problem, between)]
 
     def shown(self, *places: float) -> list[int]:
-        """Return the numbers of the problems that a frame shows, or one that averages several places."""
+        """Return the indices of the problems that a frame shows which averages some places."""
         return [*dict.fromkeys(number for s in places for number, _ in self._problems_at(s))]
 
     def stretches(self, number: int) -> list[tuple[float, float]]:
@@ -119,44 +119,44 @@ class Slices:
         return stretches or [(0.0, self._path.length)]
 
     def nearest(self, s: float) -> Slice:
-        """Return the slice that a frame at s shows most of."""
+        """Return the slice that has the largest share in a frame at s."""
         return max(self.at(s), key=lambda shown: shown[1])[0]
 
     def values(self, shown: Slice) -> dict[str, float]:
-        """Return what moves, by name, as a slice has it."""
+        """Return the values in a slice of what moves, by name."""
         problem = self.problems[shown.problem]
         known = dict(problem.fixed) | {name: value for name, value in problem.settings if type(value) is int}
         values = {track.name: float(known[track.name]) for track in self._moved}
         return values | ({STEPS: float(shown.steps)} if self._steps is not None else {})
 
-    # ---- fields of slices, made from those of whole runs ---------------------------------------------------------
+    # ---- fields of slices, made from those of full runs ---------------------------------------------------------
 
     @property
     def channels(self) -> dict[str, np.dtype]:
-        """Name and dtype of what is known of a sample of every slice."""
+        """Name and dtype of the channels that samples of every slice have."""
         return CHANNELS if self._steps is not None else self.problems[0].channels
 
     def reader(self, shown: Slice, fetch: Callable[..., Field]) -> Callable[[Tile], Field]:
-        """Return what gives the fields of a slice. fetch: reads a tile, of the first problem or `problem`."""
+        """Return what reads the fields of a slice. fetch: reads a tile, of the first problem or of `problem`."""
         of_problem = functools.partial(fetch, problem=shown.problem) if shown.problem else fetch
         return of_problem if self._steps is None else lambda tile: self.field(shown.steps, of_problem(tile))
 
     def field(self, steps: int, complete: Field) -> Field:
-        """Return the field of runs after so many steps, given that of whole ones."""
+        """Return the field of runs after so many steps, given that of full runs."""
         return complete if steps == self._last else complete.after(steps)
 
     def value(self, steps: int, complete: Field) -> np.ndarray:
-        """Return the same field's value alone."""
+        """Return only the values of that field."""
         return complete.value if steps == self._last else complete.more[value_after(steps)]
 
     @property
     def steps(self) -> list[int]:
-        """All numbers of steps after which frames may show runs."""
+        """The numbers of steps after which frames may show runs."""
         return [self._last] if self._steps is None else self._rungs
 
 
 def _around(steps: float, rungs: list[int]) -> list[tuple[int, float]]:
-    """Return the rungs around a number of steps with their shares, or the one that it is."""
+    """Return the rungs around a number of steps with their shares, or one rung if the number is at it."""
     above = min(bisect.bisect_left(rungs, steps), len(rungs) - 1)
     below = max(above - 1, 0)
     low, high = rungs[below], rungs[above]
@@ -167,16 +167,16 @@ def _around(steps: float, rungs: list[int]) -> list[tuple[int, float]]:
 
 
 class Shelf:
-    """Fields that are read over and over, once for every slice, kept as long as they fit into a number of bytes."""
+    """A cache for fields that are read once for every slice, limited to a number of bytes."""
 
     def __init__(self, fetch: Callable[..., Field], most_bytes: int) -> None:
-        """fetch: as `Slices.reader` takes it, and as the shelf is one."""
+        """fetch: as `Slices.reader` takes it. The shelf may be used in its place."""
         self._fetch, self._left = fetch, most_bytes
         self._kept: dict[tuple[int, Tile], Field] = {}
         self._turn, self._last_turn = 0, dict[tuple[int, Tile], int]()
 
     def begin_slice(self) -> None:
-        """Note that another slice is read from now on."""
+        """Begin to read another slice."""
         self._turn += 1
 
     def __call__(self, tile: Tile, problem: int = 0) -> Field:
@@ -195,10 +195,11 @@ class Shelf:
         return field
 
     def _forget(self) -> None:
-        """Make room: a zoom does not come back to tiles that the last slice did not read.
+        """Make room by dropping tiles that neither this slice nor the last one has read: a zoom does not return to
+        them.
 
-        What this slice or the last has read stays, even where it does not all fit in: of tiles that are read in the
-        same order again and again, whichever was kept longest is the next to be wanted.
+        The others stay even if the cache is full: of tiles that are read in the same order again and again, the one
+        that was kept longest is needed next.
         """
         for key in [key for key in self._kept if self._last_turn[key] < self._turn - 1]:
             self._left += _bytes(self._kept.pop(key))

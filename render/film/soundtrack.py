@@ -13,20 +13,20 @@ from render.scene import Scene
 
 
 def check(scene: Scene) -> None:
-    """Refuse a film whose sound cannot be played. Raises SceneError."""
+    """Raise SceneError for a film whose sound file cannot be read."""
     output = scene.output
     if not output.audio or not takes_sound(output.codec):
         return
     path = Path(output.audio)
-    if not os.path.isfile(path):  # False too where it may not be looked at
-        why = "is no plain file" if os.path.exists(path) else "is not there, or cannot be read"
+    if not os.path.isfile(path):  # also False where permissions forbid to look
+        why = "is not a plain file" if os.path.exists(path) else "does not exist, or cannot be read"
         raise SceneError(f"{scene.name}: output.audio must be a sound file, but {path.absolute()} {why}.")
     if not length_s(path):
         raise SceneError(f"{scene.name}: output.audio: {path} has no sound that ffmpeg can read.")
 
 
 def of(scene: Scene, numbers: Sequence[int]) -> Sound | None:
-    """Return what a film of some frames plays: the part of the sound that belongs to them, if they are in a row."""
+    """Return the part of the sound that belongs to some frames; None without sound, or if frames are skipped."""
     output = scene.output
     if not output.audio or not takes_sound(output.codec) or [*numbers] != [*range(numbers[0], numbers[-1] + 1)]:
         return None
@@ -34,7 +34,7 @@ def of(scene: Scene, numbers: Sequence[int]) -> Sound | None:
 
 
 def identity(scene: Scene) -> dict[str, str]:
-    """Return the name and a digest of the sound file, for the film's provenance; nothing without sound."""
+    """Return the name and a digest of the sound file, for the film's provenance; empty without sound."""
     path = Path(scene.output.audio)
     if not scene.output.audio or not os.path.isfile(path):
         return {}
@@ -43,7 +43,7 @@ def identity(scene: Scene) -> dict[str, str]:
 
 
 def remark(scene: Scene, frames: int) -> str | None:
-    """Return how the sound's length differs from the film's, and what would make them equal; None where it does not."""
+    """Return a sentence on how the sound's length differs from the film's; None if it does not."""
     if not scene.output.audio:
         return None
     if not takes_sound(scene.output.codec):
@@ -55,5 +55,5 @@ def remark(scene: Scene, frames: int) -> str | None:
     what = "is cut" if sound_s > film_s else "ends before the film, which goes on in silence"
     return (
         f"{Path(scene.output.audio).name} lasts {sound_s:.1f} s, the film {film_s:.1f} s: it {what}. "
-        f"output.frames = {max(1, round(sound_s * fps))} makes the film as long."
+        f"output.frames = {max(1, round(sound_s * fps))} makes the film as long as the sound."
     )

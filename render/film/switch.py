@@ -1,7 +1,7 @@
-"""Films past float64: reference runs for their deep levels, and both kinds of tiles as one store.
+"""Films past float64: reference runs for their deep levels, and one store for both kinds of tiles.
 
-Levels down to the switch are trained plainly, and lie where every film of the problem finds them. The deeper ones are
-followed by differences from a reference run at their target; their tiles lie in a folder of that reference.
+Levels down to the switch are trained plainly, and every film of the problem shares their tiles. Deeper levels are
+followed by differences from a reference run at their target, and their tiles are in a folder of that reference.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from render.storage.store import DirectoryStore, MemoryStore, TileStore, lacking
 
 
 class SwitchedStore:
-    """Tiles that are trained plainly in one store, those of every target in another."""
+    """A store that keeps plain tiles in one store, and those of every target in another."""
 
     def __init__(self, places: Targets, plain: TileStore, below: Sequence[TileStore]) -> None:
         self.targets, self.plain, self.below = places, plain, tuple(below)
@@ -43,15 +43,15 @@ class SwitchedStore:
         return self._of(tile).get(tile, wanted)
 
     def put(self, tile: Tile, field: Field, patches: Patches = WHOLE) -> None:
-        """Keep some patches of a tile."""
+        """Store some patches of a tile."""
         self._of(tile).put(tile, field, patches)
 
     def has(self, tile: Tile) -> bool:
-        """Return whether a whole tile is there."""
+        """Return whether a whole tile is stored."""
         return self._of(tile).has(tile)
 
     def held(self, tiles: Iterable[Tile]) -> list[Patches]:
-        """Return which patches of each tile are there."""
+        """Return which patches of each tile are stored."""
         tiles = list(tiles)
         parts: dict[int | None, list[Tile]] = {}
         for tile in tiles:
@@ -66,7 +66,7 @@ class SwitchedStore:
         return [kept[tile] for tile in tiles]
 
     def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
-        """Return the tiles of which not all wanted patches are there, in the order given."""
+        """Return the tiles of which not all wanted patches are stored, in the order given."""
         return lacking(self, tiles, wanted)
 
     def check_proof(self, proof: Mapping[str, str]) -> None:
@@ -76,17 +76,17 @@ class SwitchedStore:
 
 
 class Ready(NamedTuple):
-    """The store of the tiles, and the references of the deep ones. switch: None where float64 reaches all of them."""
+    """The store of a film's tiles, and the reference runs of its deep ones. switch: None if all tiles are plain."""
 
     store: TileStore
     switch: Switch | None
 
 
 def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, report_step: ReportStep | None) -> Ready:
-    """Return what keeps the tiles of a problem's film, and the reference runs that its targets need.
+    """Return the store of the tiles of a problem's film, and the reference runs that its targets need.
 
-    places: the deep targets, as a plan has them, so that plan and training never differ about a tile. report_step:
-    called with the progress of the reference runs that have to be made. None: only stored ones are used.
+    places: the deep targets of the plan, so that plan and training agree about every tile. report_step: called with the
+    progress of the reference runs that have to be made. None: only stored ones are used.
     Raises DepthError where no run converges; RenderError for a system that cannot be followed.
     """
     plain = DirectoryStore(root, problem, backend.numerics)
@@ -100,14 +100,14 @@ def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, rep
 
 
 def _store_of(reference: Reference | None, problem: Problem, root: Path, plain: numerics.Numerics) -> TileStore:
-    """Return the store of the tiles that follow a reference run; one that holds nothing where there is none yet."""
+    """Return the store of the tiles that follow a reference run; an empty one if the run has yet to be made."""
     if reference is None:
         return MemoryStore()
     return DirectoryStore(root, problem, numerics.following(plain, [reference.key]))
 
 
 def existing_store(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
-    """Return the store of a plan's tiles for a film that trains nothing, given that of its plain ones."""
+    """Return the store of a plan's tiles for a film that trains nothing, given the store of its plain tiles."""
     if not plan.targets.places:
         return plain
     problem = plan.scene.problem
@@ -122,9 +122,9 @@ def existing_store(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:
 
 
 def agreement(plan: Plan, store: TileStore) -> tuple[int, float]:
-    """Return how many samples both ways of training have, and the share of them that end alike.
+    """Return how many samples were trained in both ways, and the share of them that end alike.
 
-    They are those of the first deep level about each target that the level above has too.
+    They are the samples of the first deep level about each target that the level above has too.
     """
     alike = count = 0
     for number, target in enumerate(plan.targets.places):

@@ -1,4 +1,4 @@
-"""The training rate of this machine: a short run of the real kernel on samples of the real plan."""
+"""The training rate of this machine, measured by a short training of samples of the plan."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 
-# Seconds that the timed part of a measurement takes, about; at least; and the most batches for each worker in it.
+# About how many seconds the timed part of a measurement takes, at least how many, and the most batches of a worker in
+# it.
 _MEASURE_S, _ENOUGH_S = 1.0, 0.5
 _MOST_BATCHES = 32
 
-# Of what the film trains, which may be less work than that: no more than this share.
+# The most of a film's samples that are trained to measure the rate, as a fraction.
 _MOST_SHARE = 0.1
 
 # A block of runs that takes longer is timed by a few of its steps: `render plan` answers within a minute, also where
 # one block of a large transformer takes twenty.
 _LONGEST_BLOCK_S = 5.0
 
-# Tiles that the points of a batch are drawn from, at most: a film's batch has few, and each costs a little.
+# The most tiles from which the points of a batch are drawn. A film's batch has few tiles, and each costs some time.
 _STRETCHES = 256
 
-# The same past float64, where every batch draws from the same tiles: each lies in a ring or two of the reference, and
-# one that is not known yet costs as much as 128 runs. A film needs one for every level, whatever its number of samples.
+# The same past float64, where every batch draws from the same tiles: each lies in a ring or two of the reference, and a
+# new ring costs about as much as _RING_RUNS runs. A film needs one for every level, whatever its number of samples.
 _DEEP_STRETCHES = 8
 
 # The cost of a ring in training runs of its level: 53 by `make bench ARGS=switched`, 87 to 96 by ARGS=rings.
@@ -59,8 +60,8 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
     """Train a sample of a plan's points for a second and return the rate; results are not kept.
 
     The points are spread evenly over all tiles, so the share of runs that escape early counts as it will in the film.
-    switch: the reference runs of levels past float64; the levels of each are measured apart then, with the
-    rings that they need. Where a reference run is yet to be made, all levels count as plain ones.
+    switch: the reference runs of levels past float64. The levels of each are measured separately, with the rings that
+    they need. If a reference run has yet to be made, all levels are measured as plain ones.
     """
     problem, tiles = plan.scene.problem, plan.order
     if len(plan.slices.problems) > 1:
@@ -79,7 +80,7 @@ def measure(plan: Plan, backend: Backend, switch: Switch | None = None) -> Rate:
 
 
 def _of_several(plan: Plan, backend: Backend) -> Rate:
-    """Return the mean rate of a plan's problems, from its first, its middle and its last one: each takes its time."""
+    """Return the mean rate of a plan's problems, from its first, its middle and its last one, which may differ."""
     from render.backends.local import LocalBackend
 
     count = len(plan.slices.problems)
@@ -98,13 +99,13 @@ def measure_tiles(
     reference: Reference | None = None,
     wanted: Mapping[Tile, Patches] = ALL_WHOLE,
 ) -> Rate:
-    """Do the same for any tiles of a problem; reference: what they are followed from, past float64.
+    """Measure the rate on the given tiles of a problem. reference: the run that they follow, past float64.
 
-    wanted: which patches of them, whole tiles where it names none.
+    wanted: the patches that are needed of a tile; whole tiles where there is no entry.
     """
     block_s = backend.step_time_s * problem.steps
     if reference is None and block_s > _LONGEST_BLOCK_S:
-        # As if no run escaped, and so at most what it takes: how many do is not known before they have run.
+        # This rate is a lower bound, since runs that escape take less; their share is unknown before they have run.
         return Rate(int(backend.numerics["lanes"]) * backend.workers / block_s)
     timed = functools.partial(_timed, Draws(problem, tiles, wanted, reference), backend)
     timed(8)  # every worker compiles on a first batch
@@ -112,14 +113,15 @@ def measure_tiles(
     points = 16
     most = min(_MOST_BATCHES * backend.capacity, int(_MOST_SHARE * patches.total(wanted, tiles) / backend.workers))
     while True:
-        know_rings(points)  # the same points, so that only training is timed
+        know_rings(points)  # trains the same points once, so that the timed round makes no rings
         seen = timed(points)
         if _ENOUGH_S <= seen.elapsed_s < _LONGEST_BLOCK_S:
-            # A machine that stalls for half a second would look a thousand times as slow: the faster of two rounds.
+            # A machine that stalls for half a second would look a thousand times as slow, so the faster of two rounds
+            # counts.
             seen = min(seen, timed(points), key=lambda one: one.elapsed_s)
         if seen.elapsed_s >= _ENOUGH_S or points >= most:
             return Rate(seen.points / seen.elapsed_s / seen.filled)
-        # A round that took no time says little of how long a larger one will take.
+        # A short round says little about how long a larger one will take.
         points = min(int(points * min(max(_MEASURE_S / seen.elapsed_s, 2.0), 64.0)), most)
 
 
@@ -132,7 +134,7 @@ class _Timed(NamedTuple):
 
 
 def _timed(drawn: Draws, backend: Backend, points: int) -> _Timed:
-    """Let all workers train so many points each, in batches as large as a film's if they are enough."""
+    """Let all workers train so many points each, in batches as large as a film's if the points suffice."""
     size = min(points, backend.capacity)
     count = min(max(1, points // size), _MOST_BATCHES) * backend.workers
     batches = [drawn.batch(size, seed) for seed in range(count)]
@@ -146,8 +148,8 @@ def _timed(drawn: Draws, backend: Backend, points: int) -> _Timed:
 def _filled(field: Field, steps: int, lanes: int) -> float:
     """Return the share of the lanes of a batch's blocks, over all steps, that had a run to train.
 
-    The last block of the runs that are left is seldom full. Of the few blocks of a measurement that is a larger share
-    than of a film's batches, and on an accelerator, whose one block holds thousands, nearly all.
+    The last block of the runs that are left is seldom full. It is a larger share of the few blocks of a measurement
+    than of a film's batches, and on an accelerator, whose only block holds thousands of lanes, nearly all.
     """
     ends = np.sort(np.where(field.escape_step < 0, steps, field.escape_step + 1))
     alive = ends.size - np.searchsorted(ends, np.arange(steps), side="right")
@@ -168,7 +170,7 @@ class _Batches:
 
 
 class Draws:
-    """Random points of the patches that are wanted of tiles, as many of each of equal stretches of their samples."""
+    """Random points of the wanted patches of tiles, spread evenly over their samples in the order of the tiles."""
 
     def __init__(
         self,
@@ -177,7 +179,7 @@ class Draws:
         wanted: Mapping[Tile, Patches] = ALL_WHOLE,
         reference: Reference | None = None,
     ) -> None:
-        """tiles: in the order of the stretches. reference: the points have differences from it too."""
+        """tiles: in the order in which points are spread. reference: the points also have differences from it."""
         self.problem, self._tiles, self._reference = problem, tiles, reference
         self._patches = [wanted.get(tile, WHOLE) for tile in tiles]
         self._ends = np.cumsum([part.bit_count() for part in self._patches])

@@ -1,4 +1,4 @@
-"""The training of a film that trains several problems: one after the other, in the order in which frames need them."""
+"""The training of a film with several problems, one after the other, in the order in which frames need them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from render.samples import Field
 
 
 class Trainings:
-    """The trainings of a film's problems, by their numbers; most films have one.
+    """The trainings of a film's problems, by index; most films have one.
 
-    Devices train one problem at a time. The next begins when all that is asked of one is there, whatever frames wait
-    for meanwhile.
+    Devices train one problem at a time. The next one begins once the tiles of the first are complete, whichever tiles
+    frames wait for.
     """
 
     def __init__(self, parts: Sequence[Training]) -> None:
@@ -22,12 +22,12 @@ class Trainings:
 
     @property
     def samples_total(self) -> int:
-        """Training runs that this render needs; stored ones count nothing."""
+        """The training runs that this render needs; those that were stored before do not count."""
         return sum(part.samples_total for part in self._parts)
 
     @property
     def samples_done(self) -> int:
-        """Those of them that are finished."""
+        """How many of them are finished."""
         return sum(part.samples_done for part in self._parts)
 
     @property
@@ -40,12 +40,12 @@ class Trainings:
         return self._parts[problem].missing
 
     def observe(self, observer: Callable[[int, Tile, Field], None]) -> None:
-        """Call an observer with every tile that is fetched: its problem's number, the tile, and its field."""
+        """Call an observer with every tile that is fetched: the index of its problem, the tile, and its field."""
         for number, part in enumerate(self._parts):
             part.observers.append(functools.partial(observer, number))
 
     def go_on(self) -> None:
-        """Begin training the first problem of which something is missing, unless one is trained; return at once."""
+        """Begin to train the first incomplete problem, unless one is being trained, and return at once."""
         if not any(part.is_running for part in self._parts):
             for part in self._parts:
                 if part.samples_done < part.samples_total:
@@ -55,7 +55,7 @@ class Trainings:
     def wait_for(self, tiles: Mapping[int, Sequence[Tile]], timeout_s: float) -> bool:
         """Wait until the given tiles of problems are in the store; False after about timeout_s seconds.
 
-        Raises what training raised, or Stopped if it was stopped before it got that far.
+        Raises the error that ended the training, or Stopped if it was stopped before these tiles were done.
         """
         for number, wanted in tiles.items():
             self.go_on()

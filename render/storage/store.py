@@ -58,7 +58,7 @@ class TileStore(Protocol):
     """The finished samples of one problem, by tile and patch. Writing the same ones again changes nothing."""
 
     def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
-        """Return the wanted patches of a tile as read-only arrays [SAMPLES, SAMPLES], with nothing beside them.
+        """Return the wanted patches of a tile as read-only arrays [SAMPLES, SAMPLES], blank everywhere else.
 
         Raises KeyError if one of them is absent, DamagedTile if its bytes are wrong.
         """
@@ -145,7 +145,7 @@ class MemoryStore:
 
 
 def _only(samples: np.ndarray, wanted: Patches) -> np.ndarray:
-    """Return samples [SAMPLES, SAMPLES] with nothing beside the wanted patches."""
+    """Return samples [SAMPLES, SAMPLES], blank outside of the wanted patches."""
     if wanted == WHOLE:
         return samples
     laid = tile_format.blank(samples.dtype)
@@ -202,7 +202,7 @@ class DirectoryStore:
     def other_numerics(self) -> list[str]:
         """Keys of the numerics of other machines for which this problem has a folder, sorted.
 
-        Folders of samples that follow reference runs are no others where the machine is the same.
+        Folders of samples that this machine followed from reference runs do not count.
         """
         plain = numerics.plain_part(self.numerics)
         described = self.folder.parent.glob("*/numerics.toml")
@@ -227,7 +227,7 @@ class DirectoryStore:
         return tile, patches
 
     def get(self, tile: Tile, wanted: Patches = WHOLE) -> Field:
-        """Return the wanted patches of a tile as read-only arrays [SAMPLES, SAMPLES], with nothing beside them.
+        """Return the wanted patches of a tile as read-only arrays [SAMPLES, SAMPLES], blank everywhere else.
 
         Raises KeyError if one of them is absent, DamagedTile if its bytes are wrong.
         """
@@ -261,7 +261,7 @@ class DirectoryStore:
             raise KeyError(tile) from None
 
     def _joined(self, files: Mapping[Patches, np.ndarray], wanted: Patches) -> np.ndarray:
-        """Return the wanted patches of what some files hold, as samples [SAMPLES, SAMPLES] with nothing beside them."""
+        """Return the wanted patches of what some files hold, as samples [SAMPLES, SAMPLES], blank everywhere else."""
         if wanted in files and wanted == WHOLE:
             return files[WHOLE]
         samples = tile_format.blank(self._dtype)

@@ -1,4 +1,4 @@
-"""Is everything there that films need? Each check says what it found, and what to do if that is not enough."""
+"""Checks of this machine and this installation: whether films can be made here, and what to do where they cannot."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from render.storage import tile_format
 # What a preview of a ten-decade film leaves on disk, twice.
 _LEAST_FREE_BYTES = 500_000_000
 
-# Of the frames that are tried, and what may become of them: a codec of 8 bits rounds them twice.
+# Grey levels of the trial frames, and how far they may come back from these: a codec of 8 bits rounds them twice.
 _GREYS, _MOST_ERROR = (0, 128, 255), 3
 
-# A character of every kind that frames and sheets are labelled with.
+# One of each kind of character that labels of frames and sheets contain.
 _LABELS = "lr₀ 2⁴⁵ −1.5e−3 … · é"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one check. state: "ok"; "note" if films can be made, but not all or not as fast; "bad" if not."""
+    """The result of one check. state: "ok"; "note" if some films cannot be made, or are slower; "bad" if none can."""
 
     what: str
     state: Literal["ok", "note", "bad"]
@@ -47,7 +47,7 @@ class Finding:
 
 
 def examine(store: Path, out: Path) -> Iterator[Finding]:
-    """Check ffmpeg, fonts, disks, devices and float64, one after the other; the last takes seconds."""
+    """Check ffmpeg, fonts, disks, devices and float64 in turn. The last check takes seconds."""
     checks: dict[str, Callable[[], Finding]] = {
         "python": _python,
         "cache": _cache,
@@ -67,13 +67,13 @@ def examine(store: Path, out: Path) -> Iterator[Finding]:
             yield check()
         except RenderError as error:
             yield Finding(what, "bad", str(error))
-        except Exception as error:  # a broken installation breaks anywhere, and the other checks still run
+        except Exception as error:  # a broken installation can fail anywhere, and the other checks must still run
             lines = str(error).strip().splitlines()
             yield Finding(
                 what,
                 "bad",
                 f"{type(error).__name__}: {lines[-1] if lines else ''}",
-                "Set it up again: make clean, then make.",
+                "Set up again: make clean, then make.",
             )
 
 
@@ -98,7 +98,7 @@ def _film(beside: Path) -> Finding:
     try:
         scratch = places.scratch_folder(beside)
     except OSError as error:
-        remark = f"no film was tried: neither a folder for temporary files nor --out can be written ({error.strerror})"
+        remark = f"no film could be made: neither a temporary folder nor --out can be written ({error.strerror})"
         return Finding("film", "bad", remark, "Set TMPDIR or --out to a folder that can be written.")
     with scratch as folder:
         path = Path(folder) / "film.mp4"
@@ -144,7 +144,7 @@ def _cache() -> Finding:
         remark = f"what {folder} lacks is compiled again at every start: {error.reason}"
         return Finding("cache", "note", remark, advice)
     if asked is not None and not os.path.isabs(asked):
-        remark = f"XDG_CACHE_HOME is {asked!r}, which is no absolute path, and is ignored: {folder} is used"
+        remark = f"XDG_CACHE_HOME is {asked!r}, which is not an absolute path, and is ignored: {folder} is used"
         return Finding("cache", "note", remark, advice)
     return Finding("cache", "ok", f"compiled code is kept in {folder}")
 
@@ -162,7 +162,7 @@ def _scratch() -> Finding:
 
 
 def _nearest_existing(folder: Path) -> Path:
-    """Return a folder, or the nearest above it that is there."""
+    """Return a folder, or the nearest one above it that exists."""
     existing = folder.absolute()
     while not existing.exists():
         existing = existing.parent
@@ -185,7 +185,7 @@ def _disk(what: str, folder: Path) -> Finding:
     if free < _LEAST_FREE_BYTES:
         return Finding(what, "note", remark, f"Make room, or {other}")
     if lacking:
-        return Finding(what, "note", f"{remark}. It has {'; '.join(lacking)}", f"Nothing else suffers. Or {other}")
+        return Finding(what, "note", f"{remark}. It has {'; '.join(lacking)}", f"Nothing else is affected. Or {other}")
     return Finding(what, "ok", remark)
 
 
@@ -207,7 +207,7 @@ def _devices() -> Finding:
     kind, platform_name = backend.numerics["device"], backend.numerics["backend"]
     remark = f"{backend.workers} x {kind} ({platform_name}); {cores.count()} of {os.cpu_count()} processor cores"
     if platform_name == "cpu" and shutil.which("nvidia-smi"):
-        advice = "An NVIDIA GPU is there, but JAX was installed without it: make video GPU=cuda13 (cuda12 if older)."
+        advice = "JAX is installed without support for this NVIDIA GPU: make video GPU=cuda13 (or cuda12, if older)."
         return Finding("devices", "note", remark, advice)
     return Finding("devices", "ok", remark)
 
@@ -226,7 +226,7 @@ def _float64() -> Finding:
     x = y = np.full(8, 0.1)
     batches = iter([Batch((), Points(x, y))])
     values = np.concatenate([field.value for _, field in backends.trained(backend.run(lambda: next(batches, None)))])
-    # Single precision anywhere near the end of a run would leave a value that float32 holds.
+    # A run whose last operations are in single precision ends with a value that float32 holds exactly.
     if values.dtype != np.float64 or (values.astype(np.float32) == values).any():
         return Finding(
             "float64",

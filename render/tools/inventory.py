@@ -1,4 +1,4 @@
-"""The contents of the disk: which samples, of which problem, how large; and files that no longer have a use."""
+"""The contents of a store: whose samples it holds, and how large they are; and what killed renders left behind."""
 
 from __future__ import annotations
 
@@ -26,10 +26,9 @@ from render.storage.store import DirectoryStore, patches_named
 class Kept:
     """The tiles of one problem that one numerics made.
 
-    scenes: names of the known scenes that they belong to. samples: in them; those that two levels share count twice.
-    levels: the coarsest and the finest there are.
-    size_bytes: of tiles, and of points that an analysis keeps beside them.
-    differs: why this version of render, on this machine, does not go on with them: "kernel 1, now 2"; "" if it does.
+    scenes: names of the known scenes that use them. samples: in all tiles; those that two levels share count twice.
+    levels: the coarsest and the finest of them. size_bytes: of the tiles, and of points that analyses keep beside them.
+    differs: why this version of render, on this machine, cannot add to them: "kernel 1, now 2"; "" if it can.
     """
 
     folder: Path
@@ -47,7 +46,7 @@ class Kept:
 def listed(root: Path, known: Sequence[Scene], numerics_of: Callable[[Problem], Mapping[str, Any]]) -> list[Kept]:
     """Return what a store keeps, the largest first.
 
-    known: scenes to name it by. numerics_of: gives those of a problem on this machine.
+    known: scenes whose names it gives. numerics_of: returns the numerics that a problem has on this machine.
     """
     if not root.is_dir():
         raise StoreError(f"{root} must be a store, but there is no such folder. Name it with --store.")
@@ -96,15 +95,15 @@ def _difference(
     except ValueError:
         if own_model.is_own(system := str(describes.get("system"))):
             file = system.partition("#")[0]
-            return f"trained by a {file} as no scene at hand has it; name its scene: render store ls SCENE"
+            return f"trained by a version of {file} that no known scene uses; name its scene: render store ls SCENE"
         return f"a problem of system {describes.get('system')!r} that this version does not know"
     names = [name for name in {**now, **made_by} if made_by.get(name) != now.get(name)]
     return "; ".join(f"{name} {made_by.get(name, 'none')}, now {now.get(name, 'none')}" for name in names)
 
 
 def verify(kept: Kept, *, remove: bool = False) -> Iterator[str | None]:
-    """Read every tile and yield for each what is wrong with it, or None. remove: those that are damaged, so that they
-    are trained again."""
+    """Read every tile and yield for each what is wrong with it, or None. remove: delete those that are damaged, so that
+    they are trained again."""
     store = DirectoryStore.at(kept.folder)
     for path in tile_files(kept.folder):
         try:
@@ -117,7 +116,7 @@ def verify(kept: Kept, *, remove: bool = False) -> Iterator[str | None]:
 
 
 def remove(kept: Kept) -> None:
-    """Delete tiles for good, and their problem's folder if it then holds nothing else."""
+    """Delete tiles, and the folder of their problem if it then holds no others."""
     try:
         shutil.rmtree(kept.folder)
         if not any(entry.is_dir() for entry in kept.folder.parent.iterdir()):
@@ -127,13 +126,13 @@ def remove(kept: Kept) -> None:
 
 
 def delete(left: Iterable[Path]) -> int:
-    """Remove what was left behind, if it still has no writer, and return how many bytes that freed."""
+    """Delete what was left behind, unless a process writes it again, and return how many bytes that freed."""
     return sum(folders.remove(path) if path.is_dir() else atomic.remove_abandoned(path) for path in left)
 
 
 def left_behind(out: Path, store: Path) -> list[Path]:
-    """Return what killed renders left in both folders and no process writes: partial files, partial folders, and
-    folders of segments."""
+    """Return what killed renders left in both folders and no process writes any more: partial files, partial folders,
+    and folders of segments."""
     partial = (path for folder in (out, store) for path in _files(folder) if atomic.is_partial(path))
     kept = [Path(place, name) for place, names, _ in os.walk(out) for name in names]
     abandoned = [folder for folder in kept if segments.abandoned(folder) or folders.is_left_behind(folder)]
@@ -144,7 +143,7 @@ def left_behind(out: Path, store: Path) -> list[Path]:
 
 
 def tile_files(folder: Path) -> Iterator[Path]:
-    """Yield the files of tiles. Beside the folders of their levels lie an analysis's points, which are none."""
+    """Yield the files of tiles, from the folders of their levels, without the points of analyses beside them."""
     for level in sorted(folder.glob("[0-9][0-9]")):
         yield from (path for path in _files(level) if path.suffix == ".npz" and not path.name.startswith("."))
 

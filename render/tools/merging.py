@@ -1,4 +1,4 @@
-"""Taking over what another store keeps: nothing is copied that was not read and checked."""
+"""Merges another store into this one. Every file is read and checked before it is taken over."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Merged:
 def merge(other: Path, root: Path, report: Callable[[Merged], None] = lambda merged: None) -> Merged:
     """Take over tiles, reference runs and exact runs of another store; every tile is read and its bytes are checked.
 
-    What both stores have stays as it is here. Raises StoreError where a folder is no store.
+    Files that both stores have stay as they are here. Raises StoreError where a folder is not a store.
     """
-    if not os.path.isdir(other):  # False too where it may not be looked at
+    if not os.path.isdir(other):  # also False where permissions forbid to look
         raise StoreError(f"{other} must be a store, but there is no such folder, or it cannot be read.")
     if root.exists() and other.resolve() == root.resolve():
         raise StoreError(f"{other} is the store itself. Name another one, or this one with --store.")
@@ -92,7 +92,7 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
 
 
 def _take(tile: Tile, kept: Patches, source: DirectoryStore, here: DirectoryStore, merged: Merged) -> None:
-    """Take over what one file of the source keeps of a tile. kept: its patches."""
+    """Take over one file of a tile from the source. kept: the patches in it."""
     offered = source.stored(tile, kept)
     for place in (here.path(tile), here.path(tile, kept)):
         if place.exists() and not place.is_file():
@@ -104,12 +104,12 @@ def _take(tile: Tile, kept: Patches, source: DirectoryStore, here: DirectoryStor
         here.put(tile, offered, kept)
         merged.repaired += 1
         return
-    # The same problem, numerics and place: the same samples, bit for bit.
+    # With the same problem, numerics and address, samples must be the same bit for bit.
     if known is not None and not _same(known, offered, patches.samples(held & kept)):
         merged.faults.append(
             f"{source.path(tile, kept)} was left out: the tile here has other samples, although problem and "
-            "numerics are the same. One of the two machines computes differently than it says; `render doctor` may "
-            "know why."
+            "numerics are the same. One of the two machines computes differently from what its numerics say; "
+            "`render doctor` may show why."
         )
     elif kept & ~held:
         here.put(tile, offered, kept)

@@ -27,10 +27,10 @@ from render.scene import own_files
 from render.storage import trust
 from render.tools.doctor import Finding
 
-# What is looked at for outcomes: so many samples along either axis.
+# Samples along either axis that are trained to see their outcomes.
 _SIDE = 8
 
-# More than this, and few machines train a block of sixteen lanes on every core.
+# A block that needs more than this on every core does not fit into the memory of a small machine beside other programs.
 _MUCH_BYTES = 100_000_000
 
 # How many lanes are trained by themselves.
@@ -63,7 +63,7 @@ def _axis(name: str, h: Hyperparameter) -> Axis:
 
 
 def examine(problem: Problem) -> Iterator[Finding]:
-    """Check a user's file, one finding after the other; the rest is left out once it cannot be trained."""
+    """Check a user's file, one finding after the other. If it cannot be trained, the other checks are left out."""
     trust.require(problem)
     known = own_model.find(problem.system)
     yield Finding("file", "ok", f"{known.source.name}: {problem.row.title}; {_parts_of(known)}")
@@ -107,7 +107,7 @@ def _open_axes(problem: Problem) -> str:
 
 
 def _points(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
-    """Return samples all over the plane, float64 [points], at the middles of even parts."""
+    """Return x, y of samples all over the plane, float64 [points], at the middles of equal cells."""
     places = [Fraction(2 * i + 1, 2 * _SIDE) for i in range(_SIDE)]
     x = [float(problem.x.value_from_unit(place)) for place in places]
     y = [float(problem.y.value_from_unit(place)) for place in places]
@@ -120,7 +120,7 @@ def _same(a: Field, b: Field) -> bool:
 
 
 def _independence(trainer, x: np.ndarray, y: np.ndarray, field: Field) -> Finding:  # type: ignore[no-untyped-def]
-    """Train four lanes alone, together, and all samples in another order: each must keep its bits."""
+    """Train four samples alone and together, and all in another order: each must keep its bits."""
     chosen = np.linspace(0, x.size - 1, _LANES).astype(int)
     alone = [trainer.run(x[[i]], y[[i]]) for i in chosen]
     together = trainer.run(x[chosen], y[chosen])
@@ -142,7 +142,7 @@ def _independence(trainer, x: np.ndarray, y: np.ndarray, field: Field) -> Findin
     )
 
 
-# What another process runs: it is handed the code by this one, which a person started, and not by the problem.
+# What another process runs. It gets the user's code from this process, which a person started, not from the problem.
 _ELSEWHERE = (
     "import pickle, sys\n"
     "from render.backends import handed_code\n"
@@ -154,7 +154,7 @@ _ELSEWHERE = (
 
 
 def _determinism(problem: Problem, trainer) -> Finding:  # type: ignore[no-untyped-def]
-    """Compare the first steps of a block with those of another process, whose sets have other orders."""
+    """Compare the first steps of a block with those in another process, where sets have another order."""
     from render.backends import handed_code
 
     here = trainer.first_steps()
@@ -176,7 +176,7 @@ def _determinism(problem: Problem, trainer) -> Finding:  # type: ignore[no-untyp
     return Finding(
         "again",
         "bad",
-        "another process trains to other bits: something is random, or follows the order of a set, the time or a path",
+        "another process trains to other bits: something is random, or depends on a set's order, the time or a path",
         "Draw random numbers from the key, or from np.random.default_rng(seed), and sort what comes out of a set.",
     )
 
@@ -195,7 +195,7 @@ def _outcomes(field: Field) -> Finding:
     return Finding(
         "outcomes",
         "note",
-        f"all of {field.value.size} runs over the plane {kind} ({counts}): a film would be of one colour",
+        f"all of {field.value.size} runs over the plane {kind} ({counts}): a film would have one colour",
         "Widen the ranges, or choose other axes. Converged means that the last 20 losses are below the first.",
     )
 
@@ -232,7 +232,7 @@ def _speed(problem: Problem, trainer) -> Finding:  # type: ignore[no-untyped-def
         "ok",
         f"about {x.size / seconds:,.0f} runs of {problem.steps} steps a second on one core, "
         f"{seconds / x.size / problem.steps * 1e6:,.1f} us a step",
-        "`render plan` says what a film takes.",
+        "`render plan` estimates how long a film takes.",
     )
 
 

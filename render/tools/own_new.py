@@ -14,7 +14,7 @@ _TEMPLATE = Path(__file__).parent / "own_template"
 
 
 def write(path: Path) -> tuple[Path, Path]:
-    """Write a file and its scene beside it, and return both. RenderError if one of them is there already.
+    """Write a file and its scene beside it, and return both. RenderError if one of them exists already.
 
     What is written is trusted: the program wrote it, and it stays trusted until it is changed.
     """
@@ -26,13 +26,13 @@ def write(path: Path) -> tuple[Path, Path]:
     target = path.with_suffix(".toml")
     for one in (path, target):
         if one.exists():
-            raise RenderError(f"{one} is there already, and is left as it is. Choose another name.")
+            raise RenderError(f"{one} exists already, and is left as it is. Choose another name.")
     code, text = ((_TEMPLATE / f"net{end}.txt").read_text(encoding="utf-8") for end in (".py", ".toml"))
     path.parent.mkdir(parents=True, exist_ok=True)
     for one, content in ((path, code), (target, scene.with_schema(text, path.parent))):
         try:
             write_whole(one, content.replace("NAME", path.stem).encode(), replace=False)
         except FileExistsError:
-            raise RenderError(f"{one} is there already, and is left as it is. Choose another name.") from None
+            raise RenderError(f"{one} exists already, and is left as it is. Choose another name.") from None
     own_files.trusted(path)
     return path, target

@@ -1,4 +1,4 @@
-"""Training at arbitrary points: a table of hyperparameters in, a table of what happened out."""
+"""Training at arbitrary points: a table of hyperparameter values becomes a table of outcomes."""
 
 from __future__ import annotations
 
@@ -35,19 +35,17 @@ from render.tools import probe_summary
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 TRACED = ("point", "step", "loss")
 
-# A table is read whole; ten million points are days of training even on an accelerator.
+# A table is read into memory; ten million points are days of training even on an accelerator.
 _MOST_POINTS = 10_000_000
 
-
-# Characters of a table's first line that are looked at.
+# Characters of a table's first line that are read.
 _LONGEST_HEADER = 10_000
 
-# A trace is written as a text, of about 30 bytes a loss.
+# A trace is written as text, about 30 bytes a loss.
 _MOST_LOSSES = 10_000_000
 
-
-# How numbers are kept in a run; "auto" is float64 but for points that float64 cannot hold as they are written, "exact"
-# is every run by itself, in as many bits as it needs.
+# The arithmetic of runs. "auto" is float64, and differences for points that float64 cannot hold as they are written;
+# "exact" trains every run by itself, in as many bits as it needs.
 Precision = Literal["auto", "float64", "differences", "exact"]
 
 
@@ -55,9 +53,9 @@ _HERE = functools.partial(backends.make, "local")
 
 
 class Table(NamedTuple):
-    """Points to train. x, y: float64 [points]. exact: those that float64 does not hold as written, by their place.
+    """Points to train. x, y: float64 [points]. exact: those that float64 does not hold as written, by index.
 
-    texts: how those were written. names: of the two columns, as a person gave them.
+    texts: how those were written. names: of the two columns, as in the file.
     """
 
     x: np.ndarray
@@ -83,13 +81,12 @@ def run(
 ) -> Field:
     """Train a scene's problem at the points of a CSV file and write a CSV with one row each, in the same order.
 
-    Returns what was written, a field [point]. remark: called with a sentence about points that a person may not mean.
+    Returns what was written, a field [point]. remark: called with a sentence about points that may be mistakes.
 
-    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step. force:
-    replace also a file that is no such table.
-    make_backend: returns the backend that trains; points that need differences or exact runs are always trained in
-    this process. store: folder of reference runs and of the outcomes of exact runs. report_step: called with a
-    message at each step that takes long.
+    steps: of every run, instead of the scene's. trace: a CSV to write as well, of the loss before every step. force:
+    replace even a file that is not such a table. make_backend: returns the backend that trains; points that need
+    differences or exact runs are always trained in this process. store: folder of reference runs and of the outcomes of
+    exact runs. report_step: called with a message at each step that takes long.
     """
     problem = alone(loaded.problem, steps)
     table = read_points(points, problem)
@@ -112,7 +109,7 @@ def run(
 
 
 def _check_output(path: Path, columns: Sequence[str], *, force: bool) -> None:
-    """Refuse to write where that cannot be, or where a file is that does not have these columns. RenderError."""
+    """Raise RenderError for a path that cannot be written, or a file there that does not have these columns."""
     replaces = check_target(path)
     if force or not replaces or not path.is_file() or not path.stat().st_size:
         return
@@ -123,7 +120,7 @@ def _check_output(path: Path, columns: Sequence[str], *, force: bool) -> None:
 
 
 def alone(problem: Problem, steps: int | None = None) -> Problem:
-    """Return the problem of single runs: of so many steps, or its own, and without the values of shorter ones.
+    """Return the problem of single runs: of so many steps, or of its own number, without the values of shorter runs.
 
     Raises RenderError for a number of steps that no scene may have.
     """
@@ -133,7 +130,7 @@ def alone(problem: Problem, steps: int | None = None) -> Problem:
 
 
 def _check_trace(problem: Problem, points: Table, precision: Precision, trace: Path) -> None:
-    """Refuse a trace of runs that are not float64, or of more losses than a table holds."""
+    """Raise RenderError for a trace of runs that are not in float64, or of too many losses."""
     if precision in ("differences", "exact") or (precision == "auto" and points.exact):
         raise RenderError(
             f"--trace {trace}: losses are those of runs in float64. Leave it out, or give --precision float64, which "
@@ -144,13 +141,13 @@ def _check_trace(problem: Problem, points: Table, precision: Precision, trace: P
 
 
 def _write_trace(path: Path, problem: Problem, points: Table, escape_step: np.ndarray) -> None:
-    """Write the loss before every step, the escape step's included: a row for each point, by its row, and step."""
+    """Write the loss before every step up to the escape step: a row for each step of each point, counted from 0."""
     from render.train.engine import Engine
 
     text = io.StringIO(newline="")
     table = csv.writer(text)
     table.writerow(TRACED)
-    # What is nan after an infinite loss, or none, is no loss: the run has been left alone.
+    # Losses after the escape step are nan: the run was retired there.
     for number, losses in enumerate(Engine(problem).losses(points.x, points.y)):
         count = losses.size if escape_step[number] < 0 else escape_step[number] + 1
         table.writerows((number, t, repr(float(loss))) for t, loss in enumerate(losses[:count]))
@@ -185,7 +182,7 @@ def _trained(
     store: Path,
     report_step: ReportStep,
 ) -> Iterator[tuple[np.ndarray, Field]]:
-    """Yield (places of points, their field), each by the engine that it needs."""
+    """Yield (indices of points, their field), from the engine that each point needs."""
     every = range(table.x.size)
     followed = {"auto": list(table.exact), "float64": [], "differences": list(every)}[precision]
     plain = np.setdiff1d(np.array(every), np.array(followed, dtype=int))
@@ -209,12 +206,12 @@ def _trained(
 
 
 def _point(table: Table, place: int) -> Point:
-    """Return a point as written, or the float64 numbers nearest to it where these are written again as it was."""
+    """Return a point exactly as it was written."""
     return table.exact.get(place) or Point(Fraction(table.x[place]), Fraction(table.y[place]))
 
 
 def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: ReportStep) -> tuple[Field, np.ndarray]:
-    """Return the field of all points and the bits int [points] of each run. Every outcome is kept as soon as known."""
+    """Return the field of all points and the bits int [points] of each run. Every outcome is stored at once."""
     from render.train.past_float64.exact_run import ExactEngine
 
     check_store(store)
@@ -237,7 +234,7 @@ def _trained_exactly(problem: Problem, table: Table, store: Path, report_step: R
 
 
 def read_points(path: Path, problem: Problem) -> Table:
-    """Return the points of a CSV with columns x and y, or of the axes' names; every fault is located by its line."""
+    """Return the points of a CSV with columns x and y, or with the axes' names. An error names its line."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -269,7 +266,7 @@ def read_points(path: Path, problem: Problem) -> Table:
 
 
 def table(problem: Problem, x: Sequence[str], y: Sequence[str]) -> Table:
-    """Return points given as texts of any number of digits; every fault is located by its place, counted from 0."""
+    """Return points given as texts of any number of digits. An error names its point, counted from 0."""
     return _table(problem, list(zip(x, y, strict=True)), lambda i: f"point {i}")
 
 
