@@ -1,4 +1,4 @@
-"""Users' own files of training problems: trust, and checks."""
+"""Trust in the code of own models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line: `render` of the console. Everything it does is in the rooms beside it, in Python too."""
+"""The command line, `render` in a console. Everything it does can be done in Python too, with `render.api`."""
 
 from render.cli.commands import app, main
 

@@ -1,4 +1,4 @@
-"""`python -m render.cli`, the same as the console script."""
+"""`python -m render.cli`, which does the same as the console script."""
 
 from render.cli import main
 

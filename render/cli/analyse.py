@@ -1,4 +1,4 @@
-"""`render analyse`: arguments and printing only. What is measured is in render.analyse."""
+"""`render analyse`: arguments and printing only. The measurements are in render.analyse."""
 
 from __future__ import annotations
 
@@ -35,13 +35,12 @@ app = App(
     name="analyse",
     help="""Measure a scene: its boundary's dimension, where float64 ends, what tuning by random search sees.
 
-    Each prints a table and writes a JSON file and a plot. Samples go to the same store as a film's; stopped with
-    Ctrl-C, the same command goes on.
-    """,
+    Each analysis prints a table and writes a JSON file and a plot. Its samples go to the store that films use, so that
+    a command which was stopped with Ctrl-C goes on where it was. """,
 )
 
 
-# What no analysis looks at.
+# Tables of a scene on which no analysis depends.
 _UNMEASURED = ("look",)
 
 
@@ -51,8 +50,10 @@ def dimension(
     /,
     *more: More,
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes), 128, 256, 512, 1024 (days).")] = 64,
-    deepest: Annotated[int | None, Parameter(help="Only so many windows, from the last view up.")] = None,
-    over: Annotated[Literal["steps"] | None, Parameter(help='"steps": over training, all windows together.')] = None,
+    deepest: Annotated[int | None, Parameter(help="Only so many windows, counted from the last view upwards.")] = None,
+    over: Annotated[
+        Literal["steps"] | None, Parameter(help='"steps": after more and more training steps, over all windows.')
+    ] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -97,8 +98,9 @@ def precision(
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
-    """Measure where float64 ends for the film's target, and how many decades the target is worth. On this machine:
-    what is compared are two orders of sums on one processor.
+    """Measure where float64 ends for the film's target, and how deep there is structure at the target.
+
+    It trains on this machine, since it compares two orders of summation on one processor.
 
     Try:
 
@@ -127,9 +129,9 @@ def tuning(
     scene: Scene,
     /,
     *more: More,
-    draws: Annotated[int, Parameter(help="Independent draws, even in log10 on log10 axes.")] = 1024,
-    seed: Annotated[int, Parameter(help="Of the draws.")] = 0,
-    last_view: Annotated[bool, Parameter(help="Draw in the film's last view, not in the whole plane.")] = False,
+    draws: Annotated[int, Parameter(help="Independent draws, uniform in log10 on log10 axes.")] = 1024,
+    seed: Annotated[int, Parameter(help="The seed of the draws.")] = 0,
+    last_view: Annotated[bool, Parameter(help="Draw from the film's last view, not from the whole plane.")] = False,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
     folders: Folders = HOME,
@@ -170,18 +172,22 @@ def tuning(
 
 @app.command(name="all")
 def every_scene(
-    *scenes: Annotated[str | Path, Parameter(help="Scenes of the table; those of the documentation if none is given.")],
+    *scenes: Annotated[
+        str | Path, Parameter(help="Scenes to measure; those of the documentation's table if none are given.")
+    ],
     side: Annotated[int, Parameter(help="Samples along a window: 64 (minutes a scene), 128, 256, 512, 1024.")] = 64,
-    deepest: Annotated[int | None, Parameter(help="Only so many windows of a scene, from the last view up.")] = None,
-    plan: Annotated[bool, Parameter(help="Say what it would take, and train nothing.", negative="")] = False,
+    deepest: Annotated[
+        int | None, Parameter(help="Only so many windows of each scene, counted from the last view upwards.")
+    ] = None,
+    plan: Annotated[bool, Parameter(help="Report the cost, and train nothing.", negative="")] = False,
     machine: ThisMachine = ALL_OF_IT,
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
-    """Measure the dimension of many scenes, one after the other, as one table: that of the documentation.
+    """Measure the dimension of many scenes, one after the other, and print one table: that of the documentation.
 
-    It says first what is to be trained and how long that takes. Each scene's own files are written as soon as it is
-    measured; stopped with Ctrl-C, the same command goes on. It trains on this machine.
+    The cost of the training is reported first. The files of each scene are written as soon as it is measured, and a
+    command that was stopped with Ctrl-C goes on where it was. It trains on this machine.
 
     Try:
 
@@ -204,7 +210,7 @@ def every_scene(
     summary = output_names.folder(folders.out) / f"{kind}-all.json"
     problems = [loaded.problem.key for loaded in chosen]
     places = []
-    if not plan:  # a plan writes nothing, and makes no folder
+    if not plan:  # a plan writes no files and makes no folders
         check_target(summary)
         if not folders.force:
             together.check(summary, problems)
@@ -241,7 +247,7 @@ def every_scene(
 
 
 def _dimension_name(side: int, deepest: int | None, over: str | None = None) -> str:
-    """Return what a measurement of the dimension is called in the names of its files."""
+    """Return the name of a measurement of the dimension, for the names of its files."""
     options = (
         f"-over-{over}" if over else "",
         f"-{side}" if side != 64 else "",
@@ -251,7 +257,7 @@ def _dimension_name(side: int, deepest: int | None, over: str | None = None) -> 
 
 
 def _targets(loaded: Loaded, kind: str, folders: Folders) -> list[Path]:
-    """Return where the JSON file and the plot of a measurement go. Raises RenderError where they must not."""
+    """Return the paths of the JSON file and the plot of a measurement. RenderError if they must not be replaced."""
     from render import scene as scenes
     from render.api import output_names
     from render.files.atomic import check_target
@@ -259,7 +265,7 @@ def _targets(loaded: Loaded, kind: str, folders: Folders) -> list[Path]:
 
     out = output_names.folder(folders.out)
     tag = scenes.tag(loaded, _UNMEASURED)
-    stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # a name may have dots in it
+    stem = f"{loaded.name}-{kind}{'-' * bool(tag)}{tag}"  # not with_suffix, since a name may have dots in it
     targets = [out / loaded.name / f"{stem}{suffix}" for suffix in (".json", ".png")]
     for target in targets:
         check_target(target)
@@ -268,7 +274,7 @@ def _targets(loaded: Loaded, kind: str, folders: Folders) -> list[Path]:
 
 
 def _prepared(loaded: Loaded, folders: Folders, machines: Machines, level: int) -> Subject:
-    """Return what is measured of a scene, with the reference runs that its levels need."""
+    """Return a scene that is ready to be measured, with the reference runs that its levels need."""
     from render.analyse import subject
     from render.api import preparation
     from render.cli import terminal
@@ -278,7 +284,7 @@ def _prepared(loaded: Loaded, folders: Folders, machines: Machines, level: int) 
 
 
 def _write(result: Any, conclusion: str, what: Subject, loaded: Loaded, targets: list[Path], event: str) -> list[Path]:
-    """Report a result as JSON, and write its file and its plot; return what was written."""
+    """Report a result as JSON, and write its file and its plot; return their paths."""
     from render import scene as scenes
     from render.analyse import files, plots
     from render.cli import messages
@@ -294,7 +300,7 @@ def _write(result: Any, conclusion: str, what: Subject, loaded: Loaded, targets:
 
 
 def _rate_of(what: Subject, tiles: list[Tile]) -> Callable[[], Rate]:
-    """Return what measures the rate of training runs spread over some tiles."""
+    """Return a function that measures the rate of training runs spread over some tiles."""
     from render.film import training_rate
 
     return lambda: training_rate.measure_tiles(what.problem, tiles, what.backend)
@@ -314,8 +320,8 @@ def _analyse(
 ) -> None:
     """Announce the measurement, run it with progress, print the result, and write the files.
 
-    kind: what is measured, then its options, each after a dash. plan: gives the runs to do, and what measures their
-    rate. level: the deepest that is looked at. then: as in `terminal.announce`.
+    kind: what is measured, then its options, each after a dash. plan: returns how many runs have to be trained, and the
+    function that measures their rate. level: the deepest one that is needed. then: as in `terminal.announce`.
     """
     from render.cli import messages, terminal
 

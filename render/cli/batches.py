@@ -1,4 +1,4 @@
-"""Several films, one after the other: what fails does not keep the others from being made."""
+"""Several films, one after the other. If one fails, the others are made all the same."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def each(loaded: Sequence[Scene], film: Callable[[Scene], Sequence[Path]]) -> bool:
-    """Make the film of every scene, report what became of each, and return whether all were made."""
+    """Make the film of every scene, report the outcome of each, and return whether all were made."""
     from render.cli import messages
     from render.cli.terminal import duration
 

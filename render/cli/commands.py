@@ -1,4 +1,4 @@
-"""The commands: arguments and printing only."""
+"""The commands: only arguments and printing."""
 
 from __future__ import annotations
 
@@ -70,11 +70,11 @@ app = App(
         render poster   mean_lr.toml --cm 75x50      a picture for print
         render publish  mean_lr.toml site            a page for any web server, with the film as a ride
         render analyse dimension mean_lr.toml        the fractal dimension of the boundary, level by level
-        render doctor                                is everything there that films need?
+        render doctor                                can films be made on this machine?
         render explore  mean_lr.toml                 find the target with the mouse
     """,
     result_action="return_value",
-    suppress_keyboard_interrupt=False,  # main() says what was kept
+    suppress_keyboard_interrupt=False,  # main() reports what was kept
 )
 
 app.command(analyse)
@@ -99,8 +99,8 @@ def video(
 ) -> None:
     """Make the film: train what is missing, colour, encode. The same command goes on where it stopped.
 
-    Where quality auto takes longer than five minutes, a first film is made soon, and better ones take its place.
-    Beside the film: its record as JSON, a row of the camera and one of figures for each frame, a poster, a thumbnail.
+    If quality auto takes longer than five minutes, a smaller film is made first, then better ones from the same
+    samples. Beside the film are its record as JSON, tables with a row for each frame, a poster and a thumbnail.
 
     Try:
 
@@ -149,7 +149,7 @@ def preview(
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
-    """Make the smallest film of a scene, soft but whole. Its samples count for every larger one.
+    """Make the smallest film of a scene. It is soft, and every larger film uses its samples.
 
     Try:
 
@@ -180,9 +180,9 @@ def frame(
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
-    """Make single frames as PNG, training only what they need. Each equals that frame of the film.
+    """Make single frames as PNG, training only what they need. Each has the same pixels as that frame of the film.
 
-    A frame carries its scene: given one, this renders it again, byte for byte.
+    The PNG contains its scene: given one in place of a scene, the command renders it again, byte for byte.
 
     Try:
 
@@ -220,7 +220,7 @@ def plan(
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Report what a film would cost: levels, tiles, samples, time, disk. Only a second's measurement is trained.
+    """Report what a film would cost: levels, tiles, samples, time, disk. Only a measurement of a second is trained.
 
     Try:
 
@@ -252,7 +252,7 @@ def show(
 ) -> None:
     """Print the whole scene as TOML, with every default and every change: what would be rendered.
 
-    A comment says where each value came from that the scene's own file does not give.
+    For values that are not in the scene's file, a comment tells where they come from.
 
     Try:
 
@@ -312,16 +312,16 @@ def explore(
     /,
     *,
     store: Store = Path("store"),
-    folder: Annotated[Path, Parameter(help="Folder that saved scenes go to.")] = Path("scenes"),
+    folder: Annotated[Path, Parameter(help="Folder for saved scenes.")] = Path("scenes"),
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
     machine: ThisMachine = ALL_OF_IT,
     trust: Trust = (),
     debug: Debug = False,
 ) -> None:
-    """Look for a target with the mouse, in a page on this machine, and leave with a scene.
+    """Look for a target with the mouse, in a page on this machine, and save a scene.
 
-    What it trains is in the same store as films are, so a film started from here is partly done.
+    It trains into the store that films use, so that a film of the saved scene has some of its samples already.
 
     Try:
 
@@ -335,8 +335,8 @@ def explore(
     ended = api.explore(
         str(scene), store=store, folder=folder, port=port, browse=open, announce=messages.served, note=messages.note
     )
-    messages.note("The explorer has stopped. Every whole tile is in the store.")
-    # Ctrl-C is the usual way to end it, and no failure; whoever sends another signal learns that this has ended it.
+    messages.note("The explorer has stopped. Every complete tile is in the store.")
+    # Ctrl-C is the usual way to end it, and not a failure; other signals are reported by the exit code.
     code = 0 if signals.received() in (None, signal.SIGINT) else signals.exit_code()
     if not ended or code:
         _leave(code)
@@ -349,8 +349,8 @@ def main() -> NoReturn:
     """Run the command line of this process, and end the process with the exit code of `run`."""
     streams.open_all()
     signals.listen()
-    # Plans are a hundred thousand small tuples, none of them in a cycle. Looking for cycles every 700 objects, as
-    # Python does, took as long as planning (a film in 1080p: 2.3 s, 4.2 with it).
+    # Plans are a hundred thousand small tuples without cycles. Searching for cycles every 700 objects, as Python does
+    # by default, nearly doubled the time of planning (a film in 1080p: from 2.3 to 4.2 s).
     gc.set_threshold(100_000)
     if code := run(sys.argv[1:]):
         _leave(code)
@@ -358,9 +358,9 @@ def main() -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code: 0, 2 for a person's mistake, 130 after Ctrl-C, 143 after SIGTERM.
+    """Run one command and return its exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 143 after SIGTERM.
 
-    Some commands have results of their own that count as a failure: 1, as for a doctor that found a fault.
+    The exit code is 1 for results that count as a failure, such as a fault that doctor found.
     """
     debug, json = "--debug" in arguments, "--json" in arguments
     if json:
@@ -391,8 +391,8 @@ def run(arguments: list[str]) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process at once. Files are closed or discarded by now; a device thread may still be inside XLA, and
-    the interpreter's own shutdown would abort under it (SIGABRT instead of the exit code)."""
+    """End the process at once. All files are closed or deleted by now, but a device thread may still be inside XLA, and
+    a regular end of the interpreter would abort (SIGABRT instead of the exit code)."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The command that goes down into the border and writes the scene of a film to there."""
+"""The command that descends into the border and writes the scene of a film to the place that it finds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ def descend(
     scene: Scene,
     /,
     *more: More,
-    decades: Annotated[float, Parameter(help="How narrow the last view is: 10 to minus this, in decades.")] = 20.0,
-    seed: Annotated[int, Parameter(help="Of the choice among places on the border: another seed, another target.")] = 0,
+    decades: Annotated[float, Parameter(help="The last view is 10 to minus this wide, in decades.")] = 20.0,
+    seed: Annotated[
+        int,
+        Parameter(help="The seed of the random choice among places on the border: another seed gives another target."),
+    ] = 0,
     changes: Changes = AS_WRITTEN,
     out: Annotated[
         Path | None,
@@ -27,8 +30,8 @@ def descend(
 ) -> None:
     """Find a deep target by descending into the border from the scene's last view, and write the scene of a film there.
 
-    Every view is 16 x 16 samples, eight times narrower than the last, about a pair of neighbours that end
-    differently. Below 1e-9 decades they are followed by differences from reference runs, which take a while.
+    Every view has 16 x 16 samples, is eight times narrower than the last one, and lies about a pair of neighbours that
+    end differently. Below 1e-9 decades samples are followed by differences from reference runs, which take a while.
 
     Try:
 

@@ -1,4 +1,4 @@
-"""The commands that hand samples to others: as arrays for programs, as prints, and as a page."""
+"""The commands that make samples available elsewhere: as arrays for programs, as prints, and as a page."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def export(
     ],
     out: Annotated[
         Path,
-        Parameter(help="What to write: a name that ends in .npz, .zarr, .tif or .exr; with --film, a folder."),
+        Parameter(help="The file to write, which ends in .npz, .zarr, .tif or .exr; with --film, a folder."),
     ],
     window: Annotated[
         tuple[str, str, str, str] | None,
@@ -54,10 +54,10 @@ def export(
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Write values as arrays for other programs: every channel, with axes. What the store lacks is trained.
+    """Write values as arrays for other programs: every channel, with axes. Samples that the store lacks are trained.
 
-    --quality and --budget are for --film, whose frames have the pixels of the film: each holds the channels of its
-    nearest sample, and its colour as linear light. The same command goes on where it was stopped.
+    --quality and --budget are for --film, whose frames have the pixels of the film: each pixel has the channels of its
+    nearest sample, and its colour as linear light. A command that was stopped goes on where it was.
 
     Try:
 
@@ -104,12 +104,12 @@ def export(
     messages.wrote(path)
 
 
-# Bytes in each unit that a size may be given in.
+# Bytes in each unit of size.
 _UNITS = {"": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def _bytes(text: str) -> int:
-    """Return the size that a text such as "200MB" says, in bytes."""
+    """Return a size such as "200MB" in bytes."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?([kKmMgG]?)[bB]?", text)
     unit = "" if match is None else {"": "", "k": "kB", "m": "MB", "g": "GB"}[match[2].lower()]
     if match is None or not float(match[1]) > 0:
@@ -120,16 +120,16 @@ def _bytes(text: str) -> int:
 def publish(
     scene: Scene,
     site: Annotated[
-        Path, Parameter(help="Folder to write: a new or empty one, or an earlier site, which is replaced.")
+        Path, Parameter(help="Folder to write: a new or empty one, or that of an earlier site, which is replaced.")
     ],
     /,
     *,
-    max: Annotated[str, Parameter(help="What all files together may take, such as 200MB or 1.5GB.")] = "200MB",
+    max: Annotated[str, Parameter(help="The most that all files together may take, such as 200MB or 1.5GB.")] = "200MB",
     plane_level: Annotated[int, Parameter(help="Level down to which the whole plane is shown, 0 to 8.")] = 2,
     channels: Annotated[
         tuple[str, ...],
         Parameter(
-            help="What else the page can colour by, such as final_loss,escape_time; each adds half to the size.",
+            help="Further channels to colour by, such as final_loss,escape_time; each adds half to the size.",
             negative="",
         ),
     ] = (),
@@ -140,10 +140,10 @@ def publish(
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Write a page that others can move through: a folder of files that any web server serves.
+    """Write a page in which others can explore the film's samples: a folder of files that any web server serves.
 
-    It shows the tiles of the film, as deep as the film goes, as numbers: palettes change in the page, the film's path
-    is a ride, and an address names a view. What the store lacks is trained.
+    It contains the samples of the film, as deep as the film goes, as numbers. Palettes can be changed in the page, the
+    film's path is a ride, and an address leads to a view. Samples that the store lacks are trained.
 
     Try:
 
@@ -175,7 +175,7 @@ def publish(
 
 
 def _cm(text: str) -> tuple[float, float]:
-    """Return the width and height that a text such as "75x50" says, in centimetres."""
+    """Return a width and height such as "75x50" in centimetres."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?[xX×] ?(\d+(?:\.\d+)?)", text)
     if match is None:
         raise RenderError(f"--cm must be width x height, such as 75x50, not {text!r}.")
@@ -185,12 +185,12 @@ def _cm(text: str) -> tuple[float, float]:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Paper:
-    """What a print is made for."""
+    """The paper and the resolution of a print."""
 
     cm: Annotated[str, Parameter(help="Width x height in centimetres once trimmed, such as 75x50.")]
-    dpi: Annotated[float, Parameter(help="Pixels an inch.")] = 300.0
-    bleed: Annotated[float, Parameter(help="Millimetres of picture around the trimmed one.")] = 0.0
-    bits: Annotated[int, Parameter(help="Bits a channel: 8 or 16.")] = 8
+    dpi: Annotated[float, Parameter(help="Pixels per inch.")] = 300.0
+    bleed: Annotated[float, Parameter(help="Millimetres of picture beyond each edge of the trimmed one.")] = 0.0
+    bits: Annotated[int, Parameter(help="Bits per channel: 8 or 16.")] = 8
     detail: Annotated[float, Parameter(help="Samples per pixel, at least, along one direction.")] = 0.5
 
 
@@ -203,7 +203,9 @@ def poster(
     out: Annotated[
         Path | None, Parameter(help="The .tif to write, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given.")
     ] = None,
-    plan: Annotated[bool, Parameter(help="Say runs, hours and size, and make nothing.", negative="")] = False,
+    plan: Annotated[
+        bool, Parameter(help="Report training runs, time and size, and make nothing.", negative="")
+    ] = False,
     force: Force = False,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
@@ -212,8 +214,8 @@ def poster(
 ) -> None:
     """Make a picture for print: one frame, of any size, as a tiled TIFF with its resolution and an sRGB profile.
 
-    It is made in bands, so its size needs little memory. Samples are kept: the same command goes on where it was
-    stopped, and a print of another size shares what it can.
+    It is made in bands, so that large prints need little memory. Samples are stored: a command that was stopped goes on
+    where it was, and a print of another size shares samples with it.
 
     Try:
 

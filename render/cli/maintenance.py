@@ -9,13 +9,13 @@ from cyclopts import App, Parameter
 
 from render.cli.options import ALL_OF_IT, HERE, HOME, PLAIN, Debug, Folders, Machines, Printing, Store, ThisMachine
 
-Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
-Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
+Yes = Annotated[bool, Parameter(help="Remove the samples, instead of only listing them.", negative="")]
+Names = Annotated[str, Parameter(help="Scenes whose samples are listed by name, besides those in scenes/.")]
 
 
 def doctor(*, folders: Folders = HOME, machine: ThisMachine = ALL_OF_IT, printing: Printing = PLAIN) -> None:
-    """Check what films need: ffmpeg and its encoders, devices, float64, disks, font; say what to do. Exit code 1 if
-    no film can be made.
+    """Check what films need: ffmpeg and its encoders, devices, float64, disks, fonts; report what to do. The exit code
+    is 1 if no film can be made.
 
     Try:
 
@@ -47,12 +47,12 @@ def clean(*, folders: Folders = HOME, printing: Printing = PLAIN) -> None:
     terminal_maintenance.show_cleaned(left, size_bytes)
 
 
-store = App(name="store", help="What is kept in the store of trained samples: for which scene, how large, how sound.")
+store = App(name="store", help="List, check, merge and remove the trained samples in the store.")
 
 
 @store.command
 def ls(*scenes: Names, store: Store = Path("store"), printing: Printing = PLAIN) -> None:
-    """List what is kept: scene, levels, tiles, size, and whether this version goes on with it.
+    """List the stored samples: scene, levels, tiles, size, and whether this version of render can add to them.
 
     Try:
 
@@ -73,7 +73,7 @@ def verify(
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Read every tile and check its bytes. Exit code 1 if any is damaged.
+    """Read every tile and check its bytes. The exit code is 1 if any tile is damaged.
 
     Try:
 
@@ -94,9 +94,10 @@ def merge(
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Take over the samples of another store, as of another machine. Every tile is read and its bytes are checked.
+    """Copy the samples of another store, such as that of another machine. Every tile is read and its bytes are checked.
 
-    What both have stays as it is here; a tile that is damaged here is replaced. Exit code 1 if anything was left out.
+    Tiles that both stores have stay as they are here; a tile that is damaged here is replaced. The exit code is 1 if
+    anything was left out.
 
     Try:
 
@@ -110,14 +111,14 @@ def merge(
 
 @store.command
 def prune(
-    *scenes: Annotated[str, Parameter(help="Everything that is kept of these scenes.")],
+    *scenes: Annotated[str, Parameter(help="Remove all samples of these scenes.")],
     yes: Yes = False,
     store: Store = Path("store"),
     printing: Printing = PLAIN,
 ) -> None:
-    """Remove samples for good: those of old kernel versions and other devices, or all of some scenes.
+    """Delete samples: those of old kernel versions and other devices, or all of some scenes.
 
-    Without --yes it only says what would go.
+    Without --yes it only lists what would be deleted.
 
     Try:
 

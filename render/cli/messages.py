@@ -1,6 +1,6 @@
 """The output of every command: results on stdout, everything else on stderr, both also as JSON.
 
-Apart from the rest of the terminal, which loads the whole film: the explorer says its address without that.
+This module does not load what makes films, so that the explorer can print its address at once.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def result(event: str, text: str, *, style: str | None = None, **facts: object) 
 
 
 def show(table: RenderableType) -> None:
-    """Print a table on stdout, in 80 columns where that is no terminal; nothing where JSON is printed."""
+    """Print a table on stdout, in 80 columns if that is not a terminal; with JSON, print nothing."""
     if not _json:
         (_out if _out.is_terminal else _console(width=80)).print(table)
 
@@ -69,13 +69,13 @@ def note(text: str) -> None:
 
 
 def show_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of words in columns, on stdout; results as JSON are printed one by one instead."""
+    """Print rows of words in columns on stdout; with JSON, print nothing, since results are printed one by one."""
     if _json:
         return
     table = Table.grid(padding=(0, 2))
     rows = [tuple(row) for row in rows]
     for _ in range(max(map(len, rows), default=0)):
-        table.add_column(overflow="fold")  # a long path goes on in the next line; it is never cut off
+        table.add_column(overflow="fold")  # a long path is wrapped and never cut off
     for row in rows:
         table.add_row(*row)
     _out.print(table)
@@ -104,6 +104,6 @@ def watched(address: str, place: str) -> None:
 
 
 def wrote(*paths: Path) -> None:
-    """Print where results are, one path a line, on stdout."""
+    """Print the paths of results on stdout, one per line."""
     for path in paths:
         result("wrote", str(path), path=str(path))

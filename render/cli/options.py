@@ -1,4 +1,4 @@
-"""The options that commands share, and what scene they lead to."""
+"""The options that commands share, and the scene that they result in."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from render.backends import Backend, Cluster
     from render.problem import Problem
 
-# The words that shells complete for options that take a name. A name that is none of them is passed on all the same:
-# what it is checked against knows the nearest names, and more than these words where there are more. They stand here,
-# and are not read from where they are defined, since a command line is to be there in a blink, without the tables of
-# scenes (0.2 s). A test compares both.
+# The words that shells complete for options that take a name. Other names are passed on, since they are checked later,
+# by code that suggests similar names and may know more of them. The words are repeated here, and not read from their
+# definitions, so that the command line starts without loading the tables of scenes (0.2 s). A test compares both.
 _Preset = Literal["preview", "soft", "draft", "fine", "hd", "full", "uhd"]
 QualityName = Literal["auto", "scene"] | _Preset | str
 ShownName = Literal["scene"] | _Preset | str
@@ -31,7 +30,7 @@ CodecName = Literal["h264", "upload", "hevc", "av1", "vp9", "prores", "prores444
 BackendName = Literal["local", "dask"] | str
 KernelName = Literal["xla", "fused"] | str
 
-# Of palettes, the package's own, and of the thousands of others those that messages recommend.
+# The palettes of this package, and of the thousands of others those that messages recommend.
 PaletteName = Literal["luma", "luma-dark", "even", "safe", "wheel", "Spectral", "vik", "RdBu"] | str
 
 SystemName = (
@@ -42,36 +41,38 @@ SystemName = (
 
 Shown = Annotated[
     ShownName,
-    Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
+    Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail are shown.'),
 ]
 OneSystem = Annotated[
     SystemName | None,
-    Parameter(show_choices=False, metavar="NAME", help="A system, for all that can be set of it."),
+    Parameter(show_choices=False, metavar="NAME", help="A system, of which all settings are listed."),
 ]
 
-# A Path in the union lets shells complete files; what is given comes as a text all the same.
+# A Path in the union lets shells complete files; the value is a text in any case.
 Scene = Annotated[
     str | Path, Parameter(help="A scene file, the name of one in scenes/, or a picture or film that render made.")
 ]
-AnyScene = Annotated[str | Path, Parameter(help="A scene file, or the name of one; without it, choose in the page.")]
-More = Annotated[str | Path, Parameter(help="More scene files, each laid over those before it.")]
+AnyScene = Annotated[
+    str | Path, Parameter(help="A scene file, or the name of one; without it, one is chosen in the page.")
+]
+More = Annotated[str | Path, Parameter(help="More scene files, whose values replace earlier ones.")]
 Each = Annotated[
-    bool, Parameter(help="Make a film of every file, one after the other, instead of one film of all.", negative="")
+    bool, Parameter(help="Make a film of every file, one after the other, instead of one of all together.", negative="")
 ]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
 Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
 Trust = Annotated[
     tuple[str, ...],
-    Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
+    Parameter(name="--trust", help="A Python file beside the scene whose code may be run, as it is now.", negative=""),
 ]
 Force = Annotated[
     bool,
     Parameter(
-        help="Replace files of the same name that another scene or other settings made, or another program.",
+        help="Replace files of the same name, even if another scene, other settings or another program made them.",
         negative="",
     ),
 ]
-Debug = Annotated[bool, Parameter(help="Show a traceback with an error.", negative="")]
+Debug = Annotated[bool, Parameter(help="Show the traceback of an error.", negative="")]
 
 
 @Parameter(name="*")
@@ -97,9 +98,9 @@ AUTO = Effort()
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Folders:
-    """The places of what is written."""
+    """The folders of outputs and samples."""
 
-    out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
+    out: Annotated[Path, Parameter(help="Folder for films and other outputs.")] = Path("out")
     store: Store = Path("store")
     force: Force = False
 
@@ -124,11 +125,13 @@ PLAIN = Printing()
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Changes:
-    """The values that are laid over the scene files."""
+    """The values that replace those of the scene files."""
 
     settings: Annotated[
         tuple[str, ...],
-        Parameter(name="--set", help="FIELD=VALUE over the scene's own, such as look.palette=vik.", negative=""),
+        Parameter(
+            name="--set", help="FIELD=VALUE instead of the scene's value, such as look.palette=vik.", negative=""
+        ),
     ] = ()
     shape: Annotated[
         ShapeName | None,
@@ -138,7 +141,7 @@ class Changes:
             help="wide (16:9), square, vertical (9:16), portrait (4:5) or cinema (64:27).",
         ),
     ] = None
-    name: Annotated[str | None, Parameter(help="What to call the output, instead of the scene's name.")] = None
+    name: Annotated[str | None, Parameter(help="The name of the output, instead of the scene's name.")] = None
     palette: Annotated[
         PaletteName | None,
         Parameter(
@@ -159,7 +162,7 @@ class Changes:
         return scene.load(*files, settings=settings, shape=self.shape, name=self.name)
 
     def and_set(self, *settings: str) -> Changes:
-        """Return these changes with further FIELD=VALUE, which outweigh those before."""
+        """Return these changes with further FIELD=VALUE, which replace earlier ones."""
         return replace(self, settings=(*self.settings, *settings))
 
 
@@ -186,12 +189,12 @@ class Watch:
     open: Annotated[bool, Parameter(help="Open that page in a browser, where there is a screen.")] = True
 
     def over(self, listener: Listener) -> AbstractContextManager[Listener]:
-        """Give what is to receive the reports of films in a with-block: a listener, and the page if there is one."""
+        """Return a context that yields the listener for films; with --watch, it reports to the page too."""
         from render.cli import messages
 
         if not self.watch:
             if self.port is not None or not self.open:
-                raise RenderError("--port and --no-open are about the page of --watch; add --watch.")
+                raise RenderError("--port and --no-open are for the page of --watch; add --watch.")
             return contextlib.nullcontext(listener)
         from render import api
 
@@ -202,13 +205,15 @@ UNWATCHED = Watch()
 
 
 def take_trust(files: tuple[str, ...]) -> None:
-    """Remember that the person trusts these files as they are now."""
+    """Remember that the user trusts these files as they are now."""
     from render.cli import messages
     from render.scene import own_files
 
     for file in files:
         if not own_files.trusted(file):
-            messages.note(f"{file} is trusted this once: there is no configuration folder to remember it in.")
+            messages.note(
+                f"{file} is trusted for this command only: there is no configuration folder to remember it in."
+            )
 
 
 @Parameter(name="*")
@@ -217,11 +222,11 @@ class ThisMachine:
     """How much of this machine a command may use."""
 
     cores: Annotated[
-        int | None, Parameter(help="Cores of this machine to use; all that this process may use if not given.")
+        int | None, Parameter(help="Cores of this machine to use; by default all that this process may use.")
     ] = None
 
     def __post_init__(self) -> None:
-        """Let the whole process use so many cores, before anything asks how many there are."""
+        """Limit the cores of the whole process, before any code asks how many there are."""
         from render.machine import cores
 
         cores.limit(self.cores)
@@ -233,7 +238,7 @@ ALL_OF_IT = ThisMachine()
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Machines(ThisMachine):
-    """The place of training."""
+    """The machines that train."""
 
     backend: Annotated[
         BackendName,
@@ -244,7 +249,7 @@ class Machines(ThisMachine):
         ),
     ] = "local"
     workers: Annotated[
-        int | None, Parameter(help="Worker processes of dask on this machine; one a core if not given.")
+        int | None, Parameter(help="Worker processes of dask on this machine; by default one per core.")
     ] = None
     scheduler: Annotated[
         str | None, Parameter(help="A running dask scheduler to train with, such as tcp://login:8786.")
@@ -271,7 +276,7 @@ class Machines(ThisMachine):
     ] = "xla"
 
     def make(self, problem: Problem) -> Backend:
-        """Return the backend that trains a problem there. Raises ClusterError."""
+        """Return the backend that trains a problem on these machines. Raises ClusterError."""
         from render import backends
         from render.cli import messages
         from render.errors import ClusterError
@@ -289,7 +294,7 @@ class Machines(ThisMachine):
         return backends.make(name, problem, self.cluster(), messages.note, kernel=self.kernel)
 
     def cluster(self) -> Cluster:
-        """Return what is asked for in the words of the backends."""
+        """Return the options of a cluster in the form that the backends take."""
         from render.backends import Cluster
         from render.errors import ClusterError
 
@@ -306,6 +311,6 @@ HERE = Machines()
 
 
 def parted(words: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return further scene files, and the rest, of what stands behind a scene."""
+    """Return the further scene files, and the other words, among the arguments after a scene."""
     files = tuple(word for word in words if word.endswith(".toml"))
     return files, tuple(word for word in words if word not in files)

@@ -1,4 +1,4 @@
-"""The commands about users' own files: new, check."""
+"""The commands about own models: new, check."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from render.cli.options import ALL_OF_IT, PLAIN, Printing, ThisMachine, Trust, t
 
 
 def new(
-    file: Annotated[Path, Parameter(help="The Python file to write, such as my_net.py; a scene goes beside it.")],
+    file: Annotated[
+        Path, Parameter(help="The Python file to write, such as my_net.py; its scene is written beside it.")
+    ],
     /,
     *,
     printing: Printing = PLAIN,
 ) -> None:
-    """Write a commented training problem of your own, and its scene, to begin with.
+    """Write a Python file with a commented training problem, and its scene, to start from.
 
     Try:
 
@@ -42,8 +44,8 @@ def check(
     machine: ThisMachine = ALL_OF_IT,
     printing: Printing = PLAIN,
 ) -> None:
-    """Train a few runs of a file of your own, and say whether its samples can be kept and what they cost. Exit code 1
-    if they cannot.
+    """Train a few runs of an own model, and report whether its samples can be stored, and what they cost. The exit code
+    is 1 if they cannot be stored.
 
     Try:
 

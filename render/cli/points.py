@@ -15,7 +15,9 @@ def probe(
     scene: Scene,
     /,
     *more: More,
-    points: Annotated[Path, Parameter(help="CSV with columns x and y, or of the axes' names, in their units.")],
+    points: Annotated[
+        Path, Parameter(help="CSV with columns x and y, or with the names of the axes, in hyperparameter values.")
+    ],
     out: Annotated[
         Path,
         Parameter(
@@ -26,14 +28,14 @@ def probe(
     precision: Annotated[
         Literal["auto", "float64", "differences", "exact"],
         Parameter(
-            help='"float64"; "differences" from a reference run in as many digits as it takes; "auto", which takes '
-            'these for points whose digits float64 cannot hold; or "exact", every run by itself in as many bits as it '
-            "needs, which are written in a column of their own."
+            help='"float64"; "differences" from a reference run in as many digits as needed; "auto", which is '
+            'float64, and differences for points whose digits float64 cannot hold; or "exact", every run by itself in '
+            "as many bits as it needs, which are written in a column of their own."
         ),
     ] = "auto",
     steps: Annotated[int | None, Parameter(help="Steps of every run, instead of the scene's.")] = None,
     trace: Annotated[
-        Path | None, Parameter(help="CSV to write besides: point (its row, from 0), step, and the loss before it.")
+        Path | None, Parameter(help="CSV to write as well: point (its row, from 0), step, and the loss before it.")
     ] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
@@ -41,11 +43,11 @@ def probe(
     force: Force = False,
     printing: Printing = PLAIN,
 ) -> None:
-    """Train at the points of a table and write what happened there.
+    """Train at the points of a table and write the outcomes.
 
     Points may have any number of digits: past float64 they are followed by their differences from a reference run,
-    which is made if the store has none near (a minute or two, once). Exact runs take seconds to minutes each; they are
-    kept in the store, and the same command goes on where it was stopped.
+    which is made if the store has none nearby (a minute or two, once). Exact runs take seconds to minutes each. They
+    are stored, so that a command that was stopped goes on where it was.
 
     Try:
 

@@ -1,4 +1,4 @@
-"""`render systems`: the catalogue in words, and which scenes show each system. Loads no JAX."""
+"""`render systems`: the catalogue in words, and the scenes of each system. It does not load JAX."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _out = Console(highlight=False)
 
 
 def show(name: str | None) -> None:
-    """Print all systems, or what a scene may set of one: of the catalogue, a user's file, or an installed package."""
+    """Print all systems, or the settings of one: of the catalogue, of a user's file, or of an installed package."""
     if name is not None:
         name = own_files.named(name, Path.cwd()) or name
     if name is not None and name not in SYSTEMS and not own_model.is_own(name):
@@ -89,7 +89,7 @@ def _show_one(name: str) -> None:
     for key, setting in row.settings.items():
         settings.add_row(key, _shown(setting), _choices(setting), setting.about)
     settings.add_row("steps", str(row.steps), "1..1000000", "Steps of a run.")
-    settings.add_row("seed", "0", "0..4294967295", "Of everything random.")
+    settings.add_row("seed", "0", "0..4294967295", "Of all random numbers.")
     settings.add_row("measure", f'"{row.measures[0]}"', listed(row.measures), "How a run is judged.")
     _out.print(settings)
     for channel, about in row.channels.items():
@@ -97,7 +97,7 @@ def _show_one(name: str) -> None:
 
 
 def _scenes() -> dict[str, list[str]]:
-    """Return the names of the scenes at hand by their system; a scene with faults is not among them."""
+    """Return the names of known scenes by their system, without scenes that have faults."""
     names: dict[str, list[str]] = defaultdict(list)
     for name in scene.names():
         try:

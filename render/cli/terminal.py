@@ -1,4 +1,4 @@
-"""What a person sees in the terminal: the plan with its estimate, one live progress line, where things were written."""
+"""The output of films and plans in the terminal: estimates, one live line of progress, paths of results."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from render.machine import signals, sizes
 from render.problem import Problem
 from render.scene import Scene
 
-# Where the output is no terminal, a line is printed this often instead of a live bar.
+# If the output is not a terminal, a line is printed this often instead of a live bar.
 _LINE_S = 10.0
 
 
 class TerminalListener(Listener):
-    """Prints what a render reports: sentences on stderr, progress as one live line, everything as JSON where asked."""
+    """Prints what a render reports: sentences on stderr, progress as one live line, or everything as JSON."""
 
     def __init__(self) -> None:
         self._watchable = ""
@@ -58,13 +58,13 @@ class TerminalListener(Listener):
 
     def rendering(self, job: Job) -> AbstractContextManager[Report]:
         """Show one live line."""
-        if self._scene not in ("", job.scene.name):  # of several films, one after the other
+        if self._scene not in ("", job.scene.name):  # the next one of several films
             self._watchable = ""
         self._scene = job.scene.name
         return progress(job, self._watchable)
 
     def film(self, path: Path, quality: str) -> None:
-        """Print where a film is that can be watched already, and show it beside the progress from now on."""
+        """Print the path of a film that can be watched already, and show it beside the progress from now on."""
         self._watchable = f"; to watch: {path} ({quality})"
         emit(
             "film",
@@ -75,13 +75,13 @@ class TerminalListener(Listener):
 
     @contextlib.contextmanager
     def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
-        """Print how many runs there are to do and how long they take, and show one live line."""
+        """Print how many training runs are needed and how long they take, and show one live line."""
         announce(scene.name, samples, lambda: training_rate.measure_tiles(scene.problem, tiles, backend))
         with progress() as report:
             yield report
 
     def outlook(self, outlook: Outlook) -> None:
-        """Print what a film will take."""
+        """Print the cost of a film."""
         job, ahead = outlook.job, outlook.forecast
         output, facts = job.scene.output, outlook.film_facts()
         frames = f"{job.frame_count} frame{'' if job.frame_count == 1 else 's'}"
@@ -114,7 +114,7 @@ def announce(
 ) -> None:
     """Report how many training runs are needed, and how long they will take by a measurement.
 
-    then: measures what is done after the training: the seconds that it takes, and what it is.
+    then: returns what is done after the training: the seconds that it takes, and its name.
     """
     with working("measuring this machine"):
         rate = measure() if samples else None
@@ -133,7 +133,7 @@ def announce(
 
 
 def training_time_s(problem: Problem, tiles: Sequence[Tile], samples: int, backend: Backend) -> float:
-    """Return how many seconds so many training runs take, by a measurement on some tiles; 0 of none."""
+    """Return how many seconds so many training runs take, by a measurement on some tiles; 0 if there are none."""
     if not samples:
         return 0.0
     with working("measuring this machine"):
@@ -141,7 +141,7 @@ def training_time_s(problem: Problem, tiles: Sequence[Tile], samples: int, backe
 
 
 def show_plan(outlook: Outlook) -> None:
-    """Print what a film of a scene would take: levels, tiles, samples, time, disk."""
+    """Print the cost of a film: levels, tiles, samples, time, disk."""
     if speaks_json():
         result("plan", "", **outlook.facts())
         return
@@ -197,14 +197,14 @@ def show_plan(outlook: Outlook) -> None:
     if laid_over := job.scene.laid_over():
         rows["changed"] = "; ".join(f"{path} by {source}" for path, source in laid_over.items())
     if outlook.is_deep and outlook.target is None:
-        rows["target"] = "known when there is a reference run: the film, or `render analyse precision`, makes it"
+        rows["target"] = "unknown until there is a reference run: the film, or `render analyse precision`, makes it"
     elif outlook.is_deep and outlook.target is not None:
         rows["target"] = tables.budget(outlook.target)
     show_table(rows.items())
 
 
 def _film_room(outlook: Outlook) -> dict[str, str]:
-    """Return the row on a film's own room, if frames were made to see it."""
+    """Return the row on the disk space of a film, if frames were made to measure it."""
     codec, size = outlook.job.scene.output.codec, sizes.in_words(outlook.film_bytes)
     if not outlook.film_bytes:
         return {}
@@ -215,7 +215,7 @@ def _film_room(outlook: Outlook) -> dict[str, str]:
 
 
 def show_poster_plan(plan: PosterPlan) -> None:
-    """Print what a print would take: pixels, runs, time, size."""
+    """Print the cost of a print: pixels, training runs, time, size."""
     if speaks_json():
         result("plan", "", **asdict(plan))
         return
@@ -230,7 +230,7 @@ def show_poster_plan(plan: PosterPlan) -> None:
 
 
 def _moving(track: Track, problem: Problem) -> str:
-    """Return what a track does, and what it adds to the film's cost."""
+    """Return what a track changes, and what it adds to the film's cost."""
     first, last = min(track.values), max(track.values)
     if track.name == STEPS:
         kept = len(problem.prefixes)
@@ -249,9 +249,9 @@ def _slices(plan: Plan) -> str:
 
 @contextlib.contextmanager
 def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.Report]:
-    """Show one live line while a job runs: frames, samples a second, time left by the training that is left.
+    """Show one live line while a job runs: what is done, the rate, and the time that is left.
 
-    watchable: what is written behind it, about a film that is finished already.
+    watchable: the end of the line, about a film that is finished already.
     """
     live = is_live()
     pace = Pace()
@@ -276,7 +276,7 @@ def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.
         pace.add(now)
         note = _words(now, pace) + watchable
         training = now.samples_done < now.samples_total
-        # Training is nearly all the time, so it is what the bar measures; then frames.
+        # The bar shows training, which takes nearly all of the time, and then frames.
         done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)
         bar.update(task, description=_stage(now), completed=done, total=total, note=note)
         if not live and time.monotonic() - last_line_s >= _LINE_S:
@@ -303,7 +303,7 @@ class _Note(ProgressColumn):
 
 
 def _words(now: rendering.Progress, pace: Pace) -> str:
-    """Return what the progress line says: what is done of how much, how fast, and how long the rest takes."""
+    """Return the text of the progress line: what is done of how much, how fast, and how long the rest takes."""
     rate, left_s = pace.per_s, pace.left_s
     frames = f"frame {now.frames_done:,} of {now.frames_total:,}"
     if now.samples_done >= now.samples_total:
@@ -321,14 +321,14 @@ def show_jobscript(cluster: backends.Cluster) -> None:
 
 
 def rate_in_words(per_s: float) -> str:
-    """Return how many are done a second, or how long each takes: "1,200 a second", "1.5 a second", "one in 3 min"."""
+    """Return a rate in words: "1,200 a second", "1.5 a second", "one in 3 min"."""
     if per_s <= 0 or per_s >= 9.5:
         return f"{per_s:,.0f} a second"
     return f"{per_s:.1f} a second" if per_s >= 0.95 else f"one in {duration(1 / per_s)}"
 
 
 def duration(seconds: float) -> str:
-    """Return a duration in words of two units at most: "none", "45 s", "1 min 40 s", "14 min", "2 h 05 min"."""
+    """Return a duration in words, with at most two units: "none", "45 s", "1 min 40 s", "14 min", "2 h 05 min"."""
     if seconds <= 0:
         return "none"
     if seconds < 90:

@@ -29,7 +29,7 @@ def show_finding(finding: Finding) -> None:
 
 
 def show_cleaned(files: Sequence[Path], size_bytes: int) -> None:
-    """Print which files, and folders of segments, were removed."""
+    """Print the files, and folders of segments, that were removed."""
     for path in files:
         messages.result("removed", str(path), path=str(path))
     gone = f"{len(files)} partial files and folders removed, {sizes.in_words(size_bytes)}."
@@ -52,7 +52,7 @@ def show_store(store: Path, scenes: Sequence[str]) -> None:
 
 
 def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
-    """Read every tile of a store, or of some scenes in it, and print what is wrong; return whether all are sound."""
+    """Read every tile of a store, or of some scenes, and print what is wrong. Return whether all are intact."""
     damaged = checked = 0
     for one in _chosen(store, scenes):
         with messages.working(f"reading {one.tiles:,} tiles of {_title(one)}"):
@@ -70,11 +70,11 @@ def show_verified(store: Path, scenes: Sequence[str], *, repair: bool) -> bool:
 
 
 def show_pruned(store: Path, scenes: Sequence[str], *, yes: bool) -> None:
-    """Remove, or with yes=False only name, samples of other numerics, or all of some scenes."""
+    """Remove samples of other numerics, or all of some scenes; with yes=False only list them."""
     chosen = [one for one in _chosen(store, scenes) if scenes or one.differs]
     for one in chosen:
         reason = one.differs or "asked for"
-        done = "removed" if yes else "would go"
+        done = "removed" if yes else "would be removed"
         text = f"{done}: {_title(one)}, {one.tiles:,} tiles, {sizes.in_words(one.size_bytes)} ({reason})"
         messages.result("pruned" if yes else "prunable", text, **_facts(one))
         if yes:
@@ -112,7 +112,7 @@ def _listed(store: Path, scenes: Sequence[str]) -> list[Kept]:
     known = [*(scene.load(name) for name in scenes), *inventory.known_scenes()]
 
     def numerics_of(problem: Problem) -> dict[str, str | int]:
-        return LocalBackend(problem).numerics  # nothing is trained, so no code needs to be trusted
+        return LocalBackend(problem).numerics  # nothing is trained, so that no code needs to be trusted
 
     return inventory.listed(store, known, numerics_of)
 
@@ -132,7 +132,7 @@ def _title(one: Kept) -> str:
 
 
 def _kind(description: dict[str, Any]) -> str:
-    """Return what a problem trains, in a word: a network's activation, the name of a user's file, or a system."""
+    """Return a word for what a problem trains: a network's activation, the name of a user's file, or a system."""
     system = str(description.get("system"))
     return system.partition("#")[0] if own_model.is_own(system) else str(description.get("activation", system))
 

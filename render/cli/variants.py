@@ -1,4 +1,4 @@
-"""The commands that make something else of what is trained: sheets, other colours, other formats."""
+"""The commands that make other outputs from samples: contact sheets, other colours, other formats."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def sheet(
     scene: Scene,
     /,
     *frames: Annotated[str, Parameter(help="Which frames, as in `render frame`, instead of --count.")],
-    count: Annotated[int, Parameter(help="How many frames, evenly spaced along the zoom.")] = 24,
+    count: Annotated[int, Parameter(help="The number of frames, evenly spaced along the zoom.")] = 24,
     columns: Annotated[int, Parameter(help="Pictures in a row.")] = 6,
-    width: Annotated[int, Parameter(help="Pixels that each picture is wide, at most.")] = 320,
+    width: Annotated[int, Parameter(help="The largest width of each picture, in pixels.")] = 320,
     effort: Effort = AUTO,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,
@@ -93,8 +93,8 @@ def recolour(
 ) -> None:
     """Make a film again in other colours, from stored samples alone: nothing is trained.
 
-    Give a scene, or a film that render made. What differs from the scene is in the new film's name, so that the old
-    one stays.
+    Give a scene, or a film that render made. Changed settings are part of the new film's name, so that the old film
+    stays.
 
     Try:
 
@@ -120,7 +120,7 @@ def recolour(
 def encode(
     scene: Scene,
     /,
-    *frames: Annotated[str, Parameter(help="Only these, as in `render frame`: 0..99, t=5s..t=9s.")],
+    *frames: Annotated[str, Parameter(help="Only these frames, as in `render frame`: 0..99, t=5s..t=9s.")],
     codec: Annotated[
         CodecName,
         Parameter(
@@ -130,7 +130,7 @@ def encode(
         ),
     ],
     crf: Annotated[
-        int | None, Parameter(help="1 (best) to 51 (63 for av1 and vp9), instead of the codec's own.")
+        int | None, Parameter(help="1 (best) to 51 (63 for av1 and vp9), instead of the codec's default.")
     ] = None,
     quality: Stored = "auto",
     changes: Changes = AS_WRITTEN,
@@ -138,9 +138,9 @@ def encode(
     folders: Folders = HOME,
     printing: Printing = PLAIN,
 ) -> None:
-    """Write a film in another format, from stored samples alone: nothing is trained, no frame is compressed twice.
+    """Write a film in another format, from stored samples alone: nothing is trained, and no frame is compressed twice.
 
-    Give a scene, or a film that render made. The codec is in the new film's name.
+    Give a scene, or a film that render made. The codec is part of the new film's name.
 
     Try:
 

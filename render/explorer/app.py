@@ -1,4 +1,4 @@
-"""The explorer's addresses: the page, what it asks once (a scene, a palette, a cost), and its live connection."""
+"""The explorer's routes: the page, requests with one answer (a scene, a palette, a cost), and the live connection."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from render.geometry.camera import View
 from render.geometry.tiles import SAMPLES
 from render.scene import Scene
 
-# Slow requests, one at a time each; more than these waiting are refused, so that a flood costs nothing.
+# Slow requests of one kind run one at a time; if more than this wait, further ones are refused.
 _MOST_WAITING = 8
 
 _MOST_TARGETS = 12
@@ -40,7 +40,7 @@ _MOST_TARGETS = 12
 
 @dataclass(frozen=True)
 class Settings:
-    """token: of this run. folder: where saved scenes go. store: where samples are."""
+    """token: that requests must carry. folder: for saved scenes. store: of the samples."""
 
     token: str
     folder: Path
@@ -48,7 +48,7 @@ class Settings:
 
 
 def make(planes: Planes, settings: Settings) -> Starlette:
-    """Return the whole application; its lifespan is that of its threads, which are its `state.workers`."""
+    """Return the application. Its lifespan starts and stops its threads, which are its `state.workers`."""
     desk = _Desk(planes, settings)
 
     @contextlib.asynccontextmanager
@@ -56,7 +56,7 @@ def make(planes: Planes, settings: Settings) -> Starlette:
         desk.start(asyncio.get_running_loop())
         yield
         await run_in_threadpool(desk.scout.stop, 1.0)
-        # A second batch under way is not worth waiting for: its tile is not whole, and nothing whole is lost.
+        # A batch that takes longer is not worth waiting for: complete tiles are stored already.
         await run_in_threadpool(desk.trainer.stop, 3.0)
 
     routes = [
@@ -96,7 +96,7 @@ class _Desk:
             loop.run_in_executor(None, self._open_first)
 
     def _open_first(self) -> None:
-        """Load JAX while the browser starts; but where there is something to show already, only once it is shown."""
+        """Load JAX while the browser starts, unless stored samples can be shown first."""
         with contextlib.suppress(RenderError):  # the page shows the error when it asks
             plane = self.planes.open(self.planes.first or "")
             if not plane.has_store:
@@ -151,7 +151,7 @@ class _Desk:
             raise requests.AskError(str(error)) from None
 
     async def _plane(self, raw: dict[str, Any]) -> tuple[Plane, tuple[tuple[str, float], ...]]:
-        """Return the plane that a request is about, and the values of dials that it gives."""
+        """Return the plane of a request, and the values of dials in it."""
         name = requests.text(raw, "scene")
         at = requests.dials_of(raw, await run_in_threadpool(self.planes.load, name))
         return await run_in_threadpool(self.planes.open, name, dict(at)), at
@@ -171,7 +171,7 @@ class _Desk:
         """Train one sample again and return its losses."""
         raw = requests.table(await request.body())
         plane, _ = await self._plane(raw)
-        # A run past float64 is known by its difference from a reference only.
+        # Past float64 only the difference of a run from a reference run is known.
         level = requests.integer(
             raw, "level", 0, plane.problem.deepest_level if plane.last_plain_level is None else plane.last_plain_level
         )
@@ -213,7 +213,7 @@ class _Desk:
             return JSONResponse(await run_in_threadpool(find))
 
     async def still(self, request: Request) -> Response:
-        """Return where a dropped still was made, and open its scene if it is not one of those here."""
+        """Return the scene and the view of a dropped still; a scene that is not listed here is opened."""
         content = await request.body()
 
         def locate() -> dict[str, Any]:
@@ -243,7 +243,7 @@ class _Desk:
             return JSONResponse(await run_in_threadpool(lambda: film_preview.path(film_preview.edited(loaded, edit))))
 
     async def depth(self, request: Request) -> Response:
-        """Return why a film cannot be made, or will blur, if so. Planning takes a second: a path should not wait."""
+        """Return why a film cannot be made or will blur, if so. `path` does not wait for this second of planning."""
         _, loaded, edit = await self._edited(request)
         async with self._one("depth"):
             store = self.settings.store
@@ -253,7 +253,7 @@ class _Desk:
             return JSONResponse({"warning": warning})
 
     async def costs(self, request: Request) -> Response:
-        """Stream what each quality costs, a JSON object a line."""
+        """Stream the cost of each quality, one JSON object per line."""
         _, loaded, edit = await self._edited(request)
         plane = await run_in_threadpool(self.planes.open, loaded.name)
         edited = await run_in_threadpool(film_preview.edited, loaded, edit)
@@ -288,7 +288,7 @@ class _Desk:
 
     @contextlib.asynccontextmanager
     async def _one(self, kind: str) -> AsyncIterator[None]:
-        """Let one request of a kind run at a time, and a few wait."""
+        """Let one request of a kind run at a time, and some others wait."""
         if self._waiting.get(kind, 0) >= _MOST_WAITING:
             raise requests.BusyError("too many requests of this kind are waiting; try again in a moment.")
         self._waiting[kind] = self._waiting.get(kind, 0) + 1
@@ -300,7 +300,7 @@ class _Desk:
 
 
 def _digits(axis: Any, unit: Fraction, step: Decimal) -> dict[str, str | None]:
-    """Return a coordinate to every digit that a view can show, as its position (log10) and as its value."""
+    """Return a coordinate with all digits that a view can show, as its position (log10) and as its value."""
     step *= Decimal(float(axis.span))
     position = keyframes.decimals(axis.position_from_unit(unit), step)
     if axis.scale == "linear":

@@ -1,7 +1,7 @@
-"""The colours of samples in a page: channel, curve and palette, all taken from the film's own colours.
+"""The colours of samples in a page: channel, curve and palette, as in a film.
 
-The page holds samples and paints them itself, so a new look is there at once; the curve that spreads their ranks over
-the palette, and the palette, come from `render.picture.colour` as in a film.
+The page has the samples and paints them, so that a new look appears at once. The curve that spreads their ranks over
+the palette, and the palette, come from `render.picture.colour`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from render.picture import colour, palettes
 from render.picture.channels import CHANNELS, Channel, channel
 from render.problem import Problem
 
-# Entries of a palette as a page gets it: neighbouring ones are within two steps of 8-bit sRGB for smooth palettes.
+# Entries of a palette in a page. Neighbouring ones are within two steps of 8-bit sRGB for smooth palettes.
 PALETTE_ENTRIES = 1024
 
-# What a page offers first; any name of the cmap catalogue can be typed.
+# Palettes that a page offers; any name of the cmap catalogue can be typed.
 PALETTES = (
     "Spectral", *palettes.PALETTES,
     "colorbrewer:RdYlBu", "colorbrewer:RdBu", "colorbrewer:PuOr", "matplotlib:coolwarm", "cmocean:balance",
@@ -30,16 +30,16 @@ _MOST_VALUES = 200_000
 
 
 def channels(problem: Problem, *, shorter: bool = False) -> dict[str, Channel]:
-    """Return the ways to see a problem's samples on both sides of the border: the usual ones, and its system's own.
+    """Return the channels by which a page can colour a problem's samples: the usual ones, and those of its system.
 
-    shorter: those of runs that are looked at before their end, of whose states nothing is stored.
+    shorter: only those of runs that are shown before their end, since their last states are not stored.
     """
     names = ("value", "escape_time") if shorter else (*CHANNELS, *problem.row.channels, *dict(problem.observe))
     return {name: channel(name) for name in names if name != "status"}
 
 
 def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
-    """Return the colour curve of the signed sizes in a view as plain lists: knots that rise, tones that fall."""
+    """Return the colour curve of the signed sizes in a view as lists: rising knots, falling tones."""
     joined = np.concatenate([np.empty(0), *(part.ravel() for part in values)])
     if joined.size > _MOST_VALUES:
         joined = joined[:: -(-joined.size // _MOST_VALUES)]
@@ -50,7 +50,7 @@ def curve(values: Iterable[np.ndarray], gap: float) -> dict[str, list[float]]:
 def palette(given: str) -> list[int]:
     """Return a palette as 0xrrggbb of PALETTE_ENTRIES colours from tone -1 to tone 1.
 
-    given: a name, or colours between commas. Raises ValueError, with near names, where it is neither.
+    given: a name, or colours between commas. Raises ValueError, with similar names, if it is neither.
     """
     asked = palettes.read(given)
     palettes.check(asked)

@@ -1,4 +1,4 @@
-"""What a page must know before it shows anything: of the program, and of a scene."""
+"""Descriptions of the program and of a scene, which a page needs before it shows anything."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from render.picture import palettes
 from render.samples import Status
 from render.scene import Scene
 
-# At zoom z a page shows 8 pixels from sample to sample of level z: two deeper at the usual half sample per pixel.
+# At zoom z samples of level z are 8 pixels apart, so that half a sample per pixel is two levels deeper.
 _SHARPER_LEVELS = 2
 
 
 def start(
     names: Sequence[str], first: str | None, offered: Sequence[str] = colouring.PALETTES, folder: str = ""
 ) -> dict[str, Any]:
-    """Return what a page shows before a scene is chosen.
+    """Return the description of the program.
 
     first: the scene to open. offered: palettes. folder: where saved scenes go.
     """
@@ -36,7 +36,7 @@ def start(
 
 
 def scene(of: Scene) -> dict[str, Any]:
-    """Return what a page must know of a scene."""
+    """Return the description of a scene."""
     problem, last_plain_level = of.problem, of.last_plain_level(DEEPEST_LEVEL)
     deepest_level = problem.deepest_level if last_plain_level is None else DEEPEST_LEVEL
     lines = [line[1:].strip() for line in of.text.split("\n") if line.startswith("#") and not line.startswith("#:")]

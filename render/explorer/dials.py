@@ -1,6 +1,7 @@
-"""What a page can set besides the view: after how many steps runs are shown, and hyperparameters that are on no axis.
+"""Dials: what a page can set besides the view. They are the steps after which runs are shown, and hyperparameters that
+are on no axis.
 
-Each is a slider of the page; keyframes hold what the sliders say.
+Each dial is a slider of the page, and keyframes contain the values of the sliders.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ from render.scene import Scene
 
 Values = Mapping[str, float]
 
-# How far a hyperparameter that no keyframe moves can be set from the scene's own value, as a factor to either side.
+# The factor by which a hyperparameter that no keyframe moves can be set above or below the scene's value.
 _FACTOR = 100.0
 
 
 class Dial(NamedTuple):
-    """One slider. value: the scene's own. moves: whether the scene's keyframes set it.
+    """One slider. value: in the scene. moves: whether the scene's keyframes set it.
 
-    log: whether it is even in its logarithm. integer: whether only integers mean anything. stops: the only values
-    that it can have, rising; none where it can have any from low to high.
+    log: whether the slider is logarithmic. integer: whether the value must be an integer. stops: the only values that
+    it can have, rising; empty if it can have any value from low to high.
     """
 
     name: str
@@ -73,7 +74,7 @@ def described(scene: Scene) -> list[dict[str, Any]]:
 
 
 def snapped(scene: Scene, values: Values) -> dict[str, float]:
-    """Return values of dials as they can be: whole, on a stop, within bounds. KeyError for one that there is not."""
+    """Return values of dials rounded to possible ones: integers, stops, within bounds. KeyError for an unknown dial."""
     dials = {dial.name: dial for dial in of(scene)}
     snapped_values = {}
     for name, given in values.items():
@@ -87,14 +88,14 @@ def snapped(scene: Scene, values: Values) -> dict[str, float]:
 
 
 def problem_at(problem: Problem, values: Values) -> Problem:
-    """Return the problem with other values; where these say after how many steps, it keeps those of shorter runs."""
+    """Return the problem with values of dials. If steps are among them, it also has the values of shorter runs."""
     moved = problem.moved({name: value for name, value in values.items() if name != STEPS})
     asks = STEPS in values and not moved.prefixes
     return dataclasses.replace(moved, prefixes=ladder(moved.steps)) if asks else moved
 
 
 def shown(problem: Problem, values: Values, samples: Field, unknown: int) -> Field:
-    """Return the samples of a problem after the steps that dials say. unknown: the status of those not yet trained."""
+    """Return the samples of a problem after the steps of the dial. unknown: the status of samples not yet trained."""
     steps = round(values.get(STEPS, problem.steps))
     if steps >= problem.steps:
         return samples
@@ -104,11 +105,11 @@ def shown(problem: Problem, values: Values, samples: Field, unknown: int) -> Fie
 
 
 def values_of_scene(scene: Scene, names: Iterable[str]) -> dict[str, float]:
-    """Return the scene's own values of dials by name."""
+    """Return the values of some dials in the scene, by name."""
     values = {dial.name: dial.value for dial in of(scene)}
     return {name: values[name] for name in names}
 
 
 def of_keyframe(scene: Scene, number: int) -> dict[str, float]:
-    """Return what a keyframe of a scene sets."""
+    """Return the values of dials that a keyframe of a scene sets."""
     return {track.name: track.values[number] for track in scene.tracks}

@@ -25,18 +25,18 @@ from render.film.slices import Slices
 from render.scene import QUALITY, Scene
 from render.storage.store import DirectoryStore, TileStore
 
-# Views of a path that a page gets: enough for a smooth preview of a minute, and for a drawn line.
+# Views of a path that a page gets: enough for a smooth preview of a minute, and for a smooth line on the map.
 _PATH_VIEWS = 600
 
-# Some editors begin a file with it; it is no part of a scene.
+# Some editors begin a file with it. It is not a part of the scene.
 _BOM = "\ufeff"
 
-# What a saved scene may be called: a plain word, so that no name is a path, an option or a hidden file.
+# Names that a saved scene may have: plain words, so that none is a path, an option or a hidden file.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 class Clash(RenderError):
-    """A file of that name is there already. text: what it holds; seen: a digest of it, to say which one was seen."""
+    """A file of that name exists already. text: its content. seen: a digest of the text, which identifies it."""
 
     def __init__(self, name: str, text: str) -> None:
         super().__init__(f"{name}.toml exists already.")
@@ -45,7 +45,7 @@ class Clash(RenderError):
 
 
 class Saved(NamedTuple):
-    """A scene that was written. text: all of it."""
+    """A scene that was written. text: the whole file."""
 
     name: str
     path: Path
@@ -53,12 +53,12 @@ class Saved(NamedTuple):
 
 
 def edited(of: Scene, edit: Edit) -> Scene:
-    """Return the scene with an edited film, by way of its text. SceneError, by key path, where that makes no scene."""
+    """Return the scene with an edited film, by way of its text. SceneError, with key paths, if that is not a scene."""
     return scene.parse(keyframes.rewritten(of, edit), of.name, of.name, folder=of.folder)
 
 
 def path(of: Scene) -> dict[str, Any]:
-    """Return a scene's path as a page draws and plays it: views at even times, and where its keyframes stand."""
+    """Return a scene's path as a page draws and plays it: views at even times, and the times of its keyframes."""
     camera_path = of.path(of.output)
     times = [camera_path.duration_s * i / _PATH_VIEWS for i in range(_PATH_VIEWS + 1)]
     places = [camera_path.s_at(time_s) for time_s in times]
@@ -70,15 +70,16 @@ def path(of: Scene) -> dict[str, Any]:
         "aspect": of.output.height_px / of.output.width_px,
         "arrivals_s": [key.time_s for key in of.keyframes],
         "views": [keyframes.place(view) for view in views],
-        # Of the slice that a frame shows most of: what the film trains.
+        # Of the slice that has the largest share in the frame.
         "at": [slices.values(slices.nearest(s)) for s in places] if camera_path.tracks else None,
     }
 
 
 def depth_warning_of(of: Scene, store: Path) -> str | None:
-    """Return why a scene cannot be filmed or will blur, or what was measured of its precision; None if nothing is.
+    """Return why a scene cannot be filmed or will blur, or what was measured of its precision; None if there is
+    nothing.
 
-    The smallest plan is enough to tell. store: where what was measured is kept.
+    The smallest plan is enough for that. store: contains the measurements.
     """
     unit = "decades" if of.problem.x.scale == "log10" else "units"
     try:
@@ -90,9 +91,9 @@ def depth_warning_of(of: Scene, store: Path) -> str | None:
 
 
 def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict[str, Any]]:
-    """Yield what each quality would cost, the cheapest first; the dearest take seconds to plan.
+    """Yield the cost of each quality, the cheapest first. The most expensive ones take seconds to plan.
 
-    samples_per_s: as seen so far; None where nothing was trained yet: then a second or two of training tells.
+    samples_per_s: the rate so far; None if nothing was trained yet: then it is measured in a second or two.
     """
     of = switch_search.measured(of, plane.root, None)
     for name in [*QUALITY, "scene"]:
@@ -123,11 +124,11 @@ def costs(of: Scene, plane: Plane, samples_per_s: float | None) -> Iterator[dict
 
 
 def save(of: Scene, edit: Edit, name: str, folder: Path, *, replacing: str | None, append: bool = False) -> Saved:
-    """Write an edited scene into a folder as name.toml; a file that is there is changed only if it was seen.
+    """Write an edited scene into a folder as name.toml. An existing file is changed only if its text was shown before.
 
-    replacing: the digest of the file's text that the person agreed to change, or None. append: add the keyframes to
-    that file's own and leave all else in it, instead of replacing it. Raises Clash where a file is in the way,
-    SceneError where the keyframes make no scene.
+    replacing: the digest of the text that the user agreed to change, or None. append: add the keyframes to those of
+    that file and leave everything else in it, instead of replacing it. Raises Clash if another file exists, SceneError
+    if the keyframes do not make a valid scene.
     """
     if not _NAME.fullmatch(name):
         raise RenderError("A scene's name must be 1 to 64 letters, digits, - and _, and begin with a letter or digit.")
@@ -158,12 +159,12 @@ def film_command(saved: Path, store: Path) -> str:
     else:
         words = ["render" if shutil.which("render") == called else called]
     words += ["video", str(saved)]
-    # A film looks for its samples in ./store unless it is given another.
+    # The store must be named unless it is the default one.
     return shlex.join(words if store == Path("store") else [*words, "--store", str(store)])
 
 
 def _appended(present: Scene, of: Scene, edit: Edit) -> tuple[Scene, Edit]:
-    """Return a scene and the edit that adds another's keyframes to its own, in its own timing and look."""
+    """Return a scene, and the edit that adds another scene's keyframes to it, with its own timing and look."""
     if present.problem != of.problem:
         raise RenderError(
             f"{present.name} is about another plane than {of.name}: its keyframes cannot be put in one film."
@@ -181,15 +182,15 @@ def _appended(present: Scene, of: Scene, edit: Edit) -> tuple[Scene, Edit]:
 
 def _read(target: Path) -> str | None:
     if target.is_symlink() or (target.exists() and not target.is_file()):
-        raise RenderError(f"{target} is no plain file; choose another name.")
+        raise RenderError(f"{target} is not a plain file; choose another name.")
     try:
         return target.read_bytes().decode()  # line ends as they are
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise RenderError(f"{target} is there, but cannot be read ({error}); choose another name.") from error
+        raise RenderError(f"{target} exists, but cannot be read ({error}); choose another name.") from error
 
 
 def digest(text: str) -> str:
-    """Return what tells one text from another."""
+    """Return a digest of a text."""
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,9 +1,9 @@
 """A tile that grows: its samples in five parts, coarse to fine, so that a first picture needs 64 runs and not 1,024.
 
-A film asks for the patches of a tile that its views read, and the store keeps whole tiles and patches of them. A person
-who looks wants every place roughly before any place sharply, and wants what is trained to follow the pointer within a
-second; so the explorer trains a tile part by part, shows every part, and stores the tile when it is whole. What a film
-has left of a tile is there from the beginning.
+A film asks for the patches of a tile that its views read, and the store keeps whole tiles and patches of them. In the
+explorer a coarse picture everywhere is better than a sharp one in some places, and the training must follow the pointer
+within a second. So the explorer trains a tile part by part, shows every part, and stores the tile when it is complete.
+Patches that a film has stored are used from the beginning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from render.samples import Field, Points
 from render.storage import references
 from render.storage.references import Reference
 
-# In a growing field, the status of a sample that is not trained yet; beside the values of fields.Status.
+# In a growing field, the status of a sample that is not trained yet. It is not one of `samples.Status`.
 UNKNOWN = 255
 
 
@@ -28,8 +28,8 @@ UNKNOWN = 255
 def masks() -> tuple[np.ndarray, ...]:
     """Return the parts as disjoint masks, bool [SAMPLES, SAMPLES] each, in the order in which they are trained.
 
-    Every fourth sample; the rest of every second one (with the first part: what a stored parent already has); the
-    middles between those; then the two halves of what is left. 64, 192 and three times 256 samples.
+    They are: every fourth sample along both axes; the rest of every second one (a stored parent has both of these
+    parts); the centres between those; then each half of the others. They have 64, 192 and three times 256 samples.
     """
     iy, ix = np.indices((SAMPLES, SAMPLES))
     quarter = (iy % 4 == 0) & (ix % 4 == 0)
@@ -39,21 +39,21 @@ def masks() -> tuple[np.ndarray, ...]:
 
 
 def stage_of(stored: Patches) -> float:
-    """Return how far some patches of a tile bring it, in parts: less than one, as they are no whole tile."""
+    """Return the stage that some patches of a tile are worth: less than one part."""
     return stored.bit_count() / patches.WHOLE.bit_count()
 
 
-# How many of the parts a parent brings along.
+# How many of the parts come from a parent.
 _INHERITED = 2
 
 
 class GrowingTile:
-    """A tile some of whose parts are trained. version: how many; it is whole at len(masks())."""
+    """A tile of which some parts are trained."""
 
     def __init__(
         self, problem: Problem, tile: Tile, parent: Field | None, stored: tuple[Patches, Field] | None = None
     ) -> None:
-        """parent: the field of the tile's parent, if that is there. stored: the patches of the tile that are."""
+        """parent: the field of the tile's parent, if it is stored. stored: its stored patches, with their field."""
         self.tile = tile
         self.field = Field.empty((SAMPLES, SAMPLES), problem.channels)
         for channel in self.field:
@@ -75,25 +75,25 @@ class GrowingTile:
 
     @property
     def stage(self) -> float:
-        """How much of the tile can be shown, 0 for nothing: a whole number for each part, a fraction for patches."""
+        """How much of the tile can be shown, 0 for nothing: one for each part, and a fraction for patches."""
         return self.version + stage_of(self.patches)
 
     @property
     def version(self) -> int:
-        """Number of parts that are there."""
+        """The number of trained parts; the tile is complete at len(masks())."""
         return len(self.done)
 
     @property
     def is_whole(self) -> bool:
-        """Return whether every sample is there."""
+        """Return whether every part is trained."""
         return self.version == len(masks())
 
     def left(self) -> list[int]:
-        """Return the parts that are missing, in the order in which they are to be trained."""
+        """Return the missing parts, in the order of training."""
         return [part for part in range(len(masks())) if part not in self.done]
 
     def mask(self, part: int) -> np.ndarray:
-        """Return which samples are to be trained for a part: bool [SAMPLES, SAMPLES]."""
+        """Return which samples have to be trained for a part: bool [SAMPLES, SAMPLES]."""
         mask: np.ndarray = masks()[part] & ~self._known
         return mask
 

@@ -1,8 +1,8 @@
-"""Access control: only this machine's own browser, from the explorer's own page and with its token, is served.
+"""Access control: requests are served only if they come from the explorer's page in a browser that has its token.
 
-Another page in the same browser can send requests here, and a name under an attacker's control can be made to point
-here (DNS rebinding); other users of this machine can connect, too. So the Host must name this machine, the Origin must
-be the page's own, and everything but the page's static files needs a token that only the terminal has shown.
+Another page in the same browser can send requests here, an attacker can make a name point here (DNS rebinding), and
+other users of this machine can connect, too. So the Host must name this machine, the Origin must be that of the page,
+and everything except the page's static files needs a token that is shown in the terminal only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HOSTS = {"127.0.0.1", "localhost", "::1"}
 _TOKEN_HEADER = "x-render-token"
 SUBPROTOCOL = "render"
 
-# Largest bodies: a dropped still of 4K is about 25 MB, everything else is text.
+# The largest bodies of requests: a dropped still in 4K is about 25 MB, and everything else is text.
 _MOST_BYTES = {"/api/still": 64_000_000}
 _MOST_BYTES_ELSE = 1_000_000
 
@@ -40,7 +40,7 @@ _REFUSAL = "<!doctype html><meta charset=utf-8><title>render</title><p>This page
 
 
 class Refused(Exception):
-    """A request that is turned away. status: of HTTP."""
+    """A request that is refused. status: the HTTP status."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
@@ -53,7 +53,7 @@ def new_token() -> str:
 
 
 class Guard:
-    """Turns away what is not the explorer's own page, before anything else sees it."""
+    """Refuses requests that do not come from the explorer's page, before any other code sees them."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app = app
@@ -81,7 +81,7 @@ class Guard:
                 await send({"type": "websocket.close", "code": 1008, "reason": str(refusal)})
             else:
                 answer: Response = JSONResponse({"fault": f"{refusal}"}, status)
-                if scope["path"] == "/":  # a person reads this one
+                if scope["path"] == "/":  # the user sees this one
                     answer = HTMLResponse(_REFUSAL.format(html.escape(str(refusal))), status)
                 await answer(scope, receive, _with_headers(send))
 
@@ -104,27 +104,27 @@ class Guard:
             )
 
     def _enter(self, scope: Scope, headers: Headers) -> str | None:
-        """Let a person in who comes with the token, in the address or in a cookie; return the cookie that keeps it.
+        """Check the token, in the address or in a cookie, of a request for the page; return the cookie that keeps it.
 
-        Where the person comes from does not matter: a link in another page, a mail or a PDF may lead here. The page
-        is answered at once: behind a redirect, browsers would still count the request as the other page's.
+        The page that led here does not matter: it may be a link in another page, a mail or a PDF. The page is answered
+        at once, since browsers would still count a redirected request as one of the other page.
         """
         host = _host(headers)
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         self._check_token([*given, *_tokens(scope, headers)])
         if not given:
             return None
-        # Lax, so that a link elsewhere to the address without the token works, too. No request that changes
-        # anything is believed for its cookie: those need a header, which no other page can set.
+        # Lax, so that links in other pages to the address without the token work, too. Requests that change anything
+        # need a header, which other pages cannot set, and the cookie does not help them.
         return f"{_cookie(host)}={self._token}; HttpOnly; Path=/; SameSite=lax"
 
 
 def _opens_page(scope: Scope, headers: Headers) -> bool:
-    """Return whether a person opens the page: a request to read it, as a whole window, not framed or fetched."""
+    """Return whether a request opens the page in a window of its own, not in a frame and not by a script."""
     if scope["type"] != "http" or scope["path"] != "/" or scope["method"] not in ("GET", "HEAD"):
         return False
     mode = headers.get("sec-fetch-mode")
-    if mode is None:  # no browser of today: then the page's origin, or none that can be named
+    if mode is None:  # not a current browser: the origin must be that of the page, or unknown
         return _single(headers, "origin") in (None, "null", f"http://{_host(headers)}")
     return mode == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
 
@@ -133,11 +133,11 @@ def _host(headers: Headers) -> str:
     host = _single(headers, "host") or ""
     try:
         name = urlsplit(f"//{host}").hostname
-        urlsplit(f"//{host}").port  # noqa: B018 -- raises where it is no number
+        urlsplit(f"//{host}").port  # noqa: B018 -- raises if it is not a number
     except ValueError:
         name = None
     if name not in _HOSTS or "@" in host or "/" in host:
-        raise Refused(421, "this page is for its own machine only, as 127.0.0.1 or localhost.")
+        raise Refused(421, "this page can be opened on its own machine only, as 127.0.0.1 or localhost.")
     return host
 
 
@@ -149,12 +149,12 @@ def _single(headers: Headers, name: str) -> str | None:
 
 
 def _cookie(host: str) -> str:
-    """Return the cookie's name. Cookies do not tell ports apart, so the name does."""
+    """Return the cookie's name. It contains the port, since browsers share cookies between ports."""
     return f"render-explore-{urlsplit(f'//{host}').port or 80}"
 
 
 def _tokens(scope: Scope, headers: Headers) -> list[str]:
-    """Return the tokens that a request shows: a header for the API, a subprotocol for sockets, a cookie for pages."""
+    """Return the tokens of a request: in a header for the API, a subprotocol for sockets, a cookie for pages."""
     if scope["type"] == "websocket":
         return [protocol for protocol in scope.get("subprotocols", []) if protocol != SUBPROTOCOL]
     if scope["path"] == "/":
@@ -167,7 +167,7 @@ def _tokens(scope: Scope, headers: Headers) -> list[str]:
 
 
 def _bounded(receive: Receive, most: int) -> Receive:
-    """Return a receive that refuses a body of more bytes, whatever length it announced."""
+    """Return a receive that refuses a body of more than so many bytes, whatever length was announced."""
     seen = 0
 
     async def receive_some() -> Message:

@@ -1,7 +1,7 @@
-"""Keyframes of a page and the text of a scene: each becomes the other, and what a person wrote stays as it is.
+"""Conversion between keyframes of a page and the text of a scene; the rest of the text stays as the user wrote it.
 
-Whatever is asked for a film (its path, its cost, the saved file) goes by way of the scene's text, so that a page can
-say nothing that a scene file cannot, and the same checks judge both.
+Every request about a film (its path, its cost, the saved file) is answered from the edited text of the scene, so that a
+page can ask for nothing that a scene file cannot, and the same checks apply to both.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from render.picture.colour import Look
 from render.scene import Scene
 from render.scene.tables import MOST_KEYFRAMES
 
-# A saved centre is rounded by this share of the view's width: a thousandth of a pixel of an 8K frame.
+# A saved centre is rounded to this fraction of the view's width: a thousandth of a pixel of an 8K frame.
 _SHARE = Decimal("1e-7")
 
 # The view that a page receives is rounded to this fraction of its width, so that a round trip changes nothing.
 _PLACE_FRACTION = Decimal("1e-12")
 
-# A value on a log10 axis is read to 60 digits of its logarithm: a centre below this width is written as logarithms.
+# A value on a log10 axis is read to 60 digits of its logarithm, so the centre of a narrower view is written as log10.
 _NARROWEST_OF_VALUES = 1e-45
 
 _KEYFRAMES = ("camera", "keyframes")
@@ -40,16 +40,17 @@ _KEYFRAMES = ("camera", "keyframes")
 # For numbers of any length that a scene may have; Python's own context keeps 28 digits.
 _ROUNDING = Context(prec=1000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
-# The sizes of a view on a page that mean the same: a page's numbers make a round trip through JSON unharmed, but a
-# person nudges a map by a fraction of a pixel without wanting anything.
+# Relative difference below which the width of a view on a page counts as that in the scene: JSON keeps numbers exactly,
+# but a map may be moved by a fraction of a pixel without intention.
 _SAME = 1e-9
 
 
 @dataclass(frozen=True)
 class Keyframe:
-    """A keyframe on a page. source: its place in the scene's text if it came from there, and then view as there.
+    """A keyframe on a page. source: its index in the scene's text, if it comes from there; the view is then that of the
+    text.
 
-    at: what it sets besides its view, by name (see `dials`).
+    at: the values of dials that it sets, by name (see `dials`).
     """
 
     view: View
@@ -61,7 +62,7 @@ class Keyframe:
 
 @dataclass(frozen=True)
 class Edit:
-    """The changes that a page makes to a scene. octaves_per_s: the speed, or None where every keyframe has its time."""
+    """The changes that a page makes to a scene. octaves_per_s: the speed, or None if every keyframe has a time."""
 
     keyframes: tuple[Keyframe, ...]
     octaves_per_s: float | None
@@ -80,8 +81,8 @@ def edit(raw: dict[str, Any], scene: Scene) -> Edit:
     if easing not in EASINGS:
         raise requests.AskError(f"easing must be one of {', '.join(EASINGS)}.")
     edited = [_keyframe(row, scene, timed) for row in rows]
-    # All keyframes set the same, and what the scene's set, or its plane would become another: one that does not say has
-    # the scene's own value.
+    # All keyframes must set the same dials, and at least those of the scene's keyframes, or the scene's plane would
+    # change. A keyframe that does not set a dial gets the scene's value.
     names = dict.fromkeys([*(track.name for track in scene.tracks), *(name for key in edited for name, _ in key.at)])
     usual = dials.values_of_scene(scene, names)
     return Edit(
@@ -102,7 +103,7 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
     if row.get("source") is not None:
         source = requests.integer(row, "source", 0, len(scene.keyframes) - 1)
         known = scene.keyframes[source].view
-        # The text may have more digits than a page: where they mean the same, the text is right.
+        # The text may have more digits than the page. If both mean the same view, that of the text is used.
         away = max(abs(known.x - x), abs(known.y - y)) / Fraction(known.width)
         if away < 1e-3 and abs(view.width / known.width - 1) < _SAME:
             view = known
@@ -115,7 +116,7 @@ def _keyframe(row: object, scene: Scene, timed: bool) -> Keyframe:
 
 
 def _alike(one: float | None, other: float) -> bool:
-    """Say whether a page means a scene's own number: it rounds to six digits."""
+    """Return whether a page's number, which is rounded to six digits, is the scene's number."""
     return one is not None and math.isclose(one, other, rel_tol=1e-5, abs_tol=1e-300)
 
 
@@ -141,7 +142,7 @@ def described(scene: Scene) -> dict[str, Any]:
 
 
 def place(view: View) -> dict[str, Any]:
-    """Return a view as a page takes and gives it: unit coordinates as decimals, to a millionth of a millionth of it."""
+    """Return a view as pages have it: unit coordinates as decimals, rounded to _PLACE_FRACTION of its width."""
     step = Decimal(view.width) * _PLACE_FRACTION
     return {"x": decimals(view.x, step), "y": decimals(view.y, step), "width": view.width}
 
@@ -155,9 +156,9 @@ def own_edit(scene: Scene) -> Edit:
 
 
 def rewritten(scene: Scene, edit: Edit) -> str:
-    """Return the scene's text with its film as edited; all else stays as the person wrote it, in the form it has.
+    """Return the scene's text with the edited film; everything else stays as the user wrote it.
 
-    RenderError where the text would not come out as meant: nothing of it is used then.
+    Raises RenderError if other parts of the text would change.
     """
     before = own_edit(scene)
     if edit == before:
@@ -165,7 +166,8 @@ def rewritten(scene: Scene, edit: Edit) -> str:
     document = toml_document.Document.parse(scene.text)
     if edit.keyframes != before.keyframes or (edit.octaves_per_s is None) != (before.octaves_per_s is None):
         _rewrite_keyframes(document, scene, edit)
-    # A film of one keyframe needs no speed, and is described with a usual one; with more keyframes it is written down.
+    # A film of one keyframe needs no speed, and is described with a default one, which must be written for more of
+    # them.
     grown = len(edit.keyframes) > 1 == len(before.keyframes)
     if grown or (edit.octaves_per_s, edit.easing) != (before.octaves_per_s, before.easing):
         _rewrite_camera(_holder(document, "camera"), edit)
@@ -211,14 +213,14 @@ def _rewrite_keyframes(document: toml_document.Document, scene: Scene, edit: Edi
         )
     if rows:
         blocks = [table(key) for key in edit.keyframes]
-        blocks[-1].tail = rows[-1].tail  # none, if the file ends there
+        blocks[-1].tail = rows[-1].tail  # empty, if the file ends there
         document.replace(rows, blocks)
     else:
         _holder(document, "camera").edit(relist, ("camera",))
 
 
 def _holder(document: toml_document.Document, table: str) -> toml_document.Block:
-    """Return the block that has a table's own keys; where there is none yet, a new one."""
+    """Return the block that has the keys of a table; a new one if there is none yet."""
     block = document.holder(table)
     if block is not None:
         return block
@@ -227,7 +229,7 @@ def _holder(document: toml_document.Document, table: str) -> toml_document.Block
 
 
 def _check(scene: Scene, text: str) -> None:
-    """Refuse an edited text that would change more than the film's own tables."""
+    """Raise RenderError if an edited text would change more than the tables of the film."""
 
     def apart(text: str) -> dict[str, Any]:
         return {name: table for name, table in tomllib.loads(text).items() if name not in ("camera", "look")}
@@ -268,17 +270,17 @@ def _edit_look(look: Any, edit: Edit) -> None:
 
 
 def _set(table: Any, key: str, value: Any, *, default: Any) -> None:
-    """Set a key where that says anything new: what stands there, or a default that is left out, stays so."""
+    """Set a key, unless it has this value, or is left out and this is the default."""
     if table.get(key, default) != value:
         table[key] = value
 
 
 def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> list[str]:
-    """Write a keyframe into its table; return the keys that are to go."""
+    """Write a keyframe into its table; return the keys that have to be removed."""
     gone = [] if timed else ["time_s"]
     if key.source is None or scene.keyframes[key.source].view != key.view:
         x, y = scene.problem.x, scene.problem.y
-        # A centre stays in the units in which it was written, and so do the comments within its list, as far as it can.
+        # If possible, a centre stays in the units in which it was written, and the comments within its list stay.
         both = x.scale == y.scale == "log10"
         logs = both and ("centre" not in row or key.view.width < _NARROWEST_OF_VALUES)
         name, centre = "centre_log10" if logs else "centre", _centre(key.view, x, y, logs=logs)
@@ -298,7 +300,7 @@ def _fill(row: Any, key: Keyframe, scene: Scene, *, timed: bool) -> list[str]:
 
 
 def _fill_dials(row: Any, at: dict[str, float], scene: Scene, before: dict[str, float] | None) -> list[str]:
-    """Write what a keyframe sets besides its view; return the keys that are to go. before: what its text sets."""
+    """Write the dials that a keyframe sets; return the keys that have to be removed. before: the dials in its text."""
     if at == before:
         return []
     gone = []
@@ -325,7 +327,7 @@ def _plain(number: float) -> float:
 
 
 def _centre(view: View, x: Axis, y: Axis, *, logs: bool) -> list[str]:
-    """Return the decimals of a centre, to the digits that its view can show and a few more.
+    """Return the decimals of a centre, with the digits that its view can show and a few more.
 
     logs: as the log10 of both coordinates.
     """

@@ -1,7 +1,7 @@
-"""One page's connection: its view comes in, tiles of it go out as they are there, and what the trainer is doing.
+"""The live connections of pages: a page sends its view, and gets the tiles of it as they are trained.
 
-A page sends views; each replaces the one before. What goes out: every tile of the view that is stored or growing, in
-the order of the wishes, and again whenever it has grown; the colour curve of the view; the state of the trainer.
+Each view that a page sends replaces the one before. The page gets every tile of the view that is stored or growing, in
+the order of training, and again whenever it has grown; the colour curve of the view; and the state of the trainer.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from render.explorer.trainer import Trainer
 from render.geometry.tiles import Tile
 from render.samples import Field
 
-# Pages at a time: two tabs and two screens are four.
+# The most pages at a time.
 MOST_PAGES = 16
 
 # The trainer's state is sent this often, and a curve at most this often.
 _STATUS_S = 0.5
 _CURVE_S = 0.35
 
-# A page that sends more views than this a second is slowed down to it; each replaces the one before anyway.
+# If a page sends more views than this a second, they are read at this rate.
 _VIEWS_PER_S = 30.0
 
 # Tiles that other programs store are looked up this often while a view stands still.
 _LOOK_UP_S = 3.0
 
-# Rows of samples that a view's colour curve is taken from, as in a film.
+# Rows of samples from which a view's colour curve is taken, as in a film.
 _CURVE_ROWS = 64
 
-# Levels of the whole plane that its own curve is taken from: 128 samples a side.
+# The finest level from which the colour curve of the whole plane is taken: 128 samples a side.
 _PLANE_LEVEL = 2
 
-# A tile on the wire: level, version, a byte of nothing, serial number of the view; then ix and iy, 56 bytes each, low
+# A tile in a message: level, version, an unused byte, serial number of the view; then ix and iy, 56 bytes each, low
 # ones first. The samples follow: signed sizes and last losses as float64, escape steps as int32, statuses as uint8,
 # [iy, ix] each.
 _HEADER = struct.Struct("<HBxI56s56s")
 
-# The stage of a whole tile, after those of all that is less: see `GrowingTile.stage`.
+# The stage of a stored tile, above those of growing ones: see `GrowingTile.stage`.
 _STORED = len(masks()) + 1.0
 
 _clients = itertools.count()
@@ -60,10 +60,10 @@ _clients = itertools.count()
 
 @dataclass
 class _Page:
-    """The state of one page. sent: the stage of each tile that it has, of the plane and channel it looks at.
+    """The state of one page. sent: the stage of each tile that it has, for the plane and channel that it shows.
 
-    generation: the plane's, when the page began to get tiles of it.
-    spot: where it looks past float64; None above. place: what its deep levels belong to; None until there is one.
+    generation: that of the plane when the page began to get tiles of it.
+    spot: the view, if it is past float64. place: the place to which its deep levels belong; None until there is one.
     """
 
     client: int = field(default_factory=lambda: next(_clients))
@@ -79,16 +79,16 @@ class _Page:
     look_up_s: float = 0.0
 
     def side(self, tile: Tile) -> Plane | None:
-        """Return the plane or place that a tile belongs to; None for a deep one that has no place yet."""
+        """Return the plane or place to which a tile belongs; None for a deep one that has no place yet."""
         return self.place if self.plane is not None and self.plane.is_deep(tile) else self.plane
 
 
-# What ends the tasks of a page that has gone, or that was refused: a RuntimeError is a send after the close.
+# Exceptions that end the tasks of a page that is closed or was refused; a send after the close is a RuntimeError.
 _GONE = (WebSocketDisconnect, requests.AskError, RuntimeError)
 
 
 class Live:
-    """All pages' connections."""
+    """The connections of all pages."""
 
     def __init__(self, planes: Planes, trainer: Trainer, scout: Scout) -> None:
         self._planes = planes
@@ -97,18 +97,18 @@ class Live:
         self._wakes: dict[int, asyncio.Event] = {}
 
     def wake(self) -> None:
-        """Let every connection look whether there is something to send. To be called in the event loop."""
+        """Let every connection check whether there is something to send. To be called in the event loop."""
         for event in self._wakes.values():
             event.set()
 
     async def serve(self, socket: WebSocket, subprotocol: str) -> None:
-        """Serve a page until it goes."""
+        """Serve a page until it is closed."""
         page, wake = _Page(), asyncio.Event()
         if len(self._wakes) >= MOST_PAGES:
             await socket.accept(subprotocol)
             await socket.close(1013, "too many pages are open")
             return
-        self._wakes[page.client] = wake  # before the page hears that it is accepted, and another one asks
+        self._wakes[page.client] = wake  # before the page is accepted, so that another page counts it
         try:
             await socket.accept(subprotocol)
         except BaseException:
@@ -131,8 +131,8 @@ class Live:
                 task.cancel()
             del self._wakes[page.client]
             self._forget(page)
-            # The other task may have ended by itself meanwhile, since its page is gone too. An exception that is never
-            # looked at would be printed with its traceback.
+            # The other task may have ended with an exception too, which asyncio would print with its traceback if it
+            # were not retrieved.
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(ended, Exception) and not isinstance(ended, _GONE):
                     raise ended
@@ -143,7 +143,7 @@ class Live:
         while True:
             message = requests.table(await socket.receive_text())
             kind = message.get("type")
-            if kind == "forget":  # the page had no room for all
+            if kind == "forget":  # the page dropped these tiles
                 for tile in requests.tiles(message):
                     page.sent.pop(tile, None)
             elif kind == "view":
@@ -184,7 +184,7 @@ class Live:
         self._scout.forget(page.client)
 
     async def _find_place(self, page: _Page) -> None:
-        """Learn which place a deep view belongs to, and ask for one if there is none."""
+        """Find the place to which a deep view belongs, and ask for one if there is none."""
         view, plane, spot = page.view, page.plane, page.spot
         assert view is not None and plane is not None
         place = None
@@ -203,7 +203,7 @@ class Live:
             self._scout.forget(page.client)
 
     async def _refresh(self, page: _Page) -> None:
-        """Look up what is stored, and wish for the rest."""
+        """Look up which tiles are stored, and ask for the others."""
         assert page.plane is not None and page.view is not None
         page.look_up_s = time.monotonic()
         view, plane = page.view, page.plane
@@ -215,13 +215,13 @@ class Live:
         await self._wish(page, (page.client, "deep"), page.place, [tile for tile in wanted if plane.is_deep(tile)])
 
     async def _wish(self, page: _Page, client: Hashable, side: Plane | None, tiles: list[Tile]) -> None:
-        """Look up which of a page's tiles are stored on one side of the switch, and wish for the rest."""
+        """Look up which of a page's tiles are stored on one side of the switch, and ask for the others."""
         view = page.view
         assert view is not None
         if side is not None:
             await run_in_threadpool(side.look_up, tiles)
         if page.view is not view or view.keep:
-            return  # another came meanwhile, with wishes of its own; or this is a glance aside
+            return  # a newer view asks for its own tiles, or this one must not change what is trained
         if side is None:
             self._trainer.forget(client)
         else:
@@ -238,7 +238,7 @@ class Live:
             if page.plane is not None:
                 if page.generation != page.plane.generation:
                     await self._reset(socket, page)
-                await self._send_curve(socket, page)  # first: a view in the colours of the one before looks broken
+                await self._send_curve(socket, page)  # first: tiles in the colours of the last view look broken
                 await self._send_tiles(socket, page)
                 await self._send_curve(socket, page)
                 lacks = page.spot is not None and page.place is None
@@ -250,7 +250,7 @@ class Live:
                 await socket.send_text(json.dumps({"type": "status", **status}))
 
     def _news_of_place(self, page: _Page) -> dict[str, object] | None:
-        """Return why a deep view has no samples yet; None if it has, or wants none."""
+        """Return why a deep view has no samples yet; None if it has some, or asks for none."""
         view = page.view
         if page.plane is None or page.spot is None or page.place is not None or view is None:
             return None
@@ -259,7 +259,7 @@ class Live:
         return self._scout.news(page.plane, page.spot)._asdict()
 
     async def _reset(self, socket: WebSocket, page: _Page) -> None:
-        """Make a page drop its tiles, which have other numerics than this machine's."""
+        """Make a page drop its tiles, whose numerics are not those of this machine."""
         assert page.plane is not None
         page.generation = page.plane.generation
         page.sent.clear()
@@ -271,7 +271,7 @@ class Live:
         assert view is not None
         for tile in page.tiles:
             if page.view is not view:
-                return  # another view: its own tiles first
+                return  # the tiles of the newer view come first
             message = await run_in_threadpool(self._content, page, view, tile) if self._news(page, tile) else None
             if message is not None and page.view is view:
                 stage, content = message
@@ -292,7 +292,7 @@ class Live:
         return max(growing.stage if growing is not None else 0.0, stage_of(side.patches.get(tile, 0))) > sent
 
     def _content(self, page: _Page, view: requests.View, tile: Tile) -> tuple[float, bytes] | None:
-        """Return how far a tile is (see `GrowingTile.stage`; past that if it is stored), and its bytes on the wire."""
+        """Return the stage of a tile (see `GrowingTile.stage` and _STORED), and its bytes as a message."""
         plane = page.side(tile)
         if plane is None:
             return None
@@ -330,7 +330,7 @@ class Live:
             await socket.send_text(json.dumps({"type": "curve", **curve}))
 
     def _curve(self, page: _Page) -> dict[str, object] | None:
-        """Return the colour curve of a page's view, from the finest level that is there and not finer than needed."""
+        """Return the colour curve of a page's view, from the finest level with samples that is needed for it."""
         view, plane = page.view, page.plane
         assert view is not None and plane is not None
         if view.whole_plane:
@@ -346,7 +346,7 @@ class Live:
             seen = [dials.shown(plane.problem, dict(view.at), f, UNKNOWN) for f in fields if f is not None]
             values = [signed(f)[f.status != UNKNOWN] for f in seen]
             known = sum(part.size for part in values)
-            # A finer level replaces a coarser one as soon as it has more to say everywhere.
+            # A finer level replaces a coarser one once it has samples everywhere, and more of them.
             if values and (not best or (all(f is not None for f in fields) and known > sum(b.size for b in best))):
                 best = values
         return {"serial": view.serial, **colouring.curve(best, view.gap)} if best else None

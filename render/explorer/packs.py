@@ -1,7 +1,7 @@
 """Tiles as files that any web server can serve: squares of 4 x 4 tiles of one level, compressed.
 
-A pack holds numbers, so that the page colours them. They are rounded to 12 bits, some four digits, and their bytes are
-sorted by significance, which makes files smaller. `page/published/packs.js` reads them.
+A pack holds numbers, which the page colours. They are rounded to 12 bits, nearly four digits, and their bytes are
+sorted by significance, which makes the files smaller. `page/published/packs.js` reads them.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from render.geometry.tiles import Tile, TileRange
 from render.picture.channels import Channel
 from render.samples import Field
 
-# Tiles along a side. A screen needs some dozens of packs then, of some 60 kB, like the tiles of a web map.
+# Tiles along a side. A screen then needs a few dozen packs of about 60 kB, like the tiles of a web map.
 SIDE = 4
 
-# Bits of a 32-bit float that rounding leaves empty: 11 of its 23 bits of fraction stay.
+# Bits of a 32-bit float that are rounded away: 11 of the 23 bits of its fraction stay.
 _EMPTY_BITS = 12
 
-# Bytes that a tile takes in a pack: what numbers have that do not compress (exponents of few kinds, 11 random bits). A
-# tile of `mandelbrot` at draft, most of it smooth, takes 1.8 kB with one channel and 2.6 kB with three.
+# An upper estimate of the bytes of a tile in a pack, for numbers that hardly compress (a few exponents, 11 random
+# bits). A tile of `mandelbrot` at draft, most of which is smooth, takes 1.8 kB with one channel and 2.6 kB with three.
 _TILE_BYTES, _CHANNEL_BYTES = 1_900, 2_100
 
 
 def packed(tiles: Sequence[tuple[Tile, Field]], channels: Iterable[Channel]) -> bytes:
-    """Return the content of a pack. tiles: of one square. channels: whose signed sizes it holds, in this order."""
+    """Return the content of a pack. tiles: of one square. channels: their signed sizes are written, in this order."""
     places = bytes([len(tiles), *(at for tile, _ in tiles for at in (tile.ix % SIDE, tile.iy % SIDE))])
     fields = [field for _, field in tiles]
     numbers = [
@@ -38,12 +38,12 @@ def packed(tiles: Sequence[tuple[Tile, Field]], channels: Iterable[Channel]) -> 
         *(_rounded(np.concatenate([channel.signed(field).ravel() for field in fields])) for channel in channels),
     ]
     status = np.concatenate([field.status.ravel() for field in fields]).tobytes()
-    # No clock in the header: the same samples give the same bytes.
+    # The header has no time, so that the same samples give the same bytes.
     return gzip.compress(places + status + b"".join(_by_significance(values) for values in numbers), 9, mtime=0)
 
 
 def by_pack(tiles: Iterable[Tile]) -> dict[Tile, list[Tile]]:
-    """Return tiles by the pack that holds them, as (level, column, row) of packs; each pack's in order."""
+    """Return tiles by pack, given as (level, column, row) of packs; those of each pack are sorted."""
     packs: dict[Tile, list[Tile]] = {}
     for tile in tiles:
         packs.setdefault(Tile(tile.level, tile.ix // SIDE, tile.iy // SIDE), []).append(tile)
@@ -51,7 +51,7 @@ def by_pack(tiles: Iterable[Tile]) -> dict[Tile, list[Tile]]:
 
 
 def areas(packs: Iterable[Tile]) -> dict[int, list[TileRange]]:
-    """Return rectangles that cover packs, and nothing else, by level."""
+    """Return rectangles that cover exactly some packs, by level."""
     rows: dict[tuple[int, int], list[int]] = {}
     for level, ix, iy in packs:
         rows.setdefault((level, iy), []).append(ix)
@@ -68,7 +68,7 @@ def areas(packs: Iterable[Tile]) -> dict[int, list[TileRange]]:
 
 
 def estimated_bytes(tiles: int, channels: int) -> int:
-    """Return the size of so many tiles in packs, about."""
+    """Return about the size of so many tiles in packs."""
     return tiles * (_TILE_BYTES + channels * _CHANNEL_BYTES)
 
 
@@ -78,7 +78,7 @@ def write_all(
     channels: Mapping[str, Channel],
     put: Callable[[str, bytes], None],
 ) -> dict[int, list[TileRange]]:
-    """Pack tiles, give each pack to `put` with its path below the site, and return where packs are."""
+    """Pack tiles, call `put` with each pack's path below the site and its content, and return the areas of packs."""
     packs = by_pack(tiles)
     for pack, inside in packs.items():
         content = packed([(tile, fetch(tile)) for tile in inside], channels.values())
@@ -87,7 +87,7 @@ def write_all(
 
 
 def _runs(rising: list[int]) -> list[tuple[int, int]]:
-    """Return the runs of neighbouring whole numbers as (first, last + 1)."""
+    """Return the runs of consecutive integers as (first, last + 1)."""
     breaks = [0, *(i for i in range(1, len(rising)) if rising[i] != rising[i - 1] + 1), len(rising)]
     return [(rising[a], rising[b - 1] + 1) for a, b in itertools.pairwise(breaks)]
 

@@ -1,7 +1,7 @@
-"""The page's own files, read once: an address is a name out of this list, and no request touches the disk.
+"""The files of the pages, read once, so that an address can only be a name in this list, and no request reads the disk.
 
-Read at start and sent from the event loop, they also come quickly while JAX is being loaded beside it, when every
-change of threads costs milliseconds (25 files: 1.0 s from disk by way of threads, 0.2 s so).
+They are sent from the event loop, which is also fast while JAX is being loaded, when every change of threads costs
+milliseconds (25 files: 1.0 s from disk by way of threads, 0.2 s like this).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from starlette.routing import Route
 
 _FOLDER = Path(__file__).parent / "page"
 
-# Beside what the explorer serves: parts that stand in the place of those that ask its server, on a published page.
+# The folder of scripts that replace those which ask the server, on a published page.
 _PUBLISHED = "published"
 
-# The page on a film that is being made, which shares with the explorer's what stands in this list.
+# The folder of the page on a film that is being made, and the files that it shares with the explorer's page.
 _WATCH = "watch"
 _SHARED = "icon.svg", "css/base.css", "js/api.js", "js/dom.js", "js/numbers.js", "js/place.js"
 
-# As guard.py has it for the explorer, but for what a page may not say of itself, and without a live connection.
+# As in guard.py for the explorer, without what a page cannot set in its HTML, and without a live connection.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'"
@@ -32,36 +32,36 @@ _POLICY = (
 
 _HINT = "loading; a page that is opened as a file cannot load its parts: serve the folder"
 
-# Not left to the machine's own table, which may call a module plain text, and browsers then refuse it.
+# Not from the machine's table, which may call a module plain text, so that browsers refuse it.
 _TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 def routes() -> list[Route]:
-    """Return a route for every file of the page but its HTML."""
+    """Return a route for every file of the explorer's page except its HTML."""
     return [_route(path) for path in _served() if path.suffix != ".html"]
 
 
 def index(token: str) -> str:
-    """Return the page's HTML, with the token, and with its modules named so that they load side by side."""
+    """Return the page's HTML with the token, and with its modules listed so that they load in parallel."""
     modules = [_address(path) for path in _served() if path.parent.name == "js"]
     return _html(modules, f'<meta name="token" content="{token}">')
 
 
 def watch_routes() -> list[Route]:
-    """Return a route for every file of the page on a film that is being made, but its HTML."""
+    """Return a route for every file of the page on a film that is being made, except its HTML."""
     return [_route(path) for path in _watched() if path.suffix != ".html"]
 
 
 def watch(token: str) -> str:
-    """Return that page's HTML, with the token."""
+    """Return the HTML of the page on a film that is being made, with the token."""
     modules = [_address(path) for path in _watched() if path.suffix == ".js"]
     return _html(modules, f'<meta name="token" content="{token}">', _FOLDER / _WATCH)
 
 
 def published_files(scene: str, about: str) -> list[tuple[str, bytes]]:
-    """Return the files of a page that needs no server of its own, as (path below the site, content).
+    """Return the files of a published page, as (path below the site, content).
 
-    scene: whose page it is. about: a line that search engines and links show.
+    scene: its name. about: a line that search engines and previews of links show.
     """
     files = {_address(path).lstrip("/"): path for path in _served() if path.suffix != ".html"}
     files |= {f"page/js/{path.name}": path for path in _files() if path.parent.name == _PUBLISHED}

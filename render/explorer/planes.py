@@ -1,7 +1,7 @@
 """Open planes: a problem, the store of its samples, and the backend that trains more of them.
 
-Past float64 a plane goes on in places: the samples there follow one reference run, and lie in a folder of it, as a
-film's do. A place is a plane of its own, one that begins below the level where float64 gives way.
+Past float64 a plane continues in places: the samples of a place follow one reference run, and are stored in a folder of
+that run, as those of a film are. A place is a plane that begins below the last plain level.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ from render.storage import numerics
 from render.storage.references import Reference
 from render.storage.store import DirectoryStore
 
-# Scenes that came out of a dropped still are kept by number, so many of them.
+# The most scenes from dropped stills that are kept.
 _MOST_DROPPED = 8
 
-# Planes of other values of dials that stay open, beside those of the scenes as they are.
+# The most planes with other values of dials that stay open.
 _MOST_MOVED = 12
 
-# Places of a plane that stay open, each with some megabytes of what is compiled for it; others are opened again.
+# The most places of a plane that stay open; each has some megabytes of compiled code. Others are opened again.
 _MOST_PLACES = 8
 
 
 class Plane:
-    """One problem's plane: what is stored of it, and what trains more. Scenes of one problem share it.
+    """The plane of one problem, with its store and its backend. Scenes of one problem share it.
 
-    Opening one loads no JAX, so that what is stored can be seen at once: until the backend is there, and says which
-    numerics are this machine's, samples come from the store that was made last, nearly always the same one.
+    Opening a plane does not load JAX, so that stored samples can be shown at once. Until the backend is loaded, and the
+    numerics of this machine are known, samples come from the newest store of the problem, nearly always the right one.
 
-    stored: whole tiles known to be in the store; a film that runs beside the explorer may add more at any time.
-    patches: of the others, those that are known to be there.
-    generation: another number means that everything seen so far is of other numerics, and to be forgotten.
+    stored: whole tiles known to be in the store; a film that is made at the same time may add more.
+    patches: known stored patches of other tiles.
+    generation: it changes when all samples so far turn out to have other numerics, so that pages must drop them.
     last_plain_level: the last level that is trained plainly; None where the plane ends with float64.
-    reference: the run that the samples of a place follow. top: its coarsest level.
+    reference: the run that the samples of a place follow. top: the coarsest level of the plane or place.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Plane:
         self._lost: set[Tile] = set()
         self._settling, self._changing = threading.Lock(), threading.Lock()
         self._backend: Backend | None = None
-        self._proved = False  # that the store's tiles have the bits of this backend
+        self._proved = False  # whether the tiles in the store are known to have the bits of this backend
         key = None if reference is None else reference.key
         existing = DirectoryStore.existing(store_root, problem)
         self._at_hand = next((store for store in existing if store.numerics.get("reference") == key), None)
@@ -111,12 +111,12 @@ class Plane:
 
     @property
     def has_store(self) -> bool:
-        """Return whether there is a store to look at, without waiting for the backend."""
+        """Return whether there is a store to read from before the backend is loaded."""
         return self._at_hand is not None
 
     @property
     def store(self) -> DirectoryStore:
-        """The store of this machine's numerics; it waits for the backend."""
+        """The store of this machine's numerics. Waits until the backend is loaded."""
         self.backend  # noqa: B018 -- settles it
         assert self._at_hand is not None
         return self._at_hand
@@ -131,7 +131,7 @@ class Plane:
             self._at_hand = store
 
     def look_up(self, tiles: list[Tile]) -> None:
-        """Learn which of these tiles are stored by now."""
+        """Find out which of these tiles are stored by now."""
         store = self._at_hand
         if store is None:
             return
@@ -156,11 +156,11 @@ class Plane:
             self.patches.pop(tile, None)
 
     def get(self, tile: Tile) -> Field | None:
-        """Return a stored tile; None, and forgotten, if it was lost or damaged: it will be trained again."""
+        """Return a stored tile; None if it is lost or damaged: then it will be trained again."""
         return self._read(tile, WHOLE)
 
     def some(self, tile: Tile) -> tuple[Patches, Field] | None:
-        """Return the patches that are stored of a tile that is not whole, and their field; None as `get` does."""
+        """Return the stored patches of an incomplete tile, with their field; None if there are no good ones."""
         patches = self.patches.get(tile, 0)
         field = self._read(tile, patches) if patches else None
         return None if field is None else (patches, field)
@@ -182,10 +182,10 @@ class Plane:
 
 
 class Planes:
-    """The planes that pages look at, opened as they are asked for: scenes by name, and those out of stills."""
+    """The planes that pages show, opened when they are asked for: of scenes by name, and of scenes from stills."""
 
     def __init__(self, store_root: Path, given: Path | None) -> None:
-        """given: the scene file of the command line, which need not lie where scenes are looked up by name."""
+        """given: the scene file of the command line, which may be in any folder."""
         self._store_root = store_root
         self._given = given
         self._lock = threading.Lock()
@@ -195,7 +195,7 @@ class Planes:
 
     @property
     def first(self) -> str | None:
-        """Name of the scene that the command line gave."""
+        """The name of the scene that the command line gave."""
         return scene.name_of(self._given.stem) if self._given else None
 
     def names(self) -> list[str]:
@@ -204,12 +204,12 @@ class Planes:
         return list(dict.fromkeys([*first, *scene.names(), *self._dropped]))
 
     def file(self, name: str) -> Path | None:
-        """Return the file of a scene by name; None for one out of a still. SceneError if there is none."""
+        """Return the file of a scene by name; None for a scene from a still. SceneError for an unknown name."""
         if name in self._dropped:
             return None
         if self._given is not None and name == self.first:
             return self._given
-        if name not in scene.names():  # a name out of a list: no path of any kind is taken from a page
+        if name not in scene.names():  # the name must be in the list, so that a page cannot give a path
             raise SceneError(f"There is no scene {name[:60]!r} here.")
         return scene.find(name)
 
@@ -221,7 +221,7 @@ class Planes:
         return loaded
 
     def drop(self, opened: Scene) -> str:
-        """Keep a scene that came out of a still, and return the name under which it can be opened."""
+        """Keep a scene from a still, and return the name by which it can be opened."""
         with self._lock:
             name = f"{opened.name} (still {opened.problem.key[:6]})"
             self._dropped[name] = opened
@@ -230,7 +230,7 @@ class Planes:
             return name
 
     def open(self, name: str, values: dials.Values | None = None) -> Plane:
-        """Return the plane of a scene, or that of other values of its dials."""
+        """Return the plane of a scene, with some values of its dials."""
         loaded = self.load(name)
         problem, last_plain_level = loaded.problem, loaded.last_plain_level(DEEPEST_LEVEL)
         moved = dials.problem_at(problem, values or {})

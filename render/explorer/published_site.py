@@ -1,7 +1,7 @@
 """A folder that any web server can serve: the explorer's page without its server, over the tiles of one film.
 
-<site>/index.html, page/     the page: the explorer's own files, but for what asks a server (page/published)
-<site>/site.json             the scene, its path, palettes, and which packs there are
+<site>/index.html, page/     the explorer's page, with other scripts in place of those that ask a server
+(page/published) <site>/site.json             the scene, its path, palettes, and which packs there are
 <site>/tiles/L/X/Y.tiles     packs of tiles: see packs.py
 """
 
@@ -26,7 +26,7 @@ from render.scene.wording import nearest, quoted
 
 MARK = "site.json"
 
-# What tells a folder that this module wrote from any other.
+# How a folder that this module wrote is recognised.
 LAYOUT = Layout(MARK, b'"packs"', r"index\.html|site\.json|page/.+|tiles/\d+/\d+/\d+\.tiles")
 
 
@@ -41,12 +41,12 @@ class Published:
 
 
 def page_bytes() -> int:
-    """Return the size of everything but the tiles, about: the page itself, palettes, and the path."""
+    """Return about the size of everything except the tiles: the page, palettes, and the path."""
     return sum(len(content) for _, content in pagefiles.published_files("", "")) + 400_000
 
 
 def shown_channels(scene: Scene, names: Sequence[str]) -> dict[str, Channel]:
-    """Return the channels that a page can colour by: the scene's own first, and those that are named. RenderError."""
+    """Return the channels by which a page can colour: that of the scene, then the named ones. Raises RenderError."""
     known = colouring.channels(scene.problem)
     first = scene.look.channel if scene.look.channel in known else "value"
     for name in names:
@@ -73,10 +73,10 @@ def write(
     made_of: Mapping[str, str],
     report: Callable[[int], None] = lambda size_bytes: None,
 ) -> Published:
-    """Write a site, whole or not at all.
+    """Write a site, completely or not at all.
 
-    fetch: returns the field of a tile. made_of: what the site says of how it was made. most_bytes: that all files
-    together may have; a site that would have more is not written. Raises RenderError, WriteError.
+    fetch: returns the field of a tile. made_of: facts from which the site can be made again. most_bytes: the most that
+    all files together may have; a larger site is not written. Raises RenderError, WriteError.
     """
     size = count = 0
     tiles = sorted(set(tiles))
@@ -128,14 +128,14 @@ def _site(
             "channels": {name: described["channels"][name] for name in channels},
             "deepest_level": deepest,
             "deepest_zoom": deepest,
-            "dials": [],  # tiles are of the scene's own values alone
+            "dials": [],  # there are tiles only for the values in the scene
         },
         "path": film_preview.path(scene),
         "palettes": {name: {"colours": colouring.palette(name), "remark": colouring.remark(name)} for name in palettes},
         "packs": {
             "version": version,
             "channels": list(channels),
-            # As texts: columns of deep levels have more digits than JavaScript's numbers.
+            # As texts, since columns of deep levels have more digits than numbers in JavaScript.
             "levels": {
                 level: [[str(at) for at in (r.x0, r.x1, r.y0, r.y1)] for r in rectangles]
                 for level, rectangles in areas.items()

@@ -1,7 +1,7 @@
-"""The reference run that the samples of a deep view follow: one at hand that is near enough, or a new one, made aside.
+"""The reference run that the samples of a deep view follow: a stored one that is near enough, or a new one.
 
-A run in some hundred digits takes seconds to minutes, so a separate thread makes them, one at a time, and reports its
-progress to the pages. A finished run is stored as a film's reference runs are, and serves the views around it.
+A run with a hundred digits or more takes seconds to minutes, so a separate thread makes these runs, one at a time, and
+reports its progress to the pages. A finished run is stored as those of films are, and serves the views around it.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from render.geometry.tiles import SAMPLES
 from render.problem import Problem
 from render.storage import references
 
-# A new reference has bits for samples this much closer than those of the view that it is made for. It stands up to a
-# thousand samples from where a person zooms in: by its distance it serves until they are 1e-5 as far apart, and guides
-# until they are 1e-9.
+# A new reference has the bits for samples that are closer by this factor than those of its view. It is up to a thousand
+# samples away from the place where the user zooms in. At that distance it serves until samples are 1e-5 as far apart,
+# and guides until they are 1e-9 as far apart.
 ROOM = 1e-9
 
-# Where float64 is noise, nothing but another reference tells which runs converge, and so are worth hundreds of digits.
-# It guides from farther away than it serves: lanes that part from it together are then 1e-14 of the state apart, two
-# digits above rounding. Down to this width plain runs tell (93 to 96 % of the signs are right at 1e-12 decades).
+# Where float64 is noise, only another reference shows which runs converge, and so can be references. It can guide from
+# farther away than it can serve: lanes that leave it together are then 1e-14 of the state apart, two digits above
+# rounding. Down to _PLAIN_WIDTH plain runs show it (93 to 96 % of the signs are right at 1e-12 decades).
 _GUIDES = 1e12
 _PLAIN_WIDTH = 1e-10
 
-# On the way down to a view that has no guide, references are made this much apart.
+# On the way down to a view that has no guide, each reference is for a view this many times narrower than the last.
 _STEP = 1e8
 
-# A reference is taken within this many widths of a view's middle: its middle half, and the same height.
+# A reference is searched within this many widths of the middle of a view.
 _WITHIN = 0.5
 
 _BARREN = "no run converges here, and past float64 there must be one to follow others from"
 
-# So many views without a converged run are remembered, so that a slight move does not start another minute's search.
+# How many views without a converged run are remembered, so that a small move does not start another long search.
 _MOST_BARREN = 64
 
 
 class _ElsewhereError(Exception):
-    """No page shows the region any more that the reference would serve."""
+    """Raised when no page shows a view any more that the reference would serve."""
 
 
 class News(NamedTuple):
@@ -59,7 +59,7 @@ class News(NamedTuple):
 
 @dataclass(frozen=True)
 class Spot:
-    """A deep view. middle: hyperparameter values. width, spacing (of its finest samples): relative to it."""
+    """A deep view. middle: hyperparameter values. width, spacing (of its finest samples): relative to these values."""
 
     view: View
     middle: Point
@@ -79,27 +79,27 @@ class Spot:
 
     @property
     def reach(self) -> float:
-        """The distance from its middle at which a reference may stand: as for `render probe`, or in the view."""
+        """The distance from its middle within which a reference may be: as for `render probe`, or the view's width."""
         return max(reference_search.reach_of(self.spacing), self.width)
 
     def accepts(self, reference: references.Reference) -> bool:
-        """Return whether a reference at hand serves this view."""
+        """Return whether a reference serves this view."""
         near = reference_search.apart(Point(reference.x, reference.y), self.middle) <= self.reach
         return near and reference.converged and reference.bits >= references.bits_for(self.spacing)
 
     def serves(self, other: Spot) -> bool:
-        """Return whether a reference that is made for this view will do for another."""
+        """Return whether a reference that is made for this view will serve another one."""
         away = reference_search.apart(self.middle, other.middle) + _WITHIN * self.width
         return away <= other.reach and other.spacing >= ROOM * self.spacing
 
     def wider(self) -> Spot:
-        """Return the spot of a view about the same place whose reference can guide to this one."""
+        """Return the spot of a wider view about the same place, whose reference can guide to this one."""
         by = min(_STEP, 2 * _PLAIN_WIDTH / self.width)
         view = View(self.view.x, self.view.y, self.view.width * by)
         return Spot(view, self.middle, self.width * by, self.spacing * by)
 
     def like(self, other: Spot) -> bool:
-        """Return whether both views show nearly the same runs: where none converges in one, none does in the other."""
+        """Return whether both views show nearly the same runs, so that both have converged ones, or neither."""
         aside = reference_search.apart(self.middle, other.middle)
         return 0.6 < other.width / self.width < 1.6 and aside < 0.2 * self.width
 
@@ -108,7 +108,7 @@ class Scout(Served):
     """Finds places for deep views, and makes those that are missing."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
-        """notify: called from the scout's thread when a place may be there that was not."""
+        """notify: called from the scout's thread when there may be a new place."""
         super().__init__("scout")
         self._notify = notify
         self._wishes: dict[Hashable, tuple[Plane, Spot]] = {}
@@ -119,14 +119,14 @@ class Scout(Served):
     # ---- for pages ---------------------------------------------------------------------------------------------
 
     def place(self, plane: Plane, spot: Spot, last: Plane | None) -> Plane | None:
-        """Return the place that a view belongs to, None if there is none yet. last: where it belonged before."""
+        """Return the place to which a view belongs; None if there is none yet. last: its place before."""
         if last is not None and last.reference is not None and spot.accepts(last.reference):
             return last
         reference = _kept(plane, spot, spot.reach)
         return None if reference is None else plane.place(reference)
 
     def wish(self, client: Hashable, plane: Plane, spot: Spot) -> None:
-        """Ask for a reference for a view, in the stead of what the client asked for before."""
+        """Ask for a reference for a view, instead of the one that the client asked for before."""
         with self._changed:
             self._wishes[client] = plane, spot
             self._changed.notify_all()
@@ -137,7 +137,7 @@ class Scout(Served):
             self._wishes.pop(client, None)
 
     def news(self, plane: Plane, spot: Spot) -> News:
-        """Return what to say of the reference that a view lacks."""
+        """Return the message about the reference that a view lacks."""
         with self._changed:
             why = self._why_barren(plane, spot)
             if why:
@@ -172,7 +172,7 @@ class Scout(Served):
             self._notify()
 
     def _make(self, plane: Plane, spot: Spot) -> None:
-        """Make a reference for a view, and on the way down to it those that show where one converges."""
+        """Make a reference for a view, and before it those of wider views that show which runs converge."""
         way = [spot]
         while way[0].width < _PLAIN_WIDTH and self._guide(plane, way[0]) is None:
             way.insert(0, way[0].wider())
@@ -204,7 +204,7 @@ class Scout(Served):
             self._barren.append((plane, spot, why))
 
     def _tell(self, words: str) -> None:
-        """Take in how a run goes; end it if it is wanted no more."""
+        """Take note of the progress of a run; end it if it is not wanted any more."""
         with self._changed:
             assert self._making is not None
             plane, spot = self._making
@@ -214,7 +214,7 @@ class Scout(Served):
 
 
 def _kept(plane: Plane, spot: Spot, reach: float) -> references.Reference | None:
-    """Return the nearest reference of the store that converges and has the bits for a view, if one is in reach."""
+    """Return the nearest stored reference within reach that converges and has enough bits for a view, or None."""
     return reference_search.kept_reference(
         plane.problem, [spot.middle], plane.root, spacing=spot.spacing, reach=reach, diverging=False
     )

@@ -1,4 +1,4 @@
-"""The requests of a page, checked: only finite numbers within bounds, and names from lists, go any further."""
+"""Checks of a page's requests: only finite numbers within bounds, and names from lists, pass."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ from render.scene import Scene
 MOST_PX = 8192
 DETAILS = (1.0, 0.5, 0.25, 0.125)
 
-# A view may reach beyond the plane, but not lose sight of it by more than its own width.
+# The largest coordinate and width of a view, in units of the plane.
 _MOST_WIDTH = 16.0
 
 # The narrowest view, in units of the plane: less than a sample of the deepest level.
 LEAST_WIDTH = 2.0 ** -(DEEPEST_LEVEL + 6)
 
-# Digits of a column or row of the deepest level.
+# The most digits of a column or row of the deepest level.
 _MOST_DIGITS = 121
 
 
 class AskError(RenderError):
-    """A request that this server did not offer: a fault of the page, or no page at all."""
+    """A request that the server does not offer: an error of the page, or not from the page."""
 
 
 class BusyError(RenderError):
-    """A request that would have waited behind too many of its kind."""
+    """A request of a kind of which too many are waiting."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One look of a page at a scene. serial: the page's own count. train: whether to train what is missing.
+    """A view of a page. serial: the page's number of it. train: whether to train what is missing.
 
-    keep: whether a glance aside, as the film's preview is: what the view before wanted is trained on meanwhile.
+    keep: whether what the view before asked for is trained meanwhile, as during the preview of a film.
     at: values of dials, by name.
-    whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in Look.
+    whole_plane: whether ranks are taken over the whole plane, and not over the view. gap: as in `colour.Look`.
     """
 
     serial: int
@@ -86,7 +86,7 @@ def integer(raw: dict[str, Any], name: str, least: int, most: int) -> int:
     return value
 
 
-# Of a palette's text: 64 colours with commas between them.
+# The most characters of a palette: 64 colours with commas between them.
 MOST_PALETTE = 600
 
 
@@ -99,7 +99,7 @@ def text(raw: dict[str, Any], name: str, most: int = 200) -> str:
 
 
 def coordinate(raw: dict[str, Any], name: str, least: float, most: float) -> Fraction:
-    """Return a unit coordinate of a request, exactly: a number, or a decimal text of as many digits as it needs."""
+    """Return a unit coordinate of a request, exactly. It is a number, or a decimal text of any number of digits."""
     value = raw.get(name)
     if not isinstance(value, str):
         return Fraction(number(raw, name, least, most))
@@ -137,7 +137,7 @@ _MOST_DIALS = 64
 
 
 def dials_of(raw: dict[str, Any], scene: Scene) -> tuple[tuple[str, float], ...]:
-    """Return the values of a scene's dials that a request gives, by name; none where it gives none."""
+    """Return the values of a scene's dials in a request, by name; empty if there are none."""
     given = raw.get("at") or {}
     if not isinstance(given, dict) or len(given) > _MOST_DIALS:
         raise AskError("at must be an object of dials.")
@@ -148,7 +148,7 @@ def dials_of(raw: dict[str, Any], scene: Scene) -> tuple[tuple[str, float], ...]
 
 
 def view(raw: dict[str, Any], problem: Problem, deepest_level: int, at: tuple[tuple[str, float], ...] = ()) -> View:
-    """Return a view as a page asks for it. deepest_level: that its scene can show. at: see `dials_of`."""
+    """Return the view that a page asks for. deepest_level: the deepest one of the scene. at: see `dials_of`."""
     x, y = (coordinate(raw, name, -_MOST_WIDTH, _MOST_WIDTH) for name in ("x", "y"))
     width = number(raw, "width", LEAST_WIDTH, _MOST_WIDTH)
     width_px, height_px = (integer(raw, name, 1, MOST_PX) for name in ("width_px", "height_px"))
@@ -176,5 +176,5 @@ def view(raw: dict[str, Any], problem: Problem, deepest_level: int, at: tuple[tu
 
 
 def finite(value: float) -> float | None:
-    """Return a number as JSON can hold it: None for inf and nan."""
+    """Return a number that JSON can contain: None for inf and nan."""
     return value if math.isfinite(value) else None

@@ -23,18 +23,18 @@ def run(
     announce: Callable[[str, str], None],
     note: Callable[[str], None],
 ) -> bool:
-    """Serve until a signal ends it, then stop cleanly: nothing more is trained, whole tiles are stored.
+    """Serve until a signal ends it, then stop cleanly: no further batches are trained, and complete tiles are stored.
 
-    Return whether every thread has ended. One that compiles, or runs a slow batch, cannot be stopped, and the
-    interpreter's own end would tear it apart: then the process must leave at once (os._exit).
+    Return whether every thread has ended. A thread that compiles, or runs a slow batch, cannot be stopped, and the end
+    of the interpreter would crash it: then the process must leave at once (os._exit).
 
-    name: of a scene, or "" to choose in the page. folder: where saved scenes go. port: None for the usual one, or the
-    next that is free. announce: gets the address to open, and the same without the token.
-    note: gets what else a person should know.
+    name: of a scene, or "" to choose one in the page. folder: for saved scenes. port: None for the default one, or the
+    next that is free. announce: called with the address to open, and the same without the token. note: called with
+    other remarks.
     """
     given = scene.find(name) if name else None
     if given is not None:
-        scene.load(given).check_plane("the explorer")  # every fault of the scene, before a browser opens
+        scene.load(given).check_plane("the explorer")  # reports every fault of the scene before a browser opens
     check_store(store)
     listener = local_page.listen(port)
     token = guard.new_token()
@@ -49,7 +49,7 @@ def run(
 
 
 class _Server(local_page.Server):
-    """A server that ends by the signals that end every command: uvicorn would take SIGINT where it is ignored."""
+    """A server that ends by the same signals as every command: uvicorn would also take a SIGINT that is ignored."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""A thread that serves wishes until it is stopped: what the trainer and the scout have in common."""
+"""A thread that serves requests until it is stopped: the common part of the trainer and the scout."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 
 
 class Served(abc.ABC):
-    """Its thread and its lock. What both threads change is changed under `_changed`, which wakes who waits."""
+    """An object with a thread and a lock. State that several threads change is changed under `_changed`."""
 
     def __init__(self, name: str) -> None:
         """name: of the thread."""
@@ -17,12 +17,12 @@ class Served(abc.ABC):
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to serve wishes; return at once."""
+        """Start the thread, and return at once."""
         self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
         self._thread.start()
 
     def stop(self, timeout_s: float) -> None:
-        """Begin nothing more, and wait for what is under way: a second or so."""
+        """Stop the thread, and wait up to so many seconds for what it is doing."""
         with self._changed:
             self._stop = True
             self._changed.notify_all()
@@ -31,9 +31,9 @@ class Served(abc.ABC):
 
     @property
     def busy(self) -> bool:
-        """Return whether its thread is at work, or waits for work."""
+        """Return whether the thread is running."""
         return self._thread is not None and self._thread.is_alive()
 
     @abc.abstractmethod
     def _serve(self) -> None:
-        """Serve wishes until `_stop`."""
+        """Serve requests until `_stop` is set."""

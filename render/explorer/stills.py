@@ -1,4 +1,4 @@
-"""A still knows where it was made: its metadata hold the scene, as it was filmed, and the frame."""
+"""The origin of a still: its metadata contain the scene, as it was filmed, and the number of the frame."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from render.scene import Scene
 
 
 def origin(content: bytes) -> tuple[Scene, View]:
-    """Return the scene of a still, at the still's own output, and the view that it shows. content: a PNG's bytes."""
+    """Return the scene of a still, with the still's output, and the view that it shows. content: the bytes of a PNG."""
     metadata = encode.read_png_metadata(io.BytesIO(content))
     try:
         text, name, frame = metadata["scene"], metadata["name"], int(metadata["frame"])

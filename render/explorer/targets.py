@@ -1,4 +1,4 @@
-"""Suggested targets: busy places on the boundary that have decades of structure below them."""
+"""Suggested targets: places where much boundary is, with decades of structure below them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from render.samples import Status
 from render.storage import references
 from render.train import tangent
 
-# A target is suggested at this many samples of its tile across: a quarter of the tile, two octaves further in.
+# The width of a suggested view in samples of its tile: a quarter of the tile, two octaves deeper.
 _ACROSS = SAMPLES / 4
 
-# Rounding caps what a tangent can tell: float64 keeps 1e-16 of a decade, and the parting saturates there.
+# The most decades that a tangent can show: float64 resolves 1e-16 of a decade.
 _MOST_DECADES = 16.0
 
 
 class Target(NamedTuple):
-    """A place worth a visit. x, y: unit coordinates of a sample. width: of a view around it, in units of the plane.
+    """A suggested place. x, y: unit coordinates of a sample. width: of a view around it, in units of the plane.
 
     density: share of neighbouring samples in its tile that lie on opposite sides of the boundary.
     decades: how much farther one can zoom there, by the parting of neighbouring runs and by float64; None past float64.
@@ -43,8 +43,9 @@ class Target(NamedTuple):
 def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None = None) -> list[Target]:
     """Return up to `count` targets among the stored samples of a view, best first. Trains `count` runs, in one batch.
 
-    Rank is density times decades, and density alone past float64, where nothing is trained. The finest tiles that are
-    stored come first; a seed gives other places in them. place: what the view's deep tiles belong to, if it has any.
+    They are ranked by density times decades, and by density alone past float64, where nothing is trained. The finest
+    stored tiles come first; another seed gives other places in them. place: to which the view's deep tiles belong, if
+    there are any.
     """
     chosen = random.Random(seed)
     places: list[tuple[Tile, float, int, int]] = []
@@ -52,7 +53,7 @@ def find(plane: Plane, look: Look, count: int, seed: int, *, place: Plane | None
         side = place if plane.last_plain_level is not None and level > plane.last_plain_level else plane
         if side is None:
             continue
-        # Of most tiles at a film's depth only the patches are there that its views read.
+        # Of most tiles at a film's depth only the patches are stored that its views read.
         tiles = [t for t in look.view.cover(level).tiles() if t in side.stored or t in side.patches]
         chosen.shuffle(tiles)
         busiest = [busy for tile in tiles[:256] if (busy := _busiest(side, tile, chosen)) is not None]
@@ -76,7 +77,7 @@ def _busiest(plane: Plane, tile: Tile, chosen: random.Random) -> tuple[Tile, flo
     if held is None or held[1] is None:
         return None
     known, converged = patches.samples(held[0]), held[1].status == Status.CONVERGED
-    beside, above = known[:, 1:] & known[:, :-1], known[1:] & known[:-1]  # pairs of samples that are there
+    beside, above = known[:, 1:] & known[:, :-1], known[1:] & known[:-1]  # pairs of known samples
     right = beside & (converged[:, 1:] != converged[:, :-1])
     up = above & (converged[1:] != converged[:-1])
     density = float(right.sum() + up.sum()) / float(beside.sum() + above.sum())
@@ -105,7 +106,7 @@ def _target(plane: Plane, busy: tuple[Tile, float, int, int], parting: float | N
     at = Fraction(first_x + ix, scale), Fraction(first_y + iy, scale)
     if parting is None:
         return Target(*at, width, density, None)
-    # What is left above the level where float64 ends, and what the parting of neighbours promises, from this width on.
+    # The decades down to the deepest level, and those that the parting of neighbours allows, both from this width on.
     left = (plane.deepest_level - tile.level) * math.log10(2)
     here = math.log10(max(width * float(plane.problem.x.span), 1e-300))
     promised = (

@@ -1,10 +1,10 @@
-"""A TOML text as a person wrote it, to be edited without loss: the text of what is not edited stays, byte for byte.
+"""Edits a TOML text without loss: everything that is not edited stays as the user wrote it, byte for byte.
 
-tomlkit edits single tables well. Four things it does not do (seen with 0.15), and they are here: it counts the
-comments above a header to the table before, so that they go astray when tables of a list move or go; it loses the
-comments beside the items of a list that move; it loses the comment beside a key that goes; and it writes a line feed
-after what it adds, whatever ends the other lines, and none before it where the last line has none. So the text is cut
-at its headers, and a list at its commas; both then move by whole pieces, and tomlkit edits one piece at a time.
+tomlkit edits single tables well, but has four faults (seen with 0.15) that this module avoids. It counts the comments
+above a header to the table before, so that they end up in a wrong place when tables of a list are moved or removed. It
+loses the comments beside items of a list that are moved. It loses the comment beside a key that is removed. It ends the
+lines that it adds with a line feed, whatever ends the other lines, and adds none before them if the last line has none.
+So here the text is cut at its headers, and a list at its commas, and tomlkit edits one piece at a time.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 
 import tomlkit
 
-# Whatever a TOML text can be made of. Strings and comments are one piece each, so that the signs in them are not
-# taken for brackets, commas or the ends of lines.
+# The pieces of a TOML text. Strings and comments are one piece each, so that characters in them are not taken for
+# brackets, commas or the ends of lines.
 _PIECE = re.compile(
     r'"""(?:\\.|[^\\])*?"{3,5}'
     r"|'''.*?'{3,5}"
@@ -90,9 +90,10 @@ def _at(document: Any, path: Path) -> Any:
 
 @dataclass
 class Block:
-    """One table of a text: the comments right above it, its header with its keys, and the blank lines after it.
+    """One table of a text. lead: the comments right above it. body: its header and keys. tail: the blank lines after
+    it.
 
-    name: the key path in the header; () for what stands before the first header. end: what ends its new lines.
+    name: the key path in the header; () for the text before the first header. end: the end of new lines.
     """
 
     name: Path
@@ -102,7 +103,7 @@ class Block:
     end: str
 
     def edit(self, change: Callable[[Any], None], path: Path) -> None:
-        """Let a function change the table at a path of the document; what it leaves alone stays as it was."""
+        """Let a function change the table at a path of the document; everything else stays as it was."""
         document = tomlkit.parse(self.body)
         change(_at(document, path))
         known = set(self.body.split("\n"))
@@ -110,7 +111,7 @@ class Block:
         self.body = "".join(line + "\n" if line in known else line.removesuffix("\r") + self.end for line in lines)
 
     def drop(self, path: Path) -> None:
-        """Take a key out, if it is there; a comment beside it stays, on a line of its own."""
+        """Remove a key, if there is one; a comment beside it stays, on a line of its own."""
         kept = []
         for statement in statements(self.body):
             key = _key(statement)
@@ -128,7 +129,7 @@ class Block:
 
 @dataclass
 class Document:
-    """A whole text, cut at its headers. end: what ends its new lines. ended: whether its last line has an end."""
+    """A whole text, cut at its headers. end: the end of new lines. ended: whether the last line has an end."""
 
     blocks: list[Block]
     end: str
@@ -136,7 +137,7 @@ class Document:
 
     @staticmethod
     def parse(text: str) -> Document:
-        """Cut a valid TOML text; `str` of the document is that text."""
+        """Return the document of a valid TOML text; `str` of it is that text."""
         crlf = text.count("\r\n")
         end = "\r\n" if crlf > text.count("\n") - crlf else "\n"
         ended = not text or text.endswith("\n")
@@ -152,11 +153,11 @@ class Document:
         return text if self.ended else text.removesuffix("\n").removesuffix("\r")
 
     def tables(self, *name: str) -> list[Block]:
-        """Return the tables that have a header of this name."""
+        """Return the tables with this name in their header."""
         return [block for block in self.blocks if block.name == name]
 
     def holder(self, key: str) -> Block | None:
-        """Return the block in which a table's own keys stand: under its header, or inline or dotted at the top."""
+        """Return the block that has the keys of a table: under its header, or inline or dotted at the top."""
         if key in tomllib.loads(self.blocks[0].body):
             return self.blocks[0]
         return next(iter(self.tables(key)), None)
@@ -166,7 +167,7 @@ class Document:
         return Block(_header_name(header), "", header + self.end, "", self.end)
 
     def insert(self, header: str, before: Block | None) -> Block:
-        """Put an empty table before another, or at the end, and return it."""
+        """Insert an empty table before another one, or at the end, and return it."""
         block = self.new(header)
         if before is None:
             last = self.blocks[-1]
@@ -178,7 +179,7 @@ class Document:
         return block
 
     def replace(self, old: list[Block], new: list[Block]) -> None:
-        """Put new blocks where the first of the old ones stands, and take the old ones out."""
+        """Put new blocks in the place of the first of the old ones, and remove the old ones."""
         at = self._place(old[0])
         self.blocks[at:at] = new
         self.blocks = [block for block in self.blocks if not any(block is each for each in old)]
@@ -188,9 +189,9 @@ class Document:
 
 
 def _cut_lead(before: list[str]) -> list[str]:
-    """Take the comments right above a header from the statements before it, and return them.
+    """Remove the comments right above a header from the statements before it, and return them.
 
-    Comments that touch the table above belong to it; the first lines of all belong to the file.
+    Comments without a blank line above them belong to the table above; the first lines belong to the file.
     """
     start = len(before)
     while start > 0 and before[start - 1].lstrip().startswith("#"):
@@ -218,8 +219,8 @@ def _block(group: list[str], end: str) -> Block:
 class Item:
     """An item of a list that is an inline table, with the text around it.
 
-    before: comments and blanks. gap: what stands between it and its comma. beside: what ends its line behind the
-    comma, a comment and the line's end; "" where more stands on that line.
+    before: comments and blanks. gap: the text between the item and its comma. beside: the rest of the line after the
+    comma, a comment and the line's end; "" if another item follows on that line.
     """
 
     before: str
@@ -228,7 +229,7 @@ class Item:
     beside: str = ""
 
     def edit(self, change: Callable[[Any], None]) -> None:
-        """Let a function change the table; what it leaves alone stays as it was."""
+        """Let a function change the table; everything else stays as it was."""
         document = tomlkit.parse(f"item = {self.value}")
         table: Any = document["item"]
         change(table)
@@ -242,9 +243,9 @@ class Item:
 
 @dataclass
 class List:
-    """A list of inline tables, cut at its commas. comma: whether one stands behind the last item.
+    """A list of inline tables, cut at its commas. comma: whether there is one after the last item.
 
-    opening: what ends the line behind the first bracket. closing: comments and blanks before the last bracket.
+    opening: the rest of the line after the first bracket. closing: comments and blanks before the last bracket.
     """
 
     opening: str = ""
@@ -254,7 +255,7 @@ class List:
 
     @staticmethod
     def parse(text: str) -> List:
-        """Cut a valid list."""
+        """Return the list of a valid text."""
         parsed = List()
         parts: list[list[str]] = [[]]
         for piece, depth in _pieces(text[1:-1]):
@@ -264,7 +265,7 @@ class List:
                 parts[-1].append(piece)
         for i, part in enumerate(parts):
             before, value, behind = _trimmed(part)
-            # What ends a line belongs to what stands before it on that line.
+            # The rest of a line belongs to the item before it on that line.
             beside, before = _end_of_line(before)
             if parsed.items:
                 parsed.items[-1].beside += beside
@@ -288,13 +289,13 @@ class List:
 
 
 def _trimmed(pieces: list[str]) -> tuple[str, str, str]:
-    """Return what stands before a value, the value, and what stands behind it."""
+    """Return the text before a value, the value, and the text after it."""
     solid = [i for i, piece in enumerate(pieces) if piece.strip() and not piece.startswith("#")]
     first, last = (solid[0], solid[-1] + 1) if solid else (len(pieces), len(pieces))
     return "".join(pieces[:first]), "".join(pieces[first:last]), "".join(pieces[last:])
 
 
 def _end_of_line(blanks: str) -> tuple[str, str]:
-    """Cut off the rest of a line, a comment and the line's end; "" where the line goes on."""
+    """Return the rest of a line, a comment and the line's end, and what follows; "" if the line goes on."""
     match = re.match(r"[^\S\n]*(#[^\r\n]*)?\r?\n", blanks)
     return (match[0], blanks[match.end() :]) if match else ("", blanks)

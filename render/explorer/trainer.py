@@ -1,8 +1,8 @@
-"""The one queue of training: what all pages wish for, part by part, always the most wanted next.
+"""The queue of training: the tiles that all pages ask for, part by part, the most wanted first.
 
-A page's wishes replace its earlier ones, so work for tiles that left its view is dropped; parts that were trained stay
-in memory for when the view comes back, and whole tiles are in the store. Batches are small, a fraction of a second
-each, so that a new wish is served at once.
+A page's list of tiles replaces its earlier one, so that tiles which left its view are not trained any more. Their
+trained parts stay in memory for a while, and complete tiles are in the store. Batches are small, a fraction of a second
+each, so that a new list is served at once.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from render.explorer.serving_thread import Served
 from render.geometry.tiles import Tile
 from render.samples import Field, Points
 
-# A batch is as many points as the backend trains in about this long: longer, and the picture lags behind the pointer;
-# much shorter, and blocks stay half full. The first batches, before any speed is known, are one part of a tile.
+# A batch has as many points as the backend trains in about this long. If batches took longer, the picture would lag
+# behind the pointer; if much shorter, blocks would stay half empty. Before the rate is known, a batch is one part of a
+# tile.
 _BATCH_S = 0.6
 _FIRST_POINTS = 64
 
-# Speeds are means over about this long.
+# Rates are means over about this long.
 _RATE_S = 5.0
 
-# After this long the queue turns to another plane that a page shows.
+# After this long the queue turns to another plane, if a page shows one.
 _TURN_S = 4.0
 
-# Tiles with some parts trained that are remembered, 22 kB each.
+# The most partly trained tiles that are kept in memory, 22 kB each.
 _MOST_GROWING = 4096
 
 
 class _Turn(NamedTuple):
-    """One run of a backend. A late worker of an earlier run gets no further batch: its result would be lost."""
+    """One run of a backend. A late worker of an earlier run gets no further batch, since its result would be lost."""
 
     plane: Plane
     began_s: float
@@ -53,7 +54,7 @@ class _Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Activity:
-    """The state of the queue. state: idle, starting, training, failed; error: what went wrong, for a person."""
+    """The state of the queue. state: idle, starting, training or failed. error: the message if it failed."""
 
     state: str
     samples_per_s: float
@@ -63,10 +64,10 @@ class Activity:
 
 
 class Trainer(Served):
-    """Trains what pages wish for, in a thread of its own that drives one backend at a time."""
+    """Trains the tiles that pages ask for, in a thread that drives one backend at a time."""
 
     def __init__(self, notify: Callable[[], None]) -> None:
-        """notify: called from the trainer's thread whenever a part is there."""
+        """notify: called from the trainer's thread whenever a part is trained."""
         super().__init__("trainer")
         self._notify = notify
         self._wishes: dict[Hashable, tuple[Plane, list[Tile]]] = {}
@@ -77,8 +78,8 @@ class Trainer(Served):
         self._turn: _Turn | None = None
         self._last: Plane | None = None
         self._finished: deque[tuple[float, int]] = deque()
-        # Of planes that are still open; places past float64 are closed when many others were visited.
-        self._seen: WeakSet[Plane] = WeakSet()  # those of which a batch came back
+        # Weak references, since places past float64 are closed when many others have been opened.
+        self._seen: WeakSet[Plane] = WeakSet()  # planes of which a batch is finished
         self._batch_rate: WeakKeyDictionary[Plane, float] = WeakKeyDictionary()  # points of a batch over its time
         self._rate: WeakKeyDictionary[Plane, float] = WeakKeyDictionary()  # points of all batches over the time
         self._samples_done = 0
@@ -87,7 +88,7 @@ class Trainer(Served):
     # ---- for pages ---------------------------------------------------------------------------------------------
 
     def wish(self, client: Hashable, plane: Plane, tiles: list[Tile]) -> None:
-        """Replace what a client wants trained, most wanted first. Stored tiles may be among them."""
+        """Replace the tiles that a client asks for, the most wanted first. Stored tiles may be among them."""
         with self._changed:
             self._wishes[client] = plane, [tile for tile in tiles if tile not in plane.stored]
             self._renew()
@@ -99,7 +100,7 @@ class Trainer(Served):
             self._renew()
 
     def growing(self, plane: Plane, tile: Tile) -> GrowingTile | None:
-        """Return a tile that is trained in part; read its version before its samples."""
+        """Return a partly trained tile. Read its version before its samples."""
         return self._growing.get((plane, tile))
 
     def activity(self) -> Activity:
@@ -115,7 +116,7 @@ class Trainer(Served):
             return Activity(state, samples / span, waiting, self._samples_done, self._error)
 
     def rate(self, plane: Plane) -> float | None:
-        """Return finished training runs a second of all workers, as seen so far; None before anything was trained."""
+        """Return the training runs a second of all workers so far; None before anything was trained."""
         return self._rate.get(plane)
 
     # ---- the trainer's thread ----------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ class Trainer(Served):
             self._notify()
 
     def _next_plane(self) -> Plane | None:
-        """Return whose turn it is: of the planes with wishes, the one after the last."""
+        """Return the plane whose turn it is: of those with wanted tiles, the one after the last."""
         planes = [plane for plane, wanted in self._wanted.items() if wanted - plane.stored]
         if not planes:
             return None
@@ -160,7 +161,7 @@ class Trainer(Served):
         return idle or time.monotonic() - turn.began_s > _TURN_S
 
     def _next_batch(self, turn: _Turn) -> Batch | None:
-        """Hand out the most wanted parts, about _BATCH_S of them; wait while there is nothing to do."""
+        """Hand out the most wanted parts, about _BATCH_S of training; wait while there is nothing to do."""
         with self._changed:
             while not self._is_over(turn):
                 parts = [] if self._awaits_first(turn.plane) else self._take(turn.plane)
@@ -173,7 +174,7 @@ class Trainer(Served):
             return None
 
     def _awaits_first(self, plane: Plane) -> bool:
-        """Return whether a plane's very first batch is under way: until it is back, no other core compiles too."""
+        """Return whether a plane's first batch is under way. Until it is finished, no other core compiles too."""
         return plane not in self._seen and bool(self._handed)
 
     def _take(self, plane: Plane) -> list[_Part]:
@@ -198,7 +199,7 @@ class Trainer(Served):
         return parts
 
     def _most_wanted(self, plane: Plane) -> Iterator[Tile]:
-        """Yield what the clients of a plane want, in turn."""
+        """Yield the tiles that the clients of a plane ask for, in turn."""
         lists = [tiles for wished, tiles in self._wishes.values() if wished is plane]
         for row in itertools.zip_longest(*lists):
             for tile in row:
@@ -206,7 +207,7 @@ class Trainer(Served):
                     yield tile
 
     def _grow(self, plane: Plane, tile: Tile) -> GrowingTile | None:
-        """Return a wanted tile as far as it is; None while its parent, whose samples it will take over, is trained."""
+        """Return a wanted tile with its trained parts; None while its parent, whose samples it will get, is trained."""
         known = self._growing.get((plane, tile))
         if known is not None:
             self._growing.move_to_end((plane, tile))
@@ -243,7 +244,7 @@ class Trainer(Served):
             now = time.monotonic()
             self._seen.add(plane)
             self._changed.notify_all()
-            if self._finished:  # the first batch of all is mostly compilation
+            if self._finished:  # the very first batch is mostly compilation
                 seen = start / max(now - started, 1e-3)
                 before = self._batch_rate.get(plane, seen)
                 self._batch_rate[plane] = before + 0.3 * (seen - before)
@@ -256,7 +257,7 @@ class Trainer(Served):
             try:
                 plane.put(growing.tile, growing.field)
             except BaseException:
-                growing.done.discard(max(growing.done))  # one part is trained again, and the tile stored then
+                growing.done.discard(max(growing.done))  # one part is trained again, and then the tile is stored
                 raise
         with self._changed:
             for growing in complete:
@@ -273,5 +274,5 @@ class Trainer(Served):
 
 
 def _name(batch: Batch) -> tuple[object, ...]:
-    """Return what tells one batch under way from all others, also after a journey to another process."""
+    """Return what identifies a batch under way, also if it was copied to another process and back."""
     return batch.tiles, *(float(column[0]) for column in batch.points.columns)

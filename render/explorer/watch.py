@@ -1,6 +1,6 @@
-"""A page on a film that is being made, served beside the making by the process that makes it.
+"""A page on a film that is being made, served by the process that makes the film.
 
-What ends that process ends the server, which is never waited for longer than seconds.
+The server ends with the command, which waits for it for a few seconds at most.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from render.explorer import guard, local_page, pagefiles
 from render.explorer.guard import Guard
 from render.explorer.watched_film import WatchedFilm
 
-# Seconds for which the end of a command may wait: for a page that is open to hear of it (one asks every second) and to
-# get the last pictures, for requests under way, and for a picture that is being made.
+# The most seconds that the end of a command may wait: for an open page, which asks every second, to learn of it and to
+# get the last pictures; for requests under way; and for a picture that is being made.
 _PAGE_S, _SERVER_S, _PICTURE_S = 3.0, 3.0, 5.0
 
 
@@ -54,7 +54,7 @@ def make(film: WatchedFilm, token: str) -> Starlette:
 
 
 def _frame(request: Request) -> int | None:
-    """Return the number of a frame that a request names; None where it names none."""
+    """Return the number of the frame in a request; None if there is none."""
     text = request.query_params.get("frame", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
@@ -68,7 +68,7 @@ def serving(
     announce: Callable[[str, str], None],
     note: Callable[[str], None],
 ) -> Iterator[None]:
-    """Serve a page on a film in threads while the with-block makes it; the rest is as in `serve.run`."""
+    """Serve a page on a film, in threads, while the with-block makes the film. Arguments are as in `serve.run`."""
     listener = local_page.listen(port)
     token = guard.new_token()
     server = local_page.Server(local_page.config(make(film, token), lifespan=False, shutdown_s=1))

@@ -1,7 +1,7 @@
-"""What a page shows of a film that is being made: its progress, and small pictures of its frames.
+"""The state of a film that is being made, for a page: its progress, and small pictures of its frames.
 
-The pictures are made in a thread of their own, only while a page asks, and at most for a twentieth of the time, since
-the cores are the training's.
+A thread makes the pictures, only while a page is open, and for about a twentieth of the time of a core at most, since
+the cores are needed for training.
 """
 
 from __future__ import annotations
@@ -24,33 +24,34 @@ from render.film.pace import Pace
 from render.film.rendering import Progress
 from render.geometry import frame_rates
 
-# Frames of the strip, evenly along the zoom, as on a contact sheet.
+# Frames in the strip, evenly spaced along the zoom, as on a contact sheet.
 _STRIP = 24
 
-# Widths of the pictures of the strip, and of the one above it, at most.
+# The largest widths of the pictures in the strip, and of the one above it.
 _STRIP_PX, _LARGE_PX = 240, 960
 
-# Pictures take about one part in so many of the time of one core; more of it for one that a person has just chosen.
+# Pictures take about one part in _SHARE of the time of one core, or in _SHARE_CHOSEN for a frame that was just chosen.
 _SHARE, _SHARE_CHOSEN = 20, 4
 
-# Seconds between two pictures, or looks for one that can be sharper by now: at least, and at most. The first picture of
-# all may have to compile what draws it.
+# The least and the most seconds between two pictures, or between two checks whether one can be sharper. The first
+# picture may take long, because the code that draws it is compiled. At the end of a film pictures are made with shorter
+# rests.
 _LEAST_REST_S, _MOST_REST_S = 0.25, 3.0
 _LAST_REST_S = 0.01
 
-# A page asks every second; one that has not asked for so long is gone.
+# A page asks every second; one that has not asked for so long is closed.
 _GONE_S = 5.0
 
-# What was noted lately is all that a page shows.
+# The most notes that a page shows.
 _MOST_NOTES = 50
 
-# Large pictures that are kept: those that a person looks at one after the other.
+# The most large pictures that are kept.
 _MOST_LARGE = 32
 
 
 @dataclass
 class _Picture:
-    """A picture of a frame as JPEG. made_of: what tells it from a sharper one of the same frame."""
+    """A picture of a frame as JPEG. made_of: its sharpness, which differs from that of a sharper picture."""
 
     content: bytes
     version: int
@@ -101,7 +102,7 @@ class WatchedFilm(Served):
             self._films = [*self._films, {"path": str(path), "quality": quality}]
 
     def begin(self, job: Job) -> None:
-        """Show a job from now on."""
+        """Begin to show a job."""
         output = job.scene.output
         with self._changed:
             self._serial += 1
@@ -129,16 +130,16 @@ class WatchedFilm(Served):
             self.note(text)
 
     def end(self, phase: str, text: str) -> None:
-        """Show that all is over: phase "finished", "stopped" or "failed"; text: what a person should know of it."""
+        """Show the end of the command. phase: "finished", "stopped" or "failed". text: a message for the page."""
         with self._changed:
             self._facts["phase"], self._facts["what"] = phase, text
             self._over = True
             self._changed.notify_all()
 
     def wait_for_page(self, timeout_s: float) -> None:
-        """Wait until a page that is open has heard of the end and has every picture, but no more than so many seconds.
+        """Wait until an open page knows of the end and has every picture, but no longer than so many seconds.
 
-        From now on there is no training to be spared, and pictures are made without rests.
+        The training has ended, so that pictures are made without rests.
         """
         with self._changed:
             self._changed.wait_for(lambda: not self._is_open or (self._heard and self._is_shown), timeout_s)
@@ -146,7 +147,7 @@ class WatchedFilm(Served):
     # ---- for pages ---------------------------------------------------------------------------------------------
 
     def state(self, chosen: int | None) -> dict[str, Any]:
-        """Return what a page shows. chosen: the frame that it shows large; None for the newest that is finished."""
+        """Return the state for a page. chosen: the frame that it shows large; None for the newest finished one."""
         with self._changed:
             self._asked_s = time.monotonic()
             self._just_chosen = self._just_chosen or (chosen is not None and chosen != self._chosen)
@@ -169,7 +170,7 @@ class WatchedFilm(Served):
             }
 
     def picture(self, number: int, *, large: bool) -> bytes | None:
-        """Return a picture of a frame as JPEG, as it was made last; None where there is none yet."""
+        """Return the newest picture of a frame as JPEG; None if there is none yet."""
         with self._changed:
             kept = (self._large if large else self._small).get(number)
             if kept is None:
@@ -202,7 +203,7 @@ class WatchedFilm(Served):
                     return
                 job, now = self._job, self._serial
                 self._just_chosen = False
-            begun_s = time.thread_time()  # a machine that is busy with training makes every picture slower, not dearer
+            begun_s = time.thread_time()  # processor time, which does not depend on how busy the machine is
             if frames is None or now != serial:
                 assert job is not None
                 serial, frames = now, (EarlyFrames(job, _STRIP_PX), EarlyFrames(job, _LARGE_PX))
@@ -213,13 +214,13 @@ class WatchedFilm(Served):
             self._rest(time.thread_time() - begun_s)
 
     def _rest(self, spent_s: float) -> None:
-        """Leave the cores to the training, after so many seconds of work."""
+        """Leave the cores to the training for a while, after so many seconds of work."""
         rest_s = min(max(_SHARE * spent_s, _LEAST_REST_S), _MOST_REST_S)
         soon_s = min(max(_SHARE_CHOSEN * spent_s, _LEAST_REST_S), rest_s)
         with self._changed:
             self._changed.wait_for(lambda: self._stop or self._over, soon_s)
             self._changed.wait_for(lambda: self._stop or self._over or self._just_chosen, rest_s - soon_s)
-            if self._over:  # nothing is trained any more, and soon nothing is served
+            if self._over:  # the training has ended, and the server will end soon
                 self._changed.wait_for(lambda: self._stop, _LAST_REST_S)
 
     @property
@@ -229,16 +230,16 @@ class WatchedFilm(Served):
 
     @property
     def _is_shown(self) -> bool:
-        """Whether a page has all that it can have: every picture of a finished film."""
+        """Whether a page has every picture of a finished film, or the film is not finished."""
         pictures = [self._large.get(self._number()), *map(self._small.get, self._strip)]
         return self._facts["phase"] != "finished" or all(
             picture is not None and picture.complete and picture.version in self._sent for picture in pictures
         )
 
     def _improve(self, small: EarlyFrames, large: EarlyFrames, serial: int) -> None:
-        """Make one picture that is missing, or that can be sharper by now: in turn the large one and one of the strip.
+        """Make one picture that is missing or can be sharper: in turn the large one, and one of the strip.
 
-        Of the strip it is the first that there is no picture of yet, or else the first.
+        In the strip, frames without a picture come first.
         """
         with self._changed:
             chosen = (self._number(), self._large, large)
@@ -253,7 +254,7 @@ class WatchedFilm(Served):
                 if sharp is None or (before is not None and before.made_of == sharp):
                     continue
                 content = _jpeg(frames.picture(number))
-            except (RenderError, KeyError):  # a tile was lost or damaged: the film reports it, and trains it again
+            except (RenderError, KeyError):  # a tile is lost or damaged; the film reports it and trains it again
                 continue
             except Exception as error:
                 self.note(f"A picture of frame {number:,} could not be made: {error!r}. The film goes on.")
