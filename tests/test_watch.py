@@ -508,7 +508,7 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
                 page.size(*size, phone=size[0] < 400)
                 assert page.js("document.documentElement.scrollWidth <= innerWidth")
             report(Progress(middle, job.frame_count, job.plan.samples, job.plan.samples))
-            page.until(f"document.getElementById('made-text').textContent.startsWith('{middle} of')")
+            page.until(f"document.getElementById('frames-done-text').textContent.startsWith('{middle} of')")
             assert page.errors == []
     page_errors = [error for error in page.errors if "ERR_CONNECTION_REFUSED" not in error]
     assert page_errors == []
