@@ -360,7 +360,7 @@ HERE = (
 def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[browser.Page, Server]) -> None:
     page, server = tab
     choose(page, "scene", "deep_small")
-    page.until("explorer.scene.name === 'deep_small' && !document.getElementById('save').disabled")
+    page.until("explorer.scene.name === 'deep_small' && !document.getElementById('save').ariaDisabled")
     choose(page, "detail", "0.125")
     assert "left in float64" in page.js("document.getElementById('readout').textContent")
     target = scene.load("deep_small").keyframes[-1].view

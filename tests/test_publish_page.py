@@ -175,7 +175,7 @@ def test_a_palette_changes_in_the_page_alone(visit: Visit) -> None:
 def test_the_film_s_path_is_a_ride(visit: Visit) -> None:
     page = visit.page
     page.click("#tab-film")
-    page.until("!document.getElementById('ride').disabled")
+    page.until("!document.getElementById('ride').ariaDisabled")
     page.click("#ride")
     page.until("document.body.classList.contains('riding') && explorer.film.preview.playing")
     width = page.js("document.getElementById('preview').getBoundingClientRect().width")
@@ -290,7 +290,7 @@ def test_it_works_on_a_phone(visit: Visit) -> None:
     page.until(f"globalThis.explorer?.ready && {IDLE}")
     assert page.js("document.documentElement.scrollWidth") <= 390
     assert page.js("document.getElementById('map').getBoundingClientRect().height") > 250
-    page.until("!document.getElementById('ride').disabled")
+    page.until("!document.getElementById('ride').ariaDisabled")
     page.click("#ride")
     page.until("explorer.film.preview.playing")
     shot(page, "phone")
