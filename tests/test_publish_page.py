@@ -21,7 +21,7 @@ from render.picture import colour
 from render.samples import Field
 from render.scene import Scene
 from render.storage.store import DirectoryStore
-from tests.helpers import browser, static
+from tests.helpers import axe, browser, static
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(
@@ -281,6 +281,26 @@ def test_a_file_that_cannot_be_loaded_is_reported_and_tried_again(visit: Visit) 
         assert message in page.js(f"{lost}.textContent")
     site.write_bytes(text)
     page.errors.clear()
+
+
+@pytest.mark.skipif(axe.find() is None, reason="axe-core is not here: `make axe` fetches it")
+def test_axe_core_finds_no_violation(visit: Visit) -> None:
+    page, source = visit.page, axe.find()
+    assert source is not None
+    page.open(visit.url)
+    page.until(f"globalThis.explorer?.ready && {IDLE} && explorer.film.preview.path")
+    for size in (LAPTOP, PHONE):
+        page.size(*size, phone=size == PHONE)
+        for state in ("showTab('film')", "showTab('look')", "sample.show(0.5, 0.5)", "fold(true)", "fold(false)"):
+            page.js(f"explorer.{state}, 0")
+            assert axe.violations(page, source) == [], state
+        page.js("document.getElementById('help').click()")
+        assert axe.violations(page, source) == []
+        page.js("document.getElementById('keys').close()")
+        page.js("explorer.film.preview.ride(true)")
+        assert axe.violations(page, source) == []
+        page.js("explorer.film.preview.ride(false)")
+    page.size(*LAPTOP)
 
 
 def test_it_works_on_a_phone(visit: Visit) -> None:
