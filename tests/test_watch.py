@@ -496,8 +496,8 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
             show_words("21 of 64 runs")  # as in the terminal: "what: words"
             now = "measuring where rounding decides the picture: 21 of 64 runs"
             page.until(f"document.getElementById('activity').textContent === '{now}'")
-            said = page.js("document.body.innerText.split('\\n').filter((line) => line.trim())")
-            assert said == ["The film being made", now, f"M{now[1:]}."], "and nothing else of what is going on"
+            lines = page.js("document.body.innerText.split('\\n').filter((line) => line.trim())")
+            assert lines == ["The film being made", now, f"M{now[1:]}."], "and nothing else of what is going on"
             check_accessibility(page)
         with serving.listener.rendering(job) as report:
             report(Progress(5, job.frame_count, len(here), job.plan.samples, notes=("A tile was lost.",)))
