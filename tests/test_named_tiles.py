@@ -43,8 +43,8 @@ def test_a_lost_tile_is_reported_in_words_with_its_place_and_what_to_do() -> Non
     store._tiles.clear()
     with pytest.raises(StoreError, match=f"Samples of {NAMED} must be trained again, .* Run `render video`"):
         training.fetch(TILE)
-    (said,) = training.repaired
-    assert said.startswith(f"The store has lost {NAMED}: its file was removed. It will be trained again; nothing")
+    (message,) = training.repaired
+    assert message.startswith(f"The store has lost {NAMED}: its file was removed. It will be trained again; nothing")
 
 
 def test_a_tile_that_cannot_be_trained_is_named_in_words() -> None:
@@ -65,19 +65,19 @@ def test_a_file_that_goes_while_a_store_is_read_is_reported_in_words(
     monkeypatch.setattr(inventory, "tile_files", lambda folder: listed)
     store.path(TILE).unlink()
     gone, strange = f"{store.path(TILE)}", f"{store.path(TILE).with_name('x.npz')}"
-    found = {str(fault).split(": ")[0]: str(fault) for fault in inventory.verify(kept)}
-    assert found[gone] == f"{gone}: it was removed while the store was read."
-    assert found[strange] == f"{strange}: a file here must be LEVEL/COLUMN/ROW.npz, in whole numbers"
+    faults = {str(fault).split(": ")[0]: str(fault) for fault in inventory.verify(kept)}
+    assert faults[gone] == f"{gone}: it was removed while the store was read."
+    assert faults[strange] == f"{strange}: a file here must be LEVEL/COLUMN/ROW.npz, in whole numbers"
     merged = merging.merge(tmp_path / "one", tmp_path / "two")
     assert f"{gone} was left out: it was removed while the store was read." in merged.faults
 
 
 def test_no_message_prints_an_object_as_python_writes_it() -> None:
-    found = [
+    printed = [
         f"{path}:{node.lineno}"
         for path in sorted((ROOT / "render").rglob("*.py"))
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FormattedValue) and node.conversion == ord("r") and isinstance(node.value, ast.Name)
         if node.value.id in OBJECTS
     ]
-    assert found == []
+    assert printed == []

@@ -49,15 +49,15 @@ PROBLEMS = ["tanh", "relu", "minibatch", "momentum", "product_basin"]
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_run_that_is_cut_twice_has_the_bits_of_one_that_is_not(name: str, tmp_path: Path) -> None:
     problem = small(name, steps=12)
-    whole = resumed_run.states(problem, *POINT, 192, lambda steps: None, None)
+    at_once = resumed_run.states(problem, *POINT, 192, lambda steps: None, None)
     for step in (3, 8):
         with pytest.raises(Cut):
             resumed_run.states(problem, *POINT, 192, cut_at(step), tmp_path)
     reported: list[int] = []
     resumed = resumed_run.states(problem, *POINT, 192, reported.append, tmp_path)
     assert reported == [*range(8, 13)], "what was done is not done again"
-    assert [leaf.tobytes() for leaf in resumed] == [leaf.tobytes() for leaf in whole]
-    assert [(leaf.dtype, leaf.shape) for leaf in resumed] == [(leaf.dtype, leaf.shape) for leaf in whole]
+    assert [leaf.tobytes() for leaf in resumed] == [leaf.tobytes() for leaf in at_once]
+    assert [(leaf.dtype, leaf.shape) for leaf in resumed] == [(leaf.dtype, leaf.shape) for leaf in at_once]
     assert steps_of(problem, tmp_path) == [], "a run that is at its end is not made again"
 
 
@@ -80,12 +80,12 @@ def test_a_run_that_leaves_float64_ends_where_it_would_have(tmp_path: Path) -> N
     """Its states end before the last step; cut or not, they end at the same one."""
     problem = small("linear", steps=40)
     away = Fraction(10**5), Fraction(10**5)
-    whole = resumed_run.states(problem, *away, 192, lambda steps: None, None)
-    assert 3 < len(whole[0]) < 41
+    at_once = resumed_run.states(problem, *away, 192, lambda steps: None, None)
+    assert 3 < len(at_once[0]) < 41
     with pytest.raises(Cut):
         resumed_run.states(problem, *away, 192, cut_at(2), tmp_path)
     resumed = resumed_run.states(problem, *away, 192, lambda steps: None, tmp_path)
-    assert [leaf.tobytes() for leaf in resumed] == [leaf.tobytes() for leaf in whole]
+    assert [leaf.tobytes() for leaf in resumed] == [leaf.tobytes() for leaf in at_once]
 
 
 def test_progress_that_is_damaged_or_of_another_computation_is_not_used(

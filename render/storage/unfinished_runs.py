@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from render.files.atomic import store_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.problem import Problem
 
 # Increase this when a change alters what a run computes or how its state is written. Others are not used.
@@ -76,7 +76,7 @@ def save(run: UnfinishedRun, name: Name, root: Path, problem: Problem) -> None:
 def load(name: Name, root: Path, problem: Problem) -> UnfinishedRun | None:
     """Return what is stored of a run; None if nothing is, or if the file is damaged or of another computation."""
     try:
-        with np.load(io.BytesIO(read_own(_path(root, problem, name))), allow_pickle=False) as file:
+        with np.load(io.BytesIO(read_stored(_path(root, problem, name))), allow_pickle=False) as file:
             diverged = str(file["meta"]) == _meta(name, diverged=True)
             if not diverged and str(file["meta"]) != _meta(name, diverged=False):
                 return None
