@@ -57,8 +57,8 @@ def _no_silent_promotion() -> None:
 # The files of `make quick`: laws of pure functions. Tests in them that start a process, or train another system than
 # the one below, are marked slow; that it is so is checked while they run.
 QUICK = {
-    *("annotate", "camera", "caption", "channels", "colour", "compose", "differences", "estimators", "flash"),
-    *("lattice", "layers", "monotone", "overlay", "palettes", "plan", "resample", "scene", "selection", "shares"),
+    *("annotate", "batch_splitting", "camera", "caption", "channels", "colour", "compose", "differences", "estimators"),
+    *("flash", "lattice", "layers", "monotone", "overlay", "palettes", "plan", "resample", "scene", "selection"),
     *("systems", "tile_range"),
 }
 QUICK_SYSTEM = "mlp"
@@ -79,6 +79,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: not part of the quick level, though its file is")
+    here = pathlib.Path(__file__).parent
+    if gone := sorted(name for name in QUICK if not (here / f"test_{name}.py").is_file()):
+        raise pytest.UsageError(f"tests/conftest.py: QUICK names files that are not there: {', '.join(gone)}")
     if config.getoption("--quick"):
         sys.addaudithook(_heard)
 

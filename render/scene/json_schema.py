@@ -6,11 +6,11 @@ import functools
 import operator
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field
 
 from render.picture.channels import CHANNELS
 from render.problem.catalogue import OBSERVABLES, SYSTEMS
-from render.scene.tables import AxisTable, SceneTable, Table, absent, look_table, of_system
+from render.scene.tables import AxisTable, SceneTable, Table, absent, derived, look_table, of_system
 
 
 class _OwnAxisTable(AxisTable):
@@ -38,5 +38,5 @@ def schema() -> dict[str, Any]:
     channels = dict.fromkeys([*CHANNELS, *(name for row in SYSTEMS.values() for name in row.channels), *OBSERVABLES])
     look = look_table("", tuple(channels))
     parts: dict[str, Any] = {"problem": (problem, ...), "look": (look, Field(default_factory=lambda: look()))}
-    table = create_model("SceneTable", __base__=SceneTable, __doc__=SceneTable.__doc__, **parts)
+    table = derived("SceneTable", SceneTable.__doc__ or "", parts, SceneTable)
     return {"$schema": "http://json-schema.org/draft-07/schema#", **table.model_json_schema()}

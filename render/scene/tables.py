@@ -21,7 +21,7 @@ from render.encode import CodecName
 from render.geometry import camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
-from render.problem import DEFAULT_SYSTEM, catalogue, own
+from render.problem import DEFAULT_SYSTEM, catalogue, own_model
 from render.problem.catalogue import OBSERVABLES, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.number_fields import Number, whole_or, whole_or_schema
@@ -53,6 +53,14 @@ class Table(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
 
+def derived(name: str, about: str, fields: dict[str, Any], base: type[Table] = Table) -> type[Table]:
+    """Return a table with other fields than its base, or more of them; each brings its own description."""
+    # pydantic would look for docstrings in the source of everything that called this function: 3 ms for each table.
+    no_source = {"use_attribute_docstrings": False}
+    model: type[Table] = create_model(name, __base__=base, __doc__=about, __cls_kwargs__=no_source, **fields)
+    return model
+
+
 class AxisTable(Table):
     """One axis of the plane; needs range or range_log10."""
 
@@ -78,14 +86,13 @@ def _setting(setting: Setting) -> Any:
 
 
 # Only a table of a system's scene has these fields, so that every scene may ask for them.
-ObserveTable: type[Table] = create_model(
+ObserveTable = derived(
     "ObserveTable",
-    __base__=Table,
-    __doc__="What is measured of every run besides; a change trains everything again.",
-    **{
+    "What is measured of every run besides; a change trains everything again.",
+    {
         name: (Annotated[int, Field(ge=1, le=MOST_STEPS)] if row.integer else _Positive, absent(row.asks))
         for name, row in OBSERVABLES.items()
-    },  # type: ignore[call-overload]
+    },
 )
 
 
@@ -114,8 +121,7 @@ def _tables(system: str, row: System) -> SystemTables:
     names = tuple(row.hyperparameters)
 
     def table(kind: str, about: str, fields: dict[str, Any], base: type[Table] = Table) -> type[Table]:
-        model: type[Table] = create_model(f"{prefix}{kind}", __base__=base, __doc__=about, **fields)
-        return model
+        return derived(f"{prefix}{kind}", about, fields, base)
 
     about_name = AxisTable.model_fields["name"].description
     axis = table(
@@ -153,7 +159,7 @@ def _tables(system: str, row: System) -> SystemTables:
             "measure": (Literal[row.measures], row.measures[0]),
             **(
                 {"code": (str, absent("Digest of the file that the system is, if it must not be another."))}
-                if own.is_own(system)
+                if own_model.is_own(system)
                 else {}
             ),
             "fixed": (fixed, Field(default_factory=lambda: fixed())),
@@ -243,9 +249,7 @@ class LookTable(Table):
 def look_table(prefix: str, channels: tuple[str, ...]) -> type[Table]:
     """Return the table of looks that can show these channels."""
     about = Field(default=Look.channel, description=LookTable.model_fields["channel"].description)
-    fields: dict[str, Any] = {"channel": (Literal[channels], about)}
-    model: type[Table] = create_model(f"{prefix}LookTable", __base__=LookTable, __doc__=LookTable.__doc__, **fields)
-    return model
+    return derived(f"{prefix}LookTable", LookTable.__doc__ or "", {"channel": (Literal[channels], about)}, LookTable)
 
 
 class OutputTable(Table):
