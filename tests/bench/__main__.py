@@ -269,9 +269,9 @@ def flashing_films(*words: str) -> None:
     flagged = []
     for row in flashes.measured(words):
         parts = [f"{part.first_s:.1f} to {part.last_s:.1f} s ({part.kind})" for part in row.stretches or []]
-        found = "not made" if row.stretches is None else ", ".join(parts) or "none"
-        console.print(f"  {row.name}: {found}; {row.frames:,} frames, made in {row.elapsed_s:.0f} s")
-        table.add_row(row.name, f"{row.frames:,}", f"{row.runs:,}", f"{row.training_s / 60:.1f}", found)
+        outcome = "not made" if row.stretches is None else ", ".join(parts) or "none"
+        console.print(f"  {row.name}: {outcome}; {row.frames:,} frames, made in {row.elapsed_s:.0f} s")
+        table.add_row(row.name, f"{row.frames:,}", f"{row.runs:,}", f"{row.training_s / 60:.1f}", outcome)
         flagged += [row.name] if row.stretches else []
     console.print(table)
     sys.exit(1 if flagged else 0)
