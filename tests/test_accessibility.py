@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -143,6 +144,89 @@ def test_a_loss_curve_is_scaled_to_what_matters(page: browser.Page, peak: float,
     drawn = [float(text) for text in labels if text.replace(".", "").replace("e", "").replace("-", "").isdigit()]
     assert max(drawn) == 10.0**top
     assert any("cut at 1e7" in text for text in labels) == (peak > 1e7)
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1024, 700), PHONE], ids=["wide", "narrow", "phone"])
+@pytest.mark.parametrize("is_open", [False, True], ids=["folded", "open"])
+def test_what_makes_a_film_is_in_sight_below_any_number_of_sliders(
+    page: browser.Page, size: tuple[int, int], is_open: bool
+) -> None:
+    page.size(*size, phone=size == PHONE)
+    opened(page, "film")
+    row = {"low": 1, "high": 9, "value": 3, "log": False, "moves": False, "integer": True, "stops": []}
+    many = [row | {"name": f"setting_{i}", "label": f"a setting with the number {i}"} for i in range(12)]
+    page.js(f"explorer.dials.open({{ dials: {json.dumps(many)} }}), explorer.film.keyframes.length")
+    page.js(f"document.querySelector('#dials details').open = {json.dumps(is_open)}")
+    for scrolled in (0, 10_000):
+        page.js(f"document.getElementById('film').scrollTop = {scrolled}, 0")
+        above = page.js(
+            "['add', 'costs', 'save'].map((id) => { const b = document.getElementById(id).getBoundingClientRect(); "
+            "return [b.left + 2, b.right - 2].map((x) => document.elementFromPoint(x, b.top + b.height / 2)?.id); })"
+        )
+        assert above == [["add"] * 2, ["costs"] * 2, ["save"] * 2]
+    sideways = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.getElementById('film'))"
+    assert page.js(sideways) == 0
+    page.js("explorer.dials.open(explorer.scene), 0")
+
+
+DISABLED = (
+    "[...document.querySelectorAll(':disabled, [aria-disabled=true]')].filter((e) => e.checkVisibility())"
+    ".map((e) => [e.id || e.className.split(' ')[0], e.title])"
+)
+
+
+def disabled(page: browser.Page) -> dict[str, str]:
+    """Return the controls that cannot be used now, and what their tips say."""
+    return dict(page.js(DISABLED))
+
+
+def test_what_cannot_be_used_says_why_in_its_tip_and_when_it_is_pressed(page: browser.Page) -> None:
+    page.size(*DESKTOP)
+    opened(page, "film")
+    page.js("document.getElementById('restore').click()")
+    page.until("explorer.film.preview.path")
+    assert disabled(page) == {}
+    page.js("document.querySelector('[name=timing][value=times]').click()")
+    assert disabled(page) == {"speed": "Every keyframe has its time, so there is no speed to set."}
+    assert "not used" in page.js("document.getElementById('speed').closest('label').textContent")
+    page.click("#clear")
+    page.until("!explorer.film.preview.path")
+    without = disabled(page)
+    assert without.keys() == {"ride", "play", "time", "speed", "costs", "save"}
+    for name in ("ride", "play", "time", "costs", "save"):
+        assert without[name] == "There is no film yet: add a view as its first keyframe."
+    for press in ("document.getElementById('save').click()", "document.getElementById('ride').click()"):
+        page.js("document.getElementById('toast').textContent = ''")
+        page.js(press)
+        assert page.js("document.getElementById('toast').textContent") == without["save"]
+        assert not page.js("document.getElementById('saving').open")
+    page.js("document.getElementById('restore').click()")
+    page.until("explorer.film.preview.path")
+    assert disabled(page) == {}
+    page.js("explorer.map.setZoom(explorer.map.getMinZoom(), { animate: false }), 0")
+    assert "whole plane" in disabled(page)["leaflet-control-zoom-out"]
+    page.js("explorer.go({ x: '0.4', y: '0.3', width: 1e-130 })")
+    assert "no samples" in disabled(page)["leaflet-control-zoom-in"]
+    page.js("explorer.whole()")
+    assert disabled(page) == {}
+
+
+def test_a_button_at_work_says_what_it_is_doing(page: browser.Page) -> None:
+    page.size(*DESKTOP)
+    opened(page, "film")
+    page.js(
+        "(() => { const real = window.fetch; window.fetch = (to, ...more) => { if (!/costs|targets/.test(to)) "
+        "return real(to, ...more); return new Promise((_, refuse) => { (window.waiting ??= []).push(refuse); }); }; "
+        "for (const name of ['costs', 'surprise']) document.getElementById(name).click(); })()"
+    )
+    assert disabled(page) == {
+        "surprise": "A busy place in this view is being looked for.",
+        "costs": "The costs are being estimated.",
+    }
+    page.key("s")  # a key answers as the button does
+    assert page.js("document.getElementById('toast').textContent") == "A busy place in this view is being looked for."
+    page.js("window.waiting.forEach((refuse) => refuse(new Error('stopped'))), 0")
+    page.until(f"{DISABLED}.length === 0")
 
 
 @pytest.mark.skipif(AXE is None, reason="axe-core is not here: `make axe` fetches it")

@@ -447,7 +447,7 @@ def test_a_link_is_not_followed_out_of_the_folder(tmp_path: Path, tiny: scene.Sc
     outside.write_text("precious")
     (tmp_path / "in").mkdir()
     (tmp_path / "in/x.toml").symlink_to(outside)
-    with pytest.raises(RenderError, match="no plain file"):
+    with pytest.raises(RenderError, match="not a plain file"):
         film_preview.save(
             tiny, keyframes.own_edit(tiny), "x", tmp_path / "in", replacing=film_preview.digest("precious")
         )

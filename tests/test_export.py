@@ -293,7 +293,7 @@ def test_a_film_of_arrays_goes_on_from_the_frames_that_are_whole(store: Path, tm
             render.export_frames(other, folder, frames, quality="scene", store=store)
     assert first.read_bytes() == content and not (folder / "00007.exr").exists()
     second.write_bytes(content[:99])
-    with pytest.raises(WriteError, match="a damaged one"):
+    with pytest.raises(WriteError, match="it is a frame of another film, or damaged: move it away"):
         render.export_frames(scene, folder, "3,4", quality="scene", store=store)
 
 

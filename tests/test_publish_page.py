@@ -21,7 +21,7 @@ from render.picture import colour
 from render.samples import Field
 from render.scene import Scene
 from render.storage.store import DirectoryStore
-from tests.helpers import browser, static
+from tests.helpers import axe, browser, static
 
 CHROMIUM = browser.find()
 pytestmark = pytest.mark.skipif(
@@ -175,7 +175,7 @@ def test_a_palette_changes_in_the_page_alone(visit: Visit) -> None:
 def test_the_film_s_path_is_a_ride(visit: Visit) -> None:
     page = visit.page
     page.click("#tab-film")
-    page.until("!document.getElementById('ride').disabled")
+    page.until("!document.getElementById('ride').ariaDisabled")
     page.click("#ride")
     page.until("document.body.classList.contains('riding') && explorer.film.preview.playing")
     width = page.js("document.getElementById('preview').getBoundingClientRect().width")
@@ -283,6 +283,26 @@ def test_a_file_that_cannot_be_loaded_is_reported_and_tried_again(visit: Visit) 
     page.errors.clear()
 
 
+@pytest.mark.skipif(axe.find() is None, reason="axe-core is not here: `make axe` fetches it")
+def test_axe_core_finds_no_violation(visit: Visit) -> None:
+    page, source = visit.page, axe.find()
+    assert source is not None
+    page.open(visit.url)
+    page.until(f"globalThis.explorer?.ready && {IDLE} && explorer.film.preview.path")
+    for size in (LAPTOP, PHONE):
+        page.size(*size, phone=size == PHONE)
+        for state in ("showTab('film')", "showTab('look')", "sample.show(0.5, 0.5)", "fold(true)", "fold(false)"):
+            page.js(f"explorer.{state}, 0")
+            assert axe.violations(page, source) == [], state
+        page.js("document.getElementById('help').click()")
+        assert axe.violations(page, source) == []
+        page.js("document.getElementById('keys').close()")
+        page.js("explorer.film.preview.ride(true)")
+        assert axe.violations(page, source) == []
+        page.js("explorer.film.preview.ride(false)")
+    page.size(*LAPTOP)
+
+
 def test_it_works_on_a_phone(visit: Visit) -> None:
     page = visit.page
     page.size(*PHONE, phone=True)
@@ -290,7 +310,7 @@ def test_it_works_on_a_phone(visit: Visit) -> None:
     page.until(f"globalThis.explorer?.ready && {IDLE}")
     assert page.js("document.documentElement.scrollWidth") <= 390
     assert page.js("document.getElementById('map').getBoundingClientRect().height") > 250
-    page.until("!document.getElementById('ride').disabled")
+    page.until("!document.getElementById('ride').ariaDisabled")
     page.click("#ride")
     page.until("explorer.film.preview.playing")
     shot(page, "phone")

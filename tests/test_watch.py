@@ -31,7 +31,7 @@ from render.film.job import Job, Kept
 from render.film.rendering import Progress
 from render.scene import Scene
 from render.storage.store import DirectoryStore, MemoryStore
-from tests.helpers import browser
+from tests.helpers import axe, browser
 from tests.helpers.command import refused, run_here
 from tests.helpers.waiting import held_after_tiles, until
 from tests.test_bifurcation import diagram
@@ -324,6 +324,7 @@ def test_the_listener_passes_everything_on(tmp_path: Path) -> None:
     ("error", "phase", "words"),
     [
         (KeyboardInterrupt(), "stopped", "goes on from here"),
+        (KeyboardInterrupt("The reference run is kept."), "stopped", "Stopped. The reference run is kept."),
         (RenderError("The disk is full."), "failed", "The disk is full."),
         (SystemExit(2), "failed", "the terminal shows why"),
         (ZeroDivisionError("no"), "failed", "ZeroDivisionError"),
@@ -467,6 +468,16 @@ def test_ctrl_c_ends_a_watched_film_as_any_other(tmp_path: Path) -> None:
 CHROMIUM = browser.find()
 
 
+def check_accessibility(page: browser.Page) -> None:
+    """Check the page as it stands, by axe-core if that is here (`make axe`), on a large screen and on a phone."""
+    source = axe.find()
+    for size in ((390, 844), (1280, 800)):
+        page.size(*size, phone=size[0] < 400)
+        assert page.js("document.documentElement.scrollWidth <= innerWidth")
+        if source is not None:
+            assert axe.violations(page, source) == []
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium or Chrome on this machine")
 def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[str], Job], tmp_path: Path) -> None:
     """A film that has stopped halfway: frames that are finished, coarse ones, and none; then it ends."""
@@ -482,6 +493,13 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
         page.open(f"http://127.0.0.1:{serving.client.port}/?token={serving.client.token}")
         page.until("document.getElementById('activity')?.textContent === 'starting'")
         assert "token" not in page.js("location.href")
+        with serving.listener.working("measuring where rounding decides the picture") as show_words:
+            show_words("21 of 64 runs")  # as in the terminal: "what: words"
+            now = "measuring where rounding decides the picture: 21 of 64 runs"
+            page.until(f"document.getElementById('activity').textContent === '{now}'")
+            lines = page.js("document.body.innerText.split('\\n').filter((line) => line.trim())")
+            assert lines == ["The film being made", now, f"M{now[1:]}."], "and nothing else of what is going on"
+            check_accessibility(page)
         with serving.listener.rendering(job) as report:
             report(Progress(5, job.frame_count, len(here), job.plan.samples, notes=("A tile was lost.",)))
             page.until("!document.getElementById('large').hidden && document.getElementById('large').naturalWidth")
@@ -504,9 +522,14 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
             page.until("document.getElementById('about').textContent.startsWith('frame 0')")
             page.key("n")
             page.until("document.getElementById('about').textContent.startsWith('frame 4')")
-            for size in ((1280, 800), (390, 844)):
-                page.size(*size, phone=size[0] < 400)
-                assert page.js("document.documentElement.scrollWidth <= innerWidth")
+            # A frame without a picture shows none of another.
+            page.js("document.querySelector('#strip li:last-child button').click()")
+            page.until("document.getElementById('large').hidden")
+            assert "not trained yet" in page.js("document.getElementById('nothing').innerText")
+            check_accessibility(page)
+            page.key("n")
+            page.until("document.getElementById('about').textContent.startsWith('frame 4')")
+            check_accessibility(page)
             report(Progress(middle, job.frame_count, job.plan.samples, job.plan.samples))
             page.until(f"document.getElementById('frames-done-text').textContent.startsWith('{middle} of')")
             assert page.errors == []

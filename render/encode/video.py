@@ -64,8 +64,9 @@ class VideoWriter:
         At 16, H.264 scored VMAF 99.9 with two thirds of the bits of 12.
     metadata: provenance, stored as one JSON object in the film's comment.
     published: as in `WholeFile`: to write the film's record.
-    key: everything that decides the frames, as a text. A caller that gives one must call `pass_finished` before every
-        frame, or at least where `at_segment` is true, and `finish_segment` when `is_full` is true.
+    key: everything that decides the frames, as a text. A caller that gives one must call `finish_segment` when
+        `is_full` is true, and `pass_finished` before the first frame and after each `finish_segment`, until it returns
+        None.
     frames_total: the number of frames, if known. The last segment is then finished as soon as it has its frames.
     sound: the sound of the film, from its first frame to its last; only where `sound.takes_sound` returns True.
     """

@@ -3,6 +3,7 @@
 import { $, calmly, make } from "./dom.js";
 
 const MOVED_MS = 90; // a slider that is dragged asks for its samples this often at most
+const FOLDED = 2; // so many that are seldom set are folded away: what else belongs to the film is to be seen below them
 const STOPS = 1000; // of a slider whose number can be anything
 
 export class Dials {
@@ -19,7 +20,14 @@ export class Dials {
     this.dials = scene.dials;
     this.at = {};
     this.sliders.clear();
-    $("dials").replaceChildren(...this.dials.map((dial) => this.row(dial)));
+    const rows = new Map(this.dials.map((dial) => [dial, this.row(dial)]));
+    const seldom = this.dials.filter((dial) => !dial.moves && dial.name !== "steps");
+    const folded = seldom.length >= FOLDED ? seldom : [];
+    $("dials").replaceChildren(...this.dials.filter((dial) => !folded.includes(dial)).map((dial) => rows.get(dial)));
+    if (folded.length) {
+      const more = make("summary", {}, `${folded.length} more hyperparameters`);
+      $("dials").append(make("details", {}, more, ...folded.map((dial) => rows.get(dial))));
+    }
     $("dials").hidden = !this.dials.length;
   }
 

@@ -29,14 +29,39 @@ export function keepingFocus(list, other, items) {
   (next ? stops(next)[place] ?? stops(next)[0] : other).focus();
 }
 
-/** Do what a button asks for, once at a time. Disabled, it would lose the focus; so it only says that it is. */
-export async function whileBusy(button, act) {
+/** Let a control be used, or give the reason why it cannot be used now: it is shown as the control's tip, and for a button
+ * also when it is pressed. A disabled button would lose the focus, so buttons only say that they are disabled.
+ * kind: "reason", or "busy" for what is over soon; a control can have both. */
+export function allow(control, reason = "", kind = "reason") {
+  const { dataset } = control;
+  dataset.usual ??= control.title;
+  dataset[kind] = reason;
+  const current = dataset.busy || dataset.reason || "";
+  control.title = current || dataset.usual;
+  if (control.tagName !== "BUTTON") control.disabled = Boolean(current);
+  else if (current) control.setAttribute("aria-disabled", "true");
+  else control.removeAttribute("aria-disabled");
+}
+
+/** From now on, pressing a button that cannot be used shows the reason. */
+export function answerDisabled() {
+  addEventListener("click", (event) => {
+    const button = event.target.closest?.("button[aria-disabled=true]");
+    if (!button) return;
+    event.stopImmediatePropagation();
+    event.preventDefault();
+    toast(button.title);
+  }, { capture: true });
+}
+
+/** Do what a button asks for, once at a time. reason: what it shows meanwhile. */
+export async function whileBusy(button, reason, act) {
   if (button.getAttribute("aria-disabled")) return;
-  button.setAttribute("aria-disabled", "true");
+  allow(button, reason, "busy");
   try {
     await act();
   } finally {
-    button.removeAttribute("aria-disabled");
+    allow(button, "", "busy");
   }
 }
 

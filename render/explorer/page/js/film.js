@@ -1,7 +1,7 @@
 // The film: keyframes in their order, its timing, its path on the map, its cost.
 
 import * as api from "./api.js";
-import { $, calmly, keepingFocus, make, showFault, toast, whileBusy } from "./dom.js";
+import { $, allow, calmly, keepingFocus, make, showFault, toast, whileBusy } from "./dom.js";
 import { bytes, count, duration, widthText } from "./numbers.js";
 import { inPlane } from "./place.js";
 import { Preview } from "./preview.js";
@@ -10,6 +10,7 @@ import { Saving } from "./save.js";
 
 const L = globalThis.L;
 
+const NO_FILM = "There is no film yet: add a view as its first keyframe.";
 const FAR = 2 ** 12; // what lies farther off than this many roots is not drawn: no map shows it, and pixels must be numbers
 
 export class Film {
@@ -25,7 +26,7 @@ export class Film {
     $("add").onclick = () => this.add();
     $("clear").onclick = () => { this.keyframes = []; this.show(); toast("All keyframes removed."); };
     $("restore").onclick = () => { this.open(this.app.scene); };
-    $("costs").onclick = () => whileBusy($("costs"), () => this.askCosts());
+    $("costs").onclick = () => whileBusy($("costs"), "The costs are being estimated.", () => this.askCosts());
     $("speed").onchange = () => this.changed();
     $("smooth").onchange = () => this.changed();
     for (const radio of document.getElementsByName("timing")) radio.onchange = () => this.show();
@@ -77,8 +78,9 @@ export class Film {
 
   show() {
     keepingFocus($("keyframes"), $("add"), () => this.keyframes.map((key, i) => this.row(key, i)));
-    $("save").disabled = $("costs").disabled = !this.keyframes.length;
-    $("speed").disabled = this.timed;
+    for (const name of ["save", "costs"]) allow($(name), this.keyframes.length ? "" : NO_FILM);
+    allow($("speed"), this.timed ? "Every keyframe has its time, so there is no speed to set." : "");
+    $("speed-words").textContent = this.timed ? "doublings a second: not used, since every keyframe has its time" : "doublings a second";
     this.changed();
   }
 
@@ -118,7 +120,7 @@ export class Film {
     showFault($("film-fault"));
     $("film-facts").textContent = "";
     if (!this.keyframes.length || !this.app.scene) {
-      this.preview.take(null);
+      this.preview.take(null, NO_FILM);
       this.draw();
       return;
     }
@@ -132,7 +134,7 @@ export class Film {
       $("film-facts").textContent = `${duration(path.duration_s)} of film, ${path.octaves.toFixed(1)} doublings of path`;
       this.sound();
     } catch (fault) {
-      this.preview.take(null);
+      this.preview.take(null, `There is no film to show: ${fault.message.replaceAll(`${edit.scene}: `, "")}`);
       this.draw();
       showFault($("film-fault"), fault.message.replaceAll(`${edit.scene}: `, ""));
     }
@@ -210,7 +212,10 @@ export class Film {
     body.replaceChildren();
     $("cost-table").hidden = false;
     try {
-      await api.postLines("costs", this.edit(), (row) => body.append(costRow(row)));
+      await api.postLines("costs", this.edit(), (row) => {
+        body.append(costRow(row));
+        body.lastChild.scrollIntoView({ block: "nearest" });
+      });
     } catch (fault) {
       showFault($("film-fault"), fault.message);
     }

@@ -16,8 +16,8 @@ export function listen(app) {
   };
   for (const [id, act] of Object.entries(acts)) $(id).onclick = act;
   const keys = {
-    0: acts.home, b: acts.box, s: acts.surprise, c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
-    k: () => app.film.add(), r: () => app.film.preview.ride(), escape: () => {
+    0: acts.home, b: acts.box, s: () => $("surprise").click(), c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
+    k: () => app.film.add(), r: () => $("ride").click(), escape: () => {
       app.film.preview.ride(false);
       if ($("map").classList.contains("boxing")) boxZoom(app);
     },

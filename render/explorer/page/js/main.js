@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { Cache, Ground } from "./cache.js";
 import { Colours } from "./colours.js";
 import { Dials } from "./dials.js";
-import { $, calmly, copyText, make, toast, whileBusy } from "./dom.js";
+import { $, answerDisabled, calmly, copyText, make, toast, whileBusy } from "./dom.js";
 import { Film } from "./film.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
@@ -270,7 +270,7 @@ class App {
   }
 
   surprise() {
-    return whileBusy($("surprise"), () => this.askTarget());
+    return whileBusy($("surprise"), "A busy place in this view is being looked for.", () => this.askTarget());
   }
 
   async askTarget() {
@@ -372,6 +372,7 @@ async function begin() {
   addEventListener("popstate", () => app.readAddress()); // also when a person edits the part behind #
   new ResizeObserver(() => app.map.invalidateSize({ animate: false })).observe($("map"));
   listen(app);
+  answerDisabled();
 
   const at = address.read(address.here());
   await app.open(at && start.scenes.includes(at.scene) ? at.scene : start.first ?? (start.scenes.includes(USUAL) ? USUAL : start.scenes[0]), at ?? {});

@@ -36,6 +36,7 @@ export function makeMap(element, app) {
     keyboardPanDelta: 120,
   });
   L.control.zoom({ position: "topright" }).addTo(map);
+  map.on("zoomend zoomlevelschange", () => tellWhyNot(element));
   map.setView([0.5, 0.5], 1);
 
   const Layer = L.GridLayer.extend({
@@ -72,6 +73,17 @@ export function makeMap(element, app) {
   const layer = new Layer({ tileSize: TILE_PX, noWrap: true, bounds: around(PLANE.bounds, 0), keepBuffer: 1, updateWhenZooming: false });
   layer.addTo(map);
   return { map, layer };
+}
+
+/** Say in the tips of the two buttons why one of them cannot be used: Leaflet says only that it cannot. */
+function tellWhyNot(element) {
+  for (const [name, usual, reason] of [
+    ["in", "Zoom in", "Zoom in: deeper than this there are no samples to show."],
+    ["out", "Zoom out", "Zoom out: the whole plane is in view already."],
+  ]) {
+    const button = element.querySelector(`.leaflet-control-zoom-${name}`);
+    button.title = button.ariaLabel = button.classList.contains("leaflet-disabled") ? reason : usual;
+  }
 }
 
 /** A plane's edges as Leaflet takes them, moved out by a share of the plane. */

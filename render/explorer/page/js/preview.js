@@ -2,7 +2,7 @@
 
 import { Ground } from "./cache.js";
 import { Colours } from "./colours.js";
-import { $ } from "./dom.js";
+import { $, allow } from "./dom.js";
 import { paint } from "./paint.js";
 import { Root } from "./place.js";
 
@@ -27,14 +27,19 @@ export class Preview {
     this.riding = false;
     $("ride").onclick = () => this.ride();
     $("preview").onclick = () => this.ride(false);
+    this.allow("The path of the film is not there yet.");
   }
 
-  /** Take another path, or none. */
-  take(path) {
+  allow(reason) {
+    for (const name of ["ride", "play", "time"]) allow($(name), reason);
+  }
+
+  /** Take another path, or none, for a reason. */
+  take(path, reason = "") {
     this.path = path;
     this.ride(false);
     this.shape();
-    $("time").disabled = $("play").disabled = $("ride").disabled = !path;
+    this.allow(reason);
     if (this.serial < 0) this.colours.setCurve(this.app.colours.curve); // until it has one of its own
     this.seen = 0;
     this.repaint();
@@ -144,7 +149,7 @@ export class Preview {
     if (Number(slider.value) >= 1000) slider.value = 0;
     let before = performance.now();
     let at = Number(slider.value);
-    $("play").textContent = "❚❚";
+    this.say("❚❚", "Pause the preview");
     const step = (now) => {
       at = Math.min(1000, at + (now - before) / 1000 / this.path.duration_s * 1000);
       before = now;
@@ -156,9 +161,15 @@ export class Preview {
     this.playing = requestAnimationFrame(step);
   }
 
+  /** Let the button that plays show a sign, and say in words what it does. */
+  say(sign, words) {
+    $("play").textContent = sign;
+    $("play").setAttribute("aria-label", words);
+  }
+
   stop() {
     cancelAnimationFrame(this.playing);
     this.playing = null;
-    $("play").textContent = "▶";
+    this.say("▶", "Play the preview");
   }
 }

@@ -52,17 +52,30 @@ function progress(now) {
   $("runs").value = now.samples_total ? now.samples_done / now.samples_total : now.phase === "training" ? 0 : 1;
   $("runs-text").textContent = now.samples_total
     ? `${count(now.samples_done)} of ${count(now.samples_total)}${training ? pace : ""}`
-    : now.phase === "training" ? "looking them up" : "every one is stored";
+    : now.phase === "training" ? "" : "every one is stored";
   $("frames-done").value = now.frames_total ? now.frames_done / now.frames_total : 0;
   $("frames-done-text").textContent = `${count(now.frames_done)} of ${count(now.frames_total)}${training ? "" : pace}`;
 }
+
+/** What is going on: the one statement of this page, in the words of the terminal where that shows a step. */
+function statement(now) {
+  if (now.phase in OVER) return now.phase;
+  if (now.what) return now.what;
+  if (now.phase === "training") return now.samples_total ? "training" : "looking up what is stored";
+  return now.phase === "frames" ? "making frames" : now.phase;
+}
+
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}.`;
 
 function activity(now) {
   const states = { starting: "starting", training: "training", frames: "training", finished: "idle", stopped: "idle", failed: "failed" };
   const over = now.phase in OVER;
   $("activity").dataset.state = states[now.phase];
-  const words = over ? now.phase : now.what || { training: "training", frames: "making frames" }[now.phase] || now.phase;
+  const words = statement(now);
   if ($("activity").textContent !== words) $("activity").textContent = words; // read aloud only where it changes
+  $("activity").title = words;
+  $("nothing").textContent = sentence(words);
+  $("nothing").hidden = over || !$("large").hidden;
   $("ended").hidden = !over;
   $("ended").dataset.phase = now.phase;
   if (over) $("ended").textContent = `${OVER[now.phase]}${now.what}`;
@@ -81,6 +94,7 @@ function begin(now) {
   $("facts").textContent = `${now.quality}, ${now.size_px.join(" x ")}, ${count(now.frames_total)} frames, ${now.duration_s.toFixed(1)} s`;
   document.title = `render: ${now.name}`;
   $("frame").max = Math.max(0, now.frames_total - 1);
+  $("meters").hidden = $("whole").hidden = false;
 }
 
 function cell(of) {
@@ -93,13 +107,13 @@ function strip(now) {
   if ($("strip").children.length !== now.strip.length) $("strip").replaceChildren(...now.strip.map(cell));
   now.strip.forEach((of, i) => {
     const button = $("strip").children[i].firstChild;
-    const words = state(of, film.height_px);
-    const label = `${time(of.frame)}, ${words}`;
+    const text = `${time(of.frame)}${of.done ? "" : of.version ? ", coarse" : ", not yet"}`;
+    const label = `${text}: frame ${of.frame}, ${state(of, film.height_px)}`; // begins with the text, for who speaks to a browser
     button.className = of.done ? "" : "coarse";
     button.setAttribute("aria-pressed", String(chosen === of.frame));
-    button.setAttribute("aria-label", `Frame ${of.frame}, ${label}`);
+    button.setAttribute("aria-label", label);
     button.title = label;
-    button.lastChild.textContent = `${time(of.frame)}${of.done ? "" : of.version ? ", coarse" : ", not yet"}`;
+    button.lastChild.textContent = text;
     show(button.firstChild.firstChild, of, false);
   });
 }
@@ -111,8 +125,14 @@ function large(now) {
   $("frame").setAttribute("aria-valuetext", `frame ${of.frame}, ${time(of.frame)}`);
   $("newest").setAttribute("aria-pressed", String(chosen === null));
   $("large").alt = `Frame ${of.frame} of ${now.name}`;
-  $("about").textContent = `frame ${count(of.frame)}, ${time(of.frame)}: ${state(of, film.height_px)}`;
-  $("nothing").hidden = !$("large").hidden;
+  const about = `frame ${count(of.frame)}, ${time(of.frame)}: ${state(of, film.height_px)}`;
+  if (chosen !== null && !of.version) { // what was shown is another frame
+    $("large").hidden = true;
+    shown.delete($("large"));
+    $("nothing").textContent = sentence(about);
+    $("nothing").hidden = false;
+  }
+  $("about").textContent = $("large").hidden ? "" : about;
   show($("large"), of, true);
 }
 
