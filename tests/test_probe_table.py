@@ -1,4 +1,4 @@
-"""Tables of points: columns by the axes' names, a summary of what happened, remarks on points outside the plane."""
+"""Tables of points: columns by the axes' names, a summary of outcomes, remarks on points outside the plane."""
 
 import csv
 import json
@@ -75,6 +75,12 @@ def test_points_outside_the_plane_are_remarked_on_and_trained(tmp_path: Path) ->
         "is point 2, 1e+07 and 2. All are trained."
     ]
     assert len(rows(tmp_path / "out.csv")) == field.value.size == 3
+
+
+def test_a_number_is_plain_only_if_float64_holds_it_as_written() -> None:
+    texts = ["0.1", "0", "5e-324", "123456789012345", "1e-400", "1.2345678e-320", "0.10000000000000001"]
+    points = probe.table(TINY.problem, texts, ["1"] * len(texts))
+    assert sorted(points.exact) == [4, 5, 6]
 
 
 def test_the_summary_counts_every_point_once(tmp_path: Path) -> None:

@@ -302,8 +302,12 @@ def _exact(where: str, text: str, column: str) -> Fraction:
 
 
 def _holds(value: float, text: str) -> bool:
-    """Return whether float64 holds a number as written: no digit is lost when it is written again."""
-    return len(text) <= sys.float_info.dig or Decimal(repr(value)) == Decimal(text)
+    """Return whether float64 holds a number as written: no digit is lost when it is written again.
+
+    It holds every number of up to 15 digits, except below its normal range.
+    """
+    short = len(text) <= sys.float_info.dig and abs(value) >= sys.float_info.min
+    return short or Decimal(repr(value)) == Decimal(text)
 
 
 def _write(path: Path, points: Table, field: Field, bits: np.ndarray | None = None) -> None:
