@@ -30,7 +30,7 @@ def focus(page: browser.Page, name: str) -> None:
 
 
 def opened(page: browser.Page, state: str) -> None:
-    """Bring the page into one of the states that a person sees."""
+    """Bring the page into one of the states that users see."""
     page.js("document.querySelectorAll('dialog[open]').forEach((d) => d.close()), explorer.fold(false), 0")
     if state in ("film", "look", "sample"):
         page.js(f"explorer.showTab('{state}')")

@@ -176,7 +176,7 @@ def test_a_dimension_is_measured_on_stored_tiles_and_shared_points_have_their_bi
     assert what.store.missing(tiles) == []
     # A second run finds everything and comes to the same numbers.
     assert dimension.run(what, 64, 3, quiet) == result
-    # So does one that finds a damaged tile: it is said, and the tile trained again.
+    # So does one that finds a damaged tile, which is reported and trained again.
     path = what.store.path(tiles[-1])
     path.write_bytes(path.read_bytes()[:-1])
     reports: list[Progress] = []

@@ -1,4 +1,4 @@
-"""What stands on a film beside its axes: each part by itself, in its own place, of the frame's size."""
+"""The overlay of a film besides its axes: each part alone, at its place, in proportion to the frame."""
 
 from __future__ import annotations
 

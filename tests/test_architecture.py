@@ -1,4 +1,4 @@
-"""What may import what, and how large a module may grow."""
+"""Which modules may import which, and how long a module may be."""
 
 import ast
 import subprocess
@@ -12,7 +12,7 @@ MODULES = sorted((ROOT / "render").rglob("*.py"))
 
 
 def run(*command: object) -> str:
-    """Run a command in the repository's root; fail with all that it said if it does."""
+    """Run a command in the repository's root; if it fails, fail with its output."""
     done = subprocess.run([*map(str, command)], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -1,4 +1,4 @@
-"""Bifurcation diagrams: against NumPy and known onsets; what a scene may say; films that go on; what is refused."""
+"""Bifurcation diagrams: against NumPy and known onsets; their scenes; films that go on; refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is compiled is kept; a kept file that is damaged is made again, without a word."""
+"""Compiled code is cached; a damaged file of the cache is made again, without a message."""
 
 import warnings
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A checkout sets up its environment, in any folder, whatever other programs have set, and again once it has moved.
+"""A checkout sets up its environment in any folder, with any variables set, and again after it was moved.
 
 What is installed is small: the real Makefile and linking, a package of two lines, and no dependencies.
 """

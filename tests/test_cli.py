@@ -299,7 +299,7 @@ def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
 
 
 def test_a_slow_batch_is_no_new_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half a minute without a result: the rate falls, and what is left is still told."""
+    """Half a minute without a result: the rate falls, and the time left is still reported."""
     done = {0: 0, 10: 1000, 20: 2000, **dict.fromkeys(range(21, 51), 2000), 51: 3000, 61: 4000}
     clock = iter(done)
     monkeypatch.setattr("render.film.pace.time.monotonic", lambda: float(next(clock)))

@@ -1,4 +1,4 @@
-"""Quality `auto` climbs: soon a whole film, then better ones, and a stop leaves the best finished one."""
+"""Quality `auto` climbs: first a small film, then better ones; after a stop the best finished one is there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker whose samples would differ, by its settings or for no reason that can be read off, is named and left out."""
+"""A worker whose samples would differ, by its settings or for an unknown reason, is named and left out."""
 
 import subprocess
 import sys

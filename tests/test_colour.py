@@ -52,7 +52,7 @@ def test_a_slower_value_of_the_same_sign_has_a_tone_at_least_as_far_out(
 
 @given(arrays(), arrays(), gaps)
 def test_the_signs_never_meet_and_the_gap_is_kept(reference: np.ndarray, others: np.ndarray, gap: float) -> None:
-    """For values that the curve was made of and for any others, such as those of finer samples and wider views."""
+    """For the values that the curve was made from, and for others, such as those of finer samples and wider views."""
     curve = curve_from_values(reference, gap)
     for some in (reference, others):
         tones = curve.tone(some)

@@ -21,7 +21,7 @@ SHELLS = {"bash": ["-n"], "zsh": ["-n"], "fish": ["-n"]}
 
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What is installed for bash, and a shell that reads it at its start."""
+    """The files that are installed for bash, and a shell that reads them when it starts."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HOME", str(home))

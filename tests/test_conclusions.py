@@ -1,4 +1,4 @@
-"""Analyses end with a sentence, explain their columns, fit 80 columns, and say how long is left."""
+"""Analyses end with a sentence, explain their columns, fit into 80 columns, and report how long is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many cores there are: what the user says, else the affinity and every quota of processor time."""
+"""The number of cores: that of the user, else that of the affinity and of every quota of processor time."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs of which one takes minutes: a plan answers soon all the same, and says what they take."""
+"""Runs that take minutes each: a plan is made soon all the same, and reports how long they take."""
 
 import pytest
 

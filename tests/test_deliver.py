@@ -1,4 +1,4 @@
-"""What is left in the output folder and makes itself again; what the store keeps, and what is wrong with it."""
+"""The files in the output folder, which can be made again from themselves; and the contents of the store."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Differences of single operations, against python-flint; what they cannot do is said by name."""
+"""Differences of single operations, against python-flint; operations without a rule are named."""
 
 import math
 from collections.abc import Callable

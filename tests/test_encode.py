@@ -1,4 +1,4 @@
-"""Laws of the files: whole or absent, in the right colours, and the same bytes from the same frames."""
+"""Laws of encoded files: complete or absent, in the right colours, and with the same bytes for the same frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine against an independent NumPy run, and the laws that stored tiles rest on."""
+"""The engine against an independent run in NumPy, and the laws on which stored tiles depend."""
 
 import importlib
 import threading

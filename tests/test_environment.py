@@ -1,4 +1,4 @@
-"""Samples are the same whatever the environment says, or their numerics say what it says, or it is refused."""
+"""Samples are the same in every environment, or their numerics name what is set, or the environment is refused."""
 
 import json
 import re
@@ -175,6 +175,6 @@ def test_a_switch_of_ours(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text:
 
 
 def test_every_variable_of_ours_is_listed() -> None:
-    """Whatever the program reads of its own has its bad values in a table, which soaks go through."""
+    """Every variable that the program defines has its bad values in a table, which soaks go through."""
     words = " ".join(path.read_text() for path in (ROOT / "render").rglob("*.py"))
     assert set(re.findall(r"RENDER_[A-Z_]+", words)) == set(environment.OUR_VARIABLES)

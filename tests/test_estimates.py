@@ -1,4 +1,4 @@
-"""What an analysis announces before it starts: the runs that are left, and their rate as it will train them."""
+"""The estimates of an analysis before it starts: the runs that are left, and the rate at which it trains them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The explorer's parts: wishes, growing tiles, the queue, keyframes into text, stills, and who is turned away."""
+"""The explorer's parts: wanted tiles, growing tiles, the queue, keyframes as text, stills, and refused requests."""
 
 import contextlib
 import re

@@ -34,7 +34,7 @@ LAPTOP, PHONE = (1366, 768), (390, 844)
 
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[browser.Page, Server]]:
-    """One tab of one browser on one explorer; the tests go on where the one before left off."""
+    """One tab of a browser with one explorer. Each test begins with the page as the test before has left it."""
     assert CHROMIUM is not None
     with in_browser(CHROMIUM, tmp_path_factory.mktemp("page"), "tiny", size_px=LAPTOP) as (page, server):
         choose(page, "detail", "0.125")  # few samples: what is tested is the page
@@ -42,7 +42,7 @@ def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[browser.Page
 
 
 def shot(page: browser.Page, name: str) -> None:
-    """Keep a picture for a person to look at, if $RENDER_SHOTS names a folder."""
+    """Keep a screenshot, if $RENDER_SHOTS names a folder."""
     if os.environ.get("RENDER_SHOTS"):
         page.picture(Path(os.environ["RENDER_SHOTS"]) / f"{name}.png")
 
@@ -71,7 +71,7 @@ def choose(page: browser.Page, field: str, value: str) -> None:
 
 
 def show_plane(page: browser.Page) -> None:
-    """Go to the whole plane, roughly, and wait until all of it is there."""
+    """Show the whole plane, roughly, and wait until all of it is trained."""
     page.key("0")
     page.until("explorer.view.zoom < 2")
     page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.complete && !explorer.film.preview.busy && !explorer.frame")

@@ -1,4 +1,4 @@
-"""The explorer as a process: what it answers, whom it turns away, and how it ends."""
+"""The explorer as a process: its answers, the requests that it refuses, and how it ends."""
 
 import contextlib
 import dataclasses

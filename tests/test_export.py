@@ -1,4 +1,4 @@
-"""What other programs read of an export, with their own readers: NumPy, xarray, tifffile, OpenEXR."""
+"""Exports as other programs read them, with their readers: NumPy, xarray, tifffile, OpenEXR."""
 
 from __future__ import annotations
 

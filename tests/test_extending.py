@@ -1,4 +1,4 @@
-"""The page about extending is true: what it names is there, and what lists rows by hand lists them all."""
+"""The page about extending is right: everything that it names exists, and lists of rows are complete."""
 
 import re
 import subprocess

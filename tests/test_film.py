@@ -1,4 +1,4 @@
-"""The whole line on the tiny scene: plan, training, store, frames, film."""
+"""All steps from a scene to a film, on the tiny scene: plan, training, store, frames, film."""
 
 import dataclasses
 import os
@@ -256,8 +256,8 @@ def test_a_killed_render_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> Non
     process = run_video(tmp_path / "killed")
     output_of(process)
     assert process.returncode == 0
-    whole = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "whole")
-    rendering.video(whole, tmp_path / "whole.mp4")
+    uninterrupted = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "whole")
+    rendering.video(uninterrupted, tmp_path / "whole.mp4")
     assert (tmp_path / "killed/out/tiny/tiny-scene.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 

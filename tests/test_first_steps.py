@@ -1,4 +1,4 @@
-"""Samples of two arithmetics never lie in one folder, even where every version and every name is the same."""
+"""Samples of two arithmetics are never in one folder, even if every version and every name is the same."""
 
 from __future__ import annotations
 

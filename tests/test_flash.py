@@ -1,4 +1,4 @@
-"""WCAG 2.3.1 on films whose flashes are known: how many a second, how strong, how large."""
+"""WCAG 2.3.1 on films whose flashes are known: their number a second, their strength, their size."""
 
 from __future__ import annotations
 

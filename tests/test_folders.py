@@ -1,4 +1,4 @@
-"""Laws of folders that are whole or absent."""
+"""Laws of folders that are complete or absent."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def shown(name: str) -> np.ndarray:
 
 
 def test_a_picture_of_the_gallery_renders_itself_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """From what it carries. Another jaxlib or processor turns some grains of the border: few, on a scene this tame."""
+    """From the scene in it. Another jaxlib or processor changes pixels at the border: few of them in this scene."""
     copy = tmp_path / "picture.png"
     shutil.copyfile(GALLERY / "mandelbrot.png", copy)
     again = pixels_of([str(copy)], tmp_path, capsys)

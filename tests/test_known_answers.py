@@ -1,4 +1,4 @@
-"""Pictures that everybody knows, through the engine, the store, the camera and the film."""
+"""Well-known pictures, through the engine, the store, the camera and the film."""
 
 from __future__ import annotations
 

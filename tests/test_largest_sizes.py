@@ -1,4 +1,4 @@
-"""Laws of sizes: what a codec's row says that it takes, ffmpeg takes; and the rest is refused before training."""
+"""Laws of sizes: ffmpeg takes the frames that a codec's row allows, and others are refused before training."""
 
 from __future__ import annotations
 

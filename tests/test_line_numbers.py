@@ -1,4 +1,4 @@
-"""A fault of a scene file names the line on which it stands."""
+"""An error in a scene file names its line."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A page that goes ends both tasks of its connection, and neither leaves a traceback in the terminal."""
+"""When a page is closed, both tasks of its connection end, and neither leaves a traceback in the terminal."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""Laws of names: what a scene is called can be a file's name, stand in a record, and make the output again."""
+"""Laws of names: the name of a scene can be that of a file, is in the record, and makes the output again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What befalls the store of a long render: full, read-only, deleted, shared, under a clock that jumps. The film is the
+"""Accidents of the store of a long render: it is full, read-only, deleted, shared, or the clock jumps. The film is the
 same, or there is a message and everything finished is kept."""
 
 import os

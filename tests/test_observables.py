@@ -1,4 +1,4 @@
-"""What scenes may ask of runs besides: Lyapunov exponents that are known exactly, and steps to a threshold in NumPy."""
+"""Observables of runs: Lyapunov exponents that are known exactly, and steps to a threshold against NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders whose names are no text, and variables of ffmpeg: what is made is the same, or one sentence is said."""
+"""Folders whose names are not text, and variables of ffmpeg: outputs are the same, or there is a message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A name that the scene's system does not have: the message says which systems do, or where else it belongs."""
+"""A name that the scene's system does not have: the message names the systems that have it, or where it belongs."""
 
 from __future__ import annotations
 

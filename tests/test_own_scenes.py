@@ -1,4 +1,4 @@
-"""The scenes of users' files that ship: each against something that is known without it."""
+"""The shipped scenes of own models: each against something that is known independently."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_every_scene_has_its_file_and_its_poster_and_is_on_the_page() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_file_trains_in_the_same_bits_whatever_its_neighbours(name: str) -> None:
-    """Two blocks of runs, and some of them alone. It needs no word of trust: it came with the program."""
+    """Two blocks of runs, and some of them alone. The file needs no trust, since it comes with the program."""
     problem = loaded(name)
     problem = Problem(problem.x, problem.y, problem.system, steps=25, fixed=problem.fixed, settings=problem.settings)
     rng = np.random.default_rng(3)
@@ -55,8 +55,8 @@ def test_a_shipped_file_trains_in_the_same_bits_whatever_its_neighbours(name: st
 def test_the_published_network_of_a_users_file_ends_as_the_built_in_one() -> None:
     """On 99.9 % of the plane of its rates.
 
-    Most runs have the same bits. XLA groups the sums of the two programs differently, and a chaotic run makes more of a
-    last bit at every step, so that the values of others differ: by less than 1e-9 of them for nearly all.
+    Most runs have the same bits. XLA groups the sums of the two programs differently, and a chaotic run amplifies a
+    bit at every step, so that the values of others differ: by less than 1e-9 of them for nearly all.
     """
     from_file = loaded("own_published")
     built_in = Problem(from_file.x, from_file.y, "mlp", steps=500)

@@ -1,4 +1,4 @@
-"""Code is not data: nothing but a person's word lets a scene run code, and that for one content alone."""
+"""Code is not data: a scene can run code only if the user trusts it, and only with the content that was trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The built package, installed in an environment of its own, elsewhere: it has its scenes, its schema and its data."""
+"""The built package, installed in a separate environment: it has its scenes, its schema and its data."""
 
 import os
 import subprocess

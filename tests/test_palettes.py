@@ -1,4 +1,4 @@
-"""Laws of palettes: named colours where they belong, even steps, halves that no eye and no codec confuses."""
+"""Laws of palettes: named colours at their places, even steps, and halves that neither eyes nor codecs confuse."""
 
 from __future__ import annotations
 

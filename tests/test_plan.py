@@ -1,4 +1,4 @@
-"""Laws of the plan: every frame whole at the promised detail, nothing trained twice, nothing waited for in vain."""
+"""Laws of the plan: every frame is complete at its detail, no sample is trained twice, no tile is needed in vain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Points are of plain runs or have both differences, and all that is made of them is too."""
+"""Points have no differences or both, and so do all points that are made from them."""
 
 import numpy as np
 import pytest

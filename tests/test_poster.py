@@ -1,4 +1,4 @@
-"""Laws of prints: bands are parts of one picture, the file says how large it is, and size costs no memory."""
+"""Laws of prints: bands are parts of one picture, the file has its size, and large prints need no more memory."""
 
 from __future__ import annotations
 

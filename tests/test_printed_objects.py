@@ -1,4 +1,4 @@
-"""What Python prints of the objects of the public face is one line that a person can read."""
+"""Python prints the objects of the public API as one readable line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Laws of printing: whatever stdout and stderr are, a command makes its files and ends without a traceback."""
+"""Laws of printing: with any stdout and stderr, a command makes its files and ends without a traceback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`render probe` replaces its own tables, and no file of a person's without being told to."""
+"""`render probe` replaces its own tables, and other files only with --force."""
 
 from __future__ import annotations
 

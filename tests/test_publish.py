@@ -1,4 +1,4 @@
-"""Published sites as files: what is in them, how large they may be, and what is refused. For the page: see
+"""Published sites as files: their contents, their size, and what is refused. For the page see
 test_publish_page.py."""
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def deep_julia(tmp: Path) -> Scene:
 
 @pytest.fixture(scope="module")
 def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
-    """One tab of one browser on one site; the tests go on where the one before left off."""
+    """One tab of a browser with one site. Each test begins with the page as the test before has left it."""
     folder = tmp_path_factory.mktemp("published")
     scene = deep_julia(folder)
     site = render.publish(scene, folder / "site", quality="scene", store=folder / "store", channels=["escape_time"])
@@ -89,7 +89,7 @@ def visit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Visit]:
 
 
 def shot(page: browser.Page, name: str) -> None:
-    """Keep a picture for a person to look at, if $RENDER_SHOTS names a folder."""
+    """Keep a screenshot, if $RENDER_SHOTS names a folder."""
     if os.environ.get("RENDER_SHOTS"):
         page.picture(Path(os.environ["RENDER_SHOTS"]) / f"published-{name}.png")
 

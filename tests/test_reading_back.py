@@ -1,4 +1,4 @@
-"""What is written is read back by imageio, as other programs would read it: every kind of film, and stills."""
+"""Every kind of film, and stills, are read back by imageio, as other programs would read them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""No output is replaced in silence: names tell requests apart, and records tell what a name cannot."""
+"""No output is replaced silently: names distinguish requests, and records distinguish what names do not."""
 
 import itertools
 import json
@@ -191,7 +191,7 @@ def test_no_request_replaces_the_result_of_another(
 
 
 def edited(tmp_path: Path, gap: float) -> Path:
-    """A scene file that a person edits between two renders."""
+    """A scene file that is edited between two renders."""
     text = Path(scene.find("tiny")).read_text().replace("[look]", f"[look]\ngap = {gap}")
     (tmp_path / "mine.toml").write_text(text)
     return tmp_path / "mine.toml"

@@ -1,4 +1,4 @@
-"""Laws of resampling: weights that sum to one, no shift, no overshoot where it would matter. No stored pictures."""
+"""Laws of resampling: weights sum to one, nothing is shifted, and overshoot is bounded. No picture is stored."""
 
 from __future__ import annotations
 

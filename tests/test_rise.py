@@ -1,4 +1,4 @@
-"""Films in which hyperparameters or settings move: their slices, what is trained for them, and what is refused."""
+"""Films in which hyperparameters or settings move: their slices, their training, and refusals."""
 
 import csv
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Sparse samples: noise is drawn as its mean, borders as sharp as before, dense films as they always were."""
+"""Sparse samples: noise is drawn as its mean, borders stay as sharp, and dense films do not change."""
 
 from __future__ import annotations
 

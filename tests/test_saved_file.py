@@ -1,4 +1,4 @@
-"""Files that the explorer and `descend` write: editors find the schema they name, and their form is the person's."""
+"""Files that the explorer and `descend` write: editors find the schema that they name, and their form is the user's."""
 
 from __future__ import annotations
 

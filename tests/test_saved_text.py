@@ -1,4 +1,4 @@
-"""What the explorer saves means the edited scene, and all that was not edited stays as a person wrote it, line by line.
+"""The text that the explorer saves is the edited scene, and lines that were not edited stay as the user wrote them.
 
 Scenes are written in every form that TOML has, with comments wherever it allows them, and edited at random. Whoever
 writes the text knows to what each line belongs, so no parser of comments or tables is needed to judge the result.

@@ -1,4 +1,4 @@
-"""Scene files: every shipped scene loads, every fault is found at once, nothing hostile gets through."""
+"""Scene files: every shipped scene loads, all faults are reported at once, and hostile files are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Python's public functions make of a first argument that is no scene, and of frames that are numbers."""
+"""The public functions in Python: a first argument that is not a scene is refused, and frames may be numbers."""
 
 from __future__ import annotations
 

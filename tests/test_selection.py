@@ -1,4 +1,4 @@
-"""Which frames texts select."""
+"""The frames that texts select."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The first signal that ends a command stops it cleanly, whichever it is; the second ends it at once."""
+"""The first signal stops a command cleanly, whichever signal it is; the second ends it at once."""
 
 import os
 import pty

@@ -1,4 +1,4 @@
-"""Sizes: those of films are known before they are made, and in words none is 0 of a unit, nor a thousand of one."""
+"""Sizes: those of films are estimated before they are made; in words no size is 0 of a unit, or 1,000 of one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One suite for every store; then what only files can get wrong."""
+"""One suite for every store; then faults that only files can have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that the program keeps for itself, and what stands in their place and is no file: nothing waits for a pipe."""
+"""Files that the program keeps for itself: if a pipe is in their place, nothing waits for it."""
 
 from __future__ import annotations
 

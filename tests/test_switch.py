@@ -1,4 +1,4 @@
-"""Films past float64: deep levels against 256 bits, one film whatever it is made from, and what is refused."""
+"""Films past float64: deep levels against 256 bits, the same film from every state of the store, and refusals."""
 
 import csv
 import dataclasses

@@ -1,4 +1,4 @@
-"""Where a film switches to differences: measured once at a target, kept, and the same for every way to the film."""
+"""The switch of a film to differences: measured once at a target, stored, and the same however the film is made."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""What every system must keep to: its catalogue row, its scenes, its key, its bits."""
+"""Laws of all systems: catalogue rows, scenes, keys, bits."""
 
 from __future__ import annotations
 

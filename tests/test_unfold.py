@@ -1,4 +1,4 @@
-"""Films along training time: what their frames show, what keyframes may say, and that they go on where they stopped."""
+"""Films along training time: what frames show, what keyframes may set, and that a stopped film goes on."""
 
 import csv
 import itertools

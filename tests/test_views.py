@@ -1,4 +1,4 @@
-"""Where keyframes look: whole planes, heights, both axes at once, and views that hang over the edge."""
+"""The views of keyframes: whole planes, heights, both axes at once, and views that hang over the edge."""
 
 from __future__ import annotations
 

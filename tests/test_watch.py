@@ -1,4 +1,4 @@
-"""The page on a film that is being made: its pictures, that it changes nothing, whom it answers, and how it ends."""
+"""The page on a film that is being made: its pictures, the unchanged film, refused requests, and its end."""
 
 from __future__ import annotations
 

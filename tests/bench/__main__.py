@@ -2,14 +2,14 @@
 
     make bench                       one table: kernel, ways, plan, film
     make bench ARGS=kernel           one part of it
-    make bench ARGS=explorer         how soon the explorer shows colour, in a real browser
-    make bench ARGS=coding           what codecs and palettes leave of a real film
+    make bench ARGS=explorer         the time until the explorer shows colour, in a real browser
+    make bench ARGS=coding           error of codecs and palettes on a real film
     make bench ARGS=published        six windows of 96 x 96 samples against the published panels
     make bench ARGS=crossings        trivial non-convexity: the published exponents of the border along one axis
     make bench ARGS=onset            whether nets train fastest at the onset of chaos, over the learning rate (minutes)
     make bench ARGS=riddled          how little precision of the initial weights helps in a riddled basin
-    make bench ARGS=rings            what rings save past float64
-    make bench ARGS=switched         what the levels after the switch of a film cost, by both ways of training
+    make bench ARGS=rings            the time that rings save past float64
+    make bench ARGS=switched         the cost of a film's levels after the switch, in both ways of training
     make bench ARGS=flashes          whether films that ship flash: those that train in a minute each, or as said
     make bench ARGS=gpu              both kernels on an NVIDIA device, in under ten minutes (not run on a card yet)
     make bench ARGS=truth            outcomes and values against runs in as many bits as they need (hours)
@@ -64,7 +64,7 @@ _BATCHES = {"loop": (64, 256, 1024, 4096, 16384), "scan": (16, 64, 256, 1024)}
 
 
 def kernels() -> Iterator[Row]:
-    """Yield our step's rate by condition, what it reaches of the machine's own rates, and what escape saves."""
+    """Yield the time of a step by condition, its share of the machine's rates, and the work that escapes save."""
     from tests.bench import kernel
 
     ways, floors = kernel.conditions(), []
@@ -117,14 +117,14 @@ def plans() -> Iterator[Row]:
 
 
 def picture_side() -> Iterator[Row]:
-    """Yield the cost of everything but training."""
+    """Yield the cost of everything except training."""
     from tests.bench import filmside
 
     return filmside.measured()
 
 
 def explorer_start() -> Iterator[Row]:
-    """Yield how soon the explorer's page shows colour."""
+    """Yield the time until the explorer's page shows colour."""
     from tests.bench import start
 
     return start.measured()
@@ -138,7 +138,7 @@ def coding() -> Iterator[Row]:
 
 
 def rings_side() -> Iterator[Row]:
-    """Yield what rings save past float64."""
+    """Yield the time that rings save past float64."""
     from tests.bench import rings
 
     return rings.measured()
@@ -146,7 +146,7 @@ def rings_side() -> Iterator[Row]:
 
 # Parts of the table by name: `make bench ARGS=kernel` is one of them.
 def switched_side() -> Iterator[Row]:
-    """Yield what the levels after a film's switch cost."""
+    """Yield the cost of the levels after a film's switch."""
     from tests.bench import switched
 
     return switched.measured()

@@ -1,4 +1,4 @@
-"""What encoding leaves of a real film: size and error of every codec, and of palettes at one rate.
+"""The effect of encoding on a real film: size and error of every codec, and of palettes at one rate.
 
 Frames are two seconds of `single` at quality soft, half-way down; its samples are trained once, into the usual store.
 """

@@ -1,4 +1,4 @@
-"""The picture side: a trained film against ffmpeg alone, what training pays for it, memory, and the time to start.
+"""The cost of pictures: a trained film against ffmpeg alone, the share of the training time, memory, and the start.
 
 Everything runs as a user runs it, as a command of its own; ffmpeg alone gets the very same frames from memory.
 """
@@ -24,7 +24,7 @@ from render.film.job import Job
 from render.samples import Points
 from render.scene import load
 
-# A small net, so that a 1080p film is trained in a minute: the picture side cannot tell.
+# A small net, so that a 1080p film is trained in a minute; the cost of pictures does not depend on it.
 _SCENE = """
 [problem]
 width = 4
@@ -55,7 +55,7 @@ _MORE = 2
 
 
 class Run(NamedTuple):
-    """One command, ended: wall-clock and processor seconds, and the most memory that it and its ffmpeg each held."""
+    """The cost of a command: wall-clock and processor seconds, and the peak memory of it and of its ffmpeg."""
 
     time_s: float
     cpu_s: float

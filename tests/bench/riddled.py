@@ -1,4 +1,4 @@
-"""Riddled basins: how little precision of the initial weights helps, and what theory expects of it.
+"""Riddled basins: how little precision of the initial weights helps, and what theory predicts.
 
 python -m tests.bench riddled          the figures of assets/docs/chaos.md: half a minute of one core
 """

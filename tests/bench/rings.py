@@ -1,4 +1,4 @@
-"""What rings save: the deep engine on the same lanes with and without them, in turn, by processor time.
+"""The time that rings save: the deep engine on the same lanes with and without them, in turn, by processor time.
 
 Square views about the reference run of `deep_tanh`. Rings are made once for a film, one for a level: the last column
 counts them in, for the samples that its levels have at the default quality. Processor time of this process is taken, so

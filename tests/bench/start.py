@@ -1,4 +1,4 @@
-"""How soon the explorer's page shows colour, from the start of the command, in a real browser that is open already.
+"""The time from the start of the command until the explorer's page shows colour, in a browser that is open already.
 
 make bench ARGS=explorer        tanh: nothing trained nor compiled; nothing trained; the plane trained
 """

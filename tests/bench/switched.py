@@ -1,4 +1,4 @@
-"""What the levels after a film's switch cost by differences, and what they would cost by plain runs, in turn.
+"""The cost of the levels after a film's switch, by differences and by plain runs in turn.
 
 The film is `mean_lr` at its smallest quality, from the level at which the switch was measured to its last one. Both
 ways train the same samples of the film's own tiles, and both are measured by the processor time of this process, so

@@ -1,4 +1,4 @@
-"""What several test files share: oracles, published data, scenes, and how to run what is tested.
+"""Helpers that several test files share: oracles, published data, scenes, and ways to run commands.
 
 Test modules import from here and never from each other. Nothing here is collected as a test.
 """

@@ -1,4 +1,4 @@
-"""The command line as a person runs it."""
+"""The command line as a user runs it."""
 
 import contextlib
 import io
@@ -35,7 +35,7 @@ def run_here(*arguments: object, cwd: Path = ROOT) -> subprocess.CompletedProces
 
 
 def refused(*arguments: object, cwd: Path = ROOT) -> str:
-    """Run a command that must end as a person's mistake, and return what it says."""
+    """Run a command that must be refused with exit code 2, and return its message."""
     done = run_here(*arguments, cwd=cwd)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""

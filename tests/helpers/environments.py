@@ -1,4 +1,4 @@
-"""Trials of the environment: what variables may be set to, and what must then become of samples.
+"""Trials of the environment: values of variables, and what must happen to samples with them.
 
 `trials()` lists them all and `run` makes one in a process of its own, so a soak goes through the whole list:
 `for trial in trials(): fault = run(trial)`, where a fault is a sentence, and "" means that the law held.
@@ -201,7 +201,7 @@ def plain(scene: str = "tiny") -> Outcome:
 
 
 def run(trial: Trial) -> str:
-    """Make a trial; return what is wrong with what came of it, or ""."""
+    """Make a trial; return a sentence on what is wrong with its outcome, or ""."""
     usual, result = plain(trial.scene), outcome(trial)
     names = list(trial.variables)
     if trial.wanted == "refused":

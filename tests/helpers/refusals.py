@@ -1,4 +1,4 @@
-"""The library that stands for file systems and machines that refuse something (refusing.c), and what films bear."""
+"""The library that simulates file systems and machines which refuse something (refusing.c), and what films tolerate."""
 
 import shutil
 import subprocess

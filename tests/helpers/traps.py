@@ -1,4 +1,7 @@
-"""What makes workers of a cluster die, hang or fail on chosen points. Workers import it: it imports little."""
+"""Traps that make workers of a cluster die, hang or fail on chosen points.
+
+Workers import this module, so it imports little.
+"""
 
 import functools
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Waiting for a cause. How long that takes never decides a test: pytest's own timeout ends a wait in vain."""
+"""Waits for conditions. Their duration never decides a test: pytest's timeout ends a wait that would last for ever."""
 
 import subprocess
 import sys

@@ -1,1 +1,1 @@
-"""What must survive for a long time or many times over. `make soak` runs all of it; the tests run short versions."""
+"""Trials that take long or are repeated many times. `make soak` runs all of them; the tests run short versions."""

@@ -1,4 +1,4 @@
-"""What strange environments do to a film: nothing, or it is refused in words. Every kind of trial is rows of data.
+"""Strange environments: a film is the same in them, or it is refused with a message. Trials are rows of data.
 
 Variables (tests/helpers/environments.py), damaged caches, refusing file systems (tests/helpers/refusals.py), a quota of
 processor time, and containers. What this machine cannot do is named in the result, and does not count as a trial.

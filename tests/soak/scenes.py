@@ -1,4 +1,4 @@
-"""Scene files as accidents and malice make them: each must load, or be refused with its place, at once."""
+"""Scene files that are damaged by accident or on purpose: each must load, or be refused at once with its place."""
 
 import random
 import resource
