@@ -118,7 +118,7 @@ def test_buttons_of_a_keyframe_have_its_number_in_their_names(page: browser.Page
         assert all(f"eyframe {number}" in name for name in of_keyframe), of_keyframe
 
 
-def test_a_run_is_said_to_have_ended_in_the_same_words_under_the_pointer_and_after_a_click(page: browser.Page) -> None:
+def test_how_a_run_ended_has_the_same_words_under_the_pointer_and_after_a_click(page: browser.Page) -> None:
     page.size(*DESKTOP)
     opened(page, "sample")
     facts = page.js(

@@ -420,7 +420,7 @@ def test_an_analysis_in_json_is_one_line_with_what_its_file_holds(
     assert result["levels"][0]["again"] == 4
 
 
-def test_a_mistake_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_mistake_is_reported_before_anything_is_trained(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("in the way")
     for arguments, says in (

@@ -39,7 +39,7 @@ def files(root: Path) -> dict[str, bytes]:
 # ---- films -------------------------------------------------------------------------------------------------------
 
 
-def test_every_film_is_made_and_what_fails_is_said_at_the_end(stored: Path, tmp_path: Path) -> None:
+def test_every_film_is_made_and_what_fails_is_reported_at_the_end(stored: Path, tmp_path: Path) -> None:
     names = ["one", "two", "three"]
     for name in names:
         (tmp_path / f"{name}.toml").write_text(TINY)
@@ -60,7 +60,7 @@ def test_every_film_is_made_and_what_fails_is_said_at_the_end(stored: Path, tmp_
     assert [path for path in written if path.endswith(".mp4")] == [f"{out}/{n}/{n}-scene.mp4" for n in ("one", "three")]
 
 
-def test_the_name_of_a_scene_that_failed_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_name_of_a_scene_that_failed_is_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "two"):
         (tmp_path / f"{name}.toml").write_text(TINY)
 

@@ -120,7 +120,7 @@ def test_a_missing_scene_names_those_that_exist() -> None:
     assert "mean_lr" in message
 
 
-def test_every_fault_of_a_scene_is_told_at_once(scene_file: Path) -> None:
+def test_every_fault_of_a_scene_is_reported_at_once(scene_file: Path) -> None:
     text = (
         TINY.replace("steps = 20", 'steps = "many"').replace("gap", "gpa").replace("size = [64, 36]", "size = [64, 35]")
     )
@@ -268,7 +268,7 @@ def readme_commands() -> list[str]:
     return commands_of("README.md")
 
 
-def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_messages_are_printed_as_they_stand(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("out/[bold]/x[/y] :smile:.mp4")
     messages.wrote(path)
     messages.note(f"no {path}")
@@ -294,7 +294,7 @@ def test_what_is_said_is_said_as_it_stands(capsys: pytest.CaptureFixture[str]) -
         (273_600, "3 d 4 h"),
     ],
 )
-def test_a_duration_is_told_to_two_units(seconds: float, words: str) -> None:
+def test_a_duration_has_at_most_two_units(seconds: float, words: str) -> None:
     assert terminal.duration(seconds) == words
 
 

@@ -32,7 +32,7 @@ def test_a_stall_does_not_make_steps_look_costly(stalled: int, monkeypatch: pyte
     assert engine.Engine(TINY).step_time_s() == pytest.approx(2e-3)
 
 
-def test_the_rate_of_costly_runs_is_told_by_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rate_of_costly_runs_is_measured_on_a_few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """No run of them is trained to its end for it; that of others is measured by whole runs."""
     backend = LocalBackend(TINY)
     trained = []

@@ -318,7 +318,7 @@ def test_the_list_of_a_store_counts_what_lies_there(film_files: list[Path], root
         inventory.listed(root / "nowhere", [TINY], numerics_of)
 
 
-def test_samples_of_an_older_kernel_are_told_and_pruned_alone(
+def test_samples_of_an_older_kernel_are_reported_and_pruned_alone(
     tmp_path: Path, film_files: list[Path], root: Path
 ) -> None:
     now = numerics_of(TINY.problem)
@@ -349,7 +349,7 @@ def test_samples_of_a_problem_that_no_scene_has_are_held_against_its_own_numeric
         assert (kept.scenes, kept.differs) == ((), "")
 
 
-def test_a_problem_that_this_version_does_not_know_is_told(tmp_path: Path) -> None:
+def test_a_problem_that_this_version_does_not_know_is_reported(tmp_path: Path) -> None:
     store = DirectoryStore(tmp_path, TINY.problem, numerics_of(TINY.problem))
     toml = store.folder.parent / "problem.toml"
     toml.write_text(toml.read_text().replace('"mlp"', '"lamp"'))

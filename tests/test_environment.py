@@ -31,7 +31,7 @@ TABLES = {
 
 
 def test_every_option_of_jax_stands_in_exactly_one_table() -> None:
-    """A new JAX with a new option fails here until somebody has found out what the option can do to a sample."""
+    """A new JAX with a new option fails here until it is known what the option can do to a sample."""
     for name in jax.config.values:
         where = [table for table, names in TABLES.items() if name in names]
         assert len(where) == 1, f"{name} of jax {jax.__version__} stands in {where or 'no table'}"

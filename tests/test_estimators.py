@@ -76,7 +76,7 @@ def test_the_uncertainty_exponent_knows_them_too(mask: np.ndarray, dimension: fl
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_at_64_samples_the_null_models_are_still_told_apart(seed: int) -> None:
+def test_at_64_samples_the_null_models_are_still_distinguished(seed: int) -> None:
     for name in estimators.ESTIMATORS:
         assert measured(estimators.estimate(name, null_models.smooth(64, 0.5, seed))) < 1.1
         assert measured(estimators.estimate(name, null_models.noise(64, 0.5, seed))) > 1.95

@@ -231,7 +231,7 @@ def test_a_damaged_tile_is_trained_again(tmp_path: Path, tiny: scene.Scene) -> N
         assert plane.store.path(tile).read_bytes() == good
 
 
-def test_trouble_with_the_store_is_said_and_the_next_wish_tries_again(tmp_path: Path, tiny: scene.Scene) -> None:
+def test_trouble_with_the_store_is_reported_and_the_next_wish_tries_again(tmp_path: Path, tiny: scene.Scene) -> None:
     plane = Plane(tiny.problem, tmp_path)
     blocked = plane.store.path(Tile(0, 0, 0)).parent.parent
     blocked.write_text("in the way")

@@ -131,7 +131,7 @@ def test_a_button_at_work_takes_no_second_press(page: browser.Page) -> None:
 @pytest.mark.parametrize("key", ["Enter", " "])
 def test_a_keyframes_mark_on_the_map_leads_to_it(page: browser.Page, key: str) -> None:
     page.until("document.querySelectorAll('.leaflet-marker-icon.stop').length === 2")
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     page.until("explorer.view.zoom < 3")
     page.js("document.querySelectorAll('.leaflet-marker-icon.stop')[1].focus()")
     page.key(key)

@@ -74,7 +74,7 @@ def show_plane(page: browser.Page) -> None:
     """Go to the whole plane, roughly, and wait until all of it is there."""
     page.key("0")
     page.until("explorer.view.zoom < 2")
-    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.whole && !explorer.film.preview.busy && !explorer.frame")
+    page.until(f"{IDLE} && explorer.cache.get(1, 1, 1)?.complete && !explorer.film.preview.busy && !explorer.frame")
 
 
 def save_as(page: browser.Page, server: Server, name: str) -> Path:
@@ -398,7 +398,7 @@ def test_thirty_decades_down_samples_come_and_a_keyframe_is_saved(tab: tuple[bro
     assert "no loss curve" in page.js("document.getElementById('sample-hint').textContent")
     shot(page, "sample-past-float64")
     page.until("explorer.framed().width < 1e-30 && location.hash.length > 80")
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     page.until("location.hash.length < 60 && explorer.ground.root.level === 0")
     page.click("#back")
     page.until(f"explorer.ground.root.level > 40 && explorer.framed().width < {here['width'] * 1.001}")
@@ -458,7 +458,7 @@ def test_it_works_on_a_phone(tab: tuple[browser.Page, Server]) -> None:
     page.size(*LAPTOP)
 
 
-def test_nothing_came_from_elsewhere_and_a_lost_server_is_said(tab: tuple[browser.Page, Server]) -> None:
+def test_nothing_came_from_elsewhere_and_a_lost_server_is_reported(tab: tuple[browser.Page, Server]) -> None:
     page, server = tab
     assert {url.split("/")[2] for url in page.requests if url.startswith(("http", "ws"))} == {
         f"127.0.0.1:{server.port}"

@@ -241,7 +241,7 @@ def test_a_flood_of_slow_requests_is_refused_and_the_page_goes_on(server: Server
     assert server.ask("POST", "/api/depth", edit)[0] == 200
 
 
-def test_a_request_that_comes_slowly_keeps_nobody_waiting(server: Server) -> None:
+def test_a_request_that_comes_slowly_keeps_no_other_waiting(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /api/save HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Le")
         assert server.ask("GET", "/api/start")[0] == 200
@@ -344,7 +344,7 @@ def test_past_float64_digits_go_on(server: Server) -> None:
     assert (described["last_plain_level"], described["deepest_level"], described["deepest_zoom"]) == (40, 400, 398)
 
 
-def test_a_second_server_finds_a_port_and_a_taken_one_is_said(tmp_path: Path) -> None:
+def test_a_second_server_finds_a_port_and_a_taken_one_is_reported(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         done = subprocess.run(
             [sys.executable, "-m", "render.cli", "explore", "tiny", "--store", str(tmp_path), "--port",

@@ -211,7 +211,7 @@ def test_no_other_file_gets_the_name_before_the_record_is_written(
     assert names(tmp_path) == ["film.mp4", "film.mp4.json"]
 
 
-def test_a_lock_that_another_process_made_anew_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_another_process_made_again_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, lock = tmp_path / ".film.mp4.publishing", partials.lock
 
     def late(descriptor: int) -> bool | None:

@@ -226,7 +226,7 @@ def run_video(folder: Path, **options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def said_by(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+def output_of(process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
     """Wait for the end of a command, and return what it printed on stdout and stderr. None outlives its test."""
     try:
         return process.communicate()
@@ -254,7 +254,7 @@ def test_a_killed_render_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> Non
     assert not (tmp_path / "killed/out/tiny/tiny-scene.mp4").exists()
     for folder in ("killed", "whole"):
         process = run_video(tmp_path / folder)
-        said_by(process)
+        output_of(process)
         assert process.returncode == 0
     films = [(tmp_path / folder / "out/tiny/tiny-scene.mp4").read_bytes() for folder in ("killed", "whole")]
     assert films[0] == films[1]

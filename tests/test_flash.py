@@ -32,7 +32,7 @@ def test_a_still_picture_and_a_slow_fade_do_not_flash() -> None:
 
 
 @pytest.mark.parametrize(("rate", "flashes"), [(1.0, False), (2.5, False), (5.0, True), (10.0, True)])
-def test_more_than_three_flashes_a_second_are_told(rate: float, flashes: bool) -> None:
+def test_more_than_three_flashes_a_second_are_reported(rate: float, flashes: bool) -> None:
     assert (film(square(rate, 20, 235)).warning() is not None) == flashes
 
 

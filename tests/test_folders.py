@@ -53,7 +53,7 @@ def test_whatever_ends_it_early_leaves_what_was_there(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 @pytest.mark.parametrize("names_a_file", [True, False])
-def test_a_file_system_that_fails_while_it_is_filled_is_said_in_a_sentence(
+def test_a_file_system_that_fails_while_it_is_filled_is_reported_in_a_sentence(
     tmp_path: Path, number: int, names_a_file: bool
 ) -> None:
     with pytest.raises(WriteError, match=f"site cannot be written: {os.strerror(number)}"):  # noqa: SIM117
@@ -98,7 +98,7 @@ def test_an_empty_folder_is_taken_and_a_foreign_one_refused(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["thesis.txt", ".git/HEAD", "page2/a.js"])
-def test_a_folder_in_which_somebody_keeps_other_files_is_never_replaced(name: str, tmp_path: Path) -> None:
+def test_a_folder_with_a_user_s_other_files_is_never_replaced(name: str, tmp_path: Path) -> None:
     place = tmp_path / "site"
     fill(place, "one")
     (place / name).parent.mkdir(exist_ok=True)

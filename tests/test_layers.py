@@ -111,7 +111,7 @@ def test_a_wrong_setting_is_refused_by_its_own_words(setting: str, says: str) ->
     assert says in fault
 
 
-def test_faults_of_file_and_settings_are_told_at_once_each_with_its_own_source(tmp_path: Path) -> None:
+def test_faults_of_file_and_settings_are_reported_at_once_each_with_its_own_source(tmp_path: Path) -> None:
     mine = tmp_path / "mine.toml"
     mine.write_text("[look]\ngap = 2\n[camera]\nspeed = 3\n")
     with pytest.raises(SceneError) as caught:

@@ -130,7 +130,7 @@ def test_a_fault_of_a_declaration_names_its_line(part: str, instead: str, fault:
     assert fault in str(caught.value)
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(SceneError) as caught:
         written(NET.replace("steps = 12", "steps = 0\nlanes = 0").replace('{"width": 5}', "5"), trusted=False)
     assert len(caught.value.faults) == 3
@@ -195,7 +195,7 @@ def test_the_key_covers_data_files_and_versions(monkeypatch: pytest.MonkeyPatch)
     assert written(using).problem.key != first.key
     Path("numbers.txt").write_text("1 2 3")
     assert written(using).problem.key == first.key
-    from render.problem.own import source
+    from render.problem.own_model import source
 
     monkeypatch.setattr(source, "_version", lambda name: f"{name} 99")
     assert written(using).problem.key != first.key
@@ -449,7 +449,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("part", "instead", "fault"), WRONG)
-def test_what_code_gets_wrong_is_told_with_its_line(part: str, instead: str, fault: str) -> None:
+def test_what_code_gets_wrong_is_reported_with_its_line(part: str, instead: str, fault: str) -> None:
     assert part in NET
     with pytest.raises(RenderError) as caught:
         trained(problem(NET.replace(part, instead)), *points(2))

@@ -101,7 +101,7 @@ def test_what_another_process_trains_otherwise_is_found() -> None:
     assert findings(text)["again"].state == "bad"
 
 
-def test_a_file_that_cannot_train_is_told_by_its_line() -> None:
+def test_a_file_that_cannot_train_is_reported_with_its_line() -> None:
     by_name = findings(NET.replace("jnp.tanh(x @", "jnp.tanh(x.astype(jnp.float32) @"))
     assert list(by_name) == ["file", "plane", "training"]
     assert by_name["training"].state == "bad"
@@ -129,7 +129,7 @@ def test_data_that_is_not_a_number_is_found_at_the_first_loss() -> None:
     assert by_name["outcomes"].found == "the first loss of every run is not finite"
 
 
-def test_what_jax_says_in_several_lines_is_said_whole() -> None:
+def test_an_error_of_jax_in_several_lines_is_printed_in_full() -> None:
     """A loop whose carry changes its type: the second line says which."""
     loop = (
         "jax.lax.scan(lambda h, _: (h.astype(jnp.float32), None), jnp.zeros(3), None, length=2)[0].sum() + jnp.tanh(x @"

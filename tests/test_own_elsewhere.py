@@ -16,7 +16,7 @@ from render.backends import Batch, Cluster, handed_code
 from render.cli import app
 from render.errors import ClusterError, SceneError
 from render.geometry.tiles import Tile
-from render.problem import own
+from render.problem import own_model
 from render.samples import Points
 from render.scene import own_files
 from render.storage import trust
@@ -76,9 +76,9 @@ def test_what_is_handed_over_names_the_same_problem_whatever_versions_the_worker
     api.trust("net.py")
     problem = scene.load("net.toml").problem
     handed = pickle.loads(pickle.dumps(handed_code.of(problem)))
-    module = importlib.import_module("render.problem.own.source")
+    module = importlib.import_module("render.problem.own_model.source")
     monkeypatch.setattr(module, "_version", lambda name: "of the worker")
-    monkeypatch.setattr(importlib.import_module("render.problem.own.known"), "_known", {})
+    monkeypatch.setattr(importlib.import_module("render.problem.own_model.known"), "_known", {})
     assert handed_code.lacks(problem)
     handed_code.take(handed)
     assert not handed_code.lacks(problem)
@@ -133,7 +133,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_installed_package_offers_a_system(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("net.toml").write_text(SCENE.replace('"./net.py"', '"their_net"'))
     loaded = scene.load("net.toml")
-    assert own.is_own(loaded.problem.system) and loaded.problem.labels[0] == "learning rate"
+    assert own_model.is_own(loaded.problem.system) and loaded.problem.labels[0] == "learning rate"
     (picture,) = api.frame(loaded, "last", quality="scene")
     assert scene.load(picture).problem == loaded.problem
     assert 'system = "their_net"' in scene.resolved(loaded)

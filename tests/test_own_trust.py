@@ -170,7 +170,7 @@ def test_a_scene_saved_elsewhere_still_finds_its_file(place: Path) -> None:
     assert 'system = "../net.py"' in Path("saved/zoom.toml").read_text()
 
 
-def test_a_process_that_was_not_told_trains_nothing(place: Path) -> None:
+def test_a_process_without_the_user_s_trust_trains_nothing(place: Path) -> None:
     """A problem travels as data: a worker that is handed it alone neither has the code, nor would run it."""
     problem = scene.load("net.toml").problem
     api.trust("net.py")

@@ -345,7 +345,7 @@ def test_a_film_trains_the_patches_of_its_plan_and_no_more(filmed: tuple[Job, li
 def test_a_film_of_whole_tiles_has_the_same_samples_and_the_same_frames(
     filmed: tuple[Job, list[np.ndarray]], tmp_path: Path, backend: backends.Backend
 ) -> None:
-    """A store of before, or one in which somebody looked around, holds more of every tile than this film reads."""
+    """A store of before, or one in which the explorer was used, holds more of every tile than this film reads."""
     job, frames = filmed
     of_whole_tiles = job_of(small(), tmp_path, backend)
     more = train(of_whole_tiles.plan, of_whole_tiles.store, backend, {})

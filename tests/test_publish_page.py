@@ -139,7 +139,7 @@ def test_an_address_names_the_view_and_is_reloaded(visit: Visit) -> None:
     assert again["width"] == pytest.approx(framed["width"], rel=1e-6)
     for axis in "xy":
         assert abs(Fraction(again[axis]) - Fraction(framed[axis])) < Fraction(framed["width"]) / 10**6
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     page.until("explorer.view.zoom < 2")
     page.settled("location.search", 1.2)
     page.click("#back")
@@ -151,7 +151,7 @@ def test_an_address_names_the_view_and_is_reloaded(visit: Visit) -> None:
 
 def test_a_palette_changes_in_the_page_alone(visit: Visit) -> None:
     page = visit.page
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     page.until(f"explorer.view.zoom < 2 && {IDLE}")
     page.click("#tab-look")
     page.until(f"document.querySelectorAll('#swatches button').length === {len(colouring.PALETTES)}")
@@ -217,7 +217,7 @@ def test_every_request_goes_to_the_page_s_own_server(visit: Visit) -> None:
 
 def test_the_page_s_numbers_are_the_store_s(visit: Visit) -> None:
     page = visit.page
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     page.until(f"explorer.view.zoom < 2 && {IDLE}")
     (store,) = DirectoryStore.existing(visit.store, visit.scene.problem)
     for tile in (Tile(0, 0, 0), Tile(2, 1, 3), Tile(2, 2, 0)):

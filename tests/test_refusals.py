@@ -64,7 +64,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> str:
     ("refuse", "without", "more"),
     refusals.BORNE,
 )
-def test_the_film_is_the_same_and_nothing_is_said_or_left_about(
+def test_the_film_is_the_same_and_nothing_is_printed_or_left_behind(
     run: Run, tmp_path: Path, reference: str, refuse: str, without: tuple[str, ...], more: dict[str, str]
 ) -> None:
     for name in ("home", "tmp"):

@@ -254,7 +254,7 @@ def test_what_was_made_of_a_scene_that_is_not_understood_is_not_replaced(root: P
 
 
 @pytest.mark.parametrize("record", ["", "{", "[]", '{"name": "tiny"}'])
-def test_somebody_s_own_file_is_not_replaced_and_a_record_alone_is_in_no_way(
+def test_a_user_s_own_file_is_not_replaced_and_a_record_alone_is_in_no_way(
     root: Path, tmp_path: Path, record: str
 ) -> None:
     job = job_of(loaded(), root)
@@ -372,7 +372,7 @@ def test_an_export_or_a_print_is_replaced_by_the_same_request_alone(root: Path, 
 
 
 @pytest.mark.parametrize("name", [*EXPORTS, *PRINTS])
-def test_somebody_s_own_data_is_not_replaced_by_an_export_or_a_print(root: Path, tmp_path: Path, name: str) -> None:
+def test_a_user_s_own_data_is_not_replaced_by_an_export_or_a_print(root: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     if name == "a.zarr":
         xarray.Dataset({"years": ("n", np.arange(3))}).to_zarr(path, zarr_format=3, consolidated=False)

@@ -265,10 +265,10 @@ distances = st.sampled_from([(-1.0, 0.0, 0.5, 1.5, 4.0), (-1.0, 4.0), (1.5, 4.0)
 
 
 @given(seeds, distances, st.integers(1, 60), st.integers(1, 60), st.floats(0.5, 30.0))
-def test_where_a_level_is_said_to_fill_or_to_miss_pixels_it_does(
+def test_a_level_fills_and_misses_the_pixels_that_its_coverage_claims(
     seed: int, ends: tuple[float, ...], rows: int, columns: int, margin: float
 ) -> None:
-    """And outside the columns that it is said to reach no pixel is its own."""
+    """Outside of the columns that it claims to reach, it covers no pixel."""
     noise = np.random.default_rng(seed)
     squares = noise.choice(ends, (4, 5))
     cells = (np.kron(squares, np.ones((3, 3))) * margin).astype(np.float32)

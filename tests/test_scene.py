@@ -782,7 +782,7 @@ def test_a_still_view_may_have_any_number_of_frames() -> None:
     assert loaded.path(loaded.output).frame_count(30) == 7
 
 
-def test_counts_of_frames_that_cannot_be_are_told() -> None:
+def test_impossible_counts_of_frames_are_reported() -> None:
     assert faults(changed(camera__play="ping-pong", output={"frames": 7})) == [
         "output.frames must be even, and at least 2, for a film there and back, not 7."
     ]

@@ -185,7 +185,7 @@ class AgreesWithMemory(stateful.RuleBasedStateMachine):
         self.store = pickle.loads(pickle.dumps(self.store))
 
     @stateful.rule()
-    def open_anew(self) -> None:
+    def open_again(self) -> None:
         self.store = open_store(self.root)
 
 

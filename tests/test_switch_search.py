@@ -110,7 +110,7 @@ def test_a_damaged_measurement_is_none(damage: str, loaded: Scene, tmp_path: Pat
     assert switches.load(tmp_path, loaded.problem, "b" * 16) is None
 
 
-def test_what_is_said_names_the_shares_and_the_levels() -> None:
+def test_the_message_names_the_shares_and_the_levels() -> None:
     sentence = switch_search.words(grain(None, None, Path(), None), "decades")
     assert sentence == (
         "Plain runs are right to 0.1 % in no view about this target: 1e-07 wide, two orders of summation agree in 80% "

@@ -496,8 +496,8 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
             show_words("21 of 64 runs")  # as in the terminal: "what: words"
             now = "measuring where rounding decides the picture: 21 of 64 runs"
             page.until(f"document.getElementById('activity').textContent === '{now}'")
-            said = page.js("document.body.innerText.split('\\n').filter((line) => line.trim())")
-            assert said == ["The film being made", now, f"M{now[1:]}."], "and nothing else of what is going on"
+            lines = page.js("document.body.innerText.split('\\n').filter((line) => line.trim())")
+            assert lines == ["The film being made", now, f"M{now[1:]}."], "and nothing else of what is going on"
             check_accessibility(page)
         with serving.listener.rendering(job) as report:
             report(Progress(5, job.frame_count, len(here), job.plan.samples, notes=("A tile was lost.",)))
@@ -530,7 +530,7 @@ def test_the_page_shows_frames_and_is_used_with_the_keyboard(stored: Callable[[s
             page.until("document.getElementById('about').textContent.startsWith('frame 4')")
             check_accessibility(page)
             report(Progress(middle, job.frame_count, job.plan.samples, job.plan.samples))
-            page.until(f"document.getElementById('made-text').textContent.startsWith('{middle} of')")
+            page.until(f"document.getElementById('frames-done-text').textContent.startsWith('{middle} of')")
             assert page.errors == []
     page_errors = [error for error in page.errors if "ERR_CONNECTION_REFUSED" not in error]
     assert page_errors == []

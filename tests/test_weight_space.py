@@ -102,7 +102,7 @@ def test_singular_value_channels_agree_with_numpy() -> None:
             assert ours.more[name][lane] == pytest.approx(value, rel=1e-8), name
 
 
-def test_the_three_regions_of_temperature_and_disorder_are_told_apart() -> None:
+def test_the_three_regions_of_temperature_and_disorder_are_distinguished() -> None:
     """A learnt direction leads, the initial disorder stays, training diverges: the table of assets/docs/systems.md."""
     field = engine.Engine(PHASES).run(np.array([0.01, 0.01, 0.1]), 10.0 ** np.array([-1.9, 0.5, 0.0]))
     leads, stays = ({name: channel[lane] for name, channel in field.more.items()} for lane in (0, 1))

@@ -8,7 +8,7 @@ from render.api.arrays import Window, field, probe
 from render.api.exports import export, export_frames
 from render.api.films import Film, contact_sheet, convert, frame, pictures, plan, recolour, video
 from render.api.listener import SILENT, Listener
-from render.api.own import trust
+from render.api.own_model import trust
 from render.api.pages import explore
 from render.api.posters import PosterPlan, plan_poster, poster
 from render.api.preparation import Outlook

@@ -31,7 +31,7 @@ from render.film.plan import depth_warning
 from render.film.training_rate import Rate
 from render.geometry import frame_rates
 from render.picture import palettes
-from render.problem import Problem, own
+from render.problem import Problem, own_model
 from render.scene import Scene
 from render.storage import descriptions
 from render.storage.store import DirectoryStore, check_store
@@ -167,7 +167,7 @@ def remark(loaded: Scene, listener: Listener) -> None:
 def _former_code(job: Job, store: Path) -> str:
     """Return the name of a user's file of whose former versions alone the store has samples; "" if there is none."""
     system = job.scene.problem.system
-    if not own.is_own(system) or job.store.held(job.plan.order[:1]) != [0]:
+    if not own_model.is_own(system) or job.store.held(job.plan.order[:1]) != [0]:
         return ""
     file = system.partition("#")[0]
     tables = (descriptions.read_toml(path, "problem") for path in store.glob("*/problem.toml"))
@@ -301,9 +301,9 @@ class Outlook:
     def code(self) -> dict[str, Any] | None:
         """Return which code of the user's training runs: its file, what it imports from beside it, data, versions."""
         system = self.job.scene.problem.system
-        if not own.is_own(system):
+        if not own_model.is_own(system):
             return None
-        known = own.find(system)
+        known = own_model.find(system)
         return {
             "file": str(known.folder / known.source.name),
             "digest": known.source.digest,

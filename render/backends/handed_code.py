@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from render.errors import ClusterError
-from render.problem import Problem, own
+from render.problem import Problem, own_model
 from render.storage import trust
 
 # What each worker gets once, with the code. Larger data would hold up the scheduler, which carries it.
@@ -19,7 +19,7 @@ class Handed(NamedTuple):
     """A file that a worker may run. name: of its system. data: (relative path, content) of its data files."""
 
     name: str
-    source: own.Source
+    source: own_model.Source
     data: tuple[tuple[str, bytes], ...]
 
 
@@ -28,10 +28,10 @@ def of(problem: Problem) -> Handed | None:
 
     Raises Untrusted for code that the person has not said to trust, ClusterError for data that is too large.
     """
-    if not own.is_own(problem.system):
+    if not own_model.is_own(problem.system):
         return None
     trust.require(problem)
-    known = own.find(problem.system)
+    known = own_model.find(problem.system)
     data = tuple((name, (known.folder / name).read_bytes()) for name, _ in known.source.data)
     if (size := sum(len(content) for _, content in data)) > _MOST_BYTES:
         raise ClusterError(
@@ -50,18 +50,18 @@ def take(handed: Handed | None) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    own.add(handed.source, folder, handed.name)
+    own_model.add(handed.source, folder, handed.name)
     trust.accept(handed.source.code_digest)
 
 
 def lacks(problem: Problem) -> bool:
     """Return whether this process would have to be handed the code of a problem first."""
-    return own.is_own(problem.system) and not own.is_known(problem.system)
+    return own_model.is_own(problem.system) and not own_model.is_known(problem.system)
 
 
 def versions(problem: Problem) -> dict[str, str]:
     """Return the versions that this process has of the packages which a problem's code imports."""
-    return own.find(problem.system).source.installed() if own.is_own(problem.system) else {}
+    return own_model.find(problem.system).source.installed() if own_model.is_own(problem.system) else {}
 
 
 @functools.cache

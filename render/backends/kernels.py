@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from render.errors import RenderError, WriteError
 from render.files import atomic, places
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.fused import shape
 from render.machine.cards import Card, clock_mhz
 from render.problem import Problem
@@ -111,7 +111,7 @@ def _verdict(problem: Problem) -> Any:
     path = None if folder is None else folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
     if text not in _verdicts and path is not None:
         with contextlib.suppress(OSError, ValueError, TypeError):
-            _verdicts[text] = fused_check.Verdict(**json.loads(read_own(path)))
+            _verdicts[text] = fused_check.Verdict(**json.loads(read_stored(path)))
     if text not in _verdicts:
         _verdicts[text] = fused_check.compare(engine.Engine(problem), fused)
         if path is not None:

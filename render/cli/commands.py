@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 from cyclopts import CycloptsError, Parameter
 
 import render
-from render.cli import completion, descend, exports, maintenance, own, points, streams, variants
+from render.cli import completion, descend, exports, maintenance, own_model, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     ALL_OF_IT,
@@ -291,8 +291,8 @@ def systems(
     systems.show(name)
 
 
-app.command(own.new)
-app.command(own.check)
+app.command(own_model.new)
+app.command(own_model.check)
 app.command(points.probe)
 app.command(exports.export)
 app.command(exports.publish)

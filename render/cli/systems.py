@@ -13,7 +13,7 @@ from rich.table import Table
 from render import scene
 from render.cli import messages
 from render.errors import RenderError, SceneError
-from render.problem import catalogue, own
+from render.problem import catalogue, own_model
 from render.problem.catalogue import SYSTEMS, Hyperparameter, Setting, System
 from render.scene import own_files
 from render.scene.wording import listed, nearest, quoted
@@ -25,7 +25,7 @@ def show(name: str | None) -> None:
     """Print all systems, or what a scene may set of one: of the catalogue, a user's file, or an installed package."""
     if name is not None:
         name = own_files.named(name, Path.cwd()) or name
-    if name is not None and name not in SYSTEMS and not own.is_own(name):
+    if name is not None and name not in SYSTEMS and not own_model.is_own(name):
         known = [*SYSTEMS, *own_files.offered()]
         raise RenderError(
             f"a system must be one of {listed(known)}, or a file that ends in .py, not "

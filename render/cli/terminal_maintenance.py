@@ -11,7 +11,7 @@ from render import scene
 from render.backends.local import LocalBackend
 from render.cli import messages
 from render.machine import sizes
-from render.problem import Problem, own
+from render.problem import Problem, own_model
 from render.tools import inventory, merging
 from render.tools.doctor import Finding
 from render.tools.inventory import Kept
@@ -134,7 +134,7 @@ def _title(one: Kept) -> str:
 def _kind(description: dict[str, Any]) -> str:
     """Return what a problem trains, in a word: a network's activation, the name of a user's file, or a system."""
     system = str(description.get("system"))
-    return system.partition("#")[0] if own.is_own(system) else str(description.get("activation", system))
+    return system.partition("#")[0] if own_model.is_own(system) else str(description.get("activation", system))
 
 
 def _state(one: Kept) -> str:

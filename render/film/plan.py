@@ -238,15 +238,17 @@ class Plan:
                 plan.complete = [(0.0, self.path.length)]
                 continue
             inside = depth + self._delta >= level
-            for i, s in enumerate(self._places):
-                if inside[i] and i + 1 < len(inside) and inside[i + 1]:
-                    _extend(plan.complete, float(s), float(self._places[i + 1]))
-                elif inside[i] or reach[i] >= level:
-                    _extend(plan.complete, float(s), float(s))
-                if i + 1 < len(inside) and inside[i] != inside[i + 1]:
-                    edge = self._crossing(float(s), float(self._places[i + 1]), level)
-                    a, b = (float(s), edge) if inside[i] else (edge, float(self._places[i + 1]))
-                    _extend(plan.complete, a, b)
+            stretches = [(float(s), float(s)) for s in self._places[(reach >= level) & ~inside]]
+            turns = np.flatnonzero(np.diff(inside, prepend=False, append=False))
+            for begin, end in turns.reshape(-1, 2):  # from one place up to another, without it
+                a, b = float(self._places[begin]), float(self._places[end - 1])
+                if begin > 0:
+                    a = self._crossing(float(self._places[begin - 1]), a, level)
+                if end < len(inside):
+                    b = self._crossing(b, float(self._places[end]), level)
+                stretches.append((a, b))
+            for a, b in sorted(stretches):
+                _extend(plan.complete, a, b)
         return levels
 
     def _crossing(self, outside: float, inside: float, level: int) -> float:

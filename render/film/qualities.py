@@ -11,7 +11,7 @@ from pathlib import Path
 from render.backends import Backend
 from render.errors import WriteError
 from render.files.atomic import write_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.film import training_rate
 from render.film.plan import Plan
 from render.film.training_rate import Rate
@@ -78,7 +78,7 @@ class Memory:
 
     def _read(self) -> dict[str, str]:
         try:
-            content = json.loads(read_own(self._path))
+            content = json.loads(read_stored(self._path))
         except (OSError, ValueError):
             return {}
         return {str(k): str(v) for k, v in content.items()} if isinstance(content, dict) else {}

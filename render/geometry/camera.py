@@ -192,7 +192,7 @@ class Path:
         """
         if not self._segments or s >= self.length:  # (s - mark) / length may round to less than 1
             return max(0, len(self._segments) - 1), 1.0
-        i = int(np.clip(np.searchsorted(self.marks, s, side="right") - 1, 0, len(self._segments) - 1))
+        i = int(np.searchsorted(self.marks[1:-1], s, side="right"))
         length = self._segments[i].length
         return i, (s - self.marks[i]) / length if length else 1.0
 
@@ -220,7 +220,7 @@ class Path:
 
     def s_at(self, time_s: float) -> float:
         """Return the path length reached after time_s seconds."""
-        return float(np.clip(self._timing(time_s), 0.0, self.length)) if self.length else 0.0
+        return min(max(float(self._timing(time_s)), 0.0), self.length) if self.length else 0.0
 
     def frame_count(self, fps: Fraction | float) -> int:
         """Return the number of frames: the film's duration in frames, rounded once, at least one.

@@ -26,7 +26,7 @@ class MonotoneCubic:
     def __call__(self, at: float | np.ndarray) -> np.ndarray:
         """Return the values at `at`: float64 of the shape of `at`, followed by the shape of one value."""
         at = np.asarray(at, dtype=float)
-        piece = np.clip(np.searchsorted(self._x, at, side="right") - 1, 0, len(self._x) - 2)
+        piece = np.searchsorted(self._x[1:-1], at, side="right")
         constant, linear, square, cube = (part[piece] for part in self._pieces)
         way = np.reshape(at - self._x[piece], (*at.shape, *(1,) * (constant.ndim - at.ndim)))
         value: np.ndarray = constant + linear * way + square * (way * way) + cube * (way * way * way)

@@ -67,7 +67,7 @@ def check(palette: str | tuple[str, ...]) -> None:
     try:
         cmap.Colormap(palette)
     except (ValueError, TypeError, KeyError):
-        short = {str(key).rpartition(":")[2] for key in cmap.Catalog()}
+        short = {str(key).rpartition(":")[2] for key in cmap.Colormap.catalog()}
         near = difflib.get_close_matches(palette.rpartition(":")[2], sorted({*PALETTES, *short}), n=3)
         # Names that differ in capitals alone are one palette.
         near = list({name.lower(): name for name in reversed(near)}.values())[::-1]
@@ -106,7 +106,7 @@ def shortest_name(palette: str) -> str:
         return palette
     import cmap
 
-    full = cmap.Catalog().resolve
+    full = cmap.Colormap.catalog().resolve
     try:
         return short if full(short.removesuffix("_r")) == full(palette.removesuffix("_r")) else palette
     except KeyError:

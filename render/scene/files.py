@@ -17,7 +17,7 @@ import render
 from render.errors import SceneError
 from render.geometry import frame_rates
 from render.machine import texts
-from render.problem import own
+from render.problem import own_model
 from render.scene import missing, naming, own_files, records
 from render.scene.checks import build, read_toml
 from render.scene.layers import Layers, merged, with_values
@@ -66,7 +66,7 @@ def with_system(text: str, scene: Scene, folder: Path) -> str:
 
     The text of a scene that trains a system of the catalogue stays as it is.
     """
-    if not own.is_own(scene.problem.system):
+    if not own_model.is_own(scene.problem.system):
         return text
     named = tomllib.loads(text)["problem"]["system"]
     path = own_files.written(scene.problem.system, folder)
@@ -200,10 +200,10 @@ def resolved(scene: Scene) -> str:
     The path of a user's file starts at the current folder, and the digest of its code stands beside it.
     """
     raw = filled(own_files.taken_up(tomllib.loads(scene.text), scene.folder))
-    if own.is_own(scene.problem.system):
+    if own_model.is_own(scene.problem.system):
         raw["problem"] |= {
             "system": own_files.written(scene.problem.system),
-            "code": own.find(scene.problem.system).source.digest,
+            "code": own_model.find(scene.problem.system).source.digest,
         }
     output = {key: value for key, value in asdict(scene.output).items() if value is not None}
     output["fps"] = frame_rates.plain(scene.output.fps)

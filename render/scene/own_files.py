@@ -14,8 +14,8 @@ from typing import Any
 
 import render
 from render.errors import ChangedCode, SceneError
-from render.problem import catalogue, own
-from render.problem.own import declaration
+from render.problem import catalogue, own_model
+from render.problem.own_model import declaration
 from render.scene.wording import quoted
 from render.storage import trust
 
@@ -66,9 +66,9 @@ def anchored(raw: dict[str, Any], folder: Path) -> None:
 
 def written(system: str, folder: Path | None = None) -> str:
     """Return a system as a scene in a folder names it: a path of a user's file, or the name itself."""
-    if not own.is_own(system):
+    if not own_model.is_own(system):
         return system
-    known = own.find(system)
+    known = own_model.find(system)
     offered = next((name for name, path in _offered().items() if path == known.folder / known.source.name), None)
     if offered is not None:
         return offered
@@ -77,11 +77,11 @@ def written(system: str, folder: Path | None = None) -> str:
     return path if path.startswith("..") else f"./{path}"
 
 
-def read(path: Path) -> own.Known:
+def read(path: Path) -> own_model.Known:
     """Read a user's file. SceneError, with all faults, for one that cannot be a system."""
-    plain = own.read(path)
+    plain = own_model.read(path)
     files = declaration.files(plain.name, plain.text)
-    known = own.add(own.read(path, files) if files else plain, path.parent.absolute())
+    known = own_model.add(own_model.read(path, files) if files else plain, path.parent.absolute())
     if path.absolute().is_relative_to(Path(render.__file__).resolve().parent) or _is_shipped(path):
         trust.accept(known.source.code_digest)
     return known
@@ -118,8 +118,8 @@ def _is_path(system: str) -> bool:
     return system.endswith(".py")
 
 
-def _known(system: str, folder: Path | None) -> own.Known | None:
-    if own.is_own(system):  # a name that this process gave: no scene may count on it
+def _known(system: str, folder: Path | None) -> own_model.Known | None:
+    if own_model.is_own(system):  # a name that this process gave: no scene may count on it
         raise SceneError(
             f"problem.system must be a system or the path of a file that ends in .py, not {quoted(system)}."
         )

@@ -21,7 +21,7 @@ from render.encode import CodecName
 from render.geometry import camera
 from render.picture.channels import CHANNELS
 from render.picture.colour import Equalise, Look
-from render.problem import DEFAULT_SYSTEM, catalogue, own
+from render.problem import DEFAULT_SYSTEM, catalogue, own_model
 from render.problem.catalogue import OBSERVABLES, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
 from render.scene.number_fields import Number, whole_or, whole_or_schema
@@ -159,7 +159,7 @@ def _tables(system: str, row: System) -> SystemTables:
             "measure": (Literal[row.measures], row.measures[0]),
             **(
                 {"code": (str, absent("Digest of the file that the system is, if it must not be another."))}
-                if own.is_own(system)
+                if own_model.is_own(system)
                 else {}
             ),
             "fixed": (fixed, Field(default_factory=lambda: fixed())),

@@ -12,7 +12,7 @@ import tomli_w
 
 from render.errors import StoreError
 from render.files.atomic import store_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 
 
 def names_in(folder: Path) -> frozenset[str]:
@@ -49,7 +49,7 @@ def describe(path: Path, fields: Mapping[str, object], kind: str) -> None:
 def read_toml(path: Path, kind: str) -> dict[str, Any]:
     """Return the fields of problem.toml or numerics.toml. Raises FileNotFoundError or StoreError."""
     try:
-        return tomllib.loads(read_own(path).decode("utf-8"))
+        return tomllib.loads(read_stored(path).decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StoreError(f"{path} must describe the {kind} of its tiles: {error}. Delete that folder.") from error
     except FileNotFoundError:

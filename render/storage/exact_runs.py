@@ -10,7 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from render.files.atomic import store_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.problem import Problem
 
 # Increase this when a change alters outcomes. Stored outcomes of another version are not used.
@@ -48,7 +48,7 @@ def save(run: ExactRun, root: Path, problem: Problem) -> Path:
 def load(root: Path, problem: Problem, x: Fraction, y: Fraction) -> ExactRun | None:
     """Return the stored outcome at a point; None if there is none, or if the file is damaged."""
     try:
-        content = json.loads(read_own(_path(root, problem, x, y)))
+        content = json.loads(read_stored(_path(root, problem, x, y)))
         outcome = {name: float(value) for name, value in content["outcome"].items()}
         run = ExactRun(Fraction(content["x"]), Fraction(content["y"]), int(content["bits"]), outcome)
         usable = content["version"] == _VERSION and (run.x, run.y) == (x, y) and set(outcome) == {*problem.channels}

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from render.files.atomic import store_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.geometry.tiles import Tile
 from render.problem import Problem
 from render.samples import Points
@@ -104,7 +104,7 @@ def load_all(root: Path, problem: Problem) -> list[Reference]:
     stored = []
     for path in sorted(_folder(root, problem).glob("*.npz")):
         try:
-            with np.load(io.BytesIO(read_own(path)), allow_pickle=False) as file:
+            with np.load(io.BytesIO(read_stored(path)), allow_pickle=False) as file:
                 meta = json.loads(str(file["meta"]))
                 states = tuple(file[f"state_{i}"] for i in range(len(file.files) - 1))
             place = Fraction(meta["x"]), Fraction(meta["y"])

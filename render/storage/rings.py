@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from render.files.atomic import store_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.storage.references import Reference
 
 
@@ -52,7 +52,7 @@ def load(reference: Reference, number: int, numerics: Mapping[str, str | int]) -
     if path is None:
         return None
     try:
-        with np.load(io.BytesIO(read_own(path)), allow_pickle=False) as file:
+        with np.load(io.BytesIO(read_stored(path)), allow_pickle=False) as file:
             meta = json.loads(str(file["meta"]))
             leaves = tuple(file[f"leaf_{i}"] for i in range(len(file.files) - 1))
         content = np.concatenate([leaf.ravel().view(np.uint8) for leaf in leaves]) if leaves else np.empty(0)

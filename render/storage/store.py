@@ -36,7 +36,7 @@ import numpy as np
 
 from render.errors import DamagedTile, StoreError
 from render.files import atomic
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import Tile
 from render.machine import environment
@@ -281,7 +281,7 @@ class DirectoryStore:
         """Read one file and return its samples as they are stored. Raises FileNotFoundError, DamagedTile."""
         path = self._file(tile, patches)
         try:
-            stored = read_own(path)
+            stored = read_stored(path)
         except FileNotFoundError:
             raise
         except IsADirectoryError:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from render.files.atomic import store_whole
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.problem import Problem
 
 # Increase this when a change of the rule, or of either way of training, moves switches. Switches of another version are
@@ -58,7 +58,7 @@ def save(measured: Measured, root: Path, problem: Problem, target: str) -> None:
 def load(root: Path, problem: Problem, target: str) -> Measured | None:
     """Return the stored measurement at a target; None if there is none, or if the file is damaged."""
     try:
-        content = json.loads(read_own(_path(root, problem, target)))
+        content = json.loads(read_stored(_path(root, problem, target)))
         level = content["last_plain_level"]
         if content["version"] != _VERSION or not (level is None or isinstance(level, int)):
             return None

@@ -13,7 +13,7 @@ import os
 
 from render.errors import RenderError
 from render.files import places
-from render.problem import Problem, own
+from render.problem import Problem, own_model
 
 _accepted: set[str] = set()
 
@@ -27,7 +27,7 @@ def accept(code_digest: str) -> None:
     _accepted.add(code_digest)
 
 
-def remember(source: own.Source) -> bool:
+def remember(source: own_model.Source) -> bool:
     """Let this and later processes of this user run some code. Return False if the trust cannot be recorded."""
     accept(source.code_digest)
     folder = places.config_folder("trusted")
@@ -40,7 +40,7 @@ def remember(source: own.Source) -> bool:
     return False
 
 
-def is_trusted(source: own.Source) -> bool:
+def is_trusted(source: own_model.Source) -> bool:
     """Return whether this process may run some code."""
     if source.code_digest in _accepted:
         return True
@@ -50,12 +50,12 @@ def is_trusted(source: own.Source) -> bool:
 
 def require(problem: Problem) -> None:
     """Raise Untrusted if training a problem would run code that the user has not trusted."""
-    if not own.is_own(problem.system):
+    if not own_model.is_own(problem.system):
         return
-    if not own.is_known(problem.system):
+    if not own_model.is_known(problem.system):
         file = problem.system.partition("#")[0]
         raise Untrusted(f"This process was not given the code of {file}, and trains nothing.")
-    known = own.find(problem.system)
+    known = own_model.find(problem.system)
     if not is_trusted(known.source):
         others = [declared for declared, _ in known.source.modules if declared]
         beside = f", with {', '.join(others)} beside it," if others else ""

@@ -15,7 +15,7 @@ from render.encode import segments
 from render.errors import DamagedTile, SceneError, StoreError
 from render.files import atomic, folders
 from render.geometry import patches
-from render.problem import Problem, described, own
+from render.problem import Problem, described, own_model
 from render.scene import Scene
 from render.storage import numerics, trust
 from render.storage.descriptions import read_toml
@@ -94,7 +94,7 @@ def _difference(
     except trust.Untrusted:
         return "a problem whose code you have not said to trust"
     except ValueError:
-        if own.is_own(system := str(describes.get("system"))):
+        if own_model.is_own(system := str(describes.get("system"))):
             file = system.partition("#")[0]
             return f"trained by a {file} as no scene at hand has it; name its scene: render store ls SCENE"
         return f"a problem of system {describes.get('system')!r} that this version does not know"

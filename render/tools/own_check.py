@@ -20,7 +20,7 @@ from render.errors import RenderError
 from render.geometry import axes
 from render.geometry.axes import Axis
 from render.machine import sizes
-from render.problem import Problem, catalogue, own
+from render.problem import Problem, catalogue, own_model
 from render.problem.catalogue import Hyperparameter
 from render.samples import Field, Status
 from render.scene import own_files
@@ -65,7 +65,7 @@ def _axis(name: str, h: Hyperparameter) -> Axis:
 def examine(problem: Problem) -> Iterator[Finding]:
     """Check a user's file, one finding after the other; the rest is left out once it cannot be trained."""
     trust.require(problem)
-    known = own.find(problem.system)
+    known = own_model.find(problem.system)
     yield Finding("file", "ok", f"{known.source.name}: {problem.row.title}; {_parts_of(known)}")
     yield Finding("plane", "ok", " x ".join(_shown(axis) for axis in (problem.x, problem.y)), _open_axes(problem))
     from render.train import engine
@@ -86,7 +86,7 @@ def examine(problem: Problem) -> Iterator[Finding]:
     yield _differences(problem)
 
 
-def _parts_of(known: own.Known) -> str:
+def _parts_of(known: own_model.Known) -> str:
     beside = [name for name, _ in known.source.modules if name] + [name for name, _ in known.source.data]
     versions = ", ".join(f"{name} {version}" for name, version in known.source.versions.items())
     return f"with {', '.join(beside)}; {versions}" if beside else versions

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from jax.extend import core
 
 from render.errors import RenderError
-from render.problem import Problem, own
+from render.problem import Problem, own_model
 from render.problem.catalogue import LANES
-from render.problem.own import Known
+from render.problem.own_model import Known
 from render.train import operations, own_code, systems
 from render.train.past_float64.rules import RULES
 from render.train.systems import System
@@ -21,7 +21,7 @@ from render.train.systems import System
 
 def check(problem: Problem, declared: System) -> None:
     """Trace a step. Raises RenderError if it leaves float64 or does not fit its own state."""
-    known, hyper = own.find(problem.system), _stand_ins(problem, 2)
+    known, hyper = own_model.find(problem.system), _stand_ins(problem, 2)
     state = jax.eval_shape(declared.start, hyper)
     traced, shapes = jax.make_jaxpr(declared.step, return_shape=True)(state, hyper, jnp.int32(0))
     after, loss = shapes
@@ -93,7 +93,7 @@ def without_rules(problem: Problem) -> dict[str, str]:
 
     Levels past float64 cannot be trained with any. Operations on what all lanes share need no rule.
     """
-    known, system, hyper = own.find(problem.system), systems.make(problem), _stand_ins(problem, 2)
+    known, system, hyper = own_model.find(problem.system), systems.make(problem), _stand_ins(problem, 2)
     state = jax.eval_shape(system.start, hyper)
     lines: dict[str, str] = {}
     for function, given in ((system.start, (hyper,)), (system.step, (state, hyper, jnp.int32(0)))):

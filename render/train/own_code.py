@@ -29,8 +29,8 @@ import numpy as np
 
 import render
 from render.errors import RenderError
-from render.problem import Problem, own
-from render.problem.own import Known
+from render.problem import Problem, own_model
+from render.problem.own_model import Known
 from render.storage import trust
 
 _lock = threading.RLock()
@@ -43,7 +43,7 @@ def module(problem: Problem, copy: int = 0) -> types.ModuleType:
     Raises Untrusted for code that the person has not said to trust, RenderError for whatever the code raises.
     """
     trust.require(problem)
-    return _module(own.find(problem.system), problem.seed, copy)
+    return _module(own_model.find(problem.system), problem.seed, copy)
 
 
 @functools.lru_cache(maxsize=32)
@@ -72,7 +72,7 @@ def path_of(known: Known) -> str:
 
 def line_of(known: Known, frames: Sequence[tuple[str, int]]) -> str:
     """Return the innermost place in a user's files among (file name, line) frames, outermost first; "" if none is."""
-    names = {_code_name(known, name): own.source.file_of(name, known.source) for name, _ in known.source.modules}
+    names = {_code_name(known, name): own_model.source.file_of(name, known.source) for name, _ in known.source.modules}
     places = [(names[file], line) for file, line in frames if file in names]
     return f"{places[-1][0]}: line {places[-1][1]}" if places else ""
 
@@ -213,7 +213,7 @@ def _check_data(known: Known) -> None:
 
 
 def _path(known: Known, module_name: str) -> str:
-    return str(known.folder / own.source.file_of(module_name, known.source))
+    return str(known.folder / own_model.source.file_of(module_name, known.source))
 
 
 def _code_name(known: Known, module_name: str) -> str:

@@ -36,7 +36,7 @@ __all__ = [
     "row",
 ]
 
-# Rows that users' files declare, by their names: see render.problem.own.
+# Rows that users' files declare, by their names: see render.problem.own_model.
 _added: dict[str, System] = {}
 
 

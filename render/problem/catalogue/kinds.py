@@ -17,7 +17,7 @@ LANES = 16
 LIGHT_LANES = 512
 
 # The kernel of every row that a user's file declares.
-OWN_KERNEL = "own"
+OWN_KERNEL = "own_model"
 
 Value = int | float | str | bool | None
 Settings = Mapping[str, Value]

@@ -5,7 +5,7 @@ const SAMPLES = SIDE * SIDE;
 const HEADER_BYTES = 120;
 const WORDS = 7; // of 64 bits in a column or row
 export const UNKNOWN = 255; // status of a sample that is not trained yet
-const WHOLE = 5; // the version from which a tile has all its samples
+const COMPLETE_VERSION = 5; // the version from which a tile has all its samples
 
 // 22 kB each with its colours: 200 MB.
 const MOST_TILES = 8000;
@@ -34,7 +34,7 @@ export class Cache {
     const head = new DataView(buffer);
     const tile = {
       level: head.getUint16(0, true),
-      whole: head.getUint8(2) >= WHOLE,
+      complete: head.getUint8(2) >= COMPLETE_VERSION,
       ix: index(buffer, 8),
       iy: index(buffer, 8 + 8 * WORDS),
       signed: new Float64Array(buffer, HEADER_BYTES, SAMPLES),
@@ -45,7 +45,7 @@ export class Cache {
     const name = key(tile.level, tile.ix, tile.iy);
     // Past float64 a view may come to follow another reference run: what it has stays until that is as sharp.
     const before = this.tiles.get(name);
-    if (before?.whole && !tile.whole) return before;
+    if (before?.complete && !tile.complete) return before;
     this.tiles.delete(name); // to the end: the newest
     this.tiles.set(name, tile);
     this.deepest = Math.max(this.deepest, tile.level);

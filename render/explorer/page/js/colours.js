@@ -7,7 +7,7 @@ export class Colours {
     this.palette = new Uint32Array(1024).fill(0xff808080);
     this.curve = { knots: new Float64Array([-1, 0]), tones: new Float64Array([1, -1]) };
     this.generation = 0; // a tile coloured in another one is coloured again
-    this.made = new WeakMap(); // tile -> { generation, colours }
+    this.coloured = new WeakMap(); // tile -> { generation, colours }
   }
 
   /** Take over another's palette. */
@@ -36,16 +36,16 @@ export class Colours {
 
   /** A tile's colours, Uint32Array of 0xaabbggrr; nothing where no sample is known yet. */
   of(tile) {
-    const made = this.made.get(tile);
-    if (made?.generation === this.generation) return made.colours;
+    const before = this.coloured.get(tile);
+    if (before?.generation === this.generation) return before.colours;
     const { signed, status } = tile;
-    const colours = made?.colours ?? new Uint32Array(signed.length);
+    const colours = before?.colours ?? new Uint32Array(signed.length);
     const last = this.palette.length - 1;
     for (let i = 0; i < signed.length; i++) {
       colours[i] = status[i] === UNKNOWN ? 0
         : this.palette[Math.round((tone(this.curve, signed[i]) + 1) / 2 * last)];
     }
-    this.made.set(tile, { generation: this.generation, colours });
+    this.coloured.set(tile, { generation: this.generation, colours });
     return colours;
   }
 

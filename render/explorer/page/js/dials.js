@@ -15,7 +15,7 @@ export class Dials {
     this.moved = calmly(() => this.app.redial(), MOVED_MS);
   }
 
-  /** Take a scene's dials, each at the scene's own value; steps at the whole run. */
+  /** Take a scene's dials, each at the scene's own value; steps at the full run. */
   open(scene) {
     this.dials = scene.dials;
     this.at = {};
@@ -36,7 +36,7 @@ export class Dials {
     const output = make("output", {});
     const slider = make("input", {
       type: "range", min: "0", max: String(most), step: "1", title: dial.moves ? "Set by the scene's keyframes" : "Set by no keyframe so far",
-      oninput: () => { this.at[dial.name] = this.number(dial, Number(slider.value)); this.say(dial); this.moved(); },
+      oninput: () => { this.at[dial.name] = this.number(dial, Number(slider.value)); this.showValue(dial); this.moved(); },
     });
     this.sliders.set(dial.name, { slider, output });
     const row = make("label", {}, make("span", {}, `${dial.label}: `, output), slider);
@@ -44,20 +44,21 @@ export class Dials {
     return row;
   }
 
-  own(dial) {
+  /** The scene's number; of the steps, those of a full run. */
+  sceneValue(dial) {
     return dial.stops.length ? dial.high : dial.value;
   }
 
   value(dial) {
-    return this.at[dial.name] ?? this.own(dial);
+    return this.at[dial.name] ?? this.sceneValue(dial);
   }
 
   /** The number at a place of a slider. */
   number(dial, place) {
     if (dial.stops.length) return dial.stops[place];
     const share = place / STOPS;
-    const found = dial.log ? dial.low * (dial.high / dial.low) ** share : dial.low + (dial.high - dial.low) * share;
-    return dial.integer ? Math.round(found) : Number(found.toPrecision(6));
+    const number = dial.log ? dial.low * (dial.high / dial.low) ** share : dial.low + (dial.high - dial.low) * share;
+    return dial.integer ? Math.round(number) : Number(number.toPrecision(6));
   }
 
   /** Set a slider to its number. */
@@ -67,10 +68,10 @@ export class Dials {
     const above = dial.stops.findIndex((stop) => stop >= value);
     const share = dial.log ? Math.log(value / dial.low) / Math.log(dial.high / dial.low) : (value - dial.low) / (dial.high - dial.low);
     slider.value = dial.stops.length ? (above < 0 ? dial.stops.length - 1 : above) : Math.round(share * STOPS);
-    this.say(dial);
+    this.showValue(dial);
   }
 
-  say(dial) {
+  showValue(dial) {
     this.sliders.get(dial.name).output.textContent = words(dial, this.value(dial));
   }
 

@@ -6,7 +6,7 @@ export function listen(app) {
   const acts = {
     back: () => history.back(),
     forward: () => history.forward(),
-    home: () => app.whole(),
+    home: () => app.showPlane(),
     box: () => boxZoom(app),
     surprise: () => app.surprise(),
     copy: () => app.copy(),

@@ -66,8 +66,8 @@ export class LookPanel {
 
   /** Show the colours of what is in the box so far, where that is a palette already; the map changes with Enter. */
   async tryPalette(name) {
-    const found = await api.get("palette", { name }).catch(() => null);
-    if (found && $("palette").value.trim() === name) bar($("palette-preview"), found.colours);
+    const palette = await api.get("palette", { name }).catch(() => null);
+    if (palette && $("palette").value.trim() === name) bar($("palette-preview"), palette.colours);
   }
 
   /** What the colours mean: one bar for each side of the boundary. */

@@ -37,14 +37,14 @@ class App {
     this.mouse = null; // on the map, in its pixels: what lies under it changes when the map moves
     this.since = 0; // tiles of views before this one are of another scene or channel
     this.changed = []; // tiles to be painted at the next frame
-    const made = makeMap($("map"), this);
-    this.map = made.map;
-    this.layer = made.layer;
+    const { map, layer } = makeMap($("map"), this);
+    this.map = map;
+    this.layer = layer;
     this.view = viewOf(this.map, PLANE);
     this.sample = new Sample(this);
     this.dials = new Dials(this);
-    this.lookAgain = throttle(() => this.say(), SEND_MS);
-    this.pointAgain = throttle(() => this.say(), POINT_MS);
+    this.lookAgain = throttle(() => this.sendView(), SEND_MS);
+    this.pointAgain = throttle(() => this.sendView(), POINT_MS);
     this.settled = calmly(() => this.writeAddress(true), SETTLED_MS);
   }
 
@@ -85,7 +85,7 @@ class App {
     this.dials.open(scene);
     this.recolour();
     this.film.open(scene);
-    if (at.width) this.go(at, { quietly: true }); else this.whole({ quietly: true });
+    if (at.width) this.go(at, { quietly: true }); else this.showPlane({ quietly: true });
     await this.panel.show();
     this.writeAddress();
   }
@@ -126,7 +126,7 @@ class App {
   }
 
   /** Go to where the whole plane fits between the rulers. */
-  whole(how) {
+  showPlane(how) {
     const { x, y } = this.map.getSize();
     this.go({ x: 0.5, y: 0.5, width: 1.03 * this.film.guideWidth() / Math.min(x - 90, y - 54) }, how);
   }
@@ -152,7 +152,7 @@ class App {
   // ---- the server ---------------------------------------------------------------------------------------------
 
   /** Tell the server what is looked at, unless a preview has its attention. */
-  say() {
+  sendView() {
     if (this.scene && !this.film?.preview.busy) this.mapSerial = this.live.look({ ...this.asked(), train: this.look.train });
   }
 
@@ -202,7 +202,7 @@ class App {
     if (serial < this.since) return;
     this.empty();
     this.changed.push(this.cache.add(buffer));
-    this.soon();
+    this.repaintSoon();
   }
 
   takeCurve(message) {
@@ -217,11 +217,11 @@ class App {
 
   repaint() {
     this.all = true;
-    this.soon();
+    this.repaintSoon();
   }
 
   /** Paint at the next frame what has changed, once. */
-  soon() {
+  repaintSoon() {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       this.layer.repaint(this.all ? null : this.changed);
@@ -341,7 +341,7 @@ async function begin() {
     lost.hidden = false;
   });
   app.live.addEventListener("open", () => { lost.hidden = true; app.cache.clear(); });
-  app.live.addEventListener("found", () => { lost.hidden = true; });
+  app.live.addEventListener("recovered", () => { lost.hidden = true; });
   app.live.addEventListener("reset", () => { app.cache.clear(); app.repaint(); });
   app.live.addEventListener("tile", ({ detail }) => app.take(detail));
   app.live.addEventListener("curve", ({ detail }) => app.takeCurve(detail));

@@ -28,7 +28,7 @@ function* tilesOf({ i0, j0, i1, j1 }) {
 
 /**
  * Paint a view { x0, y0 (its lower left corner), width, height }, in units of the ground's root, on a canvas.
- * finest: the finest level to paint, of the root's own. Return whether anything was there.
+ * finest: the finest level to paint, of the root's own. Return whether there was anything to paint.
  */
 export function paint(canvas, view, ground, colours, finest, { smooth = false, background = "#1b1b1f" } = {}) {
   const context = canvas.getContext("2d");
@@ -49,7 +49,7 @@ export function paint(canvas, view, ground, colours, finest, { smooth = false, b
     for (const [ix, iy] of tilesOf(part)) {
       const tile = ground.get(level, ix, iy);
       some ||= Boolean(tile);
-      all &&= Boolean(tile?.whole);
+      all &&= Boolean(tile?.complete);
     }
     if (some) levels.push([level, part]);
     if (all) break; // coarser ones would be hidden

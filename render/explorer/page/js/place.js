@@ -14,9 +14,9 @@ export const isDecimal = (text) => text.length <= 400 && DECIMAL.test(text) && /
 
 /** A unit coordinate, decimal text or number, in fixed point. */
 export function fixed(coordinate) {
-  const [, sign, whole, part = "", power = "0"] = DECIMAL.exec(String(coordinate));
+  const [, sign, integer, part = "", power = "0"] = DECIMAL.exec(String(coordinate));
   const places = part.length - Number(power);
-  const digits = BigInt(whole + part);
+  const digits = BigInt(integer + part);
   const size = places > 0 ? divided(digits * ONE, 10n ** BigInt(places)) : digits * ONE * 10n ** BigInt(-places);
   return sign === "-" ? -size : size;
 }

@@ -94,7 +94,7 @@ export class Preview {
     this.busy = true;
     this.seen = this.app.cache.tiles.size;
     clearTimeout(this.rest);
-    this.rest = setTimeout(() => { this.busy = false; this.app.say(); }, busyMs);
+    this.rest = setTimeout(() => { this.busy = false; this.app.sendView(); }, busyMs);
     const now = performance.now();
     if (now - this.asked > ASK_MS) {
       this.asked = now;

@@ -29,8 +29,8 @@ export function showReadout(app, pointer) {
     const place = (axis, unit, value) => deep ? [axis.scale === "log10" ? `log10 ${axis.name}` : axis.name, positionText(axis, unit, view.width), "digits"]
       : [axis.name, valueText(axis, value, view.width)];
     rows.push(place(xAxis, exact[0], plain.x), place(yAxis, exact[1], plain.y));
-    const found = ground.sample(at.x, at.y, app.finest - ground.root.level);
-    rows.push(found ? ["ended", ...outcome(app, found.tile, found.at)] : ["ended", app.reference?.text ?? (app.published ? "not on this page" : "not stored yet"), "digits"]);
+    const sample = ground.sample(at.x, at.y, app.finest - ground.root.level);
+    rows.push(sample ? ["ended", ...outcome(app, sample.tile, sample.at)] : ["ended", app.reference?.text ?? (app.published ? "not on this page" : "not stored yet"), "digits"]);
   }
   const zoomed = Math.max(0, -Math.log10(view.width));
   const left = decades((scene.last_plain_level ?? scene.deepest_level) - app.finest);

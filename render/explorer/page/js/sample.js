@@ -43,30 +43,30 @@ export class Sample {
     const { app } = this;
     const { ground, scene } = app;
     if (!ground.inside({ x, y })) return;
-    const found = ground.sample(x, y, app.finest - ground.root.level) ?? this.untrained(x, y);
-    const level = found.level + ground.root.level;
+    const sample = ground.sample(x, y, app.finest - ground.root.level) ?? this.untrained(x, y);
+    const level = sample.level + ground.root.level;
     const serial = ++this.serial;
-    this.at = ground.root.place({ x: found.ix / scaleOf(found), y: found.iy / scaleOf(found), width: 1 / scaleOf(found) });
+    this.at = ground.root.place({ x: sample.ix / scaleOf(sample), y: sample.iy / scaleOf(sample), width: 1 / scaleOf(sample) });
     this.place();
     app.fold(false); // what is asked for must be seen
     app.showTab("sample");
     if (app.published) {
-      this.known(found, level, "This page trains nothing, so it has no loss curve of this run.");
+      this.showStored(sample, level, "This page trains nothing, so it has no loss curve of this run.");
       return;
     }
     if (scene.last_plain_level !== null && level > scene.last_plain_level) {
-      this.known(found, level, "Past float64 a run is followed by its difference from a reference run: there is no loss curve of its own to draw.");
+      this.showStored(sample, level, "Past float64 a run is followed by its difference from a reference run: there is no loss curve of its own to draw.");
       return;
     }
     $("sample-hint").textContent = "training this run …";
     $("sample-hint").hidden = false;
     try {
-      const trace = await api.post("trace", { scene: scene.name, at: app.dials.at, level, ...lattice(ground.root, found) });
+      const trace = await api.post("trace", { scene: scene.name, at: app.dials.at, level, ...lattice(ground.root, sample) });
       if (serial !== this.serial) return; // another was clicked meanwhile
       $("sample-hint").hidden = true;
-      this.draw(trace.losses, found);
+      this.draw(trace.losses, sample);
       const last = trace.losses.at(-1);
-      this.facts(found, level, [trace.x, trace.y], [
+      this.facts(sample, level, [trace.x, trace.y], [
         ["last loss", last === null ? "not finite" : String(last)],
         ["neighbours part by", trace.parting === null ? "beyond all bounds" : `${short(trace.parting)} a decade`],
       ]);
@@ -81,14 +81,14 @@ export class Sample {
     return { tile: null, level, ix: ground.nearest(x, level, "x"), iy: ground.nearest(y, level, "y") };
   }
 
-  /** What is known of a run, but for its curve; why that is not there. */
-  known(found, level, why) {
+  /** Show what is stored of a sample. why: the reason for which its loss curve cannot be drawn. */
+  showStored(sample, level, why) {
     const { app } = this;
     $("curve").replaceChildren();
     $("sample-hint").hidden = false;
     $("sample-hint").textContent = why;
     const digits = [this.at.x, this.at.y].map((unit, i) => positionText(app.scene.axes[i], fixed(unit), this.at.width));
-    this.facts(found, level, digits, found.tile ? [["last loss", short(found.tile.loss[found.at], 6)]] : [], { positions: true });
+    this.facts(sample, level, digits, sample.tile ? [["last loss", short(sample.tile.loss[sample.at], 6)]] : [], { positions: true });
   }
 
   /** Mark the sample where the map's root has it. */

@@ -48,8 +48,8 @@ export class Saving {
       this.replacing = fault.answer.seen;
       $("save-text").textContent = fault.answer.text;
       $("save-text").hidden = $("save-append").hidden = false;
-      const own = name === this.app.scene.name;
-      showFault($("save-fault"), `${fault.message} It holds this. ${own ? "Replace its keyframes (its comments stay)," : "Replace all of it,"} or append to its keyframes?`);
+      const isSameScene = name === this.app.scene.name;
+      showFault($("save-fault"), `${fault.message} It holds this. ${isSameScene ? "Replace its keyframes (its comments stay)," : "Replace all of it,"} or append to its keyframes?`);
       $("save-go").textContent = "Replace";
     }
   }

@@ -29,10 +29,10 @@ export class Live extends EventTarget {
     this.known = new Map(); // tile -> its signed sizes
     this.under_way = 0;
     this.wait = 500;
-    this.ready = site().then((found) => {
-      this.shelf = new Shelf(found.packs.levels);
-      this.channels = found.packs.channels;
-      this.version = found.packs.version; // in every address, so that no cache answers with a pack of an earlier site
+    this.ready = site().then(({ packs }) => {
+      this.shelf = new Shelf(packs.levels);
+      this.channels = packs.channels;
+      this.version = packs.version; // in every address, so that no cache answers with a pack of an earlier site
     }, () => {}); // the page itself reports a site.json that is not there
   }
 
@@ -52,7 +52,7 @@ export class Live extends EventTarget {
       this.wanted = this.needed(this.view);
       const names = new Set(this.wanted.map(nameOf));
       this.lost = new Set([...this.lost].filter((name) => names.has(name)));
-      if (!this.lost.size) this.emit("found");
+      if (!this.lost.size) this.emit("recovered");
       this.fetchMore();
       this.curveSoon();
     });
@@ -67,23 +67,24 @@ export class Live extends EventTarget {
     }
   }
 
+  /** The finest level that a view needs for its detail, and the coarsest that it is shown at first. */
   levels({ width, width_px: across, detail }) {
-    const own = Math.log2(across / 32 / width);
-    const finest = Math.min(Math.max(Math.floor(own + Math.log2(detail) + 0.5), 0), this.shelf.deepest);
-    return { finest, coarsest: Math.min(Math.max(Math.floor(own) - COARSE, 0), finest) };
+    const level = Math.log2(across / 32 / width);
+    const finest = Math.min(Math.max(Math.floor(level + Math.log2(detail) + 0.5), 0), this.shelf.deepest);
+    return { finest, coarsest: Math.min(Math.max(Math.floor(level) - COARSE, 0), finest) };
   }
 
   /** The packs of a view, coarse ones first; and what is coarser still, where nothing else is. */
   needed(view) {
     const { finest, coarsest } = this.levels(view);
-    const found = [];
+    const wanted = [];
     for (let level = finest; level >= 0; level--) {
       const { packs, all } = this.shelf.needed(view, level);
-      found.unshift(...packs);
+      wanted.unshift(...packs);
       if (all && level <= coarsest) break;
     }
-    if (view.whole_plane) found.unshift(...this.shelf.needed(PLANE, PLANE_LEVEL).packs);
-    return found;
+    if (view.whole_plane) wanted.unshift(...this.shelf.needed(PLANE, PLANE_LEVEL).packs);
+    return wanted;
   }
 
   fetchMore() {
@@ -109,7 +110,7 @@ export class Live extends EventTarget {
       }
       this.wait = 500;
       this.lost.delete(name);
-      if (!this.lost.size) this.emit("found");
+      if (!this.lost.size) this.emit("recovered");
       this.curveSoon();
     } catch (fault) {
       // Not to be asked again at once: whoever looks sees what is missing, and it is tried again in a while.
@@ -141,12 +142,12 @@ export class Live extends EventTarget {
     let best = [];
     for (let level = enough; level >= 0; level--) {
       const [[x0, x1], [y0, y1]] = cover(view.whole_plane ? PLANE : view, level);
-      const found = [];
+      const tiles = [];
       for (let iy = y0; iy <= y1; iy++)
-        for (let ix = x0; ix <= x1; ix++) found.push(this.known.get(key({ level, ix, iy })));
-      const there = found.filter(Boolean);
-      if (there.length > best.length) best = there;
-      if (there.length === found.length) break;
+        for (let ix = x0; ix <= x1; ix++) tiles.push(this.known.get(key({ level, ix, iy })));
+      const loaded = tiles.filter(Boolean);
+      if (loaded.length > best.length) best = loaded;
+      if (loaded.length === tiles.length) break;
     }
     const every = Math.ceil(best.length * 1024 / MOST_VALUES);
     return Float64Array.from(best.flatMap((signed) => every > 1 ? [...signed.filter((_, i) => i % every === 0)] : [...signed]));

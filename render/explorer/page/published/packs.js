@@ -5,18 +5,18 @@ import { fixed } from "./place.js";
 
 const SAMPLES = 32 * 32;
 const HEADER_BYTES = 120; // of a tile as the page takes it: see live.py
-const WHOLE = 6;
+const COMPLETE_VERSION = 6;
 const PLANE_BITS = 480n; // as place.js counts
 const PACK_BITS = 2n; // of a tile's index: its place in the pack
 
 /** Put the bytes of numbers back together: all first bytes come first, then all second ones. */
 function joined(bytes, at, count) {
-  const found = new Uint8Array(4 * count);
+  const numbers = new Uint8Array(4 * count);
   for (let k = 0; k < 4; k++) {
     const plane = bytes.subarray(at + k * count, at + (k + 1) * count);
-    for (let i = 0; i < count; i++) found[4 * i + k] = plane[i];
+    for (let i = 0; i < count; i++) numbers[4 * i + k] = plane[i];
   }
-  return found.buffer;
+  return numbers.buffer;
 }
 
 /** Read a pack: its tiles as { level, ix, iy, signed, loss, escape, status }, indices as BigInt. channel: which of them. */
@@ -46,7 +46,7 @@ export function asSent({ level, ix, iy, signed, loss, escape, status }, serial) 
   const buffer = new ArrayBuffer(HEADER_BYTES + 21 * SAMPLES);
   const head = new DataView(buffer);
   head.setUint16(0, level, true);
-  head.setUint8(2, WHOLE);
+  head.setUint8(2, COMPLETE_VERSION);
   head.setUint32(4, serial, true);
   [ix, iy].forEach((index, axis) => {
     for (let word = 0n; word < 7n; word++) head.setBigUint64(8 + 56 * axis + 8 * Number(word), index >> 64n * word & 0xffffffffffffffffn, true);
@@ -80,11 +80,11 @@ export class Shelf {
   /** The packs of a level that a view needs, and whether they cover all of it. */
   needed(view, level) {
     const [[x0, x1], [y0, y1]] = cover(view, level).map((ends) => ends.map((index) => index >> PACK_BITS));
-    const found = new Map();
+    const packs = new Map();
     for (const [ax0, ax1, ay0, ay1] of this.levels.get(level) ?? [])
       for (let y = max(y0, ay0); y <= min(y1, ay1 - 1n); y++)
-        for (let x = max(x0, ax0); x <= min(x1, ax1 - 1n); x++) found.set(`${level}/${x}/${y}`, { level, x, y });
-    return { packs: [...found.values()], all: BigInt(found.size) === (x1 - x0 + 1n) * (y1 - y0 + 1n) };
+        for (let x = max(x0, ax0); x <= min(x1, ax1 - 1n); x++) packs.set(`${level}/${x}/${y}`, { level, x, y });
+    return { packs: [...packs.values()], all: BigInt(packs.size) === (x1 - x0 + 1n) * (y1 - y0 + 1n) };
   }
 }
 

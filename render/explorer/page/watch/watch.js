@@ -53,8 +53,8 @@ function progress(now) {
   $("runs-text").textContent = now.samples_total
     ? `${count(now.samples_done)} of ${count(now.samples_total)}${training ? pace : ""}`
     : now.phase === "training" ? "" : "every one is stored";
-  $("made").value = now.frames_total ? now.frames_done / now.frames_total : 0;
-  $("made-text").textContent = `${count(now.frames_done)} of ${count(now.frames_total)}${training ? "" : pace}`;
+  $("frames-done").value = now.frames_total ? now.frames_done / now.frames_total : 0;
+  $("frames-done-text").textContent = `${count(now.frames_done)} of ${count(now.frames_total)}${training ? "" : pace}`;
 }
 
 /** What is going on: the one statement of this page, in the words of the terminal where that shows a step. */

@@ -18,7 +18,7 @@ from render.errors import SceneError
 from render.geometry import axes
 from render.problem.catalogue.kinds import LANES, OWN_KERNEL, Hyperparameter, NoSettings, Setting, System
 from render.problem.catalogue.settings import MOST
-from render.problem.own.source import Source, parsed
+from render.problem.own_model.source import Source, parsed
 from render.samples import CHANNELS
 
 # Names that a file declares with plain values.

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from render.problem import catalogue
-from render.problem.own import declaration
-from render.problem.own.source import Source
+from render.problem.own_model import declaration
+from render.problem.own_model.source import Source
 
 
 class Known(NamedTuple):

@@ -4,7 +4,7 @@
 into a row of the catalogue. `known` keeps both under the name by which a problem refers to them.
 """
 
-from render.problem.own.known import Known, add, find, is_known, is_own
-from render.problem.own.source import Source, read
+from render.problem.own_model.known import Known, add, find, is_known, is_own
+from render.problem.own_model.source import Source, read
 
 __all__ = ["Known", "Source", "add", "find", "is_known", "is_own", "read"]

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from render.errors import RenderError
-from render.problem import Problem, own
-from render.problem.own import declaration
+from render.problem import Problem, own_model
+from render.problem.own_model import declaration
 from render.train import own_checks, own_code
 from render.train.systems import Hyper, Readout, System
 
@@ -43,7 +43,7 @@ class _File:
     """The functions of a file, each given what it asks for by the names of its arguments."""
 
     def __init__(self, problem: Problem, copy: int = 0) -> None:
-        self.problem, self.known = problem, own.find(problem.system)
+        self.problem, self.known = problem, own_model.find(problem.system)
         self.module: types.ModuleType = own_code.module(problem, copy)
         self.settings = problem.settings_as(problem.row.settings_type)
         self.offered = {"settings": self.settings, "steps": problem.steps, "seed": problem.seed}

@@ -52,12 +52,12 @@ def check(
     from render import scene
     from render.cli import terminal_maintenance
     from render.errors import RenderError
-    from render.problem import own
+    from render.problem import own_model
     from render.tools import own_check
 
     take_trust(trust)
     problem = own_check.problem_of(file) if file.suffix == ".py" else scene.load(file).problem
-    if not own.is_own(problem.system):
+    if not own_model.is_own(problem.system):
         raise RenderError(f"{file} trains {problem.system}, which comes with render: there is nothing to check.")
     bad = False
     for finding in own_check.examine(problem):

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 
-def read_own(path: str | Path) -> bytes:
-    """Return the content of a file of the program's own. Raises OSError.
+def read_stored(path: str | Path) -> bytes:
+    """Return the content of a file that the program keeps for itself. Raises OSError.
 
     A pipe in its place reads as empty, and so as damaged; opened as usual, it would block the program for ever.
     """

@@ -10,7 +10,7 @@ import pytest
 
 from render import scene
 from render.errors import DamagedTile, StoreError
-from render.files.own_files import read_own
+from render.files.stored import read_stored
 from render.film import qualities
 from render.geometry.tiles import SAMPLES, Tile
 from render.samples import Field
@@ -33,11 +33,11 @@ def pipe(path: Path) -> Path:
 
 
 def test_a_pipe_reads_as_empty_and_a_file_as_what_it_holds(tmp_path: Path) -> None:
-    assert read_own(pipe(tmp_path / "pipe")) == b""
+    assert read_stored(pipe(tmp_path / "pipe")) == b""
     (tmp_path / "file").write_bytes(b"x" * 300_000)
-    assert read_own(str(tmp_path / "file")) == b"x" * 300_000
+    assert read_stored(str(tmp_path / "file")) == b"x" * 300_000
     with pytest.raises(FileNotFoundError):
-        read_own(tmp_path / "none")
+        read_stored(tmp_path / "none")
 
 
 @pytest.mark.parametrize("patches", [0xFFFF, 0x0011])
