@@ -383,7 +383,7 @@ def run(arguments: list[str]) -> int:
         show(*(error.faults if isinstance(error, SceneError) else (str(error),)))
         return 2
     except KeyboardInterrupt as stop:
-        show(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
+        show(f"stopped. {signals.kept_after(stop)}")
         return signals.exit_code()
     except SystemExit as end:
         return int(end.code or 0)
