@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from starlette.websockets import WebSocket
 from websockets.client import ClientProtocol
+from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
 from render.explorer import app, local_page
@@ -32,8 +33,8 @@ class Silent:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.connect(("127.0.0.1", port))
         self._protocol = ClientProtocol(
-            parse_uri(f"ws://127.0.0.1:{port}/api/live"), origin=f"http://127.0.0.1:{port}",
-            subprotocols=["render", TOKEN],
+            parse_uri(f"ws://127.0.0.1:{port}/api/live"), origin=Origin(f"http://127.0.0.1:{port}"),
+            subprotocols=[Subprotocol("render"), Subprotocol(TOKEN)],
         )  # fmt: skip
         self._protocol.send_request(self._protocol.connect())
         self._send()
