@@ -40,6 +40,9 @@ def config(app: ASGIApp, *, lifespan: bool, shutdown_s: int) -> uvicorn.Config:
         app,
         ws="websockets-sansio",
         ws_max_size=_MOST_MESSAGE_BYTES,
+        # A page that paints for a long time reads nothing, and pings would close its connection. On one machine both
+        # sides notice when a connection is lost.
+        ws_ping_interval=None,
         ws_per_message_deflate=False,  # on the loopback device compressing costs more than sending
         log_level="error",  # requests that are not HTTP, or too many, are refused without a message
         access_log=False,

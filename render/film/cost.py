@@ -37,6 +37,9 @@ _ENOUGH_S, _GROWTH = 0.5, 4
 # measured before the training begins.
 _MOST_S, _MOST_PIXEL_S, _SMALL = 0.015, 3e-7, 0.05
 
+# A film whose pictures take less time than this is made sooner than they are measured, in 1.2 s (2 cores, Zen 3).
+_SHORT_S = 1.0
+
 # The extra time of a film that trains, whatever its length: the first tiles do not occupy all devices, and after the
 # last frame the files beside the film are written. Without it, nine of ten previews of 3 to 35 s took 0.5 to 3.5 s more
 # than predicted (2 cores, Zen 3).
@@ -97,6 +100,11 @@ def bound(job: Job) -> Pictures:
 def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
     """Return whether pictures take so little time beside training that an estimate need not know it exactly."""
     return frames * pictures.cpu_s / cores.count() < _SMALL * training_s
+
+
+def is_short(pictures: Pictures, frames: int) -> bool:
+    """Return whether all pictures of a film take less time than it takes to measure a few of them."""
+    return frames * pictures.cpu_s / cores.count() < _SHORT_S
 
 
 def measure(job: Job, beside: Path = Path()) -> Pictures:
