@@ -207,7 +207,7 @@ def test_what_cannot_be_used_says_why_in_its_tip_and_when_it_is_pressed(page: br
     assert "whole plane" in disabled(page)["leaflet-control-zoom-out"]
     page.js("explorer.go({ x: '0.4', y: '0.3', width: 1e-130 })")
     assert "no samples" in disabled(page)["leaflet-control-zoom-in"]
-    page.js("explorer.whole()")
+    page.js("explorer.showPlane()")
     assert disabled(page) == {}
 
 
