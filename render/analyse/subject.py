@@ -81,19 +81,23 @@ def prepare(
     *,
     level: int = 0,
     report_step: ReportStep = lambda words: None,
+    read_only: bool = False,
 ) -> Subject:
     """Return a scene with the backend that `make` gives for it, and its folder of the store, for tiles down to a level.
 
     report_step: called with the progress of the reference run that levels past float64 need, if the store has none.
+    read_only: whether this is for a plan alone: nothing is written, and no reference run is made.
     """
     scene.check_plane("an analysis")
-    check_store(store_root)
+    if not read_only:
+        check_store(store_root)
     plain = make(scene.problem)
-    folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
+    folder = DirectoryStore(store_root, scene.problem, plain.numerics, read_only=read_only).folder / _POINTS
+    report = None if read_only else report_step
     if level:
-        scene = switch_search.measured(scene, store_root, report_step)
+        scene = switch_search.measured(scene, store_root, report)
     places = targets.find(scene, scene.path(scene.output), level)
-    store, meeting = switch.prepare(scene.problem, places, store_root, plain, report_step)
+    store, meeting = switch.prepare(scene.problem, places, store_root, plain, report, read_only=read_only)
     return Subject(scene, plain, store, folder, meeting)
 
 

@@ -71,7 +71,7 @@ def plan_poster(
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
     tiff.check_bits(bits)
-    prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
+    prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener, read_only=True)
     missing = prepared.missing()
     training_s = 0.0
     if missing:
@@ -225,12 +225,22 @@ def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
 
 
 def _prepared(
-    scene: Scene, at: str | int, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
+    scene: Scene,
+    at: str | int,
+    sheet: Sheet,
+    bits: int,
+    store: Path,
+    make_backend: MakeBackend,
+    listener: Listener,
+    *,
+    read_only: bool = False,
 ) -> _Prepared:
     scene.check_plane("a print")
     plan = qualities.named(scene, "scene").plan
     drawn = Poster(plan, plan.path.s_of_frame(_frame_number(scene, at), scene.output.fps), sheet)
     deepest = max(drawn.level, *(tile.level for tile in drawn.curve_tiles()))
     with reference_run(listener) as report_step:
-        prepared = subject.prepare(scene, store, make_backend, level=deepest, report_step=report_step)
+        prepared = subject.prepare(
+            scene, store, make_backend, level=deepest, report_step=report_step, read_only=read_only
+        )
     return _Prepared(drawn, Print(sheet.size_px, bits, sheet.dpi), prepared)
