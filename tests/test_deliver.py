@@ -200,7 +200,7 @@ def test_the_path_of_a_part_is_its_frames_at_the_seconds_of_the_film(film_files:
     assert (
         [float(row["time_s"]) for row in all_rows]
         == [float(row["time_s"]) for row in logged]
-        == [n / 10 for n in range(30)]
+        == [n / 5 for n in range(30)]
     )
     part = deliver.part_of_film(stored(root, "output.codec=ffv1"), [7, 9], root / "out")[0]
     assert rows(part.with_suffix(".path.csv")) == [all_rows[7], all_rows[9]]
@@ -217,8 +217,8 @@ def test_what_is_not_stored_is_refused_with_what_is_missing(tmp_path: Path, film
 def test_a_sheet_shows_each_frame_in_its_place(film_files: list[Path], root: Path) -> None:
     job = stored(root)
     numbers = sheet.even_frames(job, 7)
-    assert numbers[0] <= 3 and numbers[-1] == min(n for n in range(30) if job.plan.path.s_of_frame(n, 10) == 6)
-    places = [job.plan.path.s_of_frame(n, 10) for n in numbers]
+    assert numbers[0] <= 3 and numbers[-1] == min(n for n in range(30) if job.plan.path.s_of_frame(n, 5) == 6)
+    places = [job.plan.path.s_of_frame(n, 5) for n in numbers]
     assert np.abs(np.diff(places) - 1).max() < 0.6  # an octave apart, to the nearest frame
     sheet.write(job, numbers, root / "sheet.png", columns=3)
     page = iio.imread(root / "sheet.png")

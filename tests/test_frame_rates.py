@@ -115,11 +115,11 @@ def test_record_log_path_and_film_of_a_scene_say_the_exact_rate(job: Job, tmp_pa
     written = deliver.whole_film(job, deliver.film_path(tmp_path, job))
     record = json.loads(written[1].read_text())
     assert record["fps"] == "30000/1001"
-    assert record["frames"] == job.frame_count == 90  # three seconds are 89.91 frames
+    assert record["frames"] == job.frame_count == 180  # six seconds are 179.82 frames
     assert scene.load(written[0]).output.fps == scene.load(written[1]).output.fps == Fraction(30000, 1001)
     with open(written[2], newline="") as file:
         seconds = [float(row["time_s"]) for row in csv.DictReader(file)]
-    exact_s = [n * 1001 / 30000 for n in range(90)]
+    exact_s = [n * 1001 / 30000 for n in range(180)]
     assert seconds == pytest.approx(exact_s, rel=5e-6)
     with open(written[0].with_suffix(".path.csv"), newline="") as file:
         assert [row["time_s"] for row in csv.DictReader(file)] == [f"{s:.6f}" for s in exact_s]

@@ -212,6 +212,18 @@ def test_a_share_of_coarse_is_that_share_of_both(seed: int, count: int, share: f
     np.testing.assert_allclose(some, none + share * (full - none), atol=1e-5)
 
 
+@pytest.mark.parametrize("first_even", [0, 1])
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("ends", [(-3.0, 0.5), (0.2, 70.3), (-40.0, -2.5)])
+def test_a_strip_of_a_level_that_comes_in_keeps_a_constant(
+    first_even: int, count: int, ends: tuple[float, float]
+) -> None:
+    """Also where it is a single sample, which its parent does not have."""
+    for coarse in (0.0, 0.4, 1.0):
+        read = taps(*ends, 216, count, coarse=coarse, first_even=first_even)
+        np.testing.assert_allclose(weighted(read, np.ones(count, dtype=np.float32)), 1.0, atol=1e-6)
+
+
 def weighted(read: Taps, samples: np.ndarray) -> np.ndarray:
     around = read.first[:, None] + np.arange(read.weights.shape[1])
     pixels: np.ndarray = (read.weights * samples[around]).sum(axis=1)

@@ -50,6 +50,18 @@ def test_what_is_no_sample_makes_nothing_rough() -> None:
 
 
 @pytest.mark.parametrize("first", [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("shape", [(1, 72), (72, 1), (1, 1), (2, 72), (2, 2)])
+@pytest.mark.parametrize("coarse", [0.0, 0.4, 1.0])
+def test_a_strip_of_a_level_has_a_weight_for_each_sample(
+    first: tuple[int, int], shape: tuple[int, int], coarse: float
+) -> None:
+    """As at a frame's edge, where a strip may hold no sample of the level's parent."""
+    weights = mean_weights(drawn(1, shape), coarse, first)
+    assert weights.shape == shape
+    assert ((weights >= 0) & (weights <= 1)).all()
+
+
+@pytest.mark.parametrize("first", [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("shape", [(48, 64), (47, 63), (3, 5)])
 def test_a_level_that_comes_in_is_as_rough_as_its_parent(first: tuple[int, int], shape: tuple[int, int]) -> None:
     codes = drawn(1, shape)

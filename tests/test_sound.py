@@ -127,7 +127,7 @@ def job(store: Path, *settings: str) -> Job:
 
 def test_a_film_that_was_stopped_has_the_bytes_of_one_that_was_not(store: Path, tmp_path: Path) -> None:
     music = tone(tmp_path / "music.wav", 1.5)
-    sounding = job(store, f'output.audio="{music}"', "output.frames=150")
+    sounding = job(store, f'output.audio="{music}"', "output.fps=10", "output.frames=150")
     path = deliver.film_path(tmp_path / "one", sounding)
     rendering.video(sounding, path)
     assert stream_end_s(path, "0:a:0") == pytest.approx(15.0, abs=0.15)
@@ -148,12 +148,12 @@ def test_a_film_that_was_stopped_has_the_bytes_of_one_that_was_not(store: Path, 
 
 
 def test_provenance_names_the_sound_and_a_remark_says_what_fits(store: Path, tmp_path: Path) -> None:
-    music = tone(tmp_path / "music.wav", 4.0)
+    music = tone(tmp_path / "music.wav", 8.0)
     sounding = job(store, f'output.audio="{music}"')
     assert sounding.provenance()["audio"].startswith("music.wav ")
     assert "audio" not in sounding.provenance(3), "a picture has no sound"
     remark = soundtrack.remark(sounding.scene, sounding.frame_count)
-    assert remark is not None and "lasts 4.0 s, the film 3.0 s: it is cut" in remark and "output.frames = 40" in remark
+    assert remark is not None and "lasts 8.0 s, the film 6.0 s: it is cut" in remark and "output.frames = 40" in remark
     fitted = job(store, f'output.audio="{music}"', "output.frames=40")
     assert soundtrack.remark(fitted.scene, fitted.frame_count) is None
     mute = job(store, f'output.audio="{music}"', 'output.codec="gif"')
@@ -161,7 +161,7 @@ def test_provenance_names_the_sound_and_a_remark_says_what_fits(store: Path, tmp
     assert soundtrack.of(mute.scene, range(30)) is None
     assert soundtrack.of(sounding.scene, [0, 5, 9]) is None
     part = soundtrack.of(sounding.scene, range(10, 20))
-    assert part is not None and part.start_s == pytest.approx(1.0)
+    assert part is not None and part.start_s == pytest.approx(2.0)
 
 
 def test_sound_that_cannot_be_played_is_refused_before_any_training(tmp_path: Path) -> None:

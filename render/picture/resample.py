@@ -83,10 +83,13 @@ def taps(
     """Return what `size_px` pixels between two positions on a lattice of `count` samples read.
 
     low, high: the frame's edges in sample positions, sample 0 at 0.0. Beyond the lattice the outermost samples go on.
-    coarse: weight of the filter on every second sample alone, from number first_even on; the rest is that on all.
+    coarse: weight of the filter on every second sample alone, from number first_even on; the rest is that on all. Where
+    the lattice ends before that number, which only one of a single sample does, the filter on all has all the weight.
     widen: by how much the filter is wider than usual; it is the roundest of its kind then. least_blur: how round it is
     at least, 0 to 1. known: float [count], how much each sample counts beside the filter's own weight; 1 for None.
     """
+    if first_even >= count:
+        coarse = 0.0
     scale = (high - low) / size_px
     centres = np.clip(low + (np.arange(size_px) + 0.5) * scale, -0.5, count - 0.5)
     wide = max(scale, 2.0 if coarse else 1.0) * widen

@@ -83,6 +83,8 @@ def mean_weights(
         return every_sample
     row, column = first_even
     seconds = _mean_weights_of(light[row::2, column::2], counts[row::2, column::2])
+    if seconds.size == 0:  # a level that ends at the frame's edge may show a single row, which its parent does not have
+        return every_sample
     between_seconds = _between(_between(seconds, row, len(codes)).T, column, codes.shape[1]).T
     mixed: np.ndarray = every_sample + np.float32(coarse) * (between_seconds - every_sample)
     return np.ascontiguousarray(mixed, dtype=np.float32)

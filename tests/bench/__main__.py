@@ -10,6 +10,7 @@
     make bench ARGS=riddled          how little precision of the initial weights helps in a riddled basin
     make bench ARGS=rings            what rings save past float64
     make bench ARGS=switched         what the levels after the switch of a film cost, by both ways of training
+    make bench ARGS=flashes          whether films that ship flash: those that train in a minute each, or as said
     make bench ARGS=gpu              both kernels on an NVIDIA device, in under ten minutes (not run on a card yet)
     make bench ARGS=truth            outcomes and values against runs in as many bits as they need (hours)
 
@@ -257,6 +258,25 @@ def riddled_basin() -> None:
         )
 
 
+def flashing_films(*words: str) -> None:
+    """Print whether films flash; exit code 1 if one of them does."""
+    from tests.bench import flashes
+
+    console.print(f"{date.today()}, {machine()}")
+    table = Table(title="Flashes of films that ship")
+    for column in ("scene", "frames", "runs", "training, min", "flashes"):
+        table.add_column(column, justify="left" if column == "scene" else "right")
+    flagged = []
+    for row in flashes.measured(words):
+        parts = [f"{part.first_s:.1f} to {part.last_s:.1f} s ({part.kind})" for part in row.stretches or []]
+        outcome = "not made" if row.stretches is None else ", ".join(parts) or "none"
+        console.print(f"  {row.name}: {outcome}; {row.frames:,} frames, made in {row.elapsed_s:.0f} s")
+        table.add_row(row.name, f"{row.frames:,}", f"{row.runs:,}", f"{row.training_s / 60:.1f}", outcome)
+        flagged += [row.name] if row.stretches else []
+    console.print(table)
+    sys.exit(1 if flagged else 0)
+
+
 def on_a_card() -> None:
     """Print what the kernels do on an NVIDIA device; without one, or without Warp, a sentence, and exit code 2."""
     import importlib.util
@@ -287,6 +307,8 @@ if __name__ == "__main__":
         riddled_basin()
     elif wanted == ["gpu"]:
         on_a_card()
+    elif wanted[:1] == ["flashes"]:
+        flashing_films(*wanted[1:])
     elif wanted[:1] == ["onset"]:
         onset_of_chaos(*map(int, wanted[1:2]))
     elif wanted[:1] == ["truth"]:
