@@ -53,8 +53,8 @@ def test_a_plan_makes_no_store(name: str, tmp_path: Path, elsewhere: Path) -> No
 def test_a_plan_changes_nothing_in_a_store(tmp_path: Path, elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "store"
     store.mkdir()
-    rendered = run_here("frame", "tiny", *SMALL, "0", "--quality", "preview", "--store", store, "--out", tmp_path / "out")
-    assert rendered.returncode == 0, rendered.stderr
+    frame = run_here("frame", "tiny", *SMALL, "0", "--quality", "preview", "--store", store, "--out", tmp_path / "out")
+    assert frame.returncode == 0, frame.stderr
     (problem,) = store.iterdir()
     (problem / "problem.toml").touch()
     left = next(problem.glob("*/numerics.toml")).parent / ".5.npz.0123456789abcdef.partial"

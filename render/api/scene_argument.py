@@ -16,7 +16,7 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 # Annotations are texts here, as everywhere: `from __future__ import annotations`.
-_WHOLE = {"int", "int | None"}
+_ANNOTATIONS = {"int", "int | None"}
 
 
 def takes_scene(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
@@ -42,12 +42,14 @@ def takes_scene(function: Callable[_Arguments, _Result]) -> Callable[_Arguments,
 def takes_whole_numbers(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """Let a function say so where an argument that must be a whole number is anything else, such as a fraction."""
     parameters = inspect.signature(function).parameters
-    whole = {name: parameter.default for name, parameter in parameters.items() if parameter.annotation in _WHOLE}
+    whole_numbers = {
+        name: parameter.default for name, parameter in parameters.items() if parameter.annotation in _ANNOTATIONS
+    }
 
     @functools.wraps(function)
     def checked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
         for name, value in {**dict(zip(parameters, arguments, strict=False)), **named}.items():
-            if name in whole and not (_is_whole(value) or (value is None and whole[name] is None)):
+            if name in whole_numbers and not (_is_whole(value) or (value is None and whole_numbers[name] is None)):
                 raise RenderError(f"render.{function.__name__}: {name} must be a whole number, not {value!r:.80}.")
         return function(*arguments, **named)
 

@@ -43,7 +43,7 @@ def measured(words: Sequence[str], store: Path = Path("store")) -> Iterator[Row]
     most_s = 60 * (float(plain[1]) if len(plain) > 1 else MINUTES)
     for name in plain[2:] or scene.names():
         loaded = scene.load(name, settings=settings)
-        job = _prepared(loaded, quality, store, make_reference=False)
+        job = _prepared(loaded, quality, store, read_only=True)
         missing = job.missing_samples()
         training_s = training_rate.measure(job.plan, job.backend, job.switch).time_s(missing) if missing else 0.0
         stretches, began = None, time.perf_counter()
