@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from render import backends, scene
 from render.analyse import subject
-from render.backends import Backend, Batch, Cluster, Failed, slurm
+from render.backends import Backend, Batch, Cluster, Failed, slurm, worker_pool
 from render.backends.dask import DaskBackend
 from render.backends.local import LocalBackend
 from render.cli.options import Machines
@@ -383,7 +384,30 @@ def test_the_command_line_films_on_a_cluster(tmp_path: Path) -> None:
                "--out", tmp_path / "out", "--store", tmp_path / "store")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
+    assert "left the cluster" not in done.stderr
     assert Path(done.stdout.splitlines()[0]).exists()
+
+
+@pytest.mark.parametrize("closing", [False, True])
+def test_workers_that_leave_are_reported_but_not_while_the_cluster_is_closed(
+    cluster: DaskBackend, closing: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_pool, "_LOOK_S", 0.01)
+    reported: list[str] = []
+    roster = worker_pool.Roster(cluster.client, PROBLEM, reported.append, wait_s=5.0)
+    count, looked = len(roster.known), threading.Event()
+
+    def none_left() -> list[str]:
+        if closing:
+            roster.close()
+        looked.set()
+        return []
+
+    monkeypatch.setattr(roster, "_addresses", none_left)
+    assert looked.wait(60)
+    until(lambda: roster.known == {})
+    roster.close()
+    assert count == 2 and reported == ([] if closing else ["2 workers left the cluster; 0 remain."])
 
 
 def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:

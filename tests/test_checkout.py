@@ -25,10 +25,9 @@ STRANGE = (
 )
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout_in(parent: Path) -> Path:
     """Return a checkout in a folder whose name has what shells and make read as signs."""
-    folder = tmp_path / "a $b 'c\" d"
+    folder = parent / "a $b 'c\" d"
     (folder / "render").mkdir(parents=True)
     (folder / ".ci").mkdir()
     shutil.copy(ROOT / "Makefile", folder)
@@ -40,6 +39,22 @@ def checkout(tmp_path: Path) -> Path:
     (folder / "render/__main__.py").write_text(
         "import sys\nfrom pathlib import Path\nprint(Path(__file__).parents[1])\nprint(sys.argv[1:])\n"
     )
+    return folder
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """Return a checkout that was never set up."""
+    return checkout_in(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkout that is set up, which takes four seconds; a test that breaks it leaves it set up again."""
+    folder = checkout_in(tmp_path_factory.mktemp("ready"))
+    failed = make(folder, "PYTHON=false")
+    assert failed.returncode != 0
+    assert ran(make(folder))[:2] == (True, str(folder))
     return folder
 
 
@@ -60,31 +75,27 @@ def ran(done: subprocess.CompletedProcess[str]) -> tuple[bool, str, str]:
     return any("Setting up" in line for line in lines), where, words
 
 
-def test_a_checkout_that_was_copied_or_moved_runs_its_own_code(checkout: Path, tmp_path: Path) -> None:
-    assert ran(make(checkout))[:2] == (True, str(checkout))
-    assert ran(make(checkout))[:2] == (False, str(checkout))
+def test_a_checkout_that_was_copied_or_moved_runs_its_own_code(ready: Path, tmp_path: Path) -> None:
+    assert ran(make(ready))[:2] == (False, str(ready))
     copied = tmp_path / "copied"
-    shutil.copytree(checkout, copied, symlinks=True)
+    shutil.copytree(ready, copied, symlinks=True)
     command = subprocess.run([copied / ".venv/bin/render"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert command.stdout.splitlines()[0] == str(copied)
     assert ran(make(copied))[:2] == (True, str(copied))
     moved = tmp_path / "moved"
     copied.rename(moved)
     assert ran(make(moved))[:2] == (True, str(moved))
-    assert ran(make(checkout))[:2] == (False, str(checkout))
+    assert ran(make(ready))[:2] == (False, str(ready))
 
 
-def test_an_environment_without_its_python_or_stopped_half_way_is_made_again(checkout: Path) -> None:
-    failed = make(checkout, "PYTHON=false")
-    assert failed.returncode != 0
-    assert ran(make(checkout))[0]
-    for python in (checkout / ".venv/bin").glob("python*"):
+def test_an_environment_without_its_python_or_stopped_half_way_is_made_again(ready: Path) -> None:
+    for python in (ready / ".venv/bin").glob("python*"):
         python.unlink()
-    assert ran(make(checkout))[0]
-    for stamp in (checkout / ".venv").glob("installed-*"):
+    assert ran(make(ready))[0]
+    for stamp in (ready / ".venv").glob("installed-*"):
         stamp.unlink()
-    assert ran(make(checkout))[0]
-    assert not ran(make(checkout))[0]
+    assert ran(make(ready))[0]
+    assert not ran(make(ready))[0]
 
 
 def test_settings_of_other_programs_change_nothing(checkout: Path, tmp_path: Path) -> None:
@@ -110,6 +121,6 @@ def test_packages_that_went_elsewhere_are_noticed(checkout: Path) -> None:
 
 
 @pytest.mark.parametrize("scene", ['/a $b/it\'s "x".toml', "$(HOME)", "`id`"])
-def test_the_name_of_a_scene_reaches_the_command_as_it_is(checkout: Path, scene: str) -> None:
-    _, _, words = ran(make(checkout, f"SCENE={scene}"))
+def test_the_name_of_a_scene_reaches_the_command_as_it_is(ready: Path, scene: str) -> None:
+    _, _, words = ran(make(ready, f"SCENE={scene}"))
     assert words == repr(["plan", scene, "--quality", "auto"])

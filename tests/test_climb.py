@@ -174,17 +174,17 @@ def test_the_first_film_trains_in_five_minutes_and_each_needs_twice_the_one_befo
 
 
 def test_the_terminal_says_what_is_there_to_watch(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    from render.cli import terminal
+    from render.cli import messages, terminal
 
     listener = terminal.TerminalListener()
     listener.film(tmp_path / "film.mp4", "preview")
     job = rendering.prepare(qualities.named(SCENE, "preview"), tmp_path)
-    terminal._LINE_S, usual = 0.0, terminal._LINE_S
+    messages.LINE_S, usual = 0.0, messages.LINE_S
     try:
         with listener.rendering(job) as report:
             report(Progress(1, 2, 0, 0))
     finally:
-        terminal._LINE_S = usual
+        messages.LINE_S = usual
     printed = capsys.readouterr().err
     assert 'film at quality "preview", to watch' in printed
     assert f"to watch: {tmp_path / 'film.mp4'} (preview)" in printed

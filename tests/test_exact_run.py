@@ -110,7 +110,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_probe_says_the_bits_and_keeps_every_outcome(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded, store, table, out = scene.load("newton"), tmp_path / "store", tmp_path / "p.csv", tmp_path / "v.csv"
+    loaded = scene.load("newton", settings=["problem.steps=60"])
+    store, table, out = tmp_path / "store", tmp_path / "p.csv", tmp_path / "v.csv"
     deep = "0." + "3" * 60
     table.write_text(f"x,y\n{deep},1.5\n-0.5,0.8\n")
     remarks: list[str] = []

@@ -211,6 +211,26 @@ def test_no_other_file_gets_the_name_before_the_record_is_written(
     assert names(tmp_path) == ["film.mp4", "film.mp4.json"]
 
 
+def test_a_film_and_its_poster_of_long_names_are_published_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their names begin alike for longer than names of partial files are; the film's lock must not be the poster's."""
+
+    def slept(_: float) -> None:
+        raise AssertionError("one waits for the other, which waits for it")
+
+    monkeypatch.setattr(time, "sleep", slept)
+    film, poster = tmp_path / f"{'n' * 180}.mp4", tmp_path / f"{'n' * 180}.poster.png"
+
+    def published(_: str) -> None:
+        with WholeFile(poster, published=lambda _: None) as partial:
+            partial.write_bytes(b"poster")
+
+    with WholeFile(film, published=published) as partial:
+        partial.write_bytes(b"film")
+    assert names(tmp_path) == [film.name, poster.name]
+
+
 def test_a_lock_that_another_process_made_again_is_not_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, lock = tmp_path / ".film.mp4.publishing", partials.lock
 

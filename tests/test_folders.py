@@ -136,13 +136,14 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     assert (tmp_path / "real" / MARK).read_text() == "two"
 
 
-def test_a_folder_that_a_dead_process_left_is_removed_and_that_of_a_living_one_stays(tmp_path: Path) -> None:
-    dead = tmp_path / ".site.0123456789abcdef.partial"
+@pytest.mark.parametrize("name", ["site", "site [1] of *"])
+def test_a_folder_that_a_dead_process_left_is_removed_and_that_of_a_living_one_stays(tmp_path: Path, name: str) -> None:
+    dead = tmp_path / f".{name}.0123456789abcdef.partial"
     (dead / "content").mkdir(parents=True)
     (dead / "content" / "tile").write_bytes(b"x" * 100)
-    with whole_folder(tmp_path / "site", layout=LAYOUT) as living:
+    with whole_folder(tmp_path / name, layout=LAYOUT) as living:
         assert not dead.exists()
-        fill(tmp_path / "site", "meanwhile")
+        fill(tmp_path / name, "meanwhile")
         assert living.is_dir()
         assert inventory.left_behind(tmp_path, tmp_path) == []
         dead.mkdir()
@@ -151,5 +152,5 @@ def test_a_folder_that_a_dead_process_left_is_removed_and_that_of_a_living_one_s
         assert inventory.delete([dead]) == 100
         assert folders.remove(living.parent) == 0
         (living / MARK).write_text("last")
-    assert (tmp_path / "site" / MARK).read_text() == "last"
-    assert names(tmp_path) == ["site"]
+    assert (tmp_path / name / MARK).read_text() == "last"
+    assert names(tmp_path) == [name]

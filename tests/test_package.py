@@ -55,7 +55,7 @@ def test_the_installed_package_films(installed: Path, tmp_path: Path) -> None:
     out = run(tmp_path, installed / "render", "video", "tiny", "--quality", "scene")
     film = tmp_path / out.split("\n")[0]
     assert film.suffix == ".mp4" and film.stat().st_size > 1000
-    assert "mean_lr" in run(tmp_path, installed / "render", "plan", "mean_lr", "--json")
+    assert "mean_lr" in run(tmp_path, installed / "render", "show", "mean_lr", "--json")
     assert run(tmp_path, installed / "python", "-m", "render", "--version") == run(
         tmp_path, installed / "render", "--version"
     )

@@ -96,8 +96,8 @@ DISTURBED: dict[str, Callable[[], dict[str, object]]] = {
 def test_a_film_its_record_and_its_poster_are_made_whatever_cannot_be_printed(
     tmp_path: Path, root: Path, sums: dict[str, str], how: str, printing: list[str]
 ) -> None:
-    if printing and "closed" in how:
-        return  # the same as text: nothing is printed at all
+    if printing and how not in ("stdout full", "both without a reader"):
+        return  # these differ from the text in no way
     command = ["video", "tiny", "--quality", "scene", "--store", root / "store", "--out", tmp_path, *printing]
     done = run(*command, **DISTURBED[how]())
     assert b"Traceback" not in (done.stderr or b"")
@@ -134,7 +134,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path, root: Path, 
 
 
 @posix
-@pytest.mark.parametrize("encoding", ["ascii", "ascii:strict", "latin-1", "cp1252"])
+@pytest.mark.parametrize("encoding", ["ascii:strict", "latin-1"])
 def test_a_scene_named_in_greek_is_filmed_and_named_in_escapes_where_stdout_lacks_its_letters(
     tmp_path: Path, root: Path, sums: dict[str, str], encoding: str
 ) -> None:

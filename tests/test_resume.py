@@ -157,7 +157,7 @@ def test_wherever_a_film_is_stopped_only_what_is_unfinished_is_made_again(tmp_pa
 
 
 @pytest.mark.parametrize("codec", JOINED)
-@pytest.mark.parametrize("fps", [24, 30000 / 1001, 7])
+@pytest.mark.parametrize("fps", [30000 / 1001, 7])
 def test_a_joined_film_shows_every_frame_once_at_its_time_and_can_be_entered_anywhere(
     tmp_path: Path, codec: str, fps: float
 ) -> None:

@@ -324,6 +324,7 @@ def test_the_listener_passes_everything_on(tmp_path: Path) -> None:
     ("error", "phase", "words"),
     [
         (KeyboardInterrupt(), "stopped", "goes on from here"),
+        (KeyboardInterrupt("The reference run is kept."), "stopped", "Stopped. The reference run is kept."),
         (RenderError("The disk is full."), "failed", "The disk is full."),
         (SystemExit(2), "failed", "the terminal shows why"),
         (ZeroDivisionError("no"), "failed", "ZeroDivisionError"),

@@ -27,7 +27,8 @@ class RefusingBackend:
         batch = next_batch()
         if batch is not None:
             raise StoreError(
-                f"{batch.tiles[0]} must be trained again, since the store no longer has it undamaged, but this command "
-                "trains nothing. Run `render video` at the same quality, which repairs the store, and then this again."
+                f"Samples of {batch.tiles[0]} must be trained again, since the store no longer has it undamaged, but "
+                "this command trains nothing. Run `render video` at the same quality, which repairs the store, and "
+                "then this again."
             )
         yield from ()

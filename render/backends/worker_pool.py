@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import threading
@@ -43,6 +44,9 @@ class Roster:
         first = next(one for one in self.known.values() if _alike(one) == chosen)
         self.numerics, self.proof = first.numerics, first.proof
         self._report_mismatches(self.known)
+        # When the process ends, dask ends its clusters. What was registered last is called first: by then workers that
+        # leave are reported no more.
+        atexit.register(self.close)
         threading.Thread(target=self._look, name="roster", daemon=True).start()
 
     @property
@@ -72,8 +76,9 @@ class Roster:
         self._report_mismatches({address: self.known[address] for address in addresses if address in self.known})
 
     def close(self) -> None:
-        """Stop refreshing the list."""
+        """Stop refreshing the list; workers that leave from now on are not reported."""
         self._ended.set()
+        atexit.unregister(self.close)
 
     def _first(self, wait_s: float) -> list[str]:
         self._faults: set[str] = set()
@@ -96,7 +101,7 @@ class Roster:
                 gone = self.known.keys() - present
                 self.known = {address: one for address, one in self.known.items() if address in present}
                 self._sick &= present
-                if gone:
+                if gone and not self._ended.is_set():  # while the cluster is being closed, they leave because of that
                     self._notice(f"{_count(len(gone), 'worker')} left the cluster; {len(self.known)} remain.")
                 new = sorted(present - self.known.keys() - self._sick)
                 if new:

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import CycloptsError, Parameter
 
 import render
-from render.cli import descend, exports, maintenance, own_model, points, streams, variants
+from render.cli import completion, descend, exports, maintenance, own_model, points, streams, variants
 from render.cli.analyse import app as analyse
 from render.cli.options import (
     ALL_OF_IT,
@@ -50,7 +50,7 @@ from render.machine import signals
 if TYPE_CHECKING:
     from render import scene as scenes
 
-app = App(
+app = completion.CompletingApp(
     name="render",
     version=render.__version__,
     help="""Films that zoom through the landscape of neural-network training.
@@ -383,7 +383,7 @@ def run(arguments: list[str]) -> int:
         show(*(error.faults if isinstance(error, SceneError) else (str(error),)))
         return 2
     except KeyboardInterrupt as stop:
-        show(f"stopped. {str(stop) or 'Trained tiles are kept; the same command goes on from here.'}")
+        show(f"stopped. {signals.kept_after(stop)}")
         return signals.exit_code()
     except SystemExit as end:
         return int(end.code or 0)

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 from render.cli.options import ALL_OF_IT, HERE, HOME, PLAIN, Debug, Folders, Machines, Printing, Store, ThisMachine
 
 Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
-Names = Annotated[str, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
+Names = Annotated[str | Path, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
 
 
 def doctor(*, folders: Folders = HOME, machine: ThisMachine = ALL_OF_IT, printing: Printing = PLAIN) -> None:
@@ -61,7 +61,7 @@ def ls(*scenes: Names, store: Store = Path("store"), printing: Printing = PLAIN)
     """
     from render.cli import terminal_maintenance
 
-    terminal_maintenance.show_store(store, scenes)
+    terminal_maintenance.show_store(store, [*map(str, scenes)])
 
 
 @store.command
@@ -82,7 +82,7 @@ def verify(
     """
     from render.cli import terminal_maintenance
 
-    if not terminal_maintenance.show_verified(store, scenes, repair=repair):
+    if not terminal_maintenance.show_verified(store, [*map(str, scenes)], repair=repair):
         raise SystemExit(1)
 
 
@@ -110,7 +110,7 @@ def merge(
 
 @store.command
 def prune(
-    *scenes: Annotated[str, Parameter(help="Everything that is kept of these scenes.")],
+    *scenes: Annotated[str | Path, Parameter(help="Everything that is kept of these scenes.")],
     yes: Yes = False,
     store: Store = Path("store"),
     printing: Printing = PLAIN,
@@ -127,7 +127,7 @@ def prune(
     """
     from render.cli import terminal_maintenance
 
-    terminal_maintenance.show_pruned(store, scenes, yes=yes)
+    terminal_maintenance.show_pruned(store, [*map(str, scenes)], yes=yes)
 
 
 def jobscript(*, machines: Machines = HERE, debug: Debug = False) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from rich.text import Text
 _console = functools.partial(Console, highlight=False, markup=False, emoji=False)
 _out = _console(soft_wrap=True)
 err = _console(stderr=True, soft_wrap=True)
+
+# Where the output is no terminal, progress is a line printed this often, instead of one that changes.
+LINE_S = 10.0
 
 # Whether results and events are printed as JSON, one object a line.
 _json = False
@@ -83,12 +87,23 @@ def show_table(rows: Iterable[Sequence[str]]) -> None:
 
 @contextlib.contextmanager
 def working(what: str) -> Iterator[Callable[[str], None]]:
-    """Show that work is under way; yield a function that updates the message."""
-    if not is_live():
-        yield lambda words: None
+    """Show that work is under way; yield a function that updates the message.
+
+    Where the output is no terminal, a line is printed every LINE_S instead, once the work takes that long.
+    """
+    if is_live():
+        with err.status(Text(what)) as status:
+            yield lambda words: status.update(Text(f"{what}: {words}"))
         return
-    with err.status(Text(what)) as status:
-        yield lambda words: status.update(Text(f"{what}: {words}"))
+    last_line_s = time.monotonic()
+
+    def print_now_and_then(words: str) -> None:
+        nonlocal last_line_s
+        if time.monotonic() - last_line_s >= LINE_S:
+            last_line_s = time.monotonic()
+            emit("working", f"{what}: {words}")
+
+    yield print_now_and_then
 
 
 def served(address: str, place: str) -> None:

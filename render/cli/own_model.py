@@ -35,7 +35,7 @@ def new(
 
 
 def check(
-    file: Annotated[str, Parameter(help="A Python file of a training problem, or a scene that names one.")],
+    file: Annotated[Path, Parameter(help="A Python file of a training problem, or a scene that names one.")],
     /,
     *,
     trust: Trust = (),
@@ -56,7 +56,7 @@ def check(
     from render.tools import own_check
 
     take_trust(trust)
-    problem = own_check.problem_of(Path(file)) if file.endswith(".py") else scene.load(file).problem
+    problem = own_check.problem_of(file) if file.suffix == ".py" else scene.load(file).problem
     if not own_model.is_own(problem.system):
         raise RenderError(f"{file} trains {problem.system}, which comes with render: there is nothing to check.")
     bad = False

@@ -83,8 +83,8 @@ def probe(
                 report_step=report,
                 remark=messages.note,
             )
-    except KeyboardInterrupt:
-        kept = "Exact runs are kept; no table was written." if precision == "exact" else ""
+    except KeyboardInterrupt as stop:
+        kept = "Exact runs are kept; no table was written." if precision == "exact" else str(stop)
         raise KeyboardInterrupt(kept or "Probes are not stored, and nothing was written.") from None
     messages.emit("probed", probe_summary.sentence(result), runs=probe_summary.counts(result))
     if not to_stdout:

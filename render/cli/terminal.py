@@ -19,6 +19,7 @@ from render.api.posters import PosterPlan
 from render.api.preparation import Outlook
 from render.backends import Backend
 from render.backends.refusing import RefusingBackend
+from render.cli import messages
 from render.cli.messages import emit, err, is_live, result, show_table, speaks_json, working
 from render.deep import switch_search
 from render.film import depth, rendering, training_rate
@@ -32,9 +33,6 @@ from render.geometry.tracks import STEPS, Track
 from render.machine import signals, sizes
 from render.problem import Problem
 from render.scene import Scene
-
-# Where the output is no terminal, a line is printed this often instead of a live bar.
-_LINE_S = 10.0
 
 
 class TerminalListener(Listener):
@@ -279,7 +277,7 @@ def progress(job: Job | None = None, watchable: str = "") -> Iterator[rendering.
         # Training is nearly all the time, so it is what the bar measures; then frames.
         done, total = (now.samples_done, now.samples_total) if training else (now.frames_done, now.frames_total)
         bar.update(task, description=_stage(now), completed=done, total=total, note=note)
-        if not live and time.monotonic() - last_line_s >= _LINE_S:
+        if not live and time.monotonic() - last_line_s >= messages.LINE_S:
             last_line_s = time.monotonic()
             emit("progress", note, **asdict(now))
 

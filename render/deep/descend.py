@@ -22,7 +22,7 @@ from render.deep.reference_search import Point
 from render.errors import DepthError
 from render.problem import Problem
 from render.samples import Field
-from render.storage import references
+from render.storage import references, unfinished_runs
 from render.storage.references import Reference
 
 # Samples along a side of a view, and how much narrower the next view is: a cell of the grid is 1/16 of the view, so the
@@ -172,13 +172,15 @@ def _confirmed(
     if bad is not None:
         bits = references.bits_for(spacing)
         final_value = runs.value(
-            problem, *points[bad], bits, lambda t, total: report_step(f"check: {100 * t // total} %")
+            problem, *points[bad], bits, lambda t, total: report_step(f"check: {100 * t // total} %"), root=store
         )
         if final_value < 0:
             return None
     if good is None:
         return reference
     confirmed = reference_search.find_reference(problem, [points[good]], store, report_step, spacing=spacing, reach=0.0)
+    if bad is not None:  # the check is of no more use, now that the reference after it is stored
+        unfinished_runs.remove([points[bad]], store, problem)
     right = abs(confirmed.value - float(field.value[good])) <= _AGREE * abs(confirmed.value)
     return confirmed if right else None
 

@@ -20,7 +20,7 @@ from render.geometry.camera import Path as CameraPath
 from render.geometry.camera import View
 from render.problem import Problem
 from render.samples import Field, Points
-from render.storage import references
+from render.storage import references, unfinished_runs
 from render.storage.references import Reference
 
 # Points within this relative distance share a reference. Following a run costs nothing in exactness; but a lane that
@@ -49,6 +49,11 @@ class Point(NamedTuple):
 
 # Called with the current step of a long computation, in words.
 ReportStep = Callable[[str], None]
+
+
+def for_target(report_step: ReportStep, number: int, count: int) -> ReportStep:
+    """Return a function that reports the steps about one of several targets, from 1 on, and says about which."""
+    return report_step if count == 1 else lambda words: report_step(f"target {number} of {count}: {words}")
 
 
 # And within this many times the least distance between them. Lanes that start a distance d from the reference leave it
@@ -178,12 +183,13 @@ def new_reference(
         first = _promising(field, sample)[0]
         order = [i for i in [first, *(i for i in others if i != first)] if field.value[i] < 0][:_TRIES]
     reference: Reference | None = None
+
+    def report_as(what: str) -> Callable[[int, int], None]:
+        return lambda done, total: report_step(f"{what}, {bits} bits: {100 * done // total} %")
+
     for tried, chosen in enumerate(order, start=1):
-
-        def report(done: int, total: int, tried: int = tried) -> None:
-            report_step(f"reference run {tried}, {bits} bits: {100 * done // total} %")
-
-        reference = reference_run.make_converged(problem, *sample[chosen], bits, report)
+        report = report_as(f"reference run, try {tried} of at most {len(order)}")
+        reference = reference_run.make_converged(problem, *sample[chosen], bits, report, root=root)
         if reference is not None:
             break
     if reference is None and not diverging:
@@ -191,8 +197,12 @@ def new_reference(
             f"Past float64 there must be a run near the target that converges, to follow the others from, but none of "
             f"the {len(order)} tried does. Choose another target (`render descend` finds some)."
         )
-    reference = reference or reference_run.make(problem, *sample[first], bits)
-    return references.save(reference, root, problem)
+    if reference is None:
+        report = report_as("reference run, which diverges as all tries do")
+        reference = reference_run.make(problem, *sample[first], bits, report, root=root)
+    stored = references.save(reference, root, problem)
+    unfinished_runs.remove([sample[i] for i in {*order, first}], root, problem)
+    return stored
 
 
 def _promising(field: Field, points: Sequence[Point]) -> list[int]:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from render.deep import reference_search, targets
-from render.deep.reference_search import Point, ReportStep
+from render.deep.reference_search import Point, ReportStep, for_target
 from render.errors import RenderError
 from render.geometry.camera import View
 from render.problem import Problem
@@ -58,11 +58,12 @@ def measured(scene: Scene, root: Path, report_step: ReportStep | None) -> Scene:
     if not targets.may_have(scene):
         return scene
     last_levels = []
-    for view in _narrowest_views(scene):
+    views = _narrowest_views(scene)
+    for number, view in enumerate(views, start=1):
         name = targets.key_of(view)
         known = switches.load(root, scene.problem, name)
         if known is None and report_step is not None:
-            known = _measure(scene.problem, view, root, report_step)
+            known = _measure(scene.problem, view, root, for_target(report_step, number, len(views)))
             if known is not None:
                 switches.save(known, root, scene.problem, name)
         if known is not None and known.last_plain_level is not None:

@@ -17,10 +17,11 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from starlette.concurrency import run_in_threadpool
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from render.errors import RenderError
 from render.explorer import colouring, dials, requests
+from render.explorer.connection import Connection
 from render.explorer.growing_tile import UNKNOWN, masks, stage_of
 from render.explorer.planes import Plane, Planes
 from render.explorer.reference_finder import Scout, Spot
@@ -83,10 +84,6 @@ class _Page:
         return self.place if self.plane is not None and self.plane.is_deep(tile) else self.plane
 
 
-# What ends the tasks of a page that has gone, or that was refused: a RuntimeError is a send after the close.
-_GONE = (WebSocketDisconnect, requests.AskError, RuntimeError)
-
-
 class Live:
     """All pages' connections."""
 
@@ -114,9 +111,10 @@ class Live:
         except BaseException:
             del self._wakes[page.client]
             raise
+        connection = Connection(socket)
         tasks = [
-            asyncio.create_task(self._receive(socket, page, wake)),
-            asyncio.create_task(self._send(socket, page, wake)),
+            asyncio.create_task(self._receive(connection, page, wake)),
+            asyncio.create_task(self._send(connection, page, wake)),
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -124,8 +122,8 @@ class Live:
                 with contextlib.suppress(WebSocketDisconnect):
                     task.result()
         except requests.AskError as error:
-            with contextlib.suppress(RuntimeError):
-                await socket.close(1008, str(error)[:120])
+            with contextlib.suppress(WebSocketDisconnect):
+                await connection.close(1008, str(error)[:120])
         finally:
             for task in tasks:
                 task.cancel()
@@ -134,26 +132,26 @@ class Live:
             # The other task may have ended by itself meanwhile, since its page is gone too. An exception that is never
             # looked at would be printed with its traceback.
             for ended in await asyncio.gather(*tasks, return_exceptions=True):
-                if isinstance(ended, Exception) and not isinstance(ended, _GONE):
+                if isinstance(ended, Exception) and not isinstance(ended, (WebSocketDisconnect, requests.AskError)):
                     raise ended
 
     # ---- views in ----------------------------------------------------------------------------------------------
 
-    async def _receive(self, socket: WebSocket, page: _Page, wake: asyncio.Event) -> None:
+    async def _receive(self, connection: Connection, page: _Page, wake: asyncio.Event) -> None:
         while True:
-            message = requests.table(await socket.receive_text())
+            message = requests.table(await connection.receive())
             kind = message.get("type")
             if kind == "forget":  # the page had no room for all
                 for tile in requests.tiles(message):
                     page.sent.pop(tile, None)
             elif kind == "view":
-                await self._look(socket, page, message)
+                await self._look(connection, page, message)
                 wake.set()
             else:
                 raise requests.AskError("type must be view or forget.")
             await asyncio.sleep(1 / _VIEWS_PER_S)
 
-    async def _look(self, socket: WebSocket, page: _Page, message: dict[str, object]) -> None:
+    async def _look(self, connection: Connection, page: _Page, message: dict[str, object]) -> None:
         name = requests.text(message, "scene")
         try:
             loaded = await run_in_threadpool(self._planes.load, name) if message.get("at") else None
@@ -161,7 +159,7 @@ class Live:
             same = page.view is not None and (page.view.scene, page.view.at) == (name, at)
             plane = page.plane if same and page.plane else await run_in_threadpool(self._planes.open, name, dict(at))
         except RenderError as error:
-            await socket.send_text(json.dumps({"type": "fault", "text": str(error)}))
+            await connection.send(json.dumps({"type": "fault", "text": str(error)}))
             return
         view = requests.view(message, plane.problem, plane.deepest_level, at)
         if page.view is None or plane is not page.plane or (view.channel, at) != (page.view.channel, page.view.at):
@@ -229,25 +227,25 @@ class Live:
 
     # ---- tiles out ---------------------------------------------------------------------------------------------
 
-    async def _send(self, socket: WebSocket, page: _Page, wake: asyncio.Event) -> None:
+    async def _send(self, connection: Connection, page: _Page, wake: asyncio.Event) -> None:
         status_s = 0.0
-        while socket.client_state is WebSocketState.CONNECTED:
+        while connection.is_open:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), _STATUS_S)
             wake.clear()
             if page.plane is not None:
                 if page.generation != page.plane.generation:
-                    await self._reset(socket, page)
-                await self._send_curve(socket, page)  # first: a view in the colours of the one before looks broken
-                await self._send_tiles(socket, page)
-                await self._send_curve(socket, page)
+                    await self._reset(connection, page)
+                await self._send_curve(connection, page)  # first: a view in the colours of the one before looks broken
+                await self._send_tiles(connection, page)
+                await self._send_curve(connection, page)
                 lacks = page.spot is not None and page.place is None
                 if time.monotonic() - page.look_up_s > (_STATUS_S if lacks else _LOOK_UP_S):
                     await self._refresh(page)
             if time.monotonic() - status_s >= _STATUS_S:
                 status_s = time.monotonic()
                 status = asdict(self._trainer.activity()) | {"reference": self._news_of_place(page)}
-                await socket.send_text(json.dumps({"type": "status", **status}))
+                await connection.send(json.dumps({"type": "status", **status}))
 
     def _news_of_place(self, page: _Page) -> dict[str, object] | None:
         """Return why a deep view has no samples yet; None if it has, or wants none."""
@@ -258,15 +256,15 @@ class Live:
             return None
         return self._scout.news(page.plane, page.spot)._asdict()
 
-    async def _reset(self, socket: WebSocket, page: _Page) -> None:
+    async def _reset(self, connection: Connection, page: _Page) -> None:
         """Make a page drop its tiles, which have other numerics than this machine's."""
         assert page.plane is not None
         page.generation = page.plane.generation
         page.sent.clear()
-        await socket.send_text(json.dumps({"type": "reset"}))
+        await connection.send(json.dumps({"type": "reset"}))
         await self._refresh(page)
 
-    async def _send_tiles(self, socket: WebSocket, page: _Page) -> None:
+    async def _send_tiles(self, connection: Connection, page: _Page) -> None:
         view = page.view
         assert view is not None
         for tile in page.tiles:
@@ -277,7 +275,7 @@ class Live:
                 stage, content = message
                 page.sent[tile] = stage
                 page.curve_due = True
-                await socket.send_bytes(content)
+                await connection.send(content)
 
     def _news(self, page: _Page, tile: Tile) -> bool:
         sent = page.sent.get(tile, 0.0)
@@ -320,14 +318,14 @@ class Live:
 
     # ---- colours -----------------------------------------------------------------------------------------------
 
-    async def _send_curve(self, socket: WebSocket, page: _Page) -> None:
+    async def _send_curve(self, connection: Connection, page: _Page) -> None:
         now = time.monotonic()
         if not page.curve_due or now - page.curve_s < _CURVE_S:
             return
         page.curve_due, page.curve_s = False, now
         curve = await run_in_threadpool(self._curve, page)
         if curve is not None:
-            await socket.send_text(json.dumps({"type": "curve", **curve}))
+            await connection.send(json.dumps({"type": "curve", **curve}))
 
     def _curve(self, page: _Page) -> dict[str, object] | None:
         """Return the colour curve of a page's view, from the finest level that is there and not finer than needed."""

@@ -40,6 +40,9 @@ def config(app: ASGIApp, *, lifespan: bool, shutdown_s: int) -> uvicorn.Config:
         app,
         ws="websockets-sansio",
         ws_max_size=_MOST_MESSAGE_BYTES,
+        # A page that paints for long reads nothing meanwhile, and would be given up; on one machine nothing is lost
+        # without either side hearing of it.
+        ws_ping_interval=None,
         ws_per_message_deflate=False,  # loopback: compressing costs more than sending
         log_level="error",  # what is no HTTP, or comes when too many are connected, is refused without a word here
         access_log=False,

@@ -19,6 +19,7 @@ from render.errors import RenderError
 from render.explorer import guard, local_page, pagefiles
 from render.explorer.guard import Guard
 from render.explorer.watched_film import WatchedFilm
+from render.machine import signals
 
 # Seconds for which the end of a command may wait: for a page that is open to hear of it (one asks every second) and to
 # get the last pictures, for requests under way, and for a picture that is being made.
@@ -82,8 +83,8 @@ def serving(
             local_page.browse(f"{place}?token={token}", note)
         try:
             yield
-        except KeyboardInterrupt:
-            film.end("stopped", "Stopped. Trained tiles are kept; the same command goes on from here.")
+        except KeyboardInterrupt as stop:
+            film.end("stopped", f"Stopped. {signals.kept_after(stop)}")
             raise
         except RenderError as error:
             film.end("failed", str(error))
@@ -92,7 +93,7 @@ def serving(
             film.end("failed", "Not every film could be made: the terminal shows why.")
             raise
         except BaseException as error:
-            film.end("failed", repr(error))
+            film.end("failed", f"{type(error).__name__}: {error}")
             raise
         film.end("finished", "")
     finally:

@@ -256,7 +256,8 @@ class WatchedFilm(Served):
             except (RenderError, KeyError):  # a tile was lost or damaged: the film reports it, and trains it again
                 continue
             except Exception as error:
-                self.note(f"A picture of frame {number:,} could not be made: {error!r}. The film goes on.")
+                why = f"{type(error).__name__}: {error}"
+                self.note(f"A picture of frame {number:,} could not be made: {why}. The film goes on.")
                 continue
             with self._changed:
                 if serial != self._serial:

@@ -7,6 +7,7 @@ a living process leaves the folder alone.
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import re
 import secrets
@@ -96,7 +97,7 @@ def whole_folder(path: Path, *, layout: Layout) -> Iterator[Path]:
     """
     with worded(path):
         plain = check_folder(path, layout=layout)  # makes its parents
-        for left in plain.parent.glob(f".{partials.stem(plain)}.*.partial"):
+        for left in plain.parent.glob(f".{glob.escape(partials.stem(plain))}.*.partial"):
             if is_left_behind(left):
                 remove(left)
         partial = _beside(plain)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import re
 import stat
@@ -23,9 +24,10 @@ _TOUCHED_S = 3600
 _STALE_S = 24 * 3600  # many times _TOUCHED_S: the clocks of two machines may differ by hours
 _PATIENCE_S = 60.0
 
-# The name of a partial file contains only the first bytes of the file's name, so that the longest name that a file
-# system allows fits too.
-_STEM_BYTES = 100
+# The name of a partial file contains only the first bytes of a long name and its digest, so that the longest name that
+# a file system allows fits too, and no two files share partial files, nor the lock under which they are published: a
+# film holds it while its poster, whose name begins alike, is published.
+_STEM_BYTES, _DIGEST_CHARACTERS = 100, 16
 _PARTIAL = re.compile(r"\..+\.(?:[0-9a-f]{16}\.partial|publishing)", re.DOTALL)
 # Names given by versions before 0.2.0, made of host and process; those versions held no locks.
 _OLD_PARTIAL = re.compile(r"\..+\.\d+(?:\.[0-9a-f]{2,8})?\.tmp|.+\.[\w-]+\.\d+\.partial", re.DOTALL)
@@ -99,8 +101,12 @@ def _is_partial(name: str) -> bool:
 
 
 def stem(path: Path) -> str:
-    """Return the part of a file's name with which the names of its partial files begin."""
-    return path.name.encode(errors="surrogateescape")[:_STEM_BYTES].decode(errors="ignore")
+    """Return what the names of a file's partial files begin with: its name, or as much of it as fits and a digest."""
+    name = path.name.encode(errors="surrogateescape")
+    if len(name) <= _STEM_BYTES:
+        return name.decode(errors="ignore")
+    digest = hashlib.sha256(name).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{name[: _STEM_BYTES - 1 - _DIGEST_CHARACTERS].decode(errors='ignore')}-{digest}"
 
 
 def unlink(path: Path) -> None:

@@ -318,7 +318,7 @@ class Training:
                 return
             (tile,) = batch.tiles
             self._failed[tile] = why
-            self.repaired.append(f"{tile} could not be trained: {why}. The others go on.")
+            self.repaired.append(f"Could not train {tile}: {why}. The others go on.")
             if len(self._failed) > _MOST_FAILURES:
                 raise self._failure() or AssertionError
             for child in self._pending:  # its children train the samples that they would have inherited
@@ -337,7 +337,10 @@ class Training:
 
     def _again(self, tile: Tile, fault: Exception) -> None:
         """Put a tile that the store lost at the head of the queue."""
-        lost = f"{tile} is gone from the store. It will be trained again."
+        lost = (
+            f"The store has lost {tile}: its file was removed. It will be trained again; nothing needs to be done, but "
+            "while a film is made no other program must remove files of its store."
+        )
         why = str(fault) if isinstance(fault, DamagedTile) else lost
         with self._changed:
             if not self._is_done(tile):

@@ -14,7 +14,7 @@ import numpy as np
 
 from render.backends import Backend
 from render.deep import reference_search
-from render.deep.reference_search import ReportStep
+from render.deep.reference_search import ReportStep, for_target
 from render.deep.targets import Targets
 from render.film.plan import Plan
 from render.film.schedule import Switch
@@ -93,7 +93,10 @@ def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, rep
     if not places.places:
         return Ready(plain, None)
     references = tuple(
-        reference_search.reference_at(problem, target.view, root, report_step) for target in places.places
+        reference_search.reference_at(
+            problem, target.view, root, report_step and for_target(report_step, number, len(places.places))
+        )
+        for number, target in enumerate(places.places, start=1)
     )
     below = [_store_of(reference, problem, root, backend.numerics) for reference in references]
     return Ready(SwitchedStore(places, plain, below), Switch(places, references))

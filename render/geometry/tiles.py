@@ -27,6 +27,10 @@ class Tile(NamedTuple):
     ix: int
     iy: int
 
+    def __str__(self) -> str:
+        """Return the tile as messages name it; its file in a store has the same three numbers."""
+        return f"the tile of level {self.level}, column {self.ix}, row {self.iy}"
+
     @property
     def parent(self) -> Tile:
         """The tile one level up that contains this one. Level 0 has none."""

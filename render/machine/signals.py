@@ -99,6 +99,11 @@ def received() -> int | None:
     return _received
 
 
+def kept_after(stop: KeyboardInterrupt) -> str:
+    """Return what is kept of the work that was stopped, as a sentence: in the exception's words, if it has any."""
+    return str(stop) or "Trained tiles and finished reference runs are kept; the same command goes on from here."
+
+
 def exit_code() -> int:
     """Return the exit code of a command that a signal has stopped: 128 plus the signal's number, as in shells."""
     return 128 + (_received or signal.SIGINT)

@@ -80,7 +80,7 @@ def with_system(text: str, scene: Scene, folder: Path) -> str:
     return moved
 
 
-def _folders() -> list[Path]:
+def folders() -> list[Path]:
     """Return the folders in which scenes are looked up by name: this one, and that of the scenes in the package."""
     places = [Path("scenes"), shipped()]
     return [*places, *(place / "own" for place in places)]
@@ -91,7 +91,7 @@ def find(name_or_path: str | Path) -> Path:
     given = str(name_or_path)
     candidates = [Path(given), Path(given + ".toml")]
     if Path(given).name == given:  # a plain name: no folder, no tricks
-        candidates += [folder / name for folder in _folders() for name in (given, given + ".toml")]
+        candidates += [folder / name for folder in folders() for name in (given, given + ".toml")]
     for path in candidates:
         if missing.kind(path) == "file" and (path.suffix == ".toml" or path.suffix in records.SUFFIXES):
             return path
@@ -110,7 +110,7 @@ def find(name_or_path: str | Path) -> Path:
 
 def names() -> list[str]:
     """Return the names of the scenes that need no path, sorted; those that are no printable text are left out."""
-    stems = {path.stem for folder in _folders() if missing.kind(folder) == "folder" for path in folder.glob("*.toml")}
+    stems = {path.stem for folder in folders() if missing.kind(folder) == "folder" for path in folder.glob("*.toml")}
     return sorted(stem for stem in stems if naming.name_of(stem) == stem)
 
 

@@ -221,7 +221,10 @@ class DirectoryStore:
     def address_of(self, path: Path) -> tuple[Tile, Patches]:
         """Return the tile and the patches of a file: the inverse of `path`. Raises ValueError for another file."""
         patches = patches_named(path.name)
-        tile = Tile(int(path.parts[-3]), int(path.parts[-2]), int(path.name.partition(".")[0]))
+        try:
+            tile = Tile(int(path.parts[-3]), int(path.parts[-2]), int(path.name.partition(".")[0]))
+        except ValueError:
+            raise ValueError("a file here must be LEVEL/COLUMN/ROW.npz, in whole numbers") from None
         if patches == 0 or self.path(tile, patches) != path:
             raise ValueError(f"{path} must be {self.path(tile, patches)}")
         return tile, patches

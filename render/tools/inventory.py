@@ -110,7 +110,9 @@ def verify(kept: Kept, *, remove: bool = False) -> Iterator[str | None]:
         try:
             store.stored(*store.address_of(path))
             yield None
-        except (DamagedTile, ValueError, KeyError) as fault:
+        except KeyError:
+            yield f"{path}: it was removed while the store was read."
+        except (DamagedTile, ValueError) as fault:
             if remove:
                 path.unlink(missing_ok=True)
             yield f"{path}: {fault}" if not isinstance(fault, DamagedTile) else str(fault)

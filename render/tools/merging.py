@@ -86,7 +86,9 @@ def _tiles(problem: Problem, toml: Path, root: Path, merged: Merged, report: Cal
     for path in inventory.tile_files(toml.parent):
         try:
             _take(*source.address_of(path), source, here, merged)
-        except (DamagedTile, ValueError, KeyError) as fault:
+        except KeyError:
+            merged.faults.append(f"{path} was left out: it was removed while the store was read.")
+        except (DamagedTile, ValueError) as fault:
             merged.faults.append(f"{path} was left out: {fault}")
         report(merged)
 
@@ -135,7 +137,8 @@ def _runs(problem: Problem, other: Path, root: Path, merged: Merged) -> None:
             content = json.loads(path.read_bytes())
             x, y = exact_runs.point_of(content)
         except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError) as fault:
-            merged.faults.append(f"{path} was left out: it is damaged ({fault}).")
+            why = f"it lacks {fault}" if isinstance(fault, KeyError) else str(fault)
+            merged.faults.append(f"{path} was left out: it is damaged ({why}).")
             continue
         run = exact_runs.load(other, problem, x, y)
         if run is not None and exact_runs.load(root, problem, x, y) is None:

@@ -19,10 +19,10 @@ class Refusal(NamedTuple):
 
 # What a film is made in spite of, without a word: {here}/home and {here}/tmp exist.
 BORNE = (
-    Refusal("fsync-folder", (), {"RENDER_FSYNC": "1"}),
     Refusal("fsync link flock passwd", ("HOME", "XDG_CACHE_HOME"), {"RENDER_FSYNC": "1"}),
-    Refusal("passwd read-only={here}/home", (), {"HOME": "", "XDG_CACHE_HOME": ""}),
-    Refusal("read-only={here}/home", (), {"HOME": "{here}/home", "XDG_CACHE_HOME": "home"}),
+    Refusal(
+        "fsync-folder read-only={here}/home", (), {"HOME": "{here}/home", "XDG_CACHE_HOME": "home", "RENDER_FSYNC": "1"}
+    ),
     Refusal("full={here}/home", (), {"XDG_CACHE_HOME": "{here}/home"}),
     Refusal("fsync read-only={here}/tmp", (), {"TMPDIR": "{here}/tmp"}),
 )

@@ -8,8 +8,10 @@ weights, literals) are float64 and taken as exact: so a problem has one true run
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -27,41 +29,79 @@ Numbers = Any  # a NumPy array: of float64, integers or booleans (exact constant
 
 
 class Moment(NamedTuple):
-    """One lane between two steps, rounded to float64. state: the leaves of the system's state, [1, ...].
+    """One lane between two steps. state: the leaves of the system's state, [1, ...], rounded to float64.
 
-    loss: before the next step; nan after the last one.
+    loss: before the next step, rounded; nan after the last one. exact: the leaves of the state in all their digits.
     """
 
     state: list[np.ndarray]
     loss: float
+    exact: list[Numbers]
 
 
-def states(problem: Problem, x: Fraction, y: Fraction, bits: int) -> Iterator[list[np.ndarray]]:
-    """Yield the leaves of the state before step 0, 1, ... and after the last: see `run`."""
-    return (moment.state for moment in run(problem, x, y, bits))
+class _Traced(NamedTuple):
+    """A system's start and its step, as jaxprs. hyper: the names of its hyperparameters, in the order of a dict's
+    leaves."""
+
+    start: Any
+    step: Any
+    hyper: tuple[str, ...]
 
 
-def run(problem: Problem, x: Fraction, y: Fraction, bits: int) -> Iterator[Moment]:
-    """Yield the moments of one run: before step 0, 1, ... and after the last.
-
-    x, y: hyperparameter values on the problem's axes, exactly. bits: of every operation.
-    """
+def _traced(problem: Problem) -> _Traced:
     system = systems.make(problem)
-    names = operations.hyperparameters(problem)
+    names = tuple(sorted(operations.hyperparameters(problem)))
     shaped = {name: operations.shaped((1,)) for name in names}
     start, state_shape = jax.make_jaxpr(system.start, return_shape=True)(shaped)
-    step = jax.make_jaxpr(system.step)(state_shape, shaped, jnp.int32(0))
+    return _Traced(start, jax.make_jaxpr(system.step)(state_shape, shaped, jnp.int32(0)), names)
+
+
+def computation(problem: Problem) -> str:
+    """Return a digest of all that the digits of a problem's runs depend on, besides their place and their bits."""
+    digest = hashlib.sha256(flint.__version__.encode())
+    traced = _traced(problem)
+    for closed in (traced.start, traced.step):
+        # Functions that JAX prints with their addresses are told apart by what is inside them, which it prints too.
+        digest.update(re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)).encode())
+        for constant in closed.consts:
+            digest.update(np.ascontiguousarray(constant).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def run(
+    problem: Problem, x: Fraction, y: Fraction, bits: int, begun: tuple[int, list[Numbers]] | None = None
+) -> Iterator[Moment]:
+    """Yield the moments of one run: before step 0, 1, ... and after the last.
+
+    x, y: hyperparameter values on the problem's axes, exactly. bits: of every operation. begun: a step, and the exact
+    state before it, from which the run goes on; the moment before that step is the first one then.
+    """
+    start, step, names = _traced(problem)
     values = {name: Fraction(value) for name, value in problem.fixed} | {problem.x.name: x, problem.y.name: y}
+    interpreter = _Interpreter(problem.system)
     with _precision(bits):
-        hyper = [_objects([_exactly(values[name])], (1,)) for name in sorted(names)]  # a dict's leaves, by name
-        interpreter = _Interpreter(problem.system)
-        state = interpreter.evaluate(start, hyper)
-    for t in range(problem.steps):
+        hyper = [_objects([_exactly(values[name])], (1,)) for name in names]
+        first, state = begun or (0, interpreter.evaluate(start, hyper))
+    for t in range(first, problem.steps):
         with _precision(bits):
             *after, loss = (_middle(leaf) for leaf in interpreter.evaluate(step, [*state, *hyper, np.int32(t)]))
-        yield Moment([np.array(_floats(leaf)) for leaf in state], float(_floats(loss)[0]))
+        yield Moment(_rounded(state), float(_floats(loss)[0]), state)
         state = after
-    yield Moment([np.array(_floats(leaf)) for leaf in state], math.nan)
+    yield Moment(_rounded(state), math.nan, state)
+
+
+def encoded(exact: list[Numbers]) -> list[np.ndarray]:
+    """Return the leaves of an exact state as arrays that can be stored: of words where they hold balls' mid-points."""
+    return [np.array(_words_of_each(leaf), dtype=str) if leaf.dtype == object else leaf for leaf in exact]
+
+
+def decoded(stored: Sequence[np.ndarray]) -> list[Numbers]:
+    """Return the exact state that `encoded` made arrays of."""
+    return [np.asarray(_number_of_each(leaf), dtype=object) if leaf.dtype.kind == "U" else leaf for leaf in stored]
+
+
+def _rounded(state: list[Numbers]) -> list[np.ndarray]:
+    return [np.array(_floats(leaf)) for leaf in state]
 
 
 class _precision:
@@ -90,6 +130,20 @@ def _objects(items: list[Any], shape: tuple[int, ...]) -> np.ndarray:
 _arb_of_each = np.frompyfunc(lambda v: flint.arb(float(v)), 1, 1)
 _float_of_each = np.frompyfunc(float, 1, 1)
 _middle_of_each = np.frompyfunc(lambda v: v.mid(), 1, 1)
+
+
+def _words(number: Any) -> str:
+    """Return a mid-point, a whole number times a power of two, as both in hexadecimal digits."""
+    return " ".join(format(int(part), "x") for part in number.man_exp())
+
+
+def _number(words: str) -> Any:
+    mantissa, exponent = (int(part, 16) for part in words.split())
+    return flint.arb((mantissa, exponent))
+
+
+_words_of_each = np.frompyfunc(_words, 1, 1)
+_number_of_each = np.frompyfunc(_number, 1, 1)
 
 
 def _balls(values: Numbers) -> np.ndarray:

@@ -61,10 +61,10 @@ class ExactEngine:
     def _outcome(self, x: Fraction, y: Fraction, bits: int, report: Report) -> dict[str, float]:
         """Return the outcome in so many bits, computed up to the step at which the run escapes."""
 
-        def moments() -> Iterator[arbitrary_precision.Moment]:
+        def moments() -> Iterator[tuple[list[np.ndarray], float]]:
             for t, moment in enumerate(arbitrary_precision.run(self.problem, x, y, bits)):
                 report(bits, t, self.problem.steps)
-                yield moment
+                yield moment.state, moment.loss
 
         field = self._engine.judge(float(x), float(y), moments())
         return {name: float(values[0]) for name, values in field.channels().items()}

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from render.errors import RenderError
 from render.problem import Problem
 from render.samples import Points
 from render.storage.references import Reference
+from render.train.past_float64 import resumed_run
 
 # How many more bits the checking run has, and how far both may be apart, relative to the state: a float64 ulp is 1e-16.
 CHECK_BITS = 64
@@ -26,18 +28,39 @@ Steps = Callable[[int, int], None]
 
 
 def make_converged(
-    problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None
+    problem: Problem,
+    x: Fraction,
+    y: Fraction,
+    bits: int,
+    report: Steps = lambda done, total: None,
+    *,
+    root: Path | None = None,
 ) -> Reference | None:
-    """Return the run at (x, y) as `make` does, or None if it does not converge, which costs a single run to see."""
-    states = _run(problem, x, y, bits, lambda t: report(t, 2 * problem.steps))
-    if _value(problem, _unchecked(x, y, bits, states)) >= 0:
+    """Return the run at (x, y) as `make` does, or None if it does not converge, which costs a single run to see.
+
+    root: as in `make`; it also keeps that a run does not converge.
+    """
+    if root is not None and resumed_run.is_known_to_diverge(problem, x, y, bits, root):
         return None
-    return make(problem, x, y, bits, report, coarse=states)
+    states = resumed_run.states(problem, x, y, bits, lambda t: report(t, 2 * problem.steps), root)
+    if _value(problem, _unchecked(x, y, bits, states)) >= 0:
+        if root is not None:
+            resumed_run.save_divergence(problem, x, y, bits, root)
+        return None
+    return make(problem, x, y, bits, report, coarse=states, root=root)
 
 
-def value(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Steps = lambda done, total: None) -> float:
-    """Return the measure of the run at (x, y) in so many bits: one run, which nothing checks."""
-    states = _run(problem, x, y, bits, lambda t: report(t, problem.steps))
+def value(
+    problem: Problem,
+    x: Fraction,
+    y: Fraction,
+    bits: int,
+    report: Steps = lambda done, total: None,
+    *,
+    root: Path | None = None,
+) -> float:
+    """Return the measure of the run at (x, y) in so many bits: one run, which nothing checks. root: as in `make`."""
+    states = resumed_run.states(problem, x, y, bits, lambda t: report(t, problem.steps), root)
     return _value(problem, _unchecked(x, y, bits, states))
 
 
@@ -53,17 +76,19 @@ def make(
     report: Steps = lambda done, total: None,
     *,
     coarse: list[np.ndarray] | None = None,
+    root: Path | None = None,
 ) -> Reference:
     """Return the run at (x, y), with at least `bits`, after a check by a second run with more.
 
-    x, y: hyperparameter values. coarse: the first run, if it was made already. Where both runs disagree, they are done
-    again with twice the bits. Raises RenderError if they never agree.
+    x, y: hyperparameter values. coarse: the first run, if it was made already. root: the store that keeps the progress
+    of the runs, so that whatever ends them early, they go on from there. Where both runs disagree, they are done again
+    with twice the bits. Raises RenderError if they never agree.
     """
     total = 2 * problem.steps
-    coarse = coarse or _run(problem, x, y, bits, lambda t: report(t, total))
+    coarse = coarse or resumed_run.states(problem, x, y, bits, lambda t: report(t, total), root)
     while True:
         finer_bits = bits + CHECK_BITS
-        finer = _run(problem, x, y, finer_bits, lambda t: report(problem.steps + t, total))
+        finer = resumed_run.states(problem, x, y, finer_bits, lambda t: report(problem.steps + t, total), root)
         steps = min(len(coarse[0]), len(finer[0])) - 1
         error = _apart(coarse, finer, steps)
         if error <= _AGREE:
@@ -76,7 +101,7 @@ def make(
                 f"the runs with {finer_bits - CHECK_BITS} and {finer_bits} bits end {error:.1g} apart: training there "
                 "is too sensitive to be followed."
             )
-        coarse = _run(problem, x, y, bits, lambda t: report(t, total))
+        coarse = resumed_run.states(problem, x, y, bits, lambda t: report(t, total), root)
 
 
 def _value(problem: Problem, reference: Reference) -> float:
@@ -86,23 +111,6 @@ def _value(problem: Problem, reference: Reference) -> float:
     x, y = np.array([float(reference.x)]), np.array([float(reference.y)])
     engine = difference_engine.DeepEngine(problem, reference, rings=False)
     return float(engine.follow(Points(x, y, np.zeros(1), np.zeros(1))).field.value[0])
-
-
-def _run(problem: Problem, x: Fraction, y: Fraction, bits: int, report: Callable[[int], None]) -> list[np.ndarray]:
-    """Return the leaves of all states [step, 1, ...], up to where they leave float64."""
-    from render.train.past_float64 import arbitrary_precision
-
-    kept: list[list[np.ndarray]] = []
-    for t, leaves in enumerate(arbitrary_precision.states(problem, x, y, bits)):
-        if not all(np.isfinite(leaf).all() and (np.abs(leaf) < _LARGE).all() for leaf in leaves):
-            break
-        kept.append(leaves)
-        report(t)
-    return [np.stack(leaf) for leaf in zip(*kept, strict=True)]
-
-
-# Squares of what is smaller stay finite. A run that passes it has long left; its lanes go on by themselves before.
-_LARGE = 1e100
 
 
 def _apart(one: list[np.ndarray], other: list[np.ndarray], steps: int) -> float:

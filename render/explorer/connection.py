@@ -1,0 +1,48 @@
+"""A page's live connection, of which every way to be closed is one error."""
+
+from __future__ import annotations
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+# The code of a connection that ended without a word (RFC 6455, 7.4.1).
+_GONE = 1006
+
+
+class Connection:
+    """A WebSocket that says WebSocketDisconnect wherever it is closed, by the page or by the server.
+
+    Where the server has closed it while a message waited to be sent (a page that did not read for long, or the end of
+    the command), what lies below raises RuntimeError.
+    """
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the page has not closed it yet."""
+        return self._socket.client_state is WebSocketState.CONNECTED
+
+    async def receive(self) -> str:
+        """Return the next message of the page."""
+        try:
+            return await self._socket.receive_text()
+        except RuntimeError:
+            raise WebSocketDisconnect(_GONE) from None
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message to the page."""
+        try:
+            if isinstance(message, str):
+                await self._socket.send_text(message)
+            else:
+                await self._socket.send_bytes(message)
+        except RuntimeError:
+            raise WebSocketDisconnect(_GONE) from None
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close it, if it is not closed yet."""
+        try:
+            await self._socket.close(code, reason)
+        except RuntimeError:
+            raise WebSocketDisconnect(_GONE) from None
