@@ -93,24 +93,32 @@ def _occasion(scene: Scene, budget_s: float) -> str:
 
 
 def resolve(
-    scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = BUDGET_S
+    scene: Scene,
+    quality: str,
+    backend: Backend,
+    store_root: Path,
+    budget_s: float = BUDGET_S,
+    *,
+    read_only: bool = False,
 ) -> tuple[Choice, Rate | None]:
     """Resolve a quality: "scene", a preset, or "auto". Return the rate of training too, if auto measured it.
 
     For a scene that was read from a film or a picture, auto is the quality of that film or picture. Otherwise its
     choice is stored beside the tiles, so that a render that was stopped goes on at the same quality, however busy the
-    machine is by then.
+    machine is by then. read_only: the choice of a plan is not stored.
     """
     if quality != "auto" or scene.record is not None:
         return named(scene, "scene" if quality == "auto" else quality), None
     if scene.bifurcation is not None:  # nothing is trained before its pictures are made
         return named(scene, "scene"), None
-    memory = Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
+    folder = DirectoryStore(store_root, scene.problem, backend.numerics, read_only=read_only).folder
+    memory = Memory(folder / "auto.json")
     earlier = memory.recall(scene, budget_s)
     if earlier is not None:
         return named(scene, earlier), None
     # The rate hardly depends on the quality, so it is measured on the smallest plan.
     rate = training_rate.measure(named(scene, SMALLEST).plan, backend)
     choice = choose(scene, rate, budget_s)
-    memory.remember(scene, budget_s, choice.name)
+    if not read_only:
+        memory.remember(scene, budget_s, choice.name)
     return choice, rate
