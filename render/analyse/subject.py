@@ -135,10 +135,10 @@ def time_points(backend: Backend, x: np.ndarray, y: np.ndarray) -> float:
 
 
 def samples_of_stages(subject: Subject, stages: Iterable[Sequence[Tile]], store: TileStore) -> int:
-    """Return the training runs of tiles that are trained stage by stage, from what a store holds at the beginning.
+    """Return the number of training runs for tiles that are trained stage by stage, beginning with a given store.
 
-    A tile may take samples over from the tiles of the first stage and of the stage before, and no others: so that
-    stages without end need no memory.
+    A tile may take samples over only from the tiles of the first stage and of the stage before, so that the memory does
+    not grow with the number of stages.
     """
     count, first, before = 0, frozenset[Tile](), frozenset[Tile]()
     for tiles in stages:
@@ -150,7 +150,7 @@ def samples_of_stages(subject: Subject, stages: Iterable[Sequence[Tile]], store:
 
 
 class _Foreseen:
-    """A store as it will be once some more tiles are trained. It is asked what it holds, and no more."""
+    """A store as it will be after some more tiles are trained. It can only be asked what it holds."""
 
     def __init__(self, store: TileStore, trained: Set[Tile]) -> None:
         self._store, self._trained = store, trained

@@ -44,8 +44,8 @@ class Roster:
         first = next(one for one in self.known.values() if _alike(one) == chosen)
         self.numerics, self.proof = first.numerics, first.proof
         self._report_mismatches(self.known)
-        # When the process ends, dask ends its clusters. What was registered last is called first: by then workers that
-        # leave are reported no more.
+        # When the process ends, dask ends its clusters. This was registered later and is called before that, so that
+        # workers which leave then are not reported.
         atexit.register(self.close)
         threading.Thread(target=self._look, name="roster", daemon=True).start()
 

@@ -1,8 +1,8 @@
-"""The scripts by which shells complete: those of cyclopts, and in them the names of scenes, and folders to go on from.
+"""The scripts by which shells complete commands: cyclopts' own, with names of scenes, and with paths through folders.
 
-cyclopts' script for bash ends a folder with a blank, so that a path cannot be typed on, and none of its scripts knows
-scenes. A name is looked up where `render` does: in ./scenes, and among the scenes that come with render, by the shell
-itself when Tab is pressed. Starting render for it would take a fifth of a second.
+cyclopts' script for bash adds a blank after a folder, so that the path cannot be continued, and none of its scripts
+knows scenes. Here the shell itself looks names up when Tab is pressed, in the same folders as `render`: in ./scenes and
+among the scenes that come with render. Starting render for this would take a fifth of a second.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cyclopts import App, Parameter
 
 _Shell = Literal["zsh", "bash", "fish", "powershell"]
 
-# What bash asks for where an argument or an option takes a path.
+# The line of cyclopts' script for bash that completes an argument or an option that takes a path.
 _BASH_PATHS = 'COMPREPLY=( $(compgen -f -- "${cur}") )'
 
 # Called within cyclopts' function, whose variables it sees: cur, the word that is completed; cmd_path, the command;
@@ -75,10 +75,10 @@ end
 
 
 class CompletingApp(App):
-    """An application whose completion scripts know scenes."""
+    """An application whose completion scripts complete names of scenes."""
 
     def generate_completion(self, *, prog_name: str | None = None, shell: _Shell | None = None) -> str:
-        """Return the script for a shell; of a shell without scenes by name (PowerShell), that of cyclopts."""
+        """Return the script for a shell. For PowerShell it is that of cyclopts, without names of scenes."""
         from cyclopts.completion.detect import detect_shell
 
         shell = shell or detect_shell()
@@ -92,7 +92,7 @@ class CompletingApp(App):
 
 
 class _Slots(NamedTuple):
-    """The arguments of a command that are scenes: from the first on. more: all of them, and not the first alone."""
+    """The first arguments of a command, which are scenes. more: whether all its arguments are, not only the first."""
 
     command: str
     more: bool
@@ -100,7 +100,7 @@ class _Slots(NamedTuple):
 
 
 def _slots(app: App, path: tuple[str, ...] = ()) -> Iterator[_Slots]:
-    """Yield where the commands of an application take scenes: where an argument has the type of `options.Scene`."""
+    """Yield the slots of all commands that take scenes: arguments of the type of `options.Scene`."""
     for name in app:
         if name.startswith("-"):
             continue
@@ -135,11 +135,11 @@ def _suffixes() -> str:
     return "|".join(["toml", *(suffix[1:] for suffix in records.SUFFIXES)])
 
 
-def _scenes(quoted: str = "") -> str:
-    """Return the patterns of all files of scenes that need no path. quoted: what stands behind each."""
+def _scenes(qualifier: str = "") -> str:
+    """Return the patterns of the files of all scenes that have names. qualifier: the end of each pattern."""
     from render.scene.files import folders
 
-    return " ".join(f"{shlex.quote(str(folder))}/*.toml{quoted}" for folder in folders())
+    return " ".join(f"{shlex.quote(str(folder))}/*.toml{qualifier}" for folder in folders())
 
 
 def _bash(script: str, slots: list[_Slots]) -> str:
@@ -149,14 +149,14 @@ def _bash(script: str, slots: list[_Slots]) -> str:
 
 
 def _zsh(script: str, slots: list[_Slots]) -> str:
-    # Descriptions are shortened, and their colons and quotes escaped: their first words are as they were written.
+    # Descriptions are shortened, and their colons and quotes are escaped, but their first words are unchanged.
     begins = {re.split(r"[:'\[\]…]", help)[0][:40] for slot in slots for help in slot.helps}
     lines = script.splitlines(keepends=True)
     for i, line in enumerate(lines):
         if re.match(r" *'(\d+|\*):", line) and any(f":{words}" in line for words in begins):
             lines[i] = line.replace(":_files'", ":_render_scenes'")
     helper = _filled(_ZSH, SCENES=_scenes("(N)"), SUFFIXES=_suffixes())
-    # Within cyclopts' function: zsh takes a file for that function if nothing else is in it.
+    # It stands within cyclopts' function: zsh takes a file as that function only if nothing else is in it.
     return "".join(lines).replace(_ZSH_BEGIN, f"{_ZSH_BEGIN}{helper}", 1)
 
 

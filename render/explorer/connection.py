@@ -1,18 +1,18 @@
-"""A page's live connection, of which every way to be closed is one error."""
+"""The live connection of a page. However it is closed, the same error is raised."""
 
 from __future__ import annotations
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-# The code of a connection that ended without a word (RFC 6455, 7.4.1).
+# The code of a connection that ended without a closing message (RFC 6455, 7.4.1).
 _GONE = 1006
 
 
 class Connection:
-    """A WebSocket that says WebSocketDisconnect wherever it is closed, by the page or by the server.
+    """A WebSocket that raises WebSocketDisconnect if it is closed, by the page or by the server.
 
-    Where the server has closed it while a message waited to be sent (a page that did not read for long, or the end of
-    the command), what lies below raises RuntimeError.
+    If the server has closed it while a message waited to be sent (since the page did not read for a long time, or the
+    command ended), Starlette raises RuntimeError instead.
     """
 
     def __init__(self, socket: WebSocket) -> None:

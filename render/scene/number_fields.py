@@ -48,7 +48,7 @@ def whole_or_schema(names: tuple[str, ...], least: int, most: int) -> WithJsonSc
 
 
 def _no_float(value: object) -> object:
-    """Refuse 8.0 where 8 is one of some numbers: to Python, and so to a Literal, both are the same."""
+    """Refuse 8.0 for a choice of whole numbers, since a Literal takes it as 8: in Python they are equal."""
     if isinstance(value, float):
         raise ValueError(f"must be a whole number, not {shown(value)}")
     return value

@@ -161,7 +161,7 @@ class DirectoryStore:
     numerics: everything that the last bits depend on, as JSON values. Every numerics has a folder of its own.
     fsync: whether every tile also survives a power cut, at about 4 ms a tile. (No fsync is needed to survive a killed
     process.) None: as the variable RENDER_FSYNC sets it.
-    read_only: whether no folder is made, nothing is described, and nothing left behind is removed: for what only plans.
+    read_only: whether nothing is written or removed, not even a folder, a description or a partial file: for plans.
     """
 
     def __init__(

@@ -304,7 +304,7 @@ def _setting(default: Any, about: str, words: Any, ends: Any) -> Setting | None:
         return None
     if not least <= default <= most:
         return None
-    if is_whole and not (isinstance(least, int) and isinstance(most, int)):  # half of a whole number is none
+    if is_whole and not (isinstance(least, int) and isinstance(most, int)):  # both ends must be whole too
         return None
     if is_whole:
         return Setting(default, about, integer=(int(least), int(most)))

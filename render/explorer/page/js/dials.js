@@ -3,7 +3,7 @@
 import { $, calmly, make } from "./dom.js";
 
 const MOVED_MS = 90; // a slider that is dragged asks for its samples this often at most
-const FOLDED = 2; // so many that are seldom set are folded away: what else belongs to the film is to be seen below them
+const FOLDED = 2; // if so many sliders are seldom set, they are folded away, so that the rest of the film's form is visible below
 const STOPS = 1000; // of a slider whose number can be anything
 
 export class Dials {

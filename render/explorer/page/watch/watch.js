@@ -108,7 +108,7 @@ function strip(now) {
   now.strip.forEach((of, i) => {
     const button = $("strip").children[i].firstChild;
     const text = `${time(of.frame)}${of.done ? "" : of.version ? ", coarse" : ", not yet"}`;
-    const label = `${text}: frame ${of.frame}, ${state(of, film.height_px)}`; // begins with the text, for who speaks to a browser
+    const label = `${text}: frame ${of.frame}, ${state(of, film.height_px)}`; // it begins with the visible text, by which users of speech input name the button
     button.className = of.done ? "" : "coarse";
     button.setAttribute("aria-pressed", String(chosen === of.frame));
     button.setAttribute("aria-label", label);
@@ -126,7 +126,7 @@ function large(now) {
   $("newest").setAttribute("aria-pressed", String(chosen === null));
   $("large").alt = `Frame ${of.frame} of ${now.name}`;
   const about = `frame ${count(of.frame)}, ${time(of.frame)}: ${state(of, film.height_px)}`;
-  if (chosen !== null && !of.version) { // what was shown is another frame
+  if (chosen !== null && !of.version) { // the picture on the page is of another frame
     $("large").hidden = true;
     shown.delete($("large"));
     $("nothing").textContent = sentence(about);
