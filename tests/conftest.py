@@ -26,6 +26,8 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
+from render.machine import cores
+
 # Shapes and dtypes that signatures of these rooms state are checked while tests run. Modules that name types of
 # libraries which they load only when drawing cannot be checked so.
 CHECKED = [
@@ -84,6 +86,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"tests/conftest.py: QUICK names files that are not there: {', '.join(gone)}")
     if config.getoption("--quick"):
         sys.addaudithook(_heard)
+
+
+def pytest_xdist_auto_num_workers() -> int | None:
+    """Return one worker more than there are cores: a fifth of its time, a worker waits for the processes of a test."""
+    return None if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else cores.allowed() + 1
 
 
 def pytest_ignore_collect(collection_path: pathlib.Path, config: pytest.Config) -> bool | None:

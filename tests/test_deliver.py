@@ -262,6 +262,12 @@ def test_pictures_need_no_measurement_where_training_is_nearly_all(film_files: l
     assert not cost.is_small(most, job.frame_count, 19 * together_s)
 
 
+def test_pictures_need_no_measurement_that_would_take_longer_than_they_do() -> None:
+    cores = os.cpu_count() or 1
+    assert cost.is_short(Pictures(wall_s=0.02, cpu_s=0.019 * cores), 50)
+    assert not cost.is_short(Pictures(wall_s=0.02, cpu_s=0.021 * cores), 50)
+
+
 class Blocks:
     """A backend whose clock shows what blocks cost: every second run ends at once, and a block is as slow as a run."""
 

@@ -42,10 +42,6 @@ PROBLEMS = {
         axis("lr_attention", -4, 0), axis("lr_rest", -4, 0), "transformer", steps=45, length=4, batch=2, model=4,
         feed_forward=4,
     ),
-    "transformer, published": Problem(
-        axis("lr_attention", -4, 0), axis("lr_rest", -4, 0), "transformer", steps=45, length=4, batch=2, model=4,
-        feed_forward=4, measure="published",
-    ),
     "mandelbrot, absolute": Problem(linear("re", -2, 1), linear("im", -1, 1), "mandelbrot", steps=130),
     "newton, absolute": Problem(linear("re", -2, 2), linear("im", -2, 2), "newton", steps=60),
     "nonconvex, bounded": Problem(linear("lr", 0, 2), linear("epsilon", 0, 2), "nonconvex", steps=130),

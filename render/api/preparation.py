@@ -332,7 +332,8 @@ def outlook(job: Job, store: Path, rate: Rate | None, listener: Listener, *, ful
             rate = training_rate.measure(job.plan, job.backend, job.switch)
     pictures = cost.bound(job)
     known = job.scene.output.codec == "h264"
-    measured = not (known and cost.is_small(pictures, job.frame_count, rate.time_s(samples)))
+    small = cost.is_small(pictures, job.frame_count, rate.time_s(samples))
+    measured = not (known and (small or (cost.is_short(pictures, job.frame_count) and not full)))
     if measured:
         with listener.working("measuring this machine"):
             pictures = cost.measure(job, store)

@@ -32,8 +32,11 @@ _FIRST_PX, _FIRST_MOST = 10_000_000, 24
 _ENOUGH_S, _GROWTH = 0.5, 4
 
 # Processor seconds of a frame that no H.264 film took: at 1080p it is 0.3 to 0.6 s, a preview's 0.015 to 0.025 s (Zen
-# 3). Where that is less than this share of the training, no measurement has to precede the first tile.
+# 3). Where that is less than this fraction of the training, no measurement has to precede the first tile.
 _MOST_S, _MOST_PIXEL_S, _SMALL = 0.015, 3e-7, 0.05
+
+# A film whose pictures take less than this is made in less time than the measurement takes: 1.2 s (2 cores, Zen 3).
+_SHORT_S = 1.0
 
 # The extra time of a film that trains, whatever its length: its first tiles, which leave most of the devices without
 # work, and after its last frame the files beside it. Ten previews of 3 to 35 s took 0.5 to 3.5 s more than predicted
@@ -94,6 +97,11 @@ def bound(job: Job) -> Pictures:
 def is_small(pictures: Pictures, frames: int, training_s: float) -> bool:
     """Return whether pictures are so little beside training that an estimate need not know them exactly."""
     return frames * pictures.cpu_s / cores.count() < _SMALL * training_s
+
+
+def is_short(pictures: Pictures, frames: int) -> bool:
+    """Return whether all pictures of a film take less time than it takes to measure a few of them."""
+    return frames * pictures.cpu_s / cores.count() < _SHORT_S
 
 
 def measure(job: Job, beside: Path = Path()) -> Pictures:
