@@ -142,7 +142,7 @@ def test_values_are_those_of_the_planes_edges_and_stand_there_where_a_view_reach
         length = size[side]
         start, end = (round(float((at - first) / (last - first)) * length) for at in (lo, hi))
         starts, ends = (low[1], high[1] + high[3]) if side == 0 else (length - low[2] - low[4], length - high[2])
-        if end - start < low[3 + side] + high[3 + side] + 2 * gap:
+        if end - start < sum(max(pill[3], pill[4]) for pill in along) + 2 * gap:
             continue  # no room for both: the next test
         assert ends == min(end, length - gap)
         # Along the y axis the lines of the x axis are left free.
