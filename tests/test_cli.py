@@ -369,11 +369,25 @@ def test_every_command_of_the_readme_runs(command: str, tmp_path: Path, shared_s
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *map(str, DOCS)])
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and editors make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = [re.sub(r"[`*]", "", heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)]
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+    # Of equal ones the later have a number.
+    return {f"{name}-{n}" if (n := plain[:i].count(name)) else name for i, name in enumerate(plain)}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *map(str, DOCS)])
 def test_what_a_page_links_to_exists(page: str) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", (ROOT / page).read_text())
-    folder = (ROOT / page).parent
-    assert [link for link in links if not link.startswith("http") and not (folder / link).exists()] == []
+    links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text())
+    lost = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not link.startswith("http") and (not target.exists() or (anchor and anchor not in anchors(target))):
+            lost.append(link)
+    assert lost == []
 
 
 def test_the_readme_links_to_every_page() -> None:
