@@ -6,7 +6,8 @@ import io
 import json
 import sys
 import tracemalloc
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,18 @@ from PIL import Image, ImageCms
 import render
 from render import api
 from render.analyse import subject
+from render.api.listener import Listener
+from render.backends import Backend
 from render.encode import tiff
 from render.encode.tiff import Print
 from render.errors import DepthError, EncodeError, RenderError
 from render.film import qualities
 from render.film.poster import Poster, Sheet, srgb_bands
+from render.film.rendering import Progress, Report
 from render.geometry.tiles import Tile
 from render.picture import colour
 from render.samples import Field
+from render.scene import Scene
 from tests.helpers.command import refused, run_here
 
 # Of 10 x 8 cm at 100 pixels an inch: 394 x 315, two bands.
@@ -142,13 +147,41 @@ def test_a_caption_between_two_bands_is_whole(store: Path) -> None:
     assert np.abs(cut.astype(int) - at_once.astype(int)).max() <= 1
 
 
+class Counted(Listener):
+    """Takes down the numbers of training runs that a print announces and reports."""
+
+    def __init__(self) -> None:
+        self.announced, self.most = 0, 0
+        self.totals: set[int] = set()
+
+    @contextmanager
+    def training(self, scene: Scene, tiles: Sequence[Tile], samples: int, backend: Backend) -> Iterator[Report]:
+        self.announced = samples
+
+        def report(now: Progress) -> None:
+            self.totals.add(now.samples_total)
+            self.most = max(self.most, now.samples_done)
+
+        yield report
+
+
+# The finest colours lie above the print's level, in it, or far above it: tiles take samples over, or are the same.
+@pytest.mark.parametrize("asked", [SMALL, {"cm": (2.0, 1.0), "dpi": 100.0}, {"cm": (9.0, 4.0), "dpi": 99.0}])
+def test_the_plan_and_the_progress_count_the_runs_that_are_trained(asked: dict[str, Any], tmp_path: Path) -> None:
+    scene, counted = render.load("tiny"), Counted()
+    planned = api.plan_poster(scene, store=tmp_path / "store", **asked)
+    render.poster(scene, tmp_path / "a.tif", store=tmp_path / "store", listener=counted, **asked)
+    assert planned.samples == planned.samples_to_do == counted.announced == counted.most
+    assert counted.totals == {planned.samples}
+
+
 def test_the_plan_counts_what_is_missing_and_a_print_that_was_stopped_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene, new_store = render.load("tiny"), tmp_path / "store"
     before = api.plan_poster(scene, store=new_store, **SMALL)
     assert before.size_px == (394, 315)
-    assert before.samples_to_do >= before.samples > 0
+    assert before.samples_to_do == before.samples > 0
     assert before.training_s > 0
     written = tiff._tiles
 
@@ -164,8 +197,11 @@ def test_the_plan_counts_what_is_missing_and_a_print_that_was_stopped_goes_on(
             render.poster(scene, tmp_path / "a.tif", store=new_store, **SMALL)
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
     half = api.plan_poster(scene, store=new_store, **SMALL)
-    assert half.samples_to_do < before.samples_to_do
-    render.poster(scene, tmp_path / "a.tif", store=new_store, **SMALL)
+    assert half.samples_to_do < before.samples_to_do == half.samples
+    counted = Counted()
+    render.poster(scene, tmp_path / "a.tif", store=new_store, listener=counted, **SMALL)
+    assert counted.announced == half.samples_to_do and counted.totals == {half.samples_to_do}
+    assert counted.most == half.samples_to_do, "what is announced is what is trained"
     assert api.plan_poster(scene, store=new_store, **SMALL).samples_to_do == 0
 
 
@@ -237,7 +273,7 @@ def test_the_command_plans_prints_and_refuses(store: Path, tmp_path: Path) -> No
     asked = ["poster", "tiny", "--cm", "10x8", "--dpi", 100, "--detail", 0.25, "--store", store]
     planned = run_here(*asked, "--plan")
     assert planned.returncode == 0, planned.stderr
-    assert "394 x 315 pixels" in planned.stdout and "training runs of level" in planned.stdout
+    assert "394 x 315 pixels" in planned.stdout and "training runs up to level 8, " in planned.stdout
     done = run_here(*asked, "--caption", "a caption", "--out", tmp_path / "a.tif")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{tmp_path}/a.tif\n"

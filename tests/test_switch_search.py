@@ -66,17 +66,13 @@ def test_where_plain_runs_are_grain_the_plan_the_film_and_recolouring_switch_ali
     assert all("reference" in store.numerics for store in job.store.below)  # type: ignore[attr-defined]
     monkeypatch.setattr(switch_search, "_measure", lambda *_: pytest.fail("it is known"))
     assert rendering.prepare_stored(loaded, "scene", tmp_path).missing_samples() == 0
-    planned, _ = preparation.prepare(
-        loaded, "scene", 15, tmp_path, preparation.local_backend, SILENT, make_reference=False
-    )
+    planned, _ = preparation.prepare(loaded, "scene", 15, tmp_path, preparation.local_backend, SILENT, read_only=True)
     assert planned.missing_samples() == 0 and planned.numerics == job.numerics
 
 
 def test_a_plan_measures_nothing(loaded: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(switch_search, "_measure", lambda *_: pytest.fail("a plan trains nothing of it"))
-    planned, _ = preparation.prepare(
-        loaded, "scene", 15, tmp_path, preparation.local_backend, SILENT, make_reference=False
-    )
+    planned, _ = preparation.prepare(loaded, "scene", 15, tmp_path, preparation.local_backend, SILENT, read_only=True)
     assert planned.switch is None and planned.measured == ()
 
 

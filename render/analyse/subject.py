@@ -13,7 +13,7 @@ import io
 import math
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,13 @@ from render.files.atomic import store_whole
 from render.film import switch
 from render.film.rendering import Progress, Report
 from render.film.schedule import Switch, Training
+from render.geometry.patches import ALL_WHOLE, WHOLE, Patches
 from render.geometry.tiles import Tile, TileRange
 from render.problem import Problem
 from render.samples import CHANNELS, Field, Points
 from render.scene import Scene
 from render.storage import numerics
-from render.storage.store import DirectoryStore, MemoryStore, TileStore, check_store
+from render.storage.store import DirectoryStore, MemoryStore, TileStore, check_store, lacking
 
 # How often a waiting analysis looks up to report progress, in seconds.
 _TICK_S = 0.5
@@ -80,19 +81,23 @@ def prepare(
     *,
     level: int = 0,
     report_step: ReportStep = lambda words: None,
+    read_only: bool = False,
 ) -> Subject:
     """Return a scene with the backend that `make` gives for it, and its folder of the store, for tiles down to a level.
 
     report_step: called with the progress of the reference run that levels past float64 need, if the store has none.
+    read_only: whether this is for a plan alone: nothing is written, and no reference run is made.
     """
     scene.check_plane("an analysis")
-    check_store(store_root)
+    if not read_only:
+        check_store(store_root)
     plain = make(scene.problem)
-    folder = DirectoryStore(store_root, scene.problem, plain.numerics).folder / _POINTS
+    folder = DirectoryStore(store_root, scene.problem, plain.numerics, read_only=read_only).folder / _POINTS
+    report = None if read_only else report_step
     if level:
-        scene = switch_search.measured(scene, store_root, report_step)
+        scene = switch_search.measured(scene, store_root, report)
     places = targets.find(scene, scene.path(scene.output), level)
-    store, meeting = switch.prepare(scene.problem, places, store_root, plain, report_step)
+    store, meeting = switch.prepare(scene.problem, places, store_root, plain, report, read_only=read_only)
     return Subject(scene, plain, store, folder, meeting)
 
 
@@ -126,6 +131,39 @@ def time_points(backend: Backend, x: np.ndarray, y: np.ndarray) -> float:
     for _ in _train(backend, x, y, _pieces(x)):
         pass
     return time.perf_counter() - started_s
+
+
+def samples_of_stages(subject: Subject, stages: Iterable[Sequence[Tile]], store: TileStore) -> int:
+    """Return the training runs of tiles that are trained stage by stage, from what a store holds at the beginning.
+
+    A tile may take samples over from the tiles of the first stage and of the stage before, and no others: so that
+    stages without end need no memory.
+    """
+    count, first, before = 0, frozenset[Tile](), frozenset[Tile]()
+    for tiles in stages:
+        foreseen = _Foreseen(store, first | before)
+        count += Training(subject.problem, tiles, foreseen, subject.backend, subject.switch).samples_total
+        before = frozenset(tiles)
+        first = first or before
+    return count
+
+
+class _Foreseen:
+    """A store as it will be once some more tiles are trained. It is asked what it holds, and no more."""
+
+    def __init__(self, store: TileStore, trained: Set[Tile]) -> None:
+        self._store, self._trained = store, trained
+        self.get, self.put, self.has, self.check_proof = store.get, store.put, store.has, store.check_proof
+
+    def held(self, tiles: Iterable[Tile]) -> list[Patches]:
+        """Return which patches of each tile will be there."""
+        tiles = list(tiles)
+        now = zip(tiles, self._store.held(tiles), strict=True)
+        return [WHOLE if tile in self._trained else patches for tile, patches in now]
+
+    def missing(self, tiles: Iterable[Tile], wanted: Mapping[Tile, Patches] = ALL_WHOLE) -> list[Tile]:
+        """Return the tiles of which not all wanted patches will be there, in the order given."""
+        return lacking(self, tiles, wanted)
 
 
 @contextlib.contextmanager

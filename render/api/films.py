@@ -59,7 +59,7 @@ def plan(
     """
     folder = Path(store)
     job, rate = preparation.prepare(
-        scene, quality, budget_min, folder, make_backend, listener, make_reference=False, film=True
+        scene, quality, budget_min, folder, make_backend, listener, read_only=True, film=True
     )
     if words := overhang_remark(job.scene):
         listener.note(words)

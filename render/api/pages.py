@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from render.api import output_names
+from render.api.scene_argument import takes_whole_numbers
 from render.explorer import serve
 
 
+@takes_whole_numbers
 def explore(
     scene: str | os.PathLike[str] = "",
     *,

@@ -24,9 +24,10 @@ from render.files.atomic import check_target
 from render.film import qualities, replacing, selection, training_rate
 from render.film.poster import Poster, Sheet, srgb_bands
 from render.film.rendering import Progress, Report
-from render.geometry.tiles import SAMPLES, Tile
+from render.geometry.tiles import Tile
 from render.samples import Field
 from render.scene import Scene, records
+from render.storage.store import MemoryStore
 
 StrPath = str | os.PathLike[str]
 
@@ -38,7 +39,8 @@ _ADVICE = "Give --force to replace it, or another --out."
 
 @dataclass(frozen=True)
 class PosterPlan:
-    """The cost of a print. size_px: (width, height) with bleed. level: of its samples. samples: training runs.
+    """The cost of a print. size_px: (width, height) with bleed. level: of its samples. samples: training runs, those of
+    the frame's colours included.
 
     samples_to_do: those that the store lacks. training_s: seconds for them on this machine, 0 if there are none.
     size_bytes: of the picture before it is compressed.
@@ -70,17 +72,15 @@ def plan_poster(
     sheet = Sheet(cm, dpi, bleed_mm, detail)
     _check_sheet(sheet)
     tiff.check_bits(bits)
-    prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
+    prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener, read_only=True)
     missing = prepared.missing()
     training_s = 0.0
     if missing:
         with listener.working("measuring this machine"):
             rate = training_rate.measure_tiles(scene.problem, prepared.some_tiles(), prepared.subject.backend)
         training_s = rate.time_s(missing)
-    area = prepared.poster.area()
-    rows, columns = area.shape
-    samples = rows * columns * SAMPLES**2
-    return PosterPlan(prepared.print.size_px, area.level, samples, missing, training_s, prepared.print.size_bytes)
+    level, size_px, size_bytes = prepared.poster.level, prepared.print.size_px, prepared.print.size_bytes
+    return PosterPlan(size_px, level, prepared.samples(), missing, training_s, size_bytes)
 
 
 @takes_scene
@@ -127,11 +127,12 @@ def poster(
     prepared = _prepared(scene, at, sheet, bits, Path(store), make_backend, listener)
     missing = prepared.missing()
     with listener.training(scene, prepared.some_tiles(), missing, prepared.subject.backend) as report:
-        with subject.trained_tiles(prepared.subject, prepared.poster.curve_tiles(), report) as fetch:
+        trained = prepared.training(report, missing)
+        with trained(prepared.poster.curve_tiles()) as fetch:
             colours = prepared.poster.colours(fetch)
         texts = scenes.provenance(scene, "scene", prepared.subject.numerics) | {"version": render.__version__}
         metadata = {**records.exported(texts), **asked, "level": prepared.poster.level}
-        bands = srgb_bands(prepared.poster, colours, prepared.print, prepared.training(report, missing))
+        bands = srgb_bands(prepared.poster, colours, prepared.print, lambda rows: trained(prepared.poster.tiles(rows)))
         tiff.write(path, prepared.print, bands, metadata)
     return path
 
@@ -155,16 +156,18 @@ class _Prepared:
     print: Print
     subject: Subject
 
+    def _stages(self) -> Iterator[list[Tile]]:
+        """Yield the tiles in the order in which they are trained: those of the colours, then band by band."""
+        yield self.poster.curve_tiles()
+        yield from map(self.poster.tiles, self.poster.bands)
+
+    def samples(self) -> int:
+        """Return all training runs of the print, from an empty store."""
+        return subject.samples_of_stages(self.subject, self._stages(), MemoryStore())
+
     def missing(self) -> int:
-        """Return the training runs that the store lacks, band by band: all tiles at once would fill the memory."""
-        seen_above: frozenset[Tile] = frozenset()
-        count = 0
-        for rows in self.poster.bands:
-            tiles = self.poster.tiles(rows)
-            count += subject.missing_samples(self.subject, [tile for tile in tiles if tile not in seen_above])
-            seen_above = frozenset(tiles)
-        curve = [tile for tile in self.poster.curve_tiles() if not self.poster.area().holds(tile)]
-        return count + subject.missing_samples(self.subject, curve)
+        """Return the training runs that the store lacks."""
+        return subject.samples_of_stages(self.subject, self._stages(), self.subject.store)
 
     def some_tiles(self) -> list[Tile]:
         """Return tiles from all over the print."""
@@ -177,14 +180,13 @@ class _Prepared:
 
     def training(
         self, report: Report, total: int
-    ) -> Callable[[slice], AbstractContextManager[Callable[[Tile], Field]]]:
-        """Return what trains the tiles of some rows; its context gives what reads them."""
+    ) -> Callable[[Sequence[Tile]], AbstractContextManager[Callable[[Tile], Field]]]:
+        """Return what trains the tiles of a stage; its context gives what reads them. total: the runs of all stages."""
         done = 0
 
         @contextlib.contextmanager
-        def trained(rows: slice) -> Iterator[Callable[[Tile], Field]]:
+        def trained(tiles: Sequence[Tile]) -> Iterator[Callable[[Tile], Field]]:
             nonlocal done
-            tiles: Sequence[Tile] = self.poster.tiles(rows)
             last = Progress(0, 0, 0, 0)
 
             def tell(now: Progress) -> None:
@@ -224,12 +226,22 @@ def _name(scene: Scene, number: int, sheet: Sheet, bits: int) -> str:
 
 
 def _prepared(
-    scene: Scene, at: str | int, sheet: Sheet, bits: int, store: Path, make_backend: MakeBackend, listener: Listener
+    scene: Scene,
+    at: str | int,
+    sheet: Sheet,
+    bits: int,
+    store: Path,
+    make_backend: MakeBackend,
+    listener: Listener,
+    *,
+    read_only: bool = False,
 ) -> _Prepared:
     scene.check_plane("a print")
     plan = qualities.named(scene, "scene").plan
     drawn = Poster(plan, plan.path.s_of_frame(_frame_number(scene, at), scene.output.fps), sheet)
     deepest = max(drawn.level, *(tile.level for tile in drawn.curve_tiles()))
     with reference_run(listener) as report_step:
-        prepared = subject.prepare(scene, store, make_backend, level=deepest, report_step=report_step)
+        prepared = subject.prepare(
+            scene, store, make_backend, level=deepest, report_step=report_step, read_only=read_only
+        )
     return _Prepared(drawn, Print(sheet.size_px, bits, sheet.dpi), prepared)

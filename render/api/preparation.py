@@ -55,19 +55,17 @@ def prepare(
     make_backend: MakeBackend,
     listener: Listener,
     *,
-    make_reference: bool = True,
+    read_only: bool = False,
     film: bool = False,
 ) -> tuple[Job, Rate | None]:
     """Return a scene's job at a quality, and the rate of training if that had to be measured for its choice.
 
-    budget_min: minutes of training that quality "auto" allows itself, > 0. make_reference: whether a reference run is
-    made where the film needs one and the store keeps none; without it such a job cannot train its deep levels.
+    budget_min: minutes of training that quality "auto" allows itself, > 0. read_only: whether this is for a plan alone.
+    Nothing is written to the store then, and no reference run is made, without which a job cannot train deep levels.
     film: whether the job becomes a film, and not pictures alone: then its codec must take frames of its size.
     Raises RenderError, SceneError, StoreError, DepthError or ClusterError.
     """
-    best = _prepared(
-        loaded, quality, budget_min, store, make_backend, listener, make_reference=make_reference, film=film
-    )
+    best = _prepared(loaded, quality, budget_min, store, make_backend, listener, read_only=read_only, film=film)
     return best.job, best.rate
 
 
@@ -106,7 +104,7 @@ def _prepared(
     make_backend: MakeBackend,
     listener: Listener,
     *,
-    make_reference: bool = True,
+    read_only: bool = False,
     film: bool = False,
 ) -> _Prepared:
     """Return the same as `prepare`, and what it was made from."""
@@ -118,7 +116,8 @@ def _prepared(
             rendering.check_film(sized)
     if film and quality == "scene":
         rendering.check_film(loaded)
-    check_store(store)
+    if not read_only:
+        check_store(store)
     with listener.working("measuring this machine"):
         backend = make_backend(loaded.problem)
     with _explained(
@@ -126,13 +125,14 @@ def _prepared(
         "measuring where rounding decides the picture",
         "Where rounding decides the picture is measured first, about the film's target (once; a minute or two).",
     ) as report_step:
-        loaded = switch_search.measured(loaded, store, report_step if make_reference else None)
+        loaded = switch_search.measured(loaded, store, None if read_only else report_step)
     with listener.working("measuring this machine"):
-        choice, rate = qualities.resolve(loaded, quality, backend, store, budget_min * 60)
+        choice, rate = qualities.resolve(loaded, quality, backend, store, budget_min * 60, read_only=read_only)
     if film:
         rendering.check_film(choice.plan.scene)
     with reference_run(listener) as report_step:
-        job = rendering.prepare(choice, store, backend=backend, report_step=report_step if make_reference else None)
+        report = None if read_only else report_step
+        job = rendering.prepare(choice, store, backend=backend, report_step=report, read_only=read_only)
     if quality == "auto" and loaded.record is None and job.quality != "scene":
         listener.note(_why_auto(job, rate, budget_min))
     if loaded.record is not None and json.loads(loaded.record.numerics or "{}") not in ({}, job.numerics):

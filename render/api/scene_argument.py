@@ -1,8 +1,10 @@
-"""The first argument of the public functions: a scene, and not its name."""
+"""What the public functions take: first a scene, and not its name; and whole numbers where they ask for them."""
 
 from __future__ import annotations
 
 import functools
+import inspect
+import operator
 import os
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
@@ -13,9 +15,16 @@ from render.scene import Scene
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
+# Annotations are texts here, as everywhere: `from __future__ import annotations`.
+_ANNOTATIONS = {"int", "int | None"}
+
 
 def takes_scene(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
-    """Let a function whose first argument is a scene say so where it is given a name, a path, or anything else."""
+    """Let a function whose first argument is a scene say so where it is given a name, a path, or anything else.
+
+    Its whole numbers are checked as by `takes_whole_numbers`.
+    """
+    with_whole_numbers = takes_whole_numbers(function)
 
     @functools.wraps(function)
     def checked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
@@ -25,6 +34,32 @@ def takes_scene(function: Callable[_Arguments, _Result]) -> Callable[_Arguments,
             name = os.fspath(given) if isinstance(given, (str, os.PathLike)) else None
             advice = f"{call}(render.load({name!r:.80}))" if name is not None else "give what render.load returns"
             raise RenderError(f"{call} takes a scene, not {given if name is None else name!r:.80}: {advice}.")
+        return with_whole_numbers(*arguments, **named)
+
+    return checked
+
+
+def takes_whole_numbers(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
+    """Let a function say so where an argument that must be a whole number is anything else, such as a fraction."""
+    parameters = inspect.signature(function).parameters
+    whole_numbers = {
+        name: parameter.default for name, parameter in parameters.items() if parameter.annotation in _ANNOTATIONS
+    }
+
+    @functools.wraps(function)
+    def checked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
+        for name, value in {**dict(zip(parameters, arguments, strict=False)), **named}.items():
+            if name in whole_numbers and not (_is_whole(value) or (value is None and whole_numbers[name] is None)):
+                raise RenderError(f"render.{function.__name__}: {name} must be a whole number, not {value!r:.80}.")
         return function(*arguments, **named)
 
     return checked
+
+
+def _is_whole(value: object) -> bool:
+    """Return whether a value is an integer, of Python or NumPy; True and False are none."""
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(value, bool)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from render.api.listener import SILENT, Listener
+from render.api.scene_argument import takes_whole_numbers
 from render.explorer import watch
 from render.explorer.watched_film import WatchedFilm
 from render.film import rendering
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from render.scene import Scene
 
 
+@takes_whole_numbers
 @contextlib.contextmanager
 def watching(
     listener: Listener = SILENT,

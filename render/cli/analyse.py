@@ -211,7 +211,7 @@ def every_scene(
         places = [_targets(loaded, kind, folders) for loaded in chosen]
     outlooks = []
     for loaded, areas in zip(chosen, windows, strict=True):
-        what = subject.prepare(loaded, folders.store)
+        what = subject.prepare(loaded, folders.store, read_only=plan)
         tiles = measuring.tiles_of(areas)
         to_do = subject.missing_samples(what, tiles)
         time_s = terminal.training_time_s(loaded.problem, tiles, to_do, what.backend)

@@ -221,7 +221,10 @@ def show_poster_plan(plan: PosterPlan) -> None:
     show_table(
         [
             ("picture", f"{width:,} x {height:,} pixels, {sizes.in_words(plan.size_bytes)} before compression"),
-            ("samples", f"{plan.samples:,} training runs of level {plan.level}, {plan.samples_to_do:,} of them to do"),
+            (
+                "samples",
+                f"{plan.samples:,} training runs up to level {plan.level}, {plan.samples_to_do:,} of them to do",
+            ),
             ("time", f"about {duration(plan.training_s)} of training"),
         ]
     )

@@ -93,25 +93,33 @@ def _occasion(scene: Scene, budget_s: float) -> str:
 
 
 def resolve(
-    scene: Scene, quality: str, backend: Backend, store_root: Path, budget_s: float = BUDGET_S
+    scene: Scene,
+    quality: str,
+    backend: Backend,
+    store_root: Path,
+    budget_s: float = BUDGET_S,
+    *,
+    read_only: bool = False,
 ) -> tuple[Choice, Rate | None]:
     """Resolve a quality: "scene", a preset, or "auto", by a short measured run; return also the rate if measured.
 
     For a scene that came out of a film or a picture, auto is the quality of that.
 
     What auto settled on is remembered beside the tiles: a render that was stopped goes on at the same quality,
-    however busy the machine is by then.
+    however busy the machine is by then. read_only: what a plan settles on is not remembered.
     """
     if quality != "auto" or scene.record is not None:
         return named(scene, "scene" if quality == "auto" else quality), None
     if scene.bifurcation is not None:  # nothing is trained ahead of its pictures
         return named(scene, "scene"), None
-    memory = Memory(DirectoryStore(store_root, scene.problem, backend.numerics).folder / "auto.json")
+    folder = DirectoryStore(store_root, scene.problem, backend.numerics, read_only=read_only).folder
+    memory = Memory(folder / "auto.json")
     earlier = memory.recall(scene, budget_s)
     if earlier is not None:
         return named(scene, earlier), None
     # The rate hardly depends on the quality: measure on the smallest plan, then compare.
     rate = training_rate.measure(named(scene, SMALLEST).plan, backend)
     choice = choose(scene, rate, budget_s)
-    memory.remember(scene, budget_s, choice.name)
+    if not read_only:
+        memory.remember(scene, budget_s, choice.name)
     return choice, rate

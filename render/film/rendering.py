@@ -84,20 +84,28 @@ def check_film(scene: Scene) -> None:
 
 
 def prepare(
-    choice: Choice, store_root: Path, *, backend: Backend | None = None, report_step: ReportStep | None = ignore_step
+    choice: Choice,
+    store_root: Path,
+    *,
+    backend: Backend | None = None,
+    report_step: ReportStep | None = ignore_step,
+    read_only: bool = False,
 ) -> Job:
     """Return a job for a scene at a chosen quality, with its tiles in a folder below store_root.
 
     report_step: called with a message at each step of the reference run that a film past float64 needs. None: no
-    reference run is made, and the job can train deep levels only if the store holds one.
+    reference run is made, and the job can train deep levels only if the store holds one. read_only: whether the job is
+    for a plan alone, and nothing is written.
     """
     backend = backend or backends.make("local", choice.plan.scene.problem)
     plan = choice.plan
-    store, meeting = switch.prepare(plan.scene.problem, plan.targets, store_root, backend, report_step)
+    store, meeting = switch.prepare(
+        plan.scene.problem, plan.targets, store_root, backend, report_step, read_only=read_only
+    )
     others = []
     for problem in plan.slices.problems[1:]:
         moved = _like(backend, problem, plan.scene)
-        others.append(Kept(moved, DirectoryStore(store_root, problem, moved.numerics)))
+        others.append(Kept(moved, DirectoryStore(store_root, problem, moved.numerics, read_only=read_only)))
     known = tuple(switch_search.known(plan.scene, store_root))
     return Job(choice.name, plan, backend, store, meeting, known, tuple(others))
 

@@ -82,14 +82,23 @@ class Ready(NamedTuple):
     switch: Switch | None
 
 
-def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, report_step: ReportStep | None) -> Ready:
+def prepare(
+    problem: Problem,
+    places: Targets,
+    root: Path,
+    backend: Backend,
+    report_step: ReportStep | None,
+    *,
+    read_only: bool = False,
+) -> Ready:
     """Return what keeps the tiles of a problem's film, and the reference runs that its targets need.
 
     places: the deep targets, as a plan has them, so that plan and training never differ about a tile. report_step:
-    called with the progress of the reference runs that have to be made. None: only stored ones are used.
+    called with the progress of the reference runs that have to be made. None: only stored ones are used. read_only:
+    whether the stores only tell what they hold.
     Raises DepthError where no run converges; RenderError for a system that cannot be followed.
     """
-    plain = DirectoryStore(root, problem, backend.numerics)
+    plain = DirectoryStore(root, problem, backend.numerics, read_only=read_only)
     if not places.places:
         return Ready(plain, None)
     references = tuple(
@@ -98,15 +107,17 @@ def prepare(problem: Problem, places: Targets, root: Path, backend: Backend, rep
         )
         for number, target in enumerate(places.places, start=1)
     )
-    below = [_store_of(reference, problem, root, backend.numerics) for reference in references]
+    below = [_store_of(reference, problem, root, backend.numerics, read_only) for reference in references]
     return Ready(SwitchedStore(places, plain, below), Switch(places, references))
 
 
-def _store_of(reference: Reference | None, problem: Problem, root: Path, plain: numerics.Numerics) -> TileStore:
+def _store_of(
+    reference: Reference | None, problem: Problem, root: Path, plain: numerics.Numerics, read_only: bool
+) -> TileStore:
     """Return the store of the tiles that follow a reference run; one that holds nothing where there is none yet."""
     if reference is None:
         return MemoryStore()
-    return DirectoryStore(root, problem, numerics.following(plain, [reference.key]))
+    return DirectoryStore(root, problem, numerics.following(plain, [reference.key]), read_only=read_only)
 
 
 def existing_store(plan: Plan, root: Path, plain: DirectoryStore) -> TileStore:

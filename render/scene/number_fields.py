@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Annotated
 
-from pydantic import PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, PlainValidator, WithJsonSchema
 
 from render.geometry import axes
 from render.scene.wording import listed, shown
@@ -46,6 +46,15 @@ def whole_or_schema(names: tuple[str, ...], least: int, most: int) -> WithJsonSc
     """Return the schema of the same."""
     return WithJsonSchema({"anyOf": [{"enum": list(names)}, {"type": "integer", "minimum": least, "maximum": most}]})
 
+
+def _no_float(value: object) -> object:
+    """Refuse 8.0 where 8 is one of some numbers: to Python, and so to a Literal, both are the same."""
+    if isinstance(value, float):
+        raise ValueError(f"must be a whole number, not {shown(value)}")
+    return value
+
+
+no_float = BeforeValidator(_no_float)
 
 Number = Annotated[
     Fraction,

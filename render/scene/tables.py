@@ -24,7 +24,7 @@ from render.picture.colour import Equalise, Look
 from render.problem import DEFAULT_SYSTEM, catalogue, own_model
 from render.problem.catalogue import OBSERVABLES, Setting, System
 from render.scene.look_fields import Colour, FrameRate, Palette, Parts
-from render.scene.number_fields import Number, whole_or, whole_or_schema
+from render.scene.number_fields import Number, no_float, whole_or, whole_or_schema
 from render.scene.values import SIZE_PX, Bifurcation, Output
 
 MOST_KEYFRAMES = 200
@@ -264,7 +264,7 @@ class OutputTable(Table):
     crf: Annotated[int, Field(ge=1, le=63)] = absent(
         "The encoder's quality: 1 (best) to 51 (63 for av1 and vp9; smallest); left out, the codec's own."
     )
-    bits: Literal[8, 16] = Output.bits
+    bits: Annotated[Literal[8, 16], no_float] = Output.bits
     """Of a channel of single frames and PNG sequences."""
     detail: Annotated[float, Field(gt=0, le=4)] = Output.detail
     """Least number of samples per pixel (linear) anywhere in a frame."""

@@ -32,18 +32,24 @@ def describe(path: Path, fields: Mapping[str, object], kind: str) -> None:
         raise ValueError(
             f"A {kind} must consist of values that TOML can write (text, finite numbers, lists), not {fields}."
         )
+    if not check(path, fields, kind):
+        title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
+        store_whole(path, (title + text).encode(), fsync=True)
+
+
+def check(path: Path, fields: Mapping[str, object], kind: str) -> bool:
+    """Return whether a folder has its description. Raises StoreError if that has other fields."""
     try:
         existing = read_toml(path, kind)
     except FileNotFoundError:
-        title = f"# The {kind} of every tile below this folder. Written by render, which checks it: do not edit.\n"
-        store_whole(path, (title + text).encode(), fsync=True)
-        return
+        return False
     if existing != fields:
         name = next(name for name in {**fields, **existing} if existing.get(name) != fields.get(name))
         raise StoreError(
             f"{path.parent} was made with another {kind} ({name} = {existing.get(name)!r}, now {fields.get(name)!r}). "
             "Use another --store, or delete that folder."
         )
+    return True
 
 
 def read_toml(path: Path, kind: str) -> dict[str, Any]:

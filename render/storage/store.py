@@ -161,10 +161,17 @@ class DirectoryStore:
     numerics: everything that the last bits depend on, as JSON values. Every numerics has a folder of its own.
     fsync: whether every tile also survives a power cut, at about 4 ms a tile. (No fsync is needed to survive a killed
     process.) None: as the variable RENDER_FSYNC sets it.
+    read_only: whether no folder is made, nothing is described, and nothing left behind is removed: for what only plans.
     """
 
     def __init__(
-        self, root: Path, problem: Problem, numerics: Mapping[str, object], *, fsync: bool | None = None
+        self,
+        root: Path,
+        problem: Problem,
+        numerics: Mapping[str, object],
+        *,
+        fsync: bool | None = None,
+        read_only: bool = False,
     ) -> None:
         self.problem_key = problem.key
         self.numerics: dict[str, Any] = dict(numerics)
@@ -172,15 +179,17 @@ class DirectoryStore:
         self.folder = Path(root) / self.problem_key / self.numerics_key
         self.fsync = environment.switch("RENDER_FSYNC") if fsync is None else fsync
         self._dtype = tile_format.dtype_of(problem.channels)
-        descriptions.describe(self.folder.parent / "problem.toml", problem.describe(), "problem")
-        descriptions.describe(self.folder / "numerics.toml", dict(numerics), "numerics")
-        atomic.sweep(self.folder)
+        describe = descriptions.check if read_only else descriptions.describe
+        describe(self.folder.parent / "problem.toml", problem.describe(), "problem")
+        describe(self.folder / "numerics.toml", dict(numerics), "numerics")
+        if not read_only:
+            atomic.sweep(self.folder)
 
     @classmethod
     def existing(cls, root: Path, problem: Problem) -> list[DirectoryStore]:
         """Return the existing stores of a problem, one for each numerics, newest first."""
         described = sorted((Path(root) / problem.key).glob("*/numerics.toml"), key=os.path.getmtime, reverse=True)
-        return [cls(root, problem, descriptions.read_toml(path, "numerics")) for path in described]
+        return [cls(root, problem, descriptions.read_toml(path, "numerics"), read_only=True) for path in described]
 
     @classmethod
     def at(cls, folder: Path) -> DirectoryStore:

@@ -43,18 +43,18 @@ def measured(words: Sequence[str], store: Path = Path("store")) -> Iterator[Row]
     most_s = 60 * (float(plain[1]) if len(plain) > 1 else MINUTES)
     for name in plain[2:] or scene.names():
         loaded = scene.load(name, settings=settings)
-        job = _prepared(loaded, quality, store, make_reference=False)
+        job = _prepared(loaded, quality, store, read_only=True)
         missing = job.missing_samples()
         training_s = training_rate.measure(job.plan, job.backend, job.switch).time_s(missing) if missing else 0.0
         stretches, began = None, time.perf_counter()
         if training_s <= most_s:
-            stretches = flashes(_prepared(loaded, quality, store, make_reference=True))
+            stretches = flashes(_prepared(loaded, quality, store, read_only=False))
         yield Row(name, job.frame_count, job.plan.samples, training_s, time.perf_counter() - began, stretches)
 
 
-def _prepared(loaded: scene.Scene, quality: str, store: Path, *, make_reference: bool) -> Job:
+def _prepared(loaded: scene.Scene, quality: str, store: Path, *, read_only: bool) -> Job:
     parts = quality, 1.0, store, preparation.local_backend, api.SILENT
-    return preparation.prepare(loaded, *parts, make_reference=make_reference)[0]
+    return preparation.prepare(loaded, *parts, read_only=read_only)[0]
 
 
 def flashes(job: Job) -> list[Stretch]:

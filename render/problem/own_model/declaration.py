@@ -280,8 +280,8 @@ def _settings(declared: _Declared) -> Iterator[tuple[str, Setting]]:
         if setting is None:
             declared.fault(
                 "settings",
-                "must be true or false, a whole number or a number (with range = [least, most] if you like), or a text "
-                'with one_of = ["a", "b"]; the default must be one that is permitted',
+                "must be true or false, a whole number or a number (with range = [least, most] if you like, both whole "
+                'where the default is), or a text with one_of = ["a", "b"]; the default must be one that is permitted',
                 name,
             )
         else:
@@ -303,6 +303,8 @@ def _setting(default: Any, about: str, words: Any, ends: Any) -> Setting | None:
     if ends is not None and not (_is_number(least) and _is_number(most)):
         return None
     if not least <= default <= most:
+        return None
+    if is_whole and not (isinstance(least, int) and isinstance(most, int)):  # half of a whole number is none
         return None
     if is_whole:
         return Setting(default, about, integer=(int(least), int(most)))
