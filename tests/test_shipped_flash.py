@@ -16,6 +16,9 @@ from tests.bench import flashes
 # Octaves of path within a second. test_flash_limit shows that a zoom as fast as this can be limited.
 MOST_OCTAVES_PER_S = 2.0
 
+# Opposing changes within a second that are no more than three flashes, by WCAG 2.3.1.
+MOST_CHANGES_PER_S = 6
+
 # The starts of the seconds that are looked at. Cameras change their speed over two seconds.
 STARTS_PER_S = 8
 
@@ -37,6 +40,16 @@ def test_no_camera_that_ships_is_faster_than_the_limit_can_follow() -> None:
     assert {name: speed for name, speed in speeds.items() if speed > MOST_OCTAVES_PER_S + 1e-9} == {}
     assert max(speeds, key=speeds.__getitem__) == "tiny"  # which is metered below
     assert fastest(scene.load("tiny", settings=["camera.octaves_per_s=2.5"])) > 1.5 * MOST_OCTAVES_PER_S
+
+
+def test_the_window_that_unfolds_shows_few_numbers_of_steps_a_second() -> None:
+    """All of its runs may turn from one half of the palette to the other from one of these to the next: one change."""
+    plan = qualities.named(scene.load("unfold_window"), "scene").plan
+    rate = 60
+    starts = range(int(plan.path.duration_s * rate))
+    shown = [{seen for seen, _ in plan.slices.at(plan.path.s_of_frame(number, rate))} for number in starts]
+    for start in starts:
+        assert len(set().union(*shown[start : start + rate])) - 1 <= MOST_CHANGES_PER_S
 
 
 @pytest.mark.parametrize("quality", ["preview", "scene"])
