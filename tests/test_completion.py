@@ -158,7 +158,7 @@ def test_a_folder_can_be_gone_on_from_and_scenes_have_names(place: Path, shell: 
     }[shell]  # fmt: skip
     arguments = {"bash": ["bash", "--norc", "--noprofile", "-i"], "zsh": ["zsh", "-f", "-i"]}[shell]
     shown = typed_in(arguments, [*begin, *(f"render {line}\tX" for line in TYPED)], place)
-    received = [found.split("|") for found in re.findall(r"^@@(.*)@@\r?$", shown, re.MULTILINE)]
+    received = [line.split("|") for line in re.findall(r"^@@(.*)@@\r?$", shown, re.MULTILINE)]
     assert dict(zip(TYPED, received, strict=True)) == TYPED, shown
 
 

@@ -256,9 +256,9 @@ def test_a_killed_render_goes_on_and_gives_the_same_bytes(tmp_path: Path) -> Non
     process = run_video(tmp_path / "killed")
     output_of(process)
     assert process.returncode == 0
-    whole = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "whole")
-    rendering.video(whole, tmp_path / "whole.mp4")
-    assert (tmp_path / "killed/out/tiny/tiny-scene.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    uninterrupted = rendering.prepare(qualities.named(TINY, "scene"), tmp_path / "uninterrupted")
+    rendering.video(uninterrupted, tmp_path / "uninterrupted.mp4")
+    assert (tmp_path / "killed/out/tiny/tiny-scene.mp4").read_bytes() == (tmp_path / "uninterrupted.mp4").read_bytes()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")

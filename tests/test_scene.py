@@ -580,7 +580,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "scenes").mkdir()
     (tmp_path / "scenes" / "mine.toml").write_text(text(GOOD))
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(files, "_folders", lambda: [Path("scenes")])
+    monkeypatch.setattr(files, "folders", lambda: [Path("scenes")])
     return tmp_path
 
 
