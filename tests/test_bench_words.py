@@ -26,7 +26,7 @@ from tests.helpers import ROOT
         (["flashes", "preview", "1", "mandelbrod"], 'There is no scene "mandelbrod"; did you mean'),
     ],
 )
-def test_what_a_benchmark_lacks_is_said(words: list[str], message: str) -> None:
+def test_a_benchmark_reports_what_it_lacks(words: list[str], message: str) -> None:
     with pytest.raises(RenderError, match=message):
         bench.bench(words)
 

@@ -41,8 +41,8 @@ MISSPELT = '"; did you mean "'
 
 @pytest.mark.parametrize("number", [0, 1, 3])
 def test_a_misspelt_name_in_a_keyframe_s_set(number: int) -> None:
-    found = faults(RISE, lambda raw: renamed(keyframe(raw, number)["set"], "momentum", "momentun"))
-    assert found == [f'camera.keyframes[{number}].set has no field "momentun{MISSPELT}momentum"?']
+    reported = faults(RISE, lambda raw: renamed(keyframe(raw, number)["set"], "momentum", "momentun"))
+    assert reported == [f'camera.keyframes[{number}].set has no field "momentun{MISSPELT}momentum"?']
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_a_misspelt_name_in_a_keyframe_s_set(number: int) -> None:
 )
 @pytest.mark.parametrize("number", [0, 2])
 def test_a_name_that_no_keyframe_may_set_is_not_asked_of_the_others(name: str, message: str, number: int) -> None:
-    found = faults(RISE, lambda raw: keyframe(raw, number)["set"].update({name: "0.5"}))
-    assert found == [f"camera.keyframes[{number}].{message}"]
+    reported = faults(RISE, lambda raw: keyframe(raw, number)["set"].update({name: "0.5"}))
+    assert reported == [f"camera.keyframes[{number}].{message}"]
 
 
 def test_what_is_no_table_lacks_nothing() -> None:

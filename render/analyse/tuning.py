@@ -31,8 +31,8 @@ _EFFECTIVE = (1, 4)
 
 CONFIDENCE = 0.95
 
-# The time of a fit that tries all of these numbers, in times of one that tries 2 to losses of a bowl (`fitting_s`): 17 to
-# 23 for the planes of `tiny`, `tanh` and `relu`, of 256 to 1,024 draws. Most of it goes to 1, where the optimum is flat.
+# The time of a fit that tries all of these numbers, in times of one that tries 2 to losses of a bowl (`fitting_s`).
+# Planes of `tiny`, `tanh` and `relu`, of 256 to 1,024 draws: 17 to 23. Most of it goes to 1, where the optimum is flat.
 # In their last views, whose losses are none of a bowl's, it is 25, 38 and 29 for 1,024 draws.
 _ALL_EFFECTIVE = 18.0
 _ALL_EFFECTIVE_LAST_VIEW = 30.0
