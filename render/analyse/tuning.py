@@ -186,7 +186,7 @@ def fits(
     return tuple(fitted_tails)
 
 
-def fitting_s(draws: int, last_view: bool) -> float:
+def fitting_s(draws: int, last_view: bool = False) -> float:
     """Return about how many seconds the fits to the losses of so many draws take, by one fit to losses of a bowl.
 
     last_view: whether they are drawn in the film's last view.
