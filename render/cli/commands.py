@@ -263,6 +263,7 @@ def show(
     from render import scene as scenes
 
     loaded = changes.load(scene, *more)
+    scenes.check_quality(quality, "scene")
     chosen = loaded if quality == "scene" else scenes.with_quality(loaded, quality)
     text = scenes.resolved(chosen) if printing.json else scenes.with_origins(chosen)
     print(

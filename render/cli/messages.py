@@ -25,6 +25,9 @@ err = _console(stderr=True, soft_wrap=True)
 # Where the output is no terminal, progress is a line printed this often, instead of one that changes.
 LINE_S = 10.0
 
+# Columns of a table that no terminal cuts off; rich takes no more than its cells need.
+_WIDEST = 100_000
+
 # Whether results and events are printed as JSON, one object a line.
 _json = False
 
@@ -72,8 +75,12 @@ def note(text: str) -> None:
     emit("note", text)
 
 
-def show_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of words in columns, on stdout; results as JSON are printed one by one instead."""
+def show_table(rows: Iterable[Sequence[str]], *, wide: bool = False) -> None:
+    """Print rows of words in columns, on stdout; results as JSON are printed one by one instead.
+
+    wide: whether every row is one line where stdout is no terminal, as programs that read it expect; else long words
+    go on in the next line.
+    """
     if _json:
         return
     table = Table.grid(padding=(0, 2))
@@ -82,7 +89,7 @@ def show_table(rows: Iterable[Sequence[str]]) -> None:
         table.add_column(overflow="fold")  # a long path goes on in the next line; it is never cut off
     for row in rows:
         table.add_row(*row)
-    _out.print(table)
+    (_console(width=_WIDEST) if wide and not _out.is_terminal else _out).print(table)
 
 
 @contextlib.contextmanager
