@@ -8,6 +8,7 @@ scene uses all of them.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -292,6 +293,23 @@ def _point(subject: Subject, area: TileRange, row: int, column: int) -> tuple[Po
     tile = Tile(area.level, area.x0 + tile_x, area.y0 + tile_y)
     reference = subject.switch.reference_of(tile) if subject.switch else None
     return references.points(subject.problem, tile, np.array([j]), np.array([i]), reference), reference
+
+
+def measuring_s(side: int, count: int) -> float:
+    """Return about how many seconds it takes to measure so many windows once they are trained, by one of noise.
+
+    What is trained again for it is a hundredth of a window's runs, and is not counted.
+    """
+    noise = null_models.NULLS["noise"](side, 0.5, 0)
+    area = TileRange(side // SAMPLES, 0, side // SAMPLES, 0, side // SAMPLES)
+
+    def one_s() -> float:
+        start_s = time.perf_counter()
+        _measure(area, noise, 1.0, 0, (0, 0))
+        return time.perf_counter() - start_s
+
+    first_s = one_s()  # loads SciPy's part of it, which matters where a window takes milliseconds
+    return count * (one_s() if first_s < 1.0 else first_s)
 
 
 def _measure(area: TileRange, mask: np.ndarray, width: float, equal: int, rounded: tuple[int, int]) -> Level:

@@ -8,6 +8,7 @@ estimator says of a line or of noise depends on their share.
 from __future__ import annotations
 
 import dataclasses
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +96,15 @@ def run(subject: Subject, side: int, deepest: int | None, report: Report) -> Res
         widths=(widths[0], widths[-1]),
         rows=tuple(_after(count, windows) for count, windows in measured.items()),
     )
+
+
+def measuring_s(side: int, count: int, steps: int) -> float:
+    """Return about how many seconds it takes to measure so many windows after all numbers of steps, once trained."""
+    noise = null_models.NULLS["noise"](side, 0.5, 0)
+    _measure(noise, 0)  # loads SciPy's part of it
+    start_s = time.perf_counter()
+    _measure(noise, 0)
+    return count * len(numbers_of_steps(steps)) * (time.perf_counter() - start_s)
 
 
 def _rows(area: TileRange) -> range:

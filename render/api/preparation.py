@@ -111,8 +111,9 @@ def _prepared(
     """Return the same as `prepare`, with the backend and the measured scene."""
     if not budget_min > 0:
         raise RenderError(f"--budget must be > 0 minutes, not {budget_min:g}.")
+    scene.check_quality(quality, "auto", "scene")
     if quality not in ("auto", "scene"):
-        sized = scene.with_quality(loaded, quality)  # refuse a misspelt name before anything slow begins
+        sized = scene.with_quality(loaded, quality)
         if film:
             rendering.check_film(sized)
     if film and quality == "scene":

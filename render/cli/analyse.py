@@ -79,13 +79,20 @@ def dimension(
 
     name = _dimension_name(side, deepest, over)
     loaded = changes.load(scene, *more)
-    level = measuring.windows(loaded, side, deepest)[-1].level
+    areas = measuring.windows(loaded, side, deepest)
+    level = areas[-1].level
+
+    def then() -> tuple[float, str]:
+        steps = loaded.problem.steps
+        over_s = dimension_over_steps.measuring_s(side, len(areas), steps) if over else None
+        return over_s or measuring.measuring_s(side, len(areas)), f"measuring the {len(areas)} windows"
+
     if over:
         loaded = dimension_over_steps.asking(loaded)
         table, conclude = tables.of_dimension_over_steps, conclusions.of_dimension_over_steps
-        _analyse(loaded, name, folders, machines, plan, run, table, conclude, level)
+        _analyse(loaded, name, folders, machines, plan, run, table, conclude, level, then)
     else:
-        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, conclusions.of_dimension, level)
+        _analyse(loaded, name, folders, machines, plan, run, tables.of_dimension, conclusions.of_dimension, level, then)
 
 
 @app.command
@@ -165,7 +172,7 @@ def tuning(
     loaded = changes.load(scene, *more)
 
     def then() -> tuple[float, str]:
-        return measuring.fitting_s(draws), "the fits to the low tail"
+        return measuring.fitting_s(draws, last_view), "the fits to the low tail"
 
     _analyse(loaded, name, folders, machines, plan, run, tables.of_tuning, conclusions.of_tuning, then=then)
 
@@ -216,11 +223,12 @@ def every_scene(
             together.check(summary, problems)
         places = [_targets(loaded, kind, folders) for loaded in chosen]
     outlooks = []
+    window_s = measuring.measuring_s(side, 1)
     for loaded, areas in zip(chosen, windows, strict=True):
         what = subject.prepare(loaded, folders.store, read_only=plan)
         tiles = measuring.tiles_of(areas)
         to_do = subject.missing_samples(what, tiles)
-        time_s = terminal.training_time_s(loaded.problem, tiles, to_do, what.backend)
+        time_s = terminal.training_time_s(loaded.problem, tiles, to_do, what.backend) + len(areas) * window_s
         outlooks.append(together.Outlook(loaded.name, len(areas), subject.samples(what, tiles), to_do, time_s))
     total = together.total(outlooks)
     messages.show(tables.of_outlooks(outlooks))

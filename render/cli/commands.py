@@ -30,6 +30,7 @@ from render.cli.options import (
     Each,
     Effort,
     Folders,
+    GivenPath,
     Machines,
     More,
     OneSystem,
@@ -262,6 +263,7 @@ def show(
     from render import scene as scenes
 
     loaded = changes.load(scene, *more)
+    scenes.check_quality(quality, "scene")
     chosen = loaded if quality == "scene" else scenes.with_quality(loaded, quality)
     text = scenes.resolved(chosen) if printing.json else scenes.with_origins(chosen)
     print(
@@ -312,7 +314,7 @@ def explore(
     /,
     *,
     store: Store = Path("store"),
-    folder: Annotated[Path, Parameter(help="Folder for saved scenes.")] = Path("scenes"),
+    folder: Annotated[GivenPath, Parameter(help="Folder for saved scenes.")] = Path("scenes"),
     port: Annotated[int | None, Parameter(help="Port on 127.0.0.1; by default 8640, or the next that is free.")] = None,
     open: Annotated[bool, Parameter(help="Open the page in a browser, where there is a screen.")] = True,
     machine: ThisMachine = ALL_OF_IT,
@@ -349,8 +351,7 @@ def main() -> NoReturn:
     """Run the command line of this process, and end the process with the exit code of `run`."""
     streams.open_all()
     signals.listen()
-    # Plans are a hundred thousand small tuples without cycles. Searching for cycles every 700 objects, as Python does
-    # by default, nearly doubled the time of planning (a film in 1080p: from 2.3 to 4.2 s).
+    # Plans are small tuples without cycles: searching for cycles every 700 objects took as long as planning (2 s).
     gc.set_threshold(100_000)
     if code := run(sys.argv[1:]):
         _leave(code)
@@ -391,8 +392,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process at once. All files are closed or deleted by now, but a device thread may still be inside XLA, and
-    a regular end of the interpreter would abort (SIGABRT instead of the exit code)."""
+    """End the process at once. A device thread may still be inside XLA, where a regular end would abort (SIGABRT)."""
     with contextlib.suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()

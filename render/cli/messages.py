@@ -25,6 +25,9 @@ err = _console(stderr=True, soft_wrap=True)
 # Where the output is no terminal, progress is a line printed this often, instead of one that changes.
 LINE_S = 10.0
 
+# Columns of a table that no terminal cuts off; rich takes no more than its cells need.
+_WIDEST = 100_000
+
 # Whether results and events are printed as JSON, one object a line.
 _json = False
 
@@ -72,8 +75,12 @@ def note(text: str) -> None:
     emit("note", text)
 
 
-def show_table(rows: Iterable[Sequence[str]]) -> None:
-    """Print rows of words in columns on stdout; with JSON, print nothing, since results are printed one by one."""
+def show_table(rows: Iterable[Sequence[str]], *, wide: bool = False) -> None:
+    """Print rows of words in columns on stdout; with JSON, print nothing, since results are printed one by one.
+
+    wide: whether every row is one line if stdout is not a terminal, as programs that read it expect. Otherwise long
+    words are wrapped.
+    """
     if _json:
         return
     table = Table.grid(padding=(0, 2))
@@ -82,7 +89,7 @@ def show_table(rows: Iterable[Sequence[str]]) -> None:
         table.add_column(overflow="fold")  # a long path is wrapped and never cut off
     for row in rows:
         table.add_row(*row)
-    _out.print(table)
+    (_console(width=_WIDEST) if wide and not _out.is_terminal else _out).print(table)
 
 
 @contextlib.contextmanager

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from render.cli.options import ALL_OF_IT, PLAIN, Printing, ThisMachine, Trust, take_trust
+from render.cli.options import ALL_OF_IT, PLAIN, GivenPath, Printing, ThisMachine, Trust, take_trust
 
 
 def new(
     file: Annotated[
-        Path, Parameter(help="The Python file to write, such as my_net.py; its scene is written beside it.")
+        GivenPath, Parameter(help="The Python file to write, such as my_net.py; its scene is written beside it.")
     ],
     /,
     *,
@@ -37,7 +36,7 @@ def new(
 
 
 def check(
-    file: Annotated[Path, Parameter(help="A Python file of a training problem, or a scene that names one.")],
+    file: Annotated[GivenPath, Parameter(help="A Python file of a training problem, or a scene that names one.")],
     /,
     *,
     trust: Trust = (),

@@ -117,7 +117,7 @@ def announce(
     with working("measuring this machine"):
         rate = measure() if samples else None
         further_s, further = then()
-    later = f"about {duration(further_s)} for {further}" if further_s else ""
+    later = f"about {duration(further_s)} for {further}" if further_s >= 0.5 else ""
     if rate is None:
         text = f"{what}: 0 training runs to do: every sample is in the store{later and f'; {later}'}."
         training_s = 0.0

@@ -46,7 +46,7 @@ def show_store(store: Path, scenes: Sequence[str]) -> None:
         levels = f"{one.levels[0]} to {one.levels[1]}" if one.levels else "none"
         where = f"{one.problem} / {one.folder.name}"
         rows.append((_title(one), levels, f"{one.tiles:,}", sizes.in_words(one.size_bytes), where, _state(one)))
-    messages.show_table(rows)
+    messages.show_table(rows, wide=True)
     total = sum(one.size_bytes for one in kept)
     messages.emit("total", f"{sizes.in_words(total)} in {store}.", bytes=total, folders=len(kept))
 

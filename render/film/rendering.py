@@ -131,6 +131,7 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
     quality: "auto" is the scene's own output if all of it is stored, or else the largest such preset. Raises
     StoreError.
     """
+    scenes.check_quality(quality, "auto", "scene")
     scene = switch_search.measured(scene, store_root, None)
     stores = DirectoryStore.existing(store_root, scene.problem)
     names = [quality] if quality != "auto" else ["scene"] if scene.record else ["scene", *reversed(scenes.QUALITY)]
@@ -155,9 +156,11 @@ def prepare_stored(scene: Scene, quality: str, store_root: Path) -> Job:
         )
     missing, choice = fewest
     planned = sum(map(len, choice.plan.orders))
+    name = choice.name
+    which = f"at some quality, but even at {name}" if quality == "auto" else f"at quality {name}, but"
     raise StoreError(
-        f"{store_root} must hold every sample of {scene.name} at quality {choice.name}, but {missing:,} of its "
-        f"{planned:,} tiles are missing. Run `render video` at that quality first: this trains nothing."
+        f"{store_root} must hold every sample of {scene.name} {which} {missing:,} of its {planned:,} tiles are "
+        "missing. Run `render video` at that quality first: this trains nothing."
     )
 
 

@@ -17,6 +17,7 @@ from render.scene.values import (
     OutputRecord,
     Quality,
     Scene,
+    check_quality,
     with_quality,
     with_shape,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Scene",
     "between",
     "changed_from",
+    "check_quality",
     "find",
     "is_among",
     "load",

@@ -25,7 +25,7 @@ from render.picture.colour import Look
 from render.problem import Problem, catalogue, unobservable
 from render.problem.catalogue import Settings
 from render.scene import bifurcation_table, moving, own_files, view_fields
-from render.scene.faults import layout_faults
+from render.scene.faults import layout_faults, without_consequences
 from render.scene.tables import (
     MOST_KEYFRAMES,
     MOST_SECONDS,
@@ -75,7 +75,7 @@ def build(
     scene = _assemble(raw, faults, name, text)
     scene = scene and replace(scene, folder=folder)
     if scene is None or faults:
-        distinct = list(dict.fromkeys(faults))
+        distinct = without_consequences(dict.fromkeys(faults))
         lines = [f"{source_of(fault)}: {fault}{'' if fault.endswith('?') else '.'}" for fault in distinct[:MOST_FAULTS]]
         if len(distinct) > MOST_FAULTS:
             lines.append(f"{source_of(distinct[-1])}: and {len(distinct) - MOST_FAULTS} more faults.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError
@@ -30,6 +31,23 @@ def layout_faults(raw: dict[str, Any]) -> list[str]:
             others = [e for e in errors if e["loc"][:1] != ("problem",) and e["loc"] != ("look", "channel")]
             return [fault, *(_fault(other, system) for other in others)]
     return [_fault(e, system) for e in errors]
+
+
+def without_consequences(faults: Iterable[str]) -> list[str]:
+    """Return faults without those that follow from a misspelt field: that the field which was meant is missing."""
+    faults = [*faults]
+    meant = [match.groups() for fault in faults if (match := _MISSPELT.fullmatch(fault))]
+    return [
+        fault
+        for fault in faults
+        if not any(
+            fault.startswith(f"{where} must ") and re.search(rf"\b{re.escape(name)}\b", fault) for where, name in meant
+        )
+    ]
+
+
+# The place and the field that was meant, of a message as `_fault` words it.
+_MISSPELT = re.compile(r'(.*) has no field "[^"]*"; did you mean "([^"]*)"\?')
 
 
 def _key_path(loc: tuple[int | str, ...]) -> str:

@@ -62,12 +62,29 @@ def _sets(
 ) -> list[Track]:
     """Return the tracks of hyperparameters and settings; none if no keyframe sets any, or where they are at fault."""
     every = [set(key["set"]) if isinstance(key.get("set"), dict) else set() for key in keyframes]
-    names = [*dict.fromkeys(name for key in keyframes if isinstance(key.get("set"), dict) for name in key["set"])]
+    if problem is not None:  # what the first keyframe sets was compared with the axes before
+        axes = {"x": problem.x.name, "y": problem.y.name}
+        faults += [
+            f"camera.keyframes[{i}].set.{name} must not move the {which} axis; remove it"
+            for i, given in enumerate(every)
+            for which, name in axes.items()
+            if i > 0 and name in given
+        ]
+    # A name that is refused where it stands is not asked of the other keyframes.
+    names = [
+        *dict.fromkeys(
+            name
+            for i, key in enumerate(keyframes)
+            if isinstance(key.get("set"), dict)
+            for name in key["set"]
+            if not _is_refused(i, name, faults)
+        )
+    ]
     for i, given in enumerate(every):
         faults += [
             f"camera.keyframes[{i}].set must have {name}, as other keyframes have it"
             for name in names
-            if name not in given
+            if name not in given and isinstance(keyframes[i].get("set", {}), dict)
         ]
     if not names:
         return []
@@ -83,6 +100,14 @@ def _sets(
         return []  # reported already, field by field
     tracks = [_track(name, [given[name] for given in values], problem, faults) for name in names]
     return [track for track in tracks if track is not None]
+
+
+def _is_refused(i: int, name: str, faults: list[str]) -> bool:
+    """Return whether a name that a keyframe sets was reported already, as one that no keyframe may set."""
+    where = f"camera.keyframes[{i}].set"
+    return any(
+        fault.startswith((f"{where} has no field {quoted(name)}", f"{where}.{name} must not")) for fault in faults
+    )
 
 
 def _track(name: str, values: list[float], problem: Problem, faults: list[str]) -> Track | None:

@@ -188,13 +188,23 @@ def _preset(name: str) -> str:
     return f"quality {name}"
 
 
+def check_quality(name: str, *others: str) -> None:
+    """Raise SceneError for a name that is neither that of a preset nor one of some others, such as "auto"."""
+    names = (*others, *QUALITY)
+    if name in names:
+        return
+    near = (
+        ": what it chooses depends on the machine; `render plan` says it." if name == "auto" else nearest(name, names)
+    )
+    raise SceneError(f"quality must be one of {listed(names)}, not {quoted(name)}{near or '.'}")
+
+
 def with_quality(scene: Scene, name: str) -> Scene:
     """Return the scene with a preset's height, frame rate and detail, at its own aspect ratio.
 
     What settings and further files say of these outweighs the preset.
     """
-    if name not in QUALITY:
-        raise SceneError(f"quality must be one of {listed(QUALITY)}, not {quoted(name)}{nearest(name, QUALITY) or '.'}")
+    check_quality(name)
     row, given, output = QUALITY[name], scene.laid_over(), scene.output
     size_px = _scaled(output, row.side_px) if "output.size" not in given else (output.width_px, output.height_px)
     if not all(SIZE_PX[0] <= side <= SIZE_PX[1] for side in size_px):

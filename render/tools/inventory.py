@@ -90,6 +90,8 @@ def _difference(
         now = numerics_of(described(describes))
         if "fused" in made_by:  # samples of the other kernel of the same device
             now = numerics.fused(dict(now))
+        if "reference" in made_by:  # samples of deep levels, beside the plain ones of the same machine
+            now = numerics.following(now, [str(made_by["reference"])])
     except trust.Untrusted:
         return "a problem whose code you have not said to trust"
     except ValueError:

@@ -20,12 +20,13 @@ kept in tests/bench/results.md.
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -33,6 +34,9 @@ from statistics import median
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+from render.errors import RenderError
+from render.scene.wording import nearest, quoted
 
 Row = tuple[str, str]
 
@@ -229,14 +233,17 @@ def border_on_a_line() -> None:
     console.print(table)
 
 
-def onset_of_chaos(width: int = 8) -> None:
+def onset_of_chaos(width: str = "8") -> None:
     from tests.bench import onset
+
+    if not width.isdecimal() or not int(width):
+        raise RenderError(f"bench onset takes a width of its nets, a whole number from 1 on, not {quoted(width)}.")
 
     console.print(f"{date.today()}, {machine()}")
     table = Table(title=f"Eight tanh nets of width {width}: first step with a loss below {onset.THRESHOLD}")
     for column in ("learning rate", "arrive", "escape", "median steps", "median exponent a step"):
         table.add_column(column, justify="right")
-    for row in onset.measured(width):
+    for row in onset.measured(int(width)):
         rates = f"{row.low:.2g} to {row.high:.2g}"
         table.add_row(rates, f"{row.arrive:.0%}", f"{row.escape:.0%}", f"{row.steps:.0f}", f"{row.exponent:.4f}")
     console.print(table)
@@ -299,21 +306,48 @@ def on_a_card() -> None:
         console.print(f"  {what}: {figure}")
 
 
-if __name__ == "__main__":
-    wanted = sys.argv[1:]
-    if wanted in (["published"], ["crossings"]):
-        {"published": figure, "crossings": border_on_a_line}[wanted[0]]()
-    elif wanted == ["riddled"]:
-        riddled_basin()
-    elif wanted == ["gpu"]:
-        on_a_card()
-    elif wanted[:1] == ["flashes"]:
-        flashing_films(*wanted[1:])
-    elif wanted[:1] == ["onset"]:
-        onset_of_chaos(*map(int, wanted[1:2]))
-    elif wanted[:1] == ["truth"]:
-        from tests.bench import truth
+def against_truth(*words: str) -> None:
+    from tests.bench import truth
 
-        truth.main(wanted[1:])
-    else:
-        speed(*(wanted or TABLE))
+    truth.main(words)
+
+
+# What is printed by itself; further words are its own.
+ALONE: dict[str, Callable[..., None]] = {
+    "published": figure,
+    "crossings": border_on_a_line,
+    "riddled": riddled_basin,
+    "gpu": on_a_card,
+    "flashes": flashing_films,
+    "onset": onset_of_chaos,
+    "truth": against_truth,
+}
+
+
+def bench(words: Sequence[str]) -> None:
+    """Print what some words ask for. Raises RenderError for words that ask for nothing."""
+    name, *more = words or [""]
+    if name in ALONE:
+        try:
+            inspect.signature(ALONE[name]).bind(*more)
+        except TypeError:
+            raise RenderError(f"bench {name} takes no such words: {' '.join(more)}.") from None
+        ALONE[name](*more)
+        return
+    for word in words:
+        if word in ALONE:
+            raise RenderError(f"bench {word} is printed by itself: make bench ARGS={word}.")
+        if word not in PARTS:
+            known = ", ".join([*PARTS, *ALONE])
+            raise RenderError(
+                f"bench has no part {quoted(word)}{nearest(word, [*PARTS, *ALONE])} Its parts are {known}."
+            )
+    speed(*(words or TABLE))
+
+
+if __name__ == "__main__":
+    try:
+        bench(sys.argv[1:])
+    except RenderError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(2)

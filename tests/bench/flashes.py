@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from render import api, scene
 from render.api import preparation
+from render.errors import RenderError
 from render.film import qualities, rendering, training_rate
 from render.film.job import Job
 from render.picture.flash import Meter, Stretch
@@ -40,7 +41,12 @@ def measured(words: Sequence[str], store: Path = Path("store")) -> Iterator[Row]
     settings = [word for word in words if "=" in word]
     plain = [word for word in words if "=" not in word]
     quality = plain[0] if plain else qualities.SMALLEST
-    most_s = 60 * (float(plain[1]) if len(plain) > 1 else MINUTES)
+    try:
+        most_s = 60 * (float(plain[1]) if len(plain) > 1 else MINUTES)
+    except ValueError:
+        raise RenderError(
+            f"bench flashes takes a quality, then minutes, then scenes; {plain[1]!r} is no time."
+        ) from None
     for name in plain[2:] or scene.names():
         loaded = scene.load(name, settings=settings)
         job = _prepared(loaded, quality, store, read_only=True)

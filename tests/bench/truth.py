@@ -21,6 +21,7 @@ import numpy as np
 from render import scene
 from render.deep import reference_search
 from render.deep.reference_search import Point
+from render.errors import RenderError
 from render.problem import Problem
 from render.storage import exact_runs
 from render.train.engine import Engine
@@ -111,6 +112,11 @@ def rows(name: str, widths: Sequence[str], store: Path, count: int = SAMPLES) ->
 
 def main(words: Sequence[str]) -> None:
     names = words[0].split(",") if words else list(CASES)
+    if unknown := [name for name in names if name not in CASES and len(words) < 2]:
+        raise RenderError(
+            f"bench truth knows no widths for {', '.join(unknown)}, but for {', '.join(CASES)}. Name some, in decades: "
+            f'make bench ARGS="truth {names[0]} 1e-6,1e-8".'
+        )
     print("| scene | width, decades | bits | plain: signs, values | differences: signs, values | left after, median |")
     print("|---|---|---|---|---|---|")
     for name in names:
