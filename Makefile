@@ -83,7 +83,7 @@ soak: $(STAMP) ## kills, damage, malformed scenes, strange environments, a milli
 	@$(BIN)/python -m tests.soak $(ARGS)
 
 api: $(STAMP) ## write assets/docs/api.md from the docstrings of the public names
-	@$(BIN)/griffe2md render.api -o assets/docs/api.md
+	@$(BIN)/python .ci/api.py assets/docs/api.md
 
 lock: $(STAMP) ## resolve the locked dependencies again
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra analyse --extra cluster --extra export --extra own -o requirements/lock.txt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterator
 
@@ -137,3 +138,27 @@ def test_a_keyframes_mark_on_the_map_leads_to_it(page: browser.Page, key: str) -
     page.key(key)
     page.until("explorer.view.zoom > 5")
     assert page.js("document.activeElement.id") == "map", "the view has moved, and the arrow keys go on from there"
+
+
+def test_what_was_changed_of_the_film_is_taken_back_step_by_step(page: browser.Page) -> None:
+    page.js("explorer.film.open(explorer.scene), document.getElementById('undo').click()")
+    assert "Nothing of the film" in page.js("document.getElementById('toast').textContent")
+    state = "JSON.stringify(explorer.film.state)"
+    changes = [
+        "document.querySelector('[aria-label=\"Remove keyframe 1\"]').click()",
+        "document.getElementById('add').click()",
+        "document.querySelector('[name=timing][value=times]').click()",
+        "(() => { const f = document.querySelector('.numbers input'); f.value = '7'; f.onchange({ target: f }); })()",
+        "document.getElementById('smooth').click()",
+        "document.getElementById('clear').click()",
+        "document.getElementById('restore').click()",
+    ]
+    before = []
+    for change in changes:
+        before.append(page.js(state))
+        page.js(f"{change}, 0")
+        assert page.js(state) != before[-1], change
+    for expected in reversed(before):
+        page.key("z")
+        page.until(f"{state} === {json.dumps(expected)}")
+    assert page.js("document.getElementById('undo').title") == "Nothing of the film has been changed yet."

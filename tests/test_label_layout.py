@@ -117,3 +117,43 @@ def test_a_label_of_what_moves_is_short_in_all_frames_or_in_none(monkeypatch: py
     assert widths[0] <= size[0] // 2 < widths[1], "the label fits at the keyframes only"
     page, drawing = Page(monkeypatch), annotator(path, (OFFSET, RATE), LABELS, "values")
     assert {words(page.of(drawing, size, s)[0][0]) for s in np.linspace(0, path.length, 50)} == {"momentum #"}
+
+
+@pytest.mark.parametrize("size", [(640, 360), (360, 640), (360, 360)])
+@pytest.mark.parametrize("width", [0.9, 1.0, 1.78, 3.0])
+@pytest.mark.parametrize("centre", [Fraction(1, 2), Fraction(1, 5)])
+def test_values_are_those_of_the_planes_edges_and_stand_there_where_a_view_reaches_beyond(
+    size: tuple[int, int], width: float, centre: Fraction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = View(centre, Fraction(1, 2), width)
+    path = Path((Keyframe(view, 0.0), Keyframe(view, 9.0)), size)
+    pills = Page(monkeypatch).of(annotator(path, (OFFSET, RATE), LABELS, "axes"), size, 0.0)
+    numbers = [pill for pill in pills if re.fullmatch(r"-?[\d.]+(e-?\d+)?", pill[0].replace("−", "-"))]
+    assert len(numbers) == 4
+    gap = round(overlay.font_of(*size).size * 0.5)
+    edges = path.viewport(0.0).edges()
+    for side, axis, (first, last) in ((0, OFFSET, edges[:2]), (1, RATE, edges[2:])):
+        along = [pill for pill in numbers if (pill[3] > pill[4]) == (side == 0)]
+        low, high = sorted(along, key=lambda pill: pill[1] if side == 0 else -pill[2])
+        lo, hi = max(first, Fraction(0)), min(last, Fraction(1))
+        for (text, *_), unit in ((low, lo), (high, hi)):
+            value = float(axis.value_from_unit(unit))
+            assert float(text.replace("−", "-")) == pytest.approx(value, rel=2e-2, abs=2e-2)
+        length = size[side]
+        start, end = (round(float((at - first) / (last - first)) * length) for at in (lo, hi))
+        starts, ends = (low[1], high[1] + high[3]) if side == 0 else (length - low[2] - low[4], length - high[2])
+        if end - start < sum(max(pill[3], pill[4]) for pill in along) + 2 * gap:
+            continue  # no room for both: the next test
+        assert ends == min(end, length - gap)
+        # Along the y axis the lines of the x axis are left free.
+        assert starts == start if start > 5 * gap else 0 < starts <= (gap if side == 0 else 9 * gap)
+
+
+def test_values_of_a_plane_that_is_small_in_the_frame_stand_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    size, view = (640, 360), View(Fraction(1, 2), Fraction(1, 2), 12.0)
+    path = Path((Keyframe(view, 0.0), Keyframe(view, 9.0)), size)
+    pills = Page(monkeypatch).of(annotator(path, (OFFSET, RATE), LABELS, "axes"), size, 0.0)
+    for (_, x, y, w, h), (_, u, v, a, b) in itertools.combinations(pills, 2):
+        assert x + w <= u or u + a <= x or y + h <= v or v + b <= y, pills
+    numbers = [pill for pill in pills if pill[3] > pill[4] and re.match(r"[-−\d]", pill[0])]
+    assert sum(x + w / 2 for _, x, _, w, _ in numbers) / 2 == pytest.approx(320, abs=8)

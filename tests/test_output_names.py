@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,6 +37,16 @@ IN_A_FILE = {
     "trace": (["probe", "tiny", "--points", "points.csv", "--out", "v.csv", "--trace"], [".mp4", ".npz"]),
     "descend": (["descend", "tiny", "--out"], [".mp4", ".png", ".csv"]),
 }
+# Further options and arguments that take a path.
+FURTHER = {
+    "store": ["plan", "tiny", "--store"],
+    "points": ["probe", "tiny", "--out", "v.csv", "--points"],
+    "trace": ["probe", "tiny", "--points", "points.csv", "--out", "v.csv", "--trace"],
+    "new": ["new"],
+    "merge": ["store", "merge"],
+    "clean": ["clean", "--out"],
+}
+EVERY = FURTHER | IN_A_FOLDER | {name: words for name, (words, _) in IN_A_FILE.items()}
 SUFFIXES = sorted({codec.suffix for codec in CODECS.values()} | {".png", ".JPG", ".json", ".csv", ".exr"})
 
 
@@ -55,9 +66,9 @@ def files(folder: Path) -> list[str]:
 @pytest.mark.parametrize("command", IN_A_FOLDER)
 def test_no_folder_is_made_that_has_the_name_of_a_file(place: Path, command: str) -> None:
     before = files(place)
-    for suffix in SUFFIXES if command == "video" else [".mp4", ".png"]:
+    for suffix in [*SUFFIXES, ".zarr", ".zip", ".tar.gz"] if command == "video" else [".mp4", ".png", ".zip"]:
         errors = refused(*IN_A_FOLDER[command], f"mine{suffix}", cwd=place)
-        assert f'must be a folder, and "mine{suffix}" is a name for a' in errors
+        assert f'must be a folder, and "mine{suffix}" is a name for a' in errors, errors
         assert "Give a folder" in errors
         assert files(place) == before
 
@@ -71,6 +82,23 @@ def test_no_file_is_made_that_has_the_name_of_another_kind(place: Path, command:
     assert f"mine{suffix}" in errors
     assert "must" in errors
     assert files(place) == before
+
+
+@pytest.mark.parametrize("command", EVERY)
+def test_no_path_is_empty_or_begins_with_a_tilde_that_no_shell_has_replaced(place: Path, command: str) -> None:
+    before, home = files(place), os.path.expanduser("~")
+    assert "must not be empty" in refused(*EVERY[command], "", cwd=place)
+    for given in ("~", "~/films"):
+        errors = refused(*EVERY[command], given, cwd=place)
+        assert 'must not begin with "~"' in errors and f"give {given.replace('~', home)}." in errors
+    if EVERY[command][-1].startswith("--"):
+        assert 'must not begin with "~"' in refused(*EVERY[command][:-1], f"{EVERY[command][-1]}=~/x", cwd=place)
+    assert files(place) == before
+
+
+def test_nothing_else_is_written_into_an_array(place: Path) -> None:
+    (place / "mine.zarr").mkdir()
+    assert "is a name for an array" in refused("frame", "tiny", "0", "--out", "mine.zarr", cwd=place)
 
 
 def test_a_folder_that_is_there_may_be_called_anything(place: Path) -> None:
@@ -101,4 +129,11 @@ def test_python_is_refused_in_the_same_way(place: Path, monkeypatch: pytest.Monk
                 make(scene, place / "mine.png")
             else:
                 make(scene, out=place / "mine.png")
+    for given, says in (("", "must not be empty"), ("~/x.tif", "must not begin with")):
+        with pytest.raises(RenderError, match=says):
+            render.export(scene, given)
+        with pytest.raises(RenderError, match=says):
+            render.poster(scene, given, cm=(4, 3))
+        with pytest.raises(RenderError, match=says):
+            render.frame(scene, out=given)
     assert files(place) == before

@@ -46,11 +46,42 @@ def test_points_are_not_replaced_by_what_became_of_them(place: Path) -> None:
     assert (place / "points.csv").read_text() == "x,y\n1,1\n2,0.1\n"
 
 
+OTHER_REQUESTS = {
+    "steps": ["--steps", "10"],
+    "precision": ["--precision", "float64"],
+    "points": ["--points", "other.csv"],
+    "problem": ["--set", "problem.fixed.offset=0.1"],
+}
+
+
+@pytest.mark.parametrize("request_of", OTHER_REQUESTS)
+@pytest.mark.parametrize("option", ["--out", "--trace"])
+def test_a_table_of_another_request_stays(place: Path, request_of: str, option: str) -> None:
+    (place / "other.csv").write_text("x,y\n1,1\n2,0.2\n")
+    names = ["--out", "v.csv"] if option == "--out" else ["--out", "w.csv", "--trace", "v.csv"]
+    assert run_here(*probe(*names), cwd=place).returncode == 0
+    before = (place / "v.csv").read_bytes(), (place / "v.csv.json").read_bytes()
+    (place / "w.csv").unlink(missing_ok=True)
+    other = ["probe", "tiny", "--points", "points.csv", *names, *OTHER_REQUESTS[request_of]]
+    if request_of == "points":
+        del other[2:4]
+    errors = refused(*other, cwd=place)
+    assert "v.csv was made" in errors and f"differs from it in {request_of}" in errors and "--force" in errors
+    assert ((place / "v.csv").read_bytes(), (place / "v.csv.json").read_bytes()) == before
+    assert not (place / "w.csv").exists(), "nothing was trained for it"
+    assert run_here(*other, "--force", cwd=place).returncode == 0
+    assert ((place / "v.csv").read_bytes(), (place / "v.csv.json").read_bytes()) != before
+    assert run_here(*other, cwd=place).returncode == 0, "it is that request's own now"
+
+
 def test_its_own_tables_are_replaced_and_so_is_an_empty_file(place: Path) -> None:
     (place / "v.csv").touch()
-    for more in ((), ("--steps", "10"), ()):
-        done = run_here(*probe("--out", "v.csv", "--trace", "t.csv", *more), cwd=place)
+    for _ in range(2):
+        done = run_here(*probe("--out", "v.csv", "--trace", "t.csv"), cwd=place)
         assert done.returncode == 0, done.stderr
+    (place / "v.csv").unlink()  # what was removed can be made of anything
+    assert run_here(*probe("--out", "v.csv", "--steps", "10"), cwd=place).returncode == 0
+    assert run_here("show", "v.csv.json", cwd=place).returncode == 0, "the record carries the scene"
     assert (place / "v.csv").read_text().startswith("x,y,value,status,final_loss,escape_step")
     assert (place / "t.csv").read_text().startswith("point,step,loss")
 

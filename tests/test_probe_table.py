@@ -69,7 +69,7 @@ def test_points_outside_the_plane_are_remarked_on_and_trained(tmp_path: Path) ->
     probe.run(TINY, inside, tmp_path / "out.csv", remark=remarks.append)
     assert remarks == []
     beyond = table(tmp_path, "x,y", "1,1", "1e7,2", "3,1e-4")
-    field = probe.run(TINY, beyond, tmp_path / "out.csv", remark=remarks.append)
+    field = probe.run(TINY, beyond, tmp_path / "out.csv", remark=remarks.append, force=True)
     assert remarks == [
         "2 of 3 points lie outside the scene's plane, lr_input 0.001 to 1e+06 and lr_output 0.001 to 1e+06; the first "
         "is point 2, 1e+07 and 2. All are trained."

@@ -20,6 +20,7 @@ from render.api.preparation import MakeBackend, local_backend
 from render.api.scene_argument import takes_scene
 from render.encode import arrays
 from render.encode.arrays import Arrays, Facts
+from render.files import given
 from render.files.atomic import check_target
 from render.film import frame_arrays, qualities, replacing
 from render.geometry.axes import Axis
@@ -55,7 +56,7 @@ def export(
     at, window, samples: as in `field`. force: replace also a file that render did not make, or made of another scene or
     window. Raises RenderError; EncodeError for another suffix or a library that is missing.
     """
-    path = Path(out)
+    path = given.path(out, "--out")
     arrays.format_of(path)
     if path.suffix.lower() != ".zarr":
         check_target(path)

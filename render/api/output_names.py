@@ -11,6 +11,7 @@ from pathlib import Path
 
 from render.encode import CODECS
 from render.errors import RenderError
+from render.files.given import path as given_path
 from render.scene import records
 from render.scene.wording import quoted
 
@@ -21,7 +22,8 @@ _KINDS = (
     | dict.fromkeys((".avi", ".m4v"), "a film")
     | dict.fromkeys((".jpg", ".jpeg", ".webp", ".gif", ".svg", ".pdf"), "a picture")
     | dict.fromkeys((".tif", ".tiff", ".btf", ".exr"), "a picture")
-    | dict.fromkeys((".npz", ".npy"), "an array")
+    | dict.fromkeys((".npz", ".npy", ".zarr"), "an array")
+    | dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".xz", ".7z"), "an archive")
     | {".csv": "a table", ".toml": "a scene", ".html": "a page"}
 )
 
@@ -35,9 +37,10 @@ def folder(given: str | os.PathLike[str], *, what: str = "--out", advice: str = 
 
     what: how messages call it. advice: what a person can do instead. A folder that exists may be called anything.
     """
-    path = Path(given)
+    path = given_path(given, what)
     kind = _KINDS.get(path.suffix.lower())
-    if kind is not None and not path.is_dir():
+    # A folder may be called anything, but for one that is an array by itself: nothing else is to be in it.
+    if kind is not None and (not path.is_dir() or path.suffix.lower() == ".zarr"):
         raise RenderError(f"{what} must be a folder, and {quoted(str(given))} is a name for {kind}. {advice}")
     return path
 
@@ -47,7 +50,7 @@ def file(given: str | os.PathLike[str], kind: str, suffix: str, *, what: str = "
 
     suffix: the usual one, for the message. Other suffixes, or none, are taken, and so are devices.
     """
-    path = Path(given)
+    path = given_path(given, what)
     meant = _KINDS.get(path.suffix.lower(), kind)
     if meant != kind:
         raise RenderError(

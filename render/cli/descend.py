@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from render.cli.options import ALL_OF_IT, AS_WRITTEN, Changes, Debug, More, Scene, Store, ThisMachine
+from render.cli.options import ALL_OF_IT, AS_WRITTEN, Changes, Debug, More, Scene, Store, ThisMachine, path_given
 
 
 def descend(
@@ -19,7 +19,10 @@ def descend(
     changes: Changes = AS_WRITTEN,
     out: Annotated[
         Path | None,
-        Parameter(help="Scene to write; by default NAME_deep.toml in this folder. An existing file is never replaced."),
+        Parameter(
+            converter=path_given,
+            help="Scene to write; by default NAME_deep.toml in this folder. An existing file is never replaced.",
+        ),
     ] = None,
     machine: ThisMachine = ALL_OF_IT,
     store: Store = Path("store"),

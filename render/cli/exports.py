@@ -19,11 +19,13 @@ from render.cli.options import (
     Changes,
     Effort,
     Force,
+    GivenPath,
     Machines,
     Printing,
     Scene,
     Store,
     parted,
+    path_given,
 )
 from render.errors import RenderError
 
@@ -35,7 +37,7 @@ def export(
         str, Parameter(help="The frame whose view is written, as in `render frame`; the last if not given.")
     ],
     out: Annotated[
-        Path,
+        GivenPath,
         Parameter(help="What to write: a name that ends in .npz, .zarr, .tif or .exr; with --film, a folder."),
     ],
     window: Annotated[
@@ -120,7 +122,7 @@ def _bytes(text: str) -> int:
 def publish(
     scene: Scene,
     site: Annotated[
-        Path, Parameter(help="Folder to write: a new or empty one, or an earlier site, which is replaced.")
+        GivenPath, Parameter(help="Folder to write: a new or empty one, or an earlier site, which is replaced.")
     ],
     /,
     *,
@@ -201,7 +203,11 @@ def poster(
     paper: Paper,
     caption: Annotated[str | None, Parameter(help="Short for --set output.caption=TEXT.")] = None,
     out: Annotated[
-        Path | None, Parameter(help="The .tif to write, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given.")
+        Path | None,
+        Parameter(
+            converter=path_given,
+            help="The .tif to write, or .btf for BigTIFF; out/SCENE/SCENE-75x50cm.tif if not given.",
+        ),
     ] = None,
     plan: Annotated[bool, Parameter(help="Say runs, hours and size, and make nothing.", negative="")] = False,
     force: Force = False,

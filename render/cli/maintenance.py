@@ -7,7 +7,19 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from render.cli.options import ALL_OF_IT, HERE, HOME, PLAIN, Debug, Folders, Machines, Printing, Store, ThisMachine
+from render.cli.options import (
+    ALL_OF_IT,
+    HERE,
+    HOME,
+    PLAIN,
+    Debug,
+    Folders,
+    GivenPath,
+    Machines,
+    Printing,
+    Store,
+    ThisMachine,
+)
 
 Yes = Annotated[bool, Parameter(help="Do it, instead of only saying what would go.", negative="")]
 Names = Annotated[str | Path, Parameter(help="Scenes to name samples by, besides those in scenes/.")]
@@ -88,7 +100,7 @@ def verify(
 
 @store.command
 def merge(
-    other: Annotated[Path, Parameter(help="The store to take samples from; it stays as it is.")],
+    other: Annotated[GivenPath, Parameter(help="The store to take samples from; it stays as it is.")],
     /,
     *,
     store: Store = Path("store"),

@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import Parameter
+from cyclopts import Parameter, Token
 
 from render.errors import RenderError
+from render.files import given
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from render import scene as scenes
     from render.api import Listener
     from render.backends import Backend, Cluster
@@ -40,6 +43,14 @@ SystemName = (
     | str
 )
 
+
+def path_given(_: object, tokens: Sequence[Token]) -> Path:
+    """Return the path that a person gave. Raises RenderError: see `given.path`."""
+    return given.path(tokens[0].value, tokens[0].keyword or "A path")
+
+
+GivenPath = Annotated[Path, Parameter(converter=path_given)]
+
 Shown = Annotated[
     ShownName,
     Parameter(show_choices=False, metavar="NAME", help='"scene", or a preset whose size, rate and detail to show.'),
@@ -59,7 +70,7 @@ Each = Annotated[
     bool, Parameter(help="Make a film of every file, one after the other, instead of one film of all.", negative="")
 ]
 Poster = Annotated[str, Parameter(help="The frame that poster and thumbnail show.")]
-Store = Annotated[Path, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
+Store = Annotated[GivenPath, Parameter(help="Folder of trained samples, shared by all scenes and qualities.")]
 Trust = Annotated[
     tuple[str, ...],
     Parameter(name="--trust", help="A file of code beside the scene that may be run, as it is now.", negative=""),
@@ -99,7 +110,7 @@ AUTO = Effort()
 class Folders:
     """The places of what is written."""
 
-    out: Annotated[Path, Parameter(help="Folder for what is made.")] = Path("out")
+    out: Annotated[GivenPath, Parameter(help="Folder for what is made.")] = Path("out")
     store: Store = Path("store")
     force: Force = False
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from render.cli.options import ALL_OF_IT, PLAIN, Printing, ThisMachine, Trust, take_trust
+from render.cli.options import ALL_OF_IT, PLAIN, GivenPath, Printing, ThisMachine, Trust, take_trust
 
 
 def new(
-    file: Annotated[Path, Parameter(help="The Python file to write, such as my_net.py; a scene goes beside it.")],
+    file: Annotated[GivenPath, Parameter(help="The Python file to write, such as my_net.py; a scene goes beside it.")],
     /,
     *,
     printing: Printing = PLAIN,
@@ -35,7 +34,7 @@ def new(
 
 
 def check(
-    file: Annotated[Path, Parameter(help="A Python file of a training problem, or a scene that names one.")],
+    file: Annotated[GivenPath, Parameter(help="A Python file of a training problem, or a scene that names one.")],
     /,
     *,
     trust: Trust = (),

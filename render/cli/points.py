@@ -8,16 +8,29 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from render.cli.options import AS_WRITTEN, HERE, PLAIN, Changes, Force, Machines, More, Printing, Scene, Store
+from render.cli.options import (
+    AS_WRITTEN,
+    HERE,
+    PLAIN,
+    Changes,
+    Force,
+    GivenPath,
+    Machines,
+    More,
+    Printing,
+    Scene,
+    Store,
+    path_given,
+)
 
 
 def probe(
     scene: Scene,
     /,
     *more: More,
-    points: Annotated[Path, Parameter(help="CSV with columns x and y, or of the axes' names, in their units.")],
+    points: Annotated[GivenPath, Parameter(help="CSV with columns x and y, or of the axes' names, in their units.")],
     out: Annotated[
-        Path,
+        GivenPath,
         Parameter(
             help="CSV to write: the point, value (below 0: converged; farther from 0: slower), status, final_loss, "
             "escape_step (-1: it never escaped), and the system's channels."
@@ -33,7 +46,10 @@ def probe(
     ] = "auto",
     steps: Annotated[int | None, Parameter(help="Steps of every run, instead of the scene's.")] = None,
     trace: Annotated[
-        Path | None, Parameter(help="CSV to write besides: point (its row, from 0), step, and the loss before it.")
+        Path | None,
+        Parameter(
+            converter=path_given, help="CSV to write besides: point (its row, from 0), step, and the loss before it."
+        ),
     ] = None,
     changes: Changes = AS_WRITTEN,
     machines: Machines = HERE,

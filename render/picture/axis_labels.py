@@ -2,7 +2,8 @@
 
 Drawn last: no sample, store or colour depends on it. The x axis is written along the bottom edge and
 the y axis, turned, up the left edge. Each names the value at both edges of the view and, where there is room, the
-hyperparameter and how much of it the view spans.
+hyperparameter and how much of it the view spans. Where a view reaches beyond the plane, the values are those of the
+plane's edges, and stand there: beyond them there are no runs.
 
 Values grow longer as a film goes deeper. What stands where is therefore decided once, for all views of a film
 (`layouts`): no word moves to another line, and no title is shortened, from one frame to the next.
@@ -49,6 +50,19 @@ class Layout:
     own_line: bool
 
 
+@dataclass(frozen=True)
+class _Span:
+    """What is said along an axis of one view. ends: the values; titles: earlier ones are better.
+
+    low_px, high_px: where the ends are, from the low end of the room for words: all of it, or the plane's edges in it.
+    """
+
+    ends: tuple[str, str]
+    titles: tuple[str, ...]
+    low_px: int
+    high_px: int
+
+
 # Of the x and the y axis; None where not even the values find room, so that nothing is written.
 Layouts = tuple[Layout | None, Layout | None]
 
@@ -80,25 +94,22 @@ def layouts(views: Iterable[Viewport], x_axis: Axis, y_axis: Axis, *, labels: tu
     """
     views = list(views)
     font = overlay.font_of(views[0].width_px, views[0].height_px)
-    edges = [view.edges() for view in views]
-    across = [_words(x_axis, x0, x1, labels[0], "width") for x0, x1, _, _ in edges]
-    x = _layout(font, _room_across(font, views[0]), across)
-    up = [_words(y_axis, y0, y1, labels[1], "height") for _, _, y0, y1 in edges]
+    x = _layout(font, _room_across(font, views[0]), [_across(font, view, x_axis, labels[0]) for view in views])
+    up = [_up(font, view, x, y_axis, labels[1]) for view in views]
     return x, _layout(font, _room_up(font, views[0], x), up)
 
 
-def _layout(
-    font: ImageFont.FreeTypeFont, room: int, words: list[tuple[tuple[str, str], tuple[str, ...]]]
-) -> Layout | None:
-    """Return the layout of an axis in so many pixels, for all that is to be written along it: see `_words`."""
+def _layout(font: ImageFont.FreeTypeFont, room: int, spans: list[_Span]) -> Layout | None:
+    """Return the layout of an axis in so many pixels, for all that is to be written along it."""
     low, high = (
-        [_pill_width(font, _fitting(font, ends[i], _room_of_value(font, room))) for ends, _ in words] for i in (0, 1)
+        [_pill_width(font, _fitting(font, span.ends[i], _room_of_value(font, room))) for span in spans] for i in (0, 1)
     )
     if min(low) == 0 or min(high) == 0:
         return None
     ends_px = max(low), max(high)
-    widths = [max(_pill_width(font, title) for title in same) for same in zip(*(t for _, t in words), strict=True)]
-    between = room - sum(ends_px) - 2 * _gap(font)
+    titles = zip(*(span.titles for span in spans), strict=True)
+    widths = [max(_pill_width(font, title) for title in same) for same in titles]
+    between = min(span.high_px - span.low_px for span in spans) - sum(ends_px) - 2 * _gap(font)
     beside = next((i for i, width in enumerate(widths[:_BESIDE_VALUES]) if 0 < width <= between), None)
     if beside is not None:
         return Layout(ends_px, beside, own_line=False)
@@ -118,7 +129,7 @@ def draw(
     """Write both axes on a frame, in place; return how many pixels they take at its left edge.
 
     frame: uint8 [height, width, 3], row 0 at the top; of any size, text follows it.
-    view: what the frame looks at. Beyond the plane's edge the axes are continued.
+    view: what the frame looks at.
     labels: names of the x and y hyperparameters in words. One that finds no room between the values at the ends of its
     axis stands beside them. Left out where there is no room at all.
     layouts_of_film: see `layouts`; None for a picture that is no frame of a film.
@@ -128,15 +139,14 @@ def draw(
     x, y = layouts_of_film or layouts([view], x_axis, y_axis, labels=labels)
     height = frame.shape[0]
     font = overlay.font_of(view.width_px, view.height_px)
-    x0, x1, y0, y1 = view.edges()
     gap = _margin(font)
     thick = overlay.pill_height(font)
     step = _line_step(font)
-    for i, line in enumerate(_lines(font, _room_across(font, view), x, *_words(x_axis, x0, x1, labels[0], "width"))):
+    for i, line in enumerate(_lines(font, _room_across(font, view), x, _across(font, view, x_axis, labels[0]))):
         for start, pill in line:
             overlay.stamp(frame, pill, gap + start, height - gap - thick - i * step)
     room = _room_up(font, view, x)
-    for i, line in enumerate(_lines(font, room, y, *_words(y_axis, y0, y1, labels[1], "height"))):
+    for i, line in enumerate(_lines(font, room, y, _up(font, view, x, y_axis, labels[1]))):
         for start, pill in line:
             overlay.stamp(frame, np.rot90(pill, axes=(1, 2)), gap + i * step, gap + room - start - pill.shape[2])
     return gap + thick + (step if y is not None and y.own_line else 0)
@@ -176,33 +186,59 @@ def _pill_width(font: ImageFont.FreeTypeFont, text: str) -> int:
     return overlay.pill_width(font, text) if text else 0
 
 
-def _words(axis: Axis, lo: Fraction, hi: Fraction, name: str, side: str) -> tuple[tuple[str, str], tuple[str, ...]]:
-    """Return what is to be said along an axis: the values at its ends, and titles, of which earlier ones are better."""
+def _across(font: ImageFont.FreeTypeFont, view: Viewport, axis: Axis, name: str) -> _Span:
+    """Return what is said along the x axis of a view."""
+    x0, x1, _, _ = view.edges()
+    return _span(axis, (x0, x1), name, "width", view.width_px, _margin(font), _room_across(font, view))
+
+
+def _up(font: ImageFont.FreeTypeFont, view: Viewport, x: Layout | None, axis: Axis, name: str) -> _Span:
+    """Return what is said along the y axis of a view, above the lines of the x axis, whose layout is given."""
+    _, _, y0, y1 = view.edges()
+    room = _room_up(font, view, x)
+    return _span(axis, (y0, y1), name, "height", view.height_px, view.height_px - _margin(font) - room, room)
+
+
+def _span(
+    axis: Axis, edges: tuple[Fraction, Fraction], name: str, side: str, view_px: int, before_px: int, room: int
+) -> _Span:
+    """Return what is said along an axis: see `_Span`.
+
+    edges: of the view, in units of the plane. view_px: how long it is. before_px: of it that lie before the room.
+    """
+    first, last = edges
+    lo, hi = max(first, Fraction(0)), min(last, Fraction(1))
+    if lo >= hi:  # nothing of the plane is in view
+        lo, hi = first, last
+    low_px, high_px = (min(max(round((at - first) / (last - first) * view_px) - before_px, 0), room) for at in (lo, hi))
     ends = end_labels(axis.value_from_unit(lo), axis.value_from_unit(hi))
     extent = f"{side} {overlay.two_digits(float(axis.span * (hi - lo)))}{' decades' if axis.scale == 'log10' else ''}"
-    return ends, (f"{name}, {extent}", name, axis.name) if name else (extent,)
+    titles = (f"{name}, {extent}", name, axis.name) if name else (extent,)
+    return _Span(ends, titles, low_px, high_px)
 
 
 def _lines(
-    font: ImageFont.FreeTypeFont,
-    room: int,
-    layout: Layout | None,
-    ends: tuple[str, str],
-    titles: tuple[str, ...],
+    font: ImageFont.FreeTypeFont, room: int, layout: Layout | None, span: _Span
 ) -> list[list[tuple[int, np.ndarray]]]:
     """Return the lines along an axis, of pills as (start in pixels from the low end, pill), as its layout says.
 
     A title that is longer here than in all views which the layout was made from becomes shorter, and covers no value.
     """
-    pills = [overlay.pill(font, text) for end in ends if (text := _fitting(font, end, _room_of_value(font, room)))]
+    value_px = _room_of_value(font, room)
+    pills = [overlay.pill(font, text) for end in span.ends if (text := _fitting(font, end, value_px))]
     if layout is None or len(pills) < 2:
         return []
-    line = [(0, pills[0]), (room - pills[1].shape[2], pills[1])]
+    low_px, high_px = pills[0].shape[2], pills[1].shape[2]
+    # Inside the ends; but beside each other where these lie too close together.
+    middle, gap = (span.low_px + span.high_px) // 2, _gap(font)
+    start = max(min(span.low_px, middle - gap // 2 - low_px, room - high_px - gap - low_px), 0)
+    end = min(max(span.high_px, middle + gap - gap // 2 + high_px, start + low_px + gap + high_px), room)
+    line = [(start, pills[0]), (end - high_px, pills[1])]
     first, last = 0, room
     if not layout.own_line:
-        first = max(layout.ends_px[0], pills[0].shape[2]) + _gap(font)
-        last = room - max(layout.ends_px[1], pills[1].shape[2]) - _gap(font)
-    chosen = titles[layout.title :] if layout.title is not None else ()
+        first = start + max(layout.ends_px[0], low_px) + gap
+        last = end - max(layout.ends_px[1], high_px) - gap
+    chosen = span.titles[layout.title :] if layout.title is not None else ()
     title = next((title for title in chosen if title and overlay.pill_width(font, title) <= last - first), "")
     if not title:
         return [line]

@@ -21,8 +21,7 @@ from render.backends import single_points
 from render.deep import reference_search
 from render.deep.reference_search import Point, ReportStep
 from render.errors import RenderError
-from render.files.atomic import check_target, write_whole
-from render.film import replacing
+from render.files.atomic import write_whole
 from render.geometry import axes
 from render.problem import Problem
 from render.samples import Field, Points, Status
@@ -30,17 +29,13 @@ from render.scene import Scene
 from render.scene.tables import MOST_STEPS
 from render.storage import exact_runs
 from render.storage.store import check_store
-from render.tools import probe_summary
+from render.tools import probe_record, probe_summary
 
 COLUMNS = ("x", "y", "value", "status", "final_loss", "escape_step")
 TRACED = ("point", "step", "loss")
 
 # A table is read whole; ten million points are days of training even on an accelerator.
 _MOST_POINTS = 10_000_000
-
-
-# Characters of a table's first line that are looked at.
-_LONGEST_HEADER = 10_000
 
 # A trace is written as a text, of about 30 bytes a loss.
 _MOST_LOSSES = 10_000_000
@@ -85,41 +80,34 @@ def run(
 
     Returns what was written, a field [point]. remark: called with a sentence about points that a person may not mean.
 
-    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step. force:
-    replace also a file that is no such table.
+    steps: of every run, instead of the scene's. trace: a CSV to write besides, of the loss before every step. Beside
+    each table a JSON file says how it was made. force: replace also a table of another request, and a file of a person.
     make_backend: returns the backend that trains; points that need differences or exact runs are always trained in
     this process. store: folder of reference runs and of the outcomes of exact runs. report_step: called with a
     message at each step that takes long.
     """
     problem = alone(loaded.problem, steps)
     table = read_points(points, problem)
-    _check_output(out, COLUMNS[2:], force=force)
+    request = probe_record.asked(_written(table), problem.steps, precision)
+    recorded = [path for path in (out, trace) if path and probe_record.check(path, loaded, request, force=force)]
     if trace is not None:
-        _check_output(trace, TRACED, force=force)
         _check_trace(problem, table, precision, trace)
     if words := probe_summary.outside(problem, table.x, table.y):
         remark(words)
+    bits = None
     if precision == "exact":
         result, bits = _trained_exactly(problem, table, store, report_step)
-        _write(out, table, result, bits)
-        return result
-    result = train(problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step)
-    _write(out, table, result)
+    else:
+        result = train(
+            problem, table, precision=precision, make_backend=make_backend, store=store, report_step=report_step
+        )
+    for path in recorded:
+        probe_record.write(path, loaded, request)
+    _write(out, table, result, bits)
     if trace is not None:
         report_step("losses")
         _write_trace(trace, problem, table, result.escape_step)
     return result
-
-
-def _check_output(path: Path, columns: Sequence[str], *, force: bool) -> None:
-    """Refuse to write where that cannot be, or where a file is that does not have these columns. RenderError."""
-    replaces = check_target(path)
-    if force or not replaces or not path.is_file() or not path.stat().st_size:
-        return
-    with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        held = file.readline(_LONGEST_HEADER).strip().split(",")
-    if not {*columns} <= {*held}:
-        raise replacing.foreign(path, "Give --force to replace it, or another name.")
 
 
 def alone(problem: Problem, steps: int | None = None) -> Problem:
@@ -316,12 +304,17 @@ def _write(path: Path, points: Table, field: Field, bits: np.ndarray | None = No
     write_whole(path, text.getvalue().encode())
 
 
+def _written(points: Table) -> Iterator[tuple[str, str]]:
+    """Yield the coordinates of all points, as the table that is written has them."""
+    for i in range(points.x.size):
+        yield points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
+
+
 def _write_rows(file: IO[str], points: Table, field: Field, bits: np.ndarray | None) -> None:
     table = csv.writer(file)
     table.writerow([*points.names, *COLUMNS[2:], *field.more, *([] if bits is None else ["bits"])])
-    for i in range(points.x.size):
+    for i, place in enumerate(_written(points)):
         status = Status(int(field.status[i])).name.lower().replace("_", "-")
-        place = points.texts.get(i) or (repr(float(points.x[i])), repr(float(points.y[i])))
         ended = [status, repr(float(field.final_loss[i])), int(field.escape_step[i])]
         further = [repr(float(more[i])) for more in field.more.values()]
         own_bits = [] if bits is None else [int(bits[i])]

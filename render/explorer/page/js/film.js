@@ -13,10 +13,19 @@ const L = globalThis.L;
 const NO_FILM = "There is no film yet: add a view as its first keyframe.";
 const FAR = 2 ** 12; // what lies farther off than this many roots is not drawn: no map shows it, and pixels must be numbers
 
+const MOST_UNDONE = 200;
+
+/** What a scene's file sets of its film. */
+const stateOf = ({ film: { keyframes, octaves_per_s: speed, easing } }) => ({
+  keyframes, timing: speed === null ? "times" : "speed", speed: speed ?? 0.667, smooth: easing === "smooth",
+});
+
 export class Film {
   constructor(app) {
     this.app = app;
     this.keyframes = [];
+    this.past = []; // states of the film before its changes, as texts; the last one last
+    this.now = null; // the state that was shown last
     this.aspect = 9 / 16;
     this.preview = new Preview(app);
     this.saving = new Saving(app, this);
@@ -25,7 +34,8 @@ export class Film {
     this.sound = calmly(() => this.askDepth(), 500);
     $("add").onclick = () => this.add();
     $("clear").onclick = () => { this.keyframes = []; this.show(); toast("All keyframes removed."); };
-    $("restore").onclick = () => { this.open(this.app.scene); };
+    $("restore").onclick = () => this.put(stateOf(this.app.scene));
+    $("undo").onclick = () => this.undo();
     $("costs").onclick = () => whileBusy($("costs"), "The costs are being estimated.", () => this.askCosts());
     $("speed").onchange = () => this.changed();
     $("smooth").onchange = () => this.changed();
@@ -38,12 +48,30 @@ export class Film {
 
   /** Take a scene's own film. */
   open(scene) {
-    const { keyframes, octaves_per_s: speed, easing } = scene.film;
+    this.past = [];
+    this.now = null;
+    this.put(stateOf(scene));
+  }
+
+  /** What a person sets of a film. */
+  get state() {
+    return { keyframes: this.keyframes, timing: this.timed ? "times" : "speed", speed: $("speed").value, smooth: $("smooth").checked };
+  }
+
+  put({ keyframes, timing, speed, smooth }) {
     this.keyframes = keyframes.map((key) => ({ ...key }));
-    document.querySelector(`input[name="timing"][value="${speed === null ? "times" : "speed"}"]`).checked = true;
-    $("speed").value = speed ?? 0.667;
-    $("smooth").checked = easing === "smooth";
+    document.querySelector(`input[name="timing"][value="${timing}"]`).checked = true;
+    $("speed").value = speed;
+    $("smooth").checked = smooth;
     this.show();
+  }
+
+  /** Go back to before the last change. */
+  undo() {
+    if (!this.past.length) return;
+    this.now = this.past.pop();
+    this.put(JSON.parse(this.now));
+    toast("The film is as it was before the last change.");
   }
 
   get timed() {
@@ -112,6 +140,10 @@ export class Film {
 
   /** Something about the film is another: its path and cost are, too. */
   changed() {
+    const state = JSON.stringify(this.state);
+    if (this.now !== null && state !== this.now) this.past = [...this.past, this.now].slice(-MOST_UNDONE);
+    this.now = state;
+    allow($("undo"), this.past.length ? "" : "Nothing of the film has been changed yet.");
     $("cost-table").hidden = true;
     this.walk();
   }

@@ -17,12 +17,12 @@ export function listen(app) {
   for (const [id, act] of Object.entries(acts)) $(id).onclick = act;
   const keys = {
     0: acts.home, b: acts.box, s: () => $("surprise").click(), c: acts.copy, l: acts.share, p: acts.fold, "?": acts.help,
-    k: () => app.film.add(), r: () => $("ride").click(), escape: () => {
+    k: () => app.film.add(), z: () => $("undo").click(), r: () => $("ride").click(), escape: () => {
       app.film.preview.ride(false);
       if ($("map").classList.contains("boxing")) boxZoom(app);
     },
   };
-  if (app.published) for (const key of ["s", "k"]) delete keys[key];
+  if (app.published) for (const key of ["s", "k", "z"]) delete keys[key];
   addEventListener("keydown", (event) => {
     const typing = event.target.closest?.("input, select, textarea, dialog");
     if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
