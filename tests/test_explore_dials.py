@@ -42,6 +42,7 @@ def test_a_scene_has_dials_for_its_steps_and_for_what_is_on_no_axis() -> None:
     assert plain["steps"].stops[-1] == plain["steps"].value == 20 and not plain["steps"].moves
     fixed = {dial.name: dial for dial in dials.of(scene.load("small_rates"))}
     assert {"epsilon", "beta2"} <= fixed.keys() and not any(dial.moves for dial in fixed.values())
+    assert (fixed["batch_size"].value, fixed["batch_size"].high) == (16.0, 16.0), "all of a minibatch, and no more"
     moved = {dial.name: dial for dial in dials.of(OFFSETS)}
     assert (moved["offset"].low, moved["offset"].high, moved["offset"].moves) == (0.0, 0.2, True)
     assert "steps" not in {dial.name for dial in dials.of(scene.load("minibatch"))}, "its runs have no prefixes"

@@ -275,12 +275,7 @@ def show(
 
 
 @app.command
-def systems(
-    name: OneSystem = None,
-    /,
-    *,
-    printing: Printing = PLAIN,
-) -> None:
+def systems(name: OneSystem = None, /, *, printing: Printing = PLAIN) -> None:
     """List what can be trained: each system with its axes, settings, defaults, source and scenes.
 
     Try:

@@ -44,9 +44,10 @@ class Dial(NamedTuple):
 def of(scene: Scene) -> list[Dial]:
     """Return the dials of a scene."""
     problem, row = scene.problem, scene.problem.row
+    settings = dict(problem.settings)
     moved = {track.name: track for track in scene.tracks}
     dials = []
-    if not row.no_prefixes(dict(problem.settings)):
+    if not row.no_prefixes(settings):
         stops = (*ladder(problem.steps), problem.steps)
         last = float(problem.steps)
         dials.append(Dial(STEPS, "steps", 1.0, last, last, True, STEPS in moved, True, stops))
@@ -61,7 +62,12 @@ def of(scene: Scene) -> list[Dial]:
         if name in moved or (about.scale == "log10" and value <= 0):
             continue
         if about.scale == "log10":
-            dials.append(Dial(name, about.label, value / _FACTOR, value * _FACTOR, value, True, False))
+            high = value * _FACTOR
+            # A default beyond the setting that it is about means all of it, such as every example of a minibatch.
+            limit = settings.get(about.when.setting) if about.when is not None and value == about.default else None
+            if isinstance(limit, int) and value > limit:
+                value = high = float(limit)
+            dials.append(Dial(name, about.label, value / _FACTOR, high, value, True, False))
         else:
             reach = max(1.0, 2 * abs(value))
             dials.append(Dial(name, about.label, min(0.0, -reach if value < 0 else 0.0), reach, value, False, False))
