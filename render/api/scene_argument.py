@@ -41,14 +41,20 @@ def takes_scene(function: Callable[_Arguments, _Result]) -> Callable[_Arguments,
 
 def takes_whole_numbers(function: Callable[_Arguments, _Result]) -> Callable[_Arguments, _Result]:
     """Make a function raise RenderError for an argument that must be a whole number and is not, such as 2.5."""
-    parameters = inspect.signature(function).parameters
+    signature = inspect.signature(function)
     whole_numbers = {
-        name: parameter.default for name, parameter in parameters.items() if parameter.annotation in _ANNOTATIONS
+        name: parameter.default
+        for name, parameter in signature.parameters.items()
+        if parameter.annotation in _ANNOTATIONS
     }
 
     @functools.wraps(function)
     def checked(*arguments: _Arguments.args, **named: _Arguments.kwargs) -> _Result:
-        for name, value in {**dict(zip(parameters, arguments, strict=False)), **named}.items():
+        try:
+            given = signature.bind_partial(*arguments, **named).arguments
+        except TypeError:  # the call below says it in Python's own words
+            given = {}
+        for name, value in given.items():
             if name in whole_numbers and not (_is_whole(value) or (value is None and whole_numbers[name] is None)):
                 raise RenderError(f"render.{function.__name__}: {name} must be a whole number, not {value!r:.80}.")
         return function(*arguments, **named)
