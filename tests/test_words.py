@@ -17,9 +17,9 @@ VAGUE = {"found", "made", "own", "whole", "there", "told", "said"}
 # `render doctor --json` has called it so since it was first published.
 KEPT = {("render/tools/doctor.py", "found")}
 
-# Words that this project says in another way: fix, again, the user, a person. (~nobody is the home of an account.)
+# The project uses other words for these: "fix", "again", "the user", "a person". `~nobody` is a home folder.
 UNUSED = re.compile(r"\b(?<!~)(mend(s|ed|ing)?|anew|nobody|no one|somebody)\b", re.IGNORECASE)
-# The same in the name of a function, which is a sentence without spaces; there, what is told or said is reported.
+# The same words in names of functions, which are sentences without spaces; "reported" replaces "told" and "said".
 UNUSED_IN_NAMES = {"mend", "mends", "mended", "mending", "anew", "nobody", "somebody", "told", "said"}
 
 # JavaScript up to what stands in quotes or in a comment, which the other groups take.

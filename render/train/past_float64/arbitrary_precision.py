@@ -61,7 +61,7 @@ def computation(problem: Problem) -> str:
     digest = hashlib.sha256(flint.__version__.encode())
     traced = _traced(problem)
     for closed in (traced.start, traced.step):
-        # Functions that JAX prints with their addresses are told apart by what is inside them, which it prints too.
+        # JAX prints the addresses of some functions, which differ in every process, and their operations beside them.
         digest.update(re.sub(r"0x[0-9a-f]+", "", str(closed.jaxpr)).encode())
         for constant in closed.consts:
             digest.update(np.ascontiguousarray(constant).tobytes())

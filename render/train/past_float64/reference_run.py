@@ -23,7 +23,7 @@ _AGREE = 1e-13
 # 4096 bits are more than 1,200 digits: a run that does not settle below has no meaning at any precision in sight.
 _MOST_BITS = 4096
 
-# Told (steps done, steps of all runs) now and then.
+# Called now and then with the number of steps that are done, and that of all runs together.
 Steps = Callable[[int, int], None]
 
 
