@@ -395,6 +395,7 @@ def test_workers_that_leave_are_reported_but_not_while_the_cluster_is_closed(
     monkeypatch.setattr(worker_pool, "_LOOK_S", 0.01)
     reported: list[str] = []
     roster = worker_pool.Roster(cluster.client, PROBLEM, reported.append, wait_s=5.0)
+    # Tests before this one kill workers. One that is being restarted is not counted, so there may be fewer than two.
     count, looked = len(roster.known), threading.Event()
 
     def none_left() -> list[str]:
@@ -407,7 +408,8 @@ def test_workers_that_leave_are_reported_but_not_while_the_cluster_is_closed(
     assert looked.wait(60)
     until(lambda: roster.known == {})
     roster.close()
-    assert count == 2 and reported == ([] if closing else ["2 workers left the cluster; 0 remain."])
+    left = f"{count} worker{'' if count == 1 else 's'} left the cluster; 0 remain."
+    assert count and reported == ([] if closing else [left])
 
 
 def test_points_are_probed_on_a_cluster_as_here(tmp_path: Path) -> None:
