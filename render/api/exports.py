@@ -20,7 +20,7 @@ from render.api.preparation import MakeBackend, local_backend
 from render.api.scene_argument import takes_scene
 from render.encode import arrays
 from render.encode.arrays import Arrays, Facts
-from render.files import given
+from render.files import path_argument
 from render.files.atomic import check_target
 from render.film import frame_arrays, qualities, replacing
 from render.geometry.axes import Axis
@@ -56,7 +56,7 @@ def export(
     at, window, samples: as in `field`. force: replace even a file that render did not make, or made from another scene
     or window. Raises RenderError; EncodeError for another suffix or a library that is missing.
     """
-    path = given.path(out, "--out")
+    path = path_argument.path_of(out, "--out")
     arrays.format_of(path)
     if path.suffix.lower() != ".zarr":
         check_target(path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from render.encode import CODECS
 from render.errors import RenderError
-from render.files.given import path as given_path
+from render.files import path_argument
 from render.scene import records
 from render.scene.wording import quoted
 
@@ -37,7 +37,7 @@ def folder(given: str | os.PathLike[str], *, what: str = "--out", advice: str = 
 
     what: its name in messages. advice: what the user can do instead. A folder that exists may have any name.
     """
-    path = given_path(given, what)
+    path = path_argument.path_of(given, what)
     kind = _KINDS.get(path.suffix.lower())
     # A folder may be called anything, but for one that is an array by itself: nothing else is to be in it.
     if kind is not None and (not path.is_dir() or path.suffix.lower() == ".zarr"):
@@ -50,7 +50,7 @@ def file(given: str | os.PathLike[str], kind: str, suffix: str, *, what: str = "
 
     suffix: the usual one, for the message. Other suffixes, none, and devices are accepted.
     """
-    path = given_path(given, what)
+    path = path_argument.path_of(given, what)
     meant = _KINDS.get(path.suffix.lower(), kind)
     if meant != kind:
         raise RenderError(

@@ -19,7 +19,7 @@ from render.api.scene_argument import takes_scene
 from render.encode import tiff
 from render.encode.tiff import Print
 from render.errors import RenderError
-from render.files import given
+from render.files import path_argument
 from render.files.atomic import check_target
 from render.film import qualities, replacing, selection, training_rate
 from render.film.poster import Poster, Sheet, srgb_bands
@@ -112,7 +112,8 @@ def poster(
     _check_sheet(sheet)
     tiff.check_bits(bits)
     number = _frame_number(scene, at)
-    path = Path("out") / scene.name / _name(scene, number, sheet, bits) if out is None else given.path(out, "--out")
+    default = Path("out") / scene.name / _name(scene, number, sheet, bits)
+    path = default if out is None else path_argument.path_of(out, "--out")
     tiff.check(path, Print(sheet.size_px, bits, sheet.dpi))
     check_target(path)
     asked: dict[str, str | int | float] = {

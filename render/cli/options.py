@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter, Token
 
 from render.errors import RenderError
-from render.files import given
+from render.files import path_argument
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,8 +44,8 @@ SystemName = (
 
 
 def path_given(_: object, tokens: Sequence[Token]) -> Path:
-    """Return the path that a person gave. Raises RenderError: see `given.path`."""
-    return given.path(tokens[0].value, tokens[0].keyword or "A path")
+    """Return the path that a person gave. Raises RenderError: see `path_argument.path_of`."""
+    return path_argument.path_of(tokens[0].value, tokens[0].keyword or "A path")
 
 
 GivenPath = Annotated[Path, Parameter(converter=path_given)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from render.errors import RenderError
 
 
-def path(given: str | os.PathLike[str], what: str) -> Path:
+def path_of(given: str | os.PathLike[str], what: str) -> Path:
     """Return a path; RenderError if it is empty, or begins with a ~ that no shell has replaced.
 
     An empty one would mean the folder that the program runs in. Shells replace ~ neither behind a "=" nor within
