@@ -1,5 +1,6 @@
 """Settings for every test: two devices whatever the machine, and JAX at its strictest."""
 
+import gc
 import os
 import pathlib
 import signal
@@ -42,6 +43,17 @@ hypothesis.settings.register_profile(
     "steady", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("steady")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_garbage_of_earlier_files() -> None:
+    """Let the garbage collector leave alone what earlier files have made: compiled kernels and traces of JAX, mostly.
+
+    It would go through all of that again and again: all files took 793 s with three workers (two cores of an AMD EPYC),
+    and 683 s since.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)

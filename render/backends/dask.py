@@ -28,8 +28,8 @@ from render.samples import Field
 from render.storage import numerics
 from render.storage.references import Reference
 
-# A task should take this long, or longer on a large cluster: at its end stand a few milliseconds of one core for
-# scheduler, client and store (TASK_COST_S), and they should be busy half of the time at most.
+# A task should take this long, or longer on a large cluster: each costs scheduler, client and store a few milliseconds
+# of one core (TASK_COST_S), and these should be busy for half of the time at most.
 TASK_S = 2.0
 TASK_COST_S = 0.005
 MOST_CALLS = 256  # of the kernel in a task

@@ -80,7 +80,7 @@ def card() -> Card | None:
     device: Any = engine.devices()[0]
     if device.platform != "gpu" or "cuda" not in device.client.platform_version.lower():
         return None
-    # What another version of JAX does not say of its devices is not known, and is said so.
+    # Another version of JAX may not have these properties; users then read that they are not known.
     capability, count = str(getattr(device, "compute_capability", "")), int(getattr(device, "core_count", 0))
     return Card(device.device_kind, capability, count, clock_mhz(device.device_kind))
 

@@ -26,7 +26,7 @@ PALETTES: dict[str, str] = {
     # For video in 4:2:0, which keeps brightness at every pixel but colour only at every fourth: every diverged tone is
     # much brighter than any converged one, so that the border between them is one of brightness.
     "luma": "#fff3dc #ffd27a #f79a52 #e8795a / #4a6fb5 #3a4fa0 #26286e #0b0d2e",
-    # The same the other way about: a bright sea of convergence, dark fire beyond.
+    # The reverse: a bright sea of convergence, dark fire beyond.
     "luma-dark": "#2b0a0f #5c1020 #8c1c2c #a83a3a / #8fc0d8 #b4dcea #d8f0f6 #f6fdff",
     # Perceptually even: brightness falls by the same step everywhere, from the middle to both ends.
     "even": "#6b0018 #a63a3c #d07f72 #eabfb3 #f4f0ec / #f4f0ec #b5cce6 #6f9dd0 #316daf #063f7d",

@@ -19,6 +19,7 @@ import sys
 import sysconfig
 import threading
 import types
+import typing
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -147,6 +148,7 @@ def _watch() -> None:
     sys.addaudithook(_opened)
 
 
+@typing.no_type_check  # It is called for everything that Python reports: checking types would take longer than it does.
 def _opened(event: str, arguments: tuple[Any, ...]) -> None:
     if event != "open" or (known := getattr(_running, "known", None)) is None:
         return
