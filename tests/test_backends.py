@@ -235,7 +235,7 @@ def test_a_worker_that_hangs_is_restarted_and_others_do_its_batches(
     results = list(backends.trained(cluster.run(handed_out(batches))))
     assert flag.exists()
     assert len(results) == len(batches)
-    assert any("gave nothing for 2 s. It is restarted" in notice for notice in notices)
+    assert any("returned no result for 2 s. It is restarted" in notice for notice in notices)
 
 
 def test_workers_with_other_numerics_get_no_work_and_are_named(
@@ -249,6 +249,10 @@ def test_workers_with_other_numerics_get_no_work_and_are_named(
     monkeypatch.setattr(cluster.roster, "known", known)
     cluster.roster._report_mismatches(known)
     assert "1 worker of the cluster would give other last bits (jaxlib 0.0.1 and not" in notices[-1]
+    assert f"and gets no work: {other}." in notices[-1]
+    cluster.roster._report_mismatches({"tcp://a:1": known[other], "tcp://b:2": known[other]})
+    assert notices[-1].startswith("2 workers of the cluster would give other last bits")
+    assert "and get no work: tcp://a:1, tcp://b:2." in notices[-1]
     assert cluster.roster.only == [address for address in addresses if address != other]
     assert cluster.workers == 1
     batches = some_batches(4)

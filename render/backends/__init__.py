@@ -169,7 +169,7 @@ def job_script(cluster: Cluster) -> str:
 
 def _need_extra(what: str) -> None:
     try:
-        # As soon as it is imported, dask-jobqueue lets Ctrl-C end the program without a word, with exit code 0.
+        # As soon as it is imported, dask-jobqueue lets Ctrl-C end the program with no message and exit code 0.
         with signals.handlers_kept():
             import dask_jobqueue  # noqa: F401
             import distributed  # noqa: F401

@@ -16,7 +16,7 @@ from render.backends.worker import accelerators
 from render.errors import ClusterError
 from render.machine import cores
 
-# What a person should know of workers, the backend says in words; the rest of dask's log is for its developers.
+# The backend reports what a user should know about workers; the rest of dask's log is for dask's developers.
 dask.config.set({"distributed.admin.log-format": "%(message)s"})
 
 # How long a scheduler that answers at all may take to do so.

@@ -34,7 +34,8 @@ TASK_S = 2.0
 TASK_COST_S = 0.005
 MOST_CALLS = 256  # of the kernel in a task
 
-# A worker that gave nothing for this long, or for so many tasks' time, hangs: it is restarted.
+# A worker that has returned no result for this long, or for the time of this many tasks if that is longer, is taken
+# to hang, and is restarted.
 PATIENCE_S = 120.0
 _PATIENCE_TASKS = 20.0
 
@@ -56,7 +57,8 @@ class DaskBackend:
     ) -> None:
         """Start or join the cluster and wait for its first workers. Raises ClusterError.
 
-        notice: called with messages for the user about the workers. patience_s: time until a silent one is restarted.
+        notice: called with messages for the user about the workers. patience_s: time without a result after which
+        a worker is restarted.
         """
         self._problem, self.notice, self.patience_s = problem, notice, patience_s
         self._cluster = clusters.start(cluster)
@@ -138,7 +140,7 @@ class DaskBackend:
             ours.scale(len(ours.worker_spec))
 
     def close(self) -> None:
-        """Let go of the cluster; end it if it was started here."""
+        """Disconnect from the cluster, and end it if it was started here."""
         for name in ("roster", "client", "_cluster"):
             part = self.__dict__.get(name)
             if part is not None:
@@ -148,7 +150,11 @@ class DaskBackend:
 
 @dataclass
 class _Task:
-    """A batch under way. repeats: how often it was handed out again because training it raised."""
+    """A batch under way.
+
+    since: when it was handed out, on the monotonic clock. only: the addresses that it may be sent to; None for all.
+    repeats: how often it was handed out again because training it raised.
+    """
 
     batch: Batch
     future: Any
@@ -158,7 +164,7 @@ class _Task:
 
 
 class _Run:
-    """Batches on their way through a cluster: a thread hands them out, the caller's thread takes them in."""
+    """Batches on their way through a cluster: a thread hands them out, the caller's thread collects results."""
 
     def __init__(self, backend: DaskBackend, problem: Problem, next_batch: Callable[[], Batch | None]) -> None:
         self._backend, self._client, self._roster = backend, backend.client, backend.roster
@@ -205,7 +211,7 @@ class _Run:
         # was training is known, and no other is suspected with it.
         with self._room:
             while not self._ended and len(self._tasks) >= self._backend.workers:
-                self._room.wait(_TICK_S)  # the number of workers changes without a word
+                self._room.wait(_TICK_S)  # no event reports that the number of workers changed
             return not self._ended
 
     def _submit(self, batch: Batch, repeats: int = 0) -> None:
@@ -282,10 +288,10 @@ class _Run:
             return error
         return result
 
-    # ---- workers that give nothing ----------------------------------------------------------------------------------
+    # ---- workers without results ------------------------------------------------------------------------------------
 
     def _look_after(self) -> None:
-        """Restart workers that hang or are lost, and move batches that were kept to workers which are no more."""
+        """Restart workers that hang or are lost, and resubmit batches whose permitted workers have all left."""
         self._backend.replace_lost()
         now = time.monotonic()
         patience_s = max(self._backend.patience_s, _PATIENCE_TASKS * self._backend.task_s)
@@ -306,7 +312,9 @@ class _Run:
                 self._submit(task.batch, task.repeats)
 
     def _restart(self, address: str, patience_s: float) -> None:
-        self._backend.notice(f"{address} gave nothing for {patience_s:.0f} s. It is restarted; others do its batches.")
+        self._backend.notice(
+            f"{address} returned no result for {patience_s:.0f} s. It is restarted; its batches go to other workers."
+        )
         try:
             self._client.restart_workers([address], timeout=30, raise_for_error=False)
         except Exception:  # it has no nanny to restart it

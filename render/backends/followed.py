@@ -22,7 +22,7 @@ class _Sent:
     @property
     def future(self) -> Any:
         if self._future is None or self._future.status in ("cancelled", "error", "lost"):
-            # As many workers as there are get it: one that dies takes nothing with it.
+            # Every worker gets a copy, so that the value is not lost when one of them dies.
             self._future = self._client.scatter(self._value, hash=False, broadcast=True)
         return self._future
 

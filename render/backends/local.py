@@ -22,7 +22,7 @@ _LEAST_BLOCKS = 4
 
 
 class LocalBackend:
-    """Trains in this process. Making one compiles nothing, nor loads JAX; the first batch on each device does."""
+    """Trains in this process. Creating one neither compiles nor loads JAX; the first batch on each device does."""
 
     def __init__(self, problem: Problem, *, backwards: bool = False, kernel: Choice = XLA) -> None:
         """backwards: take every sum in the opposite order, to see what rounding does; other numerics.

@@ -15,5 +15,5 @@ def dask_setup(_: Any) -> None:
     """Ignore what a terminal sends; called by dask in the worker's process. SIGTERM still ends it."""
     for name in ("SIGINT", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
-            with contextlib.suppress(ValueError):  # not in the main thread, which alone hears signals
+            with contextlib.suppress(ValueError):  # only the main thread may set handlers
                 signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -102,7 +102,8 @@ class Roster:
                 self.known = {address: one for address, one in self.known.items() if address in present}
                 self._sick &= present
                 if gone and not self._ended.is_set():  # while the cluster is being closed, they leave because of that
-                    self._notice(f"{_count(len(gone), 'worker')} left the cluster; {len(self.known)} remain.")
+                    remain = f"{len(self.known)} {_verb(len(self.known), 'remain')}"
+                    self._notice(f"{_count(len(gone), 'worker')} left the cluster; {remain}.")
                 new = sorted(present - self.known.keys() - self._sick)
                 if new:
                     self.meet(new)
@@ -129,19 +130,23 @@ class Roster:
                 if other.get(name) != same.get(name)
             )
             self._notice(
-                f"{_count(len(addresses), 'worker')} of the cluster would give other last bits ({differs}) and gets no "
-                f"work: {', '.join(sorted(addresses))}."
+                f"{_count(len(addresses), 'worker')} of the cluster would give other last bits ({differs}) and "
+                f"{_verb(len(addresses), 'get')} no work: {', '.join(sorted(addresses))}."
             )
         if self._sick and self._faults:
             self._notice(
                 f"{_count(len(self._sick), 'worker')} of the cluster cannot train ({'; '.join(sorted(self._faults))}) "
-                "and gets no work."
+                f"and {_verb(len(self._sick), 'get')} no work."
             )
             self._faults.clear()
 
 
 def _alike(one: Facts) -> str:
     return json.dumps(one.numerics | one.proof, sort_keys=True)
+
+
+def _verb(number: int, plural: str) -> str:
+    return f"{plural}s" if number == 1 else plural
 
 
 def _count(number: int, what: str) -> str:
