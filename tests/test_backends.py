@@ -357,6 +357,7 @@ def test_a_job_for_gpus_starts_one_process_with_a_thread_for_each() -> None:
     [
         (("quue", "long"), "did you mean queue?"),
         (("cores", "many"), "--job cores must be a whole number of at least 1, not 'many'."),
+        (("cores", "²"), "--job cores must be a whole number of at least 1, not '²'."),
         (("memory", "lots"), "--job memory must be a size such as 64GB, not 'lots'."),
         (("walltime", "4h"), "--job walltime must be a time such as 04:00:00"),
         (("queue", "long; rm -rf"), "--job queue must be one word"),

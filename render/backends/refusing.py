@@ -19,7 +19,7 @@ class RefusingBackend:
     proof: ClassVar[dict[str, str]] = {}
 
     def __init__(self, numerics: Mapping[str, Any] | None = None) -> None:
-        """numerics: of the samples that are there already."""
+        """numerics: those of the samples that the store already has."""
         self.numerics: dict[str, str | int] = dict(numerics or {})
 
     def run(self, next_batch: Callable[[], Batch | None]) -> Iterator[tuple[Batch, Field]]:
@@ -27,8 +27,8 @@ class RefusingBackend:
         batch = next_batch()
         if batch is not None:
             raise StoreError(
-                f"Samples of {batch.tiles[0]} must be trained again, since the store no longer has it undamaged, but "
+                f"Samples of {batch.tiles[0]} must be trained again, since the store no longer has them undamaged, but "
                 "this command trains nothing. Run `render video` at the same quality, which repairs the store, and "
-                "then this again."
+                "then this command again."
             )
         yield from ()

@@ -26,7 +26,7 @@ _OWN_PACKAGES = ("unset PYTHONPATH PYTHONHOME", "export PYTHONNOUSERSITE=1")
 
 
 def _number(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise ValueError("a whole number of at least 1")
     return int(text)
 
@@ -122,7 +122,7 @@ def _checked(job: Mapping[str, str]) -> dict[str, Any]:
         if name not in OPTIONS:
             near = difflib.get_close_matches(name, OPTIONS, n=1)
             hint = f"; did you mean {near[0]}?" if near else "."
-            raise ClusterError(f"--job knows {', '.join(OPTIONS)}, not {name!r}{hint}")
+            raise ClusterError(f"--job must set one of {', '.join(OPTIONS)}, not {name!r}{hint}")
         try:
             checked[name] = OPTIONS[name](text)
         except ValueError as error:
