@@ -141,7 +141,7 @@ def test_a_keyframes_mark_on_the_map_leads_to_it(page: browser.Page, key: str) -
 
 
 def test_what_was_changed_of_the_film_is_taken_back_step_by_step(page: browser.Page) -> None:
-    page.js("explorer.film.open(explorer.scene), document.getElementById('undo').click()")
+    page.js("sessionStorage.clear(), explorer.film.open(explorer.scene), document.getElementById('undo').click()")
     assert "Nothing of the film" in page.js("document.getElementById('toast').textContent")
     state = "JSON.stringify(explorer.film.state)"
     changes = [
@@ -162,3 +162,39 @@ def test_what_was_changed_of_the_film_is_taken_back_step_by_step(page: browser.P
         page.key("z")
         page.until(f"{state} === {json.dumps(expected)}")
     assert page.js("document.getElementById('undo').title") == "Nothing of the film has been changed yet."
+
+
+def test_changes_that_were_not_saved_outlive_a_reload_until_they_are_saved_or_taken_back(page: browser.Page) -> None:
+    state = "JSON.stringify(explorer.film.state)"
+
+    def reload() -> None:
+        page.js("globalThis.earlier = true")
+        page.send("Page.reload")
+        page.until("!globalThis.earlier && globalThis.explorer?.ready")
+        page.js("explorer.showTab('film')")
+
+    original = page.js(state)
+    page.js("document.getElementById('add').click()")
+    changed = page.js(state)
+    assert changed != original
+    reload()
+    assert page.js(state) == changed
+    assert "not saved are here again" in page.js("document.getElementById('toast').textContent")
+    page.js("document.getElementById('undo').click()")
+    assert page.js(state) == original
+    reload()
+    assert page.js(state) == original
+    # Saved under any name, it is in a file; the scene that was opened shows its own film.
+    page.js("document.getElementById('add').click(), explorer.film.saving.ask()")
+    page.js("document.getElementById('save-name').value = 'kept', explorer.film.saving.go(false), 0")
+    page.until("!document.getElementById('saving').open")
+    reload()
+    assert page.js(state) == original
+    # A browser that is set to keep nothing, and what is kept by another program, change nothing.
+    page.js("sessionStorage.setItem('render: changed film of tiny', '{'), document.getElementById('restore').click()")
+    page.js("explorer.film.open(explorer.scene)")
+    assert page.js(state) == original
+    page.js("Object.defineProperty(globalThis, 'sessionStorage', { get() { throw new Error('not allowed'); } }), 0")
+    page.js("document.getElementById('add').click(), explorer.film.open(explorer.scene)")
+    assert page.js(state) == original
+    assert page.errors == []

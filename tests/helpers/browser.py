@@ -39,6 +39,14 @@ def find() -> str | None:
 _CODES = {"Tab": 9, "Enter": 13, " ": 32, "+": 187}
 
 
+class Refused(AssertionError):
+    """A command that the browser did not carry out."""
+
+
+# What Chromium says of an expression whose page is being left, by a link or a reload.
+_LEAVING = "navigated or closed", "context was destroyed", "Cannot find", "Promise was collected"
+
+
 class Page:
     """One tab. errors: what its console and its scripts complained about. browser: whose tab it is."""
 
@@ -80,8 +88,17 @@ class Page:
         return answer["result"].get("value")
 
     def until(self, expression: str) -> Any:
-        """Wait until an expression is true, and return its value."""
-        return until(lambda: self.js(expression), 0.05)
+        """Wait until an expression is true, and return its value; it is not while one page gives way to the next."""
+
+        def value() -> Any:
+            try:
+                return self.js(expression)
+            except Refused as refused:
+                if not any(phrase in str(refused) for phrase in _LEAVING):
+                    raise
+                return None
+
+        return until(value, 0.05)
 
     def settled(self, expression: str, still_s: float) -> Any:
         """Wait until an expression has had one value for so long, and return it."""
@@ -194,7 +211,7 @@ class Browser:
             answer = self._receive()
             if answer.get("id") == number:
                 if "error" in answer:
-                    raise AssertionError(f"{method}: {answer['error']}")
+                    raise Refused(f"{method}: {answer['error']}")
                 result: dict[str, Any] = answer["result"]
                 return result
             page = self.pages.get(answer.get("sessionId", ""))

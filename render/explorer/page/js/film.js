@@ -7,6 +7,7 @@ import { inPlane } from "./place.js";
 import { Preview } from "./preview.js";
 import { reorderable } from "./reorder.js";
 import { Saving } from "./save.js";
+import { Unsaved } from "./unsaved.js";
 
 const L = globalThis.L;
 
@@ -29,6 +30,7 @@ export class Film {
     this.aspect = 9 / 16;
     this.preview = new Preview(app);
     this.saving = new Saving(app, this);
+    this.unsaved = new Unsaved();
     this.drawn = L.layerGroup().addTo(app.map);
     this.walk = calmly(() => this.askPath(), 250);
     this.sound = calmly(() => this.askDepth(), 500);
@@ -46,11 +48,16 @@ export class Film {
     });
   }
 
-  /** Take a scene's own film. */
+  /** Take a scene's own film, and then what this tab changed of it and did not save, as before it was loaded again. */
   open(scene) {
     this.past = [];
     this.now = null;
+    this.unsaved.close();
     this.put(stateOf(scene));
+    const changed = this.unsaved.open(scene.name, this.now);
+    if (!changed) return;
+    this.put(JSON.parse(changed));
+    toast("Changes of the film that were not saved are here again. Undo takes them back.");
   }
 
   /** What a person sets of a film. */
@@ -143,6 +150,7 @@ export class Film {
     const state = JSON.stringify(this.state);
     if (this.now !== null && state !== this.now) this.past = [...this.past, this.now].slice(-MOST_UNDONE);
     this.now = state;
+    this.unsaved.keep(state);
     allow($("undo"), this.past.length ? "" : "Nothing of the film has been changed yet.");
     $("cost-table").hidden = true;
     this.walk();

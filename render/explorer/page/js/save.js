@@ -39,6 +39,7 @@ export class Saving {
     try {
       const saved = await api.post("save", { ...this.film.edit(), name, replacing: this.replacing, append });
       $("saving").close();
+      this.film.unsaved.saved();
       this.app.list(saved.scenes);
       toast(`Saved ${saved.path}. To film it: ${saved.command}`);
     } catch (fault) {
