@@ -360,6 +360,8 @@ def test_a_job_for_gpus_starts_one_process_with_a_thread_for_each() -> None:
         (("cores", "²"), "--job cores must be a whole number of at least 1, not '²'."),
         (("memory", "lots"), "--job memory must be a size such as 64GB, not 'lots'."),
         (("walltime", "4h"), "--job walltime must be a time such as 04:00:00"),
+        (("walltime", "1:99:99"), "--job walltime must be a time such as 04:00:00 or 1-00:00:00, not '1:99:99'."),
+        (("walltime", "00:00:00"), "--job walltime must be a time such as 04:00:00 or 1-00:00:00, not '00:00:00'."),
         (("queue", "long; rm -rf"), "--job queue must be one word"),
     ],
 )

@@ -40,7 +40,8 @@ def _memory(text: str) -> str:
 
 
 def _walltime(text: str) -> str:
-    if not re.fullmatch(r"(\d+-)?\d{1,2}:\d{2}:\d{2}", text):
+    # sbatch takes a time of 0 as no limit, but the lifetime of a job's workers follows from its time.
+    if not re.fullmatch(r"([0-9]+-)?[0-9]{1,2}(:[0-5][0-9]){2}", text) or not re.search("[1-9]", text):
         raise ValueError("a time such as 04:00:00 or 1-00:00:00")
     return text
 
