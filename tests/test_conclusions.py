@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +25,7 @@ from render.analyse import (
 )
 from render.cli import terminal
 from render.film import qualities, rendering, training_rate
+from tests.helpers.clock import set_clock
 
 TINY = scene.load("tiny")
 
@@ -92,7 +92,7 @@ def test_no_end_of_a_bar_is_cut_off_and_every_line_is_named(measured: dimension.
 
 def test_fits_say_which_one_runs_and_how_long_the_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 10.0, 20.0, 30.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    set_clock(monkeypatch, tuning, monotonic=lambda: next(clock))
     monkeypatch.setattr(tuning, "_fitted", lambda *_: SimpleNamespace(a=0.0, b=1.0, c=2, o=0.1))
     remarks: list[str] = []
     losses = np.linspace(0.0, 1.0, 100)
@@ -109,7 +109,7 @@ def test_fits_say_which_one_runs_and_how_long_the_others_take(monkeypatch: pytes
 def test_the_time_of_the_fits_is_known_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([0.0, 2.0, 0.0, 2.0])
     fitted: list[int] = []
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    set_clock(monkeypatch, tuning, monotonic=lambda: next(clock))
     monkeypatch.setattr(tuning, "_fitted", lambda losses, *_: fitted.append(losses.size))
     five, three = tuning.fitting_s(1024), tuning.fitting_s(128)
     assert five == pytest.approx(5 / 3 * three) and five >= 5 * 2.0

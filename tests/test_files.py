@@ -27,6 +27,7 @@ from render.explorer import film_preview, keyframes
 from render.files import atomic, partials
 from render.files.atomic import WholeFile, check_target, write_whole
 from render.tools import inventory
+from tests.helpers.clock import set_clock
 
 ROOT = Path(__file__).parents[1]
 CONTENT = b"whole " * 5000
@@ -203,7 +204,7 @@ def test_no_other_file_gets_the_name_before_the_record_is_written(
         assert path.read_bytes() == b"first"
         write_whole(record, digest.encode())
 
-    monkeypatch.setattr(time, "sleep", slept)
+    set_clock(monkeypatch, partials, sleep=slept)
     with WholeFile(path, published=published) as partial:
         partial.write_bytes(b"first")
     other.join()
@@ -219,7 +220,7 @@ def test_a_film_and_its_poster_of_long_names_are_published_at_once(
     def slept(_: float) -> None:
         raise AssertionError("one waits for the other, which waits for it")
 
-    monkeypatch.setattr(time, "sleep", slept)
+    set_clock(monkeypatch, partials, sleep=slept)
     film, poster = tmp_path / f"{'n' * 180}.mp4", tmp_path / f"{'n' * 180}.poster.png"
 
     def published(_: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from render.analyse import dimension, dimension_over_steps, tuning
+from tests.helpers.clock import set_clock
 from tests.helpers.command import run_here
 
 FEW = ("analyse", "dimension", "tiny", "--deepest", 2)
@@ -41,7 +42,8 @@ def test_the_dimension_announces_the_measurement_of_its_windows(
 def test_the_measurement_of_windows_is_that_of_one_as_large(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = itertools.count(0.0, 0.25)
     shapes: list[tuple[int, ...]] = []
-    monkeypatch.setattr("time.perf_counter", lambda: next(seconds))
+    for module in (dimension, dimension_over_steps):
+        set_clock(monkeypatch, module, perf_counter=lambda: next(seconds))
 
     def measure(*arguments: Any) -> None:
         shapes.extend(given.shape for given in arguments if isinstance(given, np.ndarray))
@@ -56,7 +58,7 @@ def test_the_measurement_of_windows_is_that_of_one_as_large(monkeypatch: pytest.
 
 def test_fits_to_the_losses_of_the_last_view_are_expected_to_take_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = itertools.count(0.0, 0.1)
-    monkeypatch.setattr("time.monotonic", lambda: next(seconds))
+    set_clock(monkeypatch, tuning, monotonic=lambda: next(seconds))
     monkeypatch.setattr(tuning, "_fitted", lambda *_: None)
     plane_s, view_s = tuning.fitting_s(1024, False), tuning.fitting_s(1024, True)
     assert plane_s == pytest.approx(5 * 18 * 0.1) and view_s == pytest.approx(5 * 30 * 0.1)
