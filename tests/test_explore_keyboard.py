@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tomllib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.helpers import browser
+from tests.helpers import ROOT, browser
 from tests.helpers.explorer import Server, in_browser
 
 CHROMIUM = browser.find()
@@ -23,7 +24,10 @@ KEYFRAMES = "document.querySelectorAll('#keyframes li').length"
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[browser.Page, Server]]:
     assert CHROMIUM is not None
-    with in_browser(CHROMIUM, tmp_path_factory.mktemp("keyboard"), "tiny", size_px=(1366, 768)) as (page, server):
+    folder = tmp_path_factory.mktemp("keyboard")
+    (folder / "scenes").mkdir()
+    scene = shutil.copy(ROOT / "scenes/tiny.toml", folder / "scenes")  # where it is saved, too
+    with in_browser(CHROMIUM, folder, str(scene), size_px=(1366, 768)) as (page, server):
         page.js("(() => { const f = document.getElementById('detail'); f.value = '0.125'; f.onchange(); })()")
         yield page, server
 
@@ -191,6 +195,19 @@ def test_changes_that_were_not_saved_outlive_a_reload_until_they_are_saved_or_ta
     page.until("!document.getElementById('saving').open")
     reload()
     assert page.js(state) == original
+    # Saved in the scene's own file, it is the scene's film. What is changed from then on is kept beside that.
+    for append in ("false", "true"):
+        page.js("document.getElementById('add').click(), explorer.film.saving.ask()")
+        page.js(f"explorer.film.saving.go({append}), 0")
+        page.until("!document.getElementById('save-append').hidden")
+        page.js(f"explorer.film.saving.go({append}), 0")
+        page.until("!document.getElementById('saving').open")
+        page.js("document.getElementById('add').click()")
+        changed = page.js(state)
+        reload()
+        assert page.js(state) == changed, f"append: {append}"
+    page.js("document.getElementById('restore').click()")
+    original = page.js(state)
     # A browser that is set to keep nothing, and what is kept by another program, change nothing.
     page.js("sessionStorage.setItem('render: changed film of tiny', '{'), document.getElementById('restore').click()")
     page.js("explorer.film.open(explorer.scene)")

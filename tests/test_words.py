@@ -17,7 +17,7 @@ VAGUE = {"found", "made", "own", "whole", "there", "told", "said"}
 # `render doctor --json` has called it so since it was first published.
 KEPT = {("render/tools/doctor.py", "found")}
 
-# The project uses other words for these: "fix", "again", "the user", "a person". `~nobody` is a home folder.
+# The project writes "fix", "again", "the user" and "a person" instead. After "~" such a word names an account.
 UNUSED = re.compile(r"\b(?<!~)(mend(s|ed|ing)?|anew|nobody|no one|somebody)\b", re.IGNORECASE)
 # The same words in names of functions, which are sentences without spaces; "reported" replaces "told" and "said".
 UNUSED_IN_NAMES = {"mend", "mends", "mended", "mending", "anew", "nobody", "somebody", "told", "said"}

@@ -55,8 +55,8 @@ export class Film {
     this.now = null;
     this.unsaved.close();
     this.put(stateOf(scene));
-    const changed = this.unsaved.open(scene.name, this.now);
-    if (!changed) return;
+    const changed = this.unsaved.open(scene);
+    if (!changed || changed === this.now) return;
     this.put(JSON.parse(changed));
     toast("Changes of the film that were not saved are here again. Undo takes them back.");
   }
@@ -151,7 +151,7 @@ export class Film {
     const state = JSON.stringify(this.state);
     if (this.now !== null && state !== this.now) this.past = [...this.past, this.now].slice(-MOST_UNDONE);
     this.now = state;
-    this.unsaved.keep(state);
+    this.unsaved.keep(this.past.length ? state : null);
     allow($("undo"), this.past.length ? "" : "Nothing of the film has been changed yet.");
     $("cost-table").hidden = true;
     this.walk();

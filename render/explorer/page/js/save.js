@@ -34,12 +34,19 @@ export class Saving {
     $("save-where").textContent = `Goes to ${this.app.folder}/${$("save-name").value}.toml, with the comments of ${this.app.scene.name}.`;
   }
 
+  /** The film is in a file now: if in that of the scene on show, this is the film that the scene has from here on. */
+  async saved(name) {
+    const { scene } = this.app;
+    if (name === scene.name) scene.film = (await api.get("scene", { name })).film;
+    this.film.unsaved.saved(scene);
+  }
+
   async go(append) {
     const name = $("save-name").value;
     try {
       const saved = await api.post("save", { ...this.film.edit(), name, replacing: this.replacing, append });
+      await this.saved(name); // before the dialog closes: until then nothing else changes the film
       $("saving").close();
-      this.film.unsaved.saved();
       this.app.list(saved.scenes);
       toast(`Saved ${saved.path}. To film it: ${saved.command}`);
     } catch (fault) {

@@ -18,25 +18,27 @@ export class Unsaved {
 
   /** Keep nothing until a scene is opened. */
   close() {
-    this.scene = this.original = null;
+    this.name = this.original = null;
   }
 
-  /** Return what was changed of a scene's film, as a text, if its file still says the same of it; null for no change. */
-  open(scene, original) {
-    this.scene = scene;
-    this.original = original;
-    const kept = attempt((storage) => JSON.parse(storage.getItem(NAME + scene)));
-    return kept?.original === original ? kept.changed : null;
+  /** Return what was changed of a scene's film, as a text; null for no change, or if the scene's file has changed since. */
+  open(scene) {
+    this.name = NAME + scene.name;
+    this.original = JSON.stringify(scene.film);
+    const kept = attempt((storage) => JSON.parse(storage.getItem(this.name)));
+    return kept?.original === this.original ? kept.changed : null;
   }
 
+  /** Keep a changed film, as a text; null for one that is as it was. */
   keep(changed) {
-    if (this.scene === null) return;
-    if (changed === this.original) this.saved();
-    else attempt((storage) => storage.setItem(NAME + this.scene, JSON.stringify({ original: this.original, changed })));
+    if (this.name === null) return;
+    if (changed === null) attempt((storage) => storage.removeItem(this.name));
+    else attempt((storage) => storage.setItem(this.name, JSON.stringify({ original: this.original, changed })));
   }
 
-  /** Forget it: a scene file has it, or it was taken back. */
-  saved() {
-    attempt((storage) => storage.removeItem(NAME + this.scene));
+  /** Forget what is kept: a file has it. scene: with the film that its own file has now. */
+  saved(scene) {
+    this.keep(null);
+    this.original = JSON.stringify(scene.film);
   }
 }
